@@ -1,0 +1,7 @@
+"""ArcFace (Deng et al., CVPR 2019) on MXNet: symbols, trainer, verification, recipes."""
+
+from arcface_mx import platform
+
+platform.prepare()
+
+__version__ = "0.1.0"

@@ -1,0 +1,72 @@
+"""The command line: one file a sub-command, each with HELP, add_arguments and run.
+
+A sub-command's file imports mxnet inside `run` only, so that `--help` answers at once.
+`run` returns the exit code: None or 0 done, 1 problems found in what was checked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from typing import List, Optional, Sequence
+
+from arcface_mx import __version__
+from arcface_mx.cli.parser import Parser
+from arcface_mx.errors import UserError
+
+# In the order in which a newcomer needs them: (words of the command, module in this package).
+COMMANDS = (
+)
+
+DESCRIPTION = """ArcFace on MXNet: make face data, train, verify, export.
+
+A first run:   recipes/arcface_m0.50.sh
+Step by step:  arcface-mx data orl faces/
+               arcface-mx train --data faces/ --run runs/first
+               arcface-mx verify runs/first faces/orl_fold1.bin
+               arcface-mx export runs/first"""
+
+
+def build_parser() -> Parser:
+    """The whole command line, without importing mxnet."""
+    parser = Parser(
+        prog="arcface-mx",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version="arcface-mx " + __version__)
+    groups = {"": parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")}
+    for words, module_name in COMMANDS:
+        module = importlib.import_module("arcface_mx.cli." + module_name)
+        group, _, name = words.rpartition(" ")
+        if group not in groups:
+            group_parser = groups[""].add_parser(group, help="make and check %s (see: %s --help)" % (group, group))
+            groups[group] = group_parser.add_subparsers(dest="subcommand", metavar="COMMAND", title="commands")
+        command = groups[group].add_parser(
+            name,
+            help=module.HELP.splitlines()[0],
+            description=module.HELP,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        module.add_arguments(command)
+        command.set_defaults(run=module.run, parser=command)
+    return parser
+
+
+def main(arguments: Optional[Sequence[str]] = None) -> int:
+    """Run one command line; returns the exit code (2: wrong use or bad input)."""
+    given: List[str] = list(sys.argv[1:] if arguments is None else arguments)
+    parser = build_parser()
+    args = parser.parse_args(given)
+    if not hasattr(args, "run"):
+        parser.print_help()
+        return 2
+    try:
+        return args.run(args) or 0
+    except UserError as error:
+        print("arcface-mx: error: %s" % error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("arcface-mx: interrupted", file=sys.stderr)
+        return 130

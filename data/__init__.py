@@ -1,0 +1,1 @@
+"""Making face data sets: alignment, RecordIO packing, pair protocols, validation, embedded sets."""

