@@ -20,15 +20,14 @@ Builder = Callable[[Symbol, Symbol, int, LossConfig, Mapping[str, Symbol]], "Los
 
 @dataclass(frozen=True)
 class LossGraph:
-    """Terms to minimise and what the log shows of them.
+    """Terms to minimise, {name: (weight, per-sample Symbol (N,))}, and what the log reads.
 
-    terms: {name: (weight, per-sample Symbol (N,))}.
-    cosine: (N, n) cosines or logits, for accuracy without margin; target_cosine: (N,).
+    logits: (N, n) class logits, where the loss has any; centres: the (n, d) Variable behind them.
     """
 
     terms: Dict[str, Tuple[float, Symbol]]
-    cosine: Optional[Symbol] = None
-    target_cosine: Optional[Symbol] = None
+    logits: Optional[Symbol] = None
+    centres: Optional[Symbol] = None
 
 
 @dataclass(frozen=True)
@@ -46,6 +45,7 @@ class Loss:
 def _margin(embedding: Symbol, label: Symbol, n: int, config: LossConfig, scheduled: Mapping[str, Symbol]) -> LossGraph:
     from arcface_mx import symbols
 
+    centres = symbols.class_centres(embedding, n)
     logits = symbols.margin_logits(
         embedding,
         label,
@@ -56,38 +56,30 @@ def _margin(embedding: Symbol, label: Symbol, n: int, config: LossConfig, schedu
         m3=config.m3,
         policy=config.policy,
         literal=config.literal,
+        weight=centres,
         ramp=scheduled.get("margin_ramp"),
     )
-    nodes = logits.get_internals()
-    return _classes(logits, label, nodes["cosine_output"], nodes["target_cosine_output"])
+    return _classes(logits, label, centres)
 
 
 def _softmax(embedding: Symbol, label: Symbol, n: int, config: LossConfig, scheduled: Mapping[str, Symbol]) -> LossGraph:
-    import mxnet as mx
-
     from arcface_mx import symbols
 
-    weight = mx.sym.Variable("fc7_weight", init=mx.init.Normal(0.01))
-    logits = symbols.softmax_logits(embedding, n, weight=weight)
-    own_centre = mx.sym.L2Normalization(mx.sym.take(mx.sym.BlockGrad(weight), label, mode="clip"), mode="instance")
-    unit = mx.sym.L2Normalization(mx.sym.BlockGrad(embedding), mode="instance")
-    return _classes(logits, label, logits, mx.sym.sum(own_centre * unit, axis=1))
+    centres = symbols.class_centres(embedding, n)
+    return _classes(symbols.softmax_logits(embedding, n, weight=centres), label, centres)
 
 
 def _norm_softmax(embedding: Symbol, label: Symbol, n: int, config: LossConfig, scheduled: Mapping[str, Symbol]) -> LossGraph:
-    import mxnet as mx
-
     from arcface_mx import symbols
 
-    logits = symbols.norm_softmax_logits(embedding, n, scale=config.scale)
-    cosine = logits.get_internals()["cosine_output"]
-    return _classes(logits, label, cosine, mx.sym.pick(cosine, label, axis=1))
+    centres = symbols.class_centres(embedding, n)
+    return _classes(symbols.norm_softmax_logits(embedding, n, scale=config.scale, weight=centres), label, centres)
 
 
-def _classes(logits: Symbol, label: Symbol, cosine: Symbol, target_cosine: Symbol) -> LossGraph:
+def _classes(logits: Symbol, label: Symbol, centres: Symbol) -> LossGraph:
     from arcface_mx import symbols
 
-    return LossGraph({"cross_entropy": (1.0, symbols.cross_entropy(logits, label))}, cosine, target_cosine)
+    return LossGraph({"cross_entropy": (1.0, symbols.cross_entropy(logits, label))}, logits, centres)
 
 
 def _margin_at_right_angle(config: LossConfig) -> float:

@@ -25,11 +25,14 @@ def training_graph(config: TrainConfig, num_classes: int) -> TrainingGraph:
     """Backbone and loss, ready to bind. Raises UserError on an unknown network or loss."""
     import mxnet as mx
 
+    from arcface_mx import symbols
+
     loss = losses.find(config.loss.loss)
     label = mx.sym.Variable("label")
     names = tuple(name for name in loss.scheduled if _in_use(name, config))
     scheduled = {name: mx.sym.Variable(name) for name in names}
-    graph = loss.build(embedding_symbol(config, training=True), label, num_classes, config.loss, scheduled)
+    embedding = embedding_symbol(config, training=True)
+    graph = loss.build(embedding, label, num_classes, config.loss, scheduled)
 
     total = None
     for weight, term in graph.terms.values():
@@ -38,11 +41,10 @@ def training_graph(config: TrainConfig, num_classes: int) -> TrainingGraph:
     outputs: Dict[str, Symbol] = {"loss": mx.sym.MakeLoss(total, name="loss")}
     if len(graph.terms) > 1:
         outputs.update({name: mx.sym.BlockGrad(term, name=name) for name, (_, term) in graph.terms.items()})
-    if graph.target_cosine is not None:
-        outputs["target_cosine"] = mx.sym.BlockGrad(graph.target_cosine)
-    if graph.cosine is not None:
-        correct = mx.sym.argmax(mx.sym.BlockGrad(graph.cosine), axis=1) == label
-        outputs["correct"] = mx.sym.BlockGrad(correct)
+    if graph.centres is not None:
+        outputs["target_cosine"] = symbols.target_cosine(embedding, label, graph.centres)
+    if graph.logits is not None:
+        outputs["correct"] = symbols.correct_without_margin(graph.logits, label)
     return TrainingGraph(mx.sym.Group(list(outputs.values())), tuple(outputs), names)
 
 
