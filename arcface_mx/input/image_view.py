@@ -61,7 +61,7 @@ def open_view(folder: str, cache: Optional[str] = None) -> ImageView:
     ~/.cache/arcface-mx). Raises UserError on damaged records, naming file and record.
     """
     index = RecordIndex.open(folder)
-    source = _source_stamp(index.record_path)
+    source = _source_stamp(index.path)
     for place in _places(folder, cache):
         view = _read(place, source)
         if view:
@@ -111,23 +111,21 @@ def _make(index: RecordIndex, place: str, source: Dict[str, int]) -> ImageView:
 
     record_file, index_file, note_file = _files(place)
     temporary = [path + ".%d.tmp" % os.getpid() for path in (record_file, index_file)]
-    digest, shape = hashlib.sha256(), _Shape(index.record_path)
+    digest, shape = hashlib.sha256(), _Shape(index.path)
     writer = recordio.MXIndexedRecordIO(temporary[1], temporary[0], "w")
     try:
-        numbers = [int(number) for number in index.image_numbers]
         with ThreadPoolExecutor(available_cores()) as pool:
-            for start in progress(range(0, len(numbers), 1024), "reading %s" % index.record_path, unit="kilo-image"):
-                block = numbers[start : start + 1024]
-                records = [index.read(number) for number in block]
-                list(pool.map(shape.check, block, (image for _, image in records)))
-                for number, (label, image) in zip(block, records):
+            for start in progress(range(0, len(index), 1024), "reading %s" % index.path, unit="kilo-image"):
+                block = list(index.images(np.arange(start, min(start + 1024, len(index)))))
+                list(pool.map(shape.check, block))
+                for number, label, image in block:
                     header = recordio.IRHeader(0, np.asarray(split_number(label) + split_number(number), np.float32), number, 0)
                     packed = recordio.pack(header, image)
                     digest.update(packed)
                     writer.write_idx(number, packed)
         writer.close()
         view: Dict[str, Any] = {
-            "images": len(numbers),
+            "images": len(index),
             "num_classes": index.num_classes,
             "height": shape.size[0],
             "width": shape.size[1],
@@ -152,9 +150,10 @@ class _Shape:
     def __init__(self, path: str) -> None:
         self.path, self.size = path, (0, 0)
 
-    def check(self, number: int, image: bytes) -> None:
+    def check(self, record: Tuple[int, int, bytes]) -> None:
         import cv2
 
+        number, _, image = record
         pixels = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR) if image else None
         if pixels is None:
             raise UserError(
