@@ -12,7 +12,7 @@ import mmap
 import os
 import struct
 import warnings
-from typing import NamedTuple, Optional, Tuple
+from typing import List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -40,13 +40,13 @@ class Headers(NamedTuple):
 
 FAULTS = (
     "",
-    "starts at offset {offset}, past the end of the file ({size} bytes)",
+    "starts at offset {offset}, outside the file ({size} bytes)",
     "starts at offset {offset}, where there is no record (no RecordIO magic number)",
     "is cut off: the file ends ({size} bytes) before the record does",
     "is shorter than its own header says",
 )
-_PAST_END, _NO_MAGIC, CUT_OFF, _SHORT = 1, 2, 3, 4
-MISPLACED = (_PAST_END, _NO_MAGIC)  # faults that an index of another file gives
+_OUTSIDE, _NO_MAGIC, CUT_OFF, _SHORT = 1, 2, 3, 4
+MISPLACED = (_OUTSIDE, _NO_MAGIC)  # faults that an index of another file gives
 
 
 class Words:
@@ -89,7 +89,7 @@ class Words:
 
     def _block(self, offsets: np.ndarray) -> Headers:
         fault = np.zeros(len(offsets), np.int8)
-        fault[(offsets < 0) | (offsets + PART.size > self.size)] = _PAST_END
+        fault[(offsets < 0) | (offsets + PART.size > self.size)] = _OUTSIDE
         fault[(fault == 0) & (offsets % 4 != 0)] = _NO_MAGIC
         at = np.where(fault == 0, offsets // 4, 0)
         kind, length = self._word(at, 1) >> 29, (self._word(at, 1) & _LENGTH).astype(np.int64)
@@ -148,7 +148,7 @@ def read_payload(descriptor: int, offset: int) -> bytes:
 
     Raises ValueError, without the file's name, where there is no whole record.
     """
-    parts = []
+    parts: List[bytes] = []
     while True:
         head = os.pread(descriptor, PART.size, offset)
         magic, word = PART.unpack(head) if len(head) == PART.size else (0, 0)
