@@ -80,6 +80,7 @@ class Words:
             at = at[at + 1 < len(self.words)]
             kind = self.words[at + 1] >> 29
             found.append(at[(kind == WHOLE) | (kind == FIRST)])
+            self._release()
         return 4 * np.concatenate(found or [np.zeros(0, np.int64)])
 
     def headers(self, offsets: np.ndarray) -> Headers:
@@ -88,6 +89,7 @@ class Words:
         return Headers(*(np.concatenate(field) for field in zip(*blocks)))
 
     def _block(self, offsets: np.ndarray) -> Headers:
+        self._release()
         fault = np.zeros(len(offsets), np.int8)
         fault[(offsets < 0) | (offsets + PART.size > self.size)] = _OUTSIDE
         fault[(fault == 0) & (offsets % 4 != 0)] = _NO_MAGIC
@@ -105,6 +107,11 @@ class Words:
         body = np.where(kind == WHOLE, length - head, -1)
         labels = np.stack([first, second], 1).astype("<u4").view("<f4")
         return Headers(fault, kind, flag, labels, own, body, offsets + PART.size + (length + 3) // 4 * 4)
+
+    def _release(self) -> None:
+        # Pages read so far stay in the page cache, but no longer count as this process's memory.
+        if self._map is not None and hasattr(self._map, "madvise"):
+            self._map.madvise(mmap.MADV_DONTNEED)
 
     def _word(self, at: np.ndarray, step: int) -> np.ndarray:
         if not len(self.words):
