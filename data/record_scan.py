@@ -12,7 +12,7 @@ import mmap
 import os
 import struct
 import warnings
-from typing import NamedTuple, Optional, Tuple
+from typing import List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -40,13 +40,13 @@ class Headers(NamedTuple):
 
 FAULTS = (
     "",
-    "starts at offset {offset}, past the end of the file ({size} bytes)",
+    "starts at offset {offset}, outside the file ({size} bytes)",
     "starts at offset {offset}, where there is no record (no RecordIO magic number)",
     "is cut off: the file ends ({size} bytes) before the record does",
     "is shorter than its own header says",
 )
-_PAST_END, _NO_MAGIC, CUT_OFF, _SHORT = 1, 2, 3, 4
-MISPLACED = (_PAST_END, _NO_MAGIC)  # faults that an index of another file gives
+_OUTSIDE, _NO_MAGIC, CUT_OFF, _SHORT = 1, 2, 3, 4
+MISPLACED = (_OUTSIDE, _NO_MAGIC)  # faults that an index of another file gives
 
 
 class Words:
@@ -80,6 +80,7 @@ class Words:
             at = at[at + 1 < len(self.words)]
             kind = self.words[at + 1] >> 29
             found.append(at[(kind == WHOLE) | (kind == FIRST)])
+            self._release()
         return 4 * np.concatenate(found or [np.zeros(0, np.int64)])
 
     def headers(self, offsets: np.ndarray) -> Headers:
@@ -88,8 +89,9 @@ class Words:
         return Headers(*(np.concatenate(field) for field in zip(*blocks)))
 
     def _block(self, offsets: np.ndarray) -> Headers:
+        self._release()
         fault = np.zeros(len(offsets), np.int8)
-        fault[(offsets < 0) | (offsets + PART.size > self.size)] = _PAST_END
+        fault[(offsets < 0) | (offsets + PART.size > self.size)] = _OUTSIDE
         fault[(fault == 0) & (offsets % 4 != 0)] = _NO_MAGIC
         at = np.where(fault == 0, offsets // 4, 0)
         kind, length = self._word(at, 1) >> 29, (self._word(at, 1) & _LENGTH).astype(np.int64)
@@ -105,6 +107,11 @@ class Words:
         body = np.where(kind == WHOLE, length - head, -1)
         labels = np.stack([first, second], 1).astype("<u4").view("<f4")
         return Headers(fault, kind, flag, labels, own, body, offsets + PART.size + (length + 3) // 4 * 4)
+
+    def _release(self) -> None:
+        # Pages read so far stay in the page cache, but no longer count as this process's memory.
+        if self._map is not None and hasattr(self._map, "madvise"):
+            self._map.madvise(mmap.MADV_DONTNEED)
 
     def _word(self, at: np.ndarray, step: int) -> np.ndarray:
         if not len(self.words):
@@ -148,7 +155,7 @@ def read_payload(descriptor: int, offset: int) -> bytes:
 
     Raises ValueError, without the file's name, where there is no whole record.
     """
-    parts = []
+    parts: List[bytes] = []
     while True:
         head = os.pread(descriptor, PART.size, offset)
         magic, word = PART.unpack(head) if len(head) == PART.size else (0, 0)
