@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Tuple
+from typing import Any, Dict
 
 from arcface_mx import losses
 from arcface_mx.config import TrainConfig
@@ -13,10 +13,10 @@ from arcface_mx.files import write_json
 from arcface_mx.input.image_view import ImageView, as_dict, open_view
 from arcface_mx.input.stream import FaceStream
 from arcface_mx.platform import available_cores
-from arcface_mx.train import checkpoint, run_folder
+from arcface_mx.train import run_folder
 from arcface_mx.train.checkpoint import RunState
 from arcface_mx.train.evaluate import Evaluator
-from arcface_mx.train.graph import TrainingGraph, training_graph
+from arcface_mx.train.graph import training_graph
 from arcface_mx.train.log import RunLog
 from arcface_mx.train.loop import fit
 from arcface_mx.train.metrics import Meter
@@ -34,22 +34,24 @@ def train(config: TrainConfig) -> Dict[str, Any]:
         raise UserError("--run is missing: name a folder for the run, for example --run runs/first")
     if not config.data.data:
         raise UserError("--data is missing: name a folder with train.rec, train.idx and property")
-    contexts = parse_devices(config.run.devices)
-    view = open_view(config.data.data)
-    graph = training_graph(config, view.num_classes)
-    evaluator = Evaluator(config, contexts)
-    run_folder.claim(config)
+    run_folder.check(config)
     finished = run_folder.read_metrics(config.run.run)
     if finished:
         print("%s: finished before; nothing to do" % config.run.run)
         return finished
 
-    schedule = Schedule.of(config)
+    # All that can be wrong is found before the run folder is written.
+    contexts = parse_devices(config.run.devices)
+    evaluator = Evaluator(config, contexts)
+    view = open_view(config.data.data)
+    graph, schedule = training_graph(config, view.num_classes), Schedule.of(config)
     state, source = starting_state(config)
     module = build_module(graph, config, contexts)
     initialise(module, config.run.seed, state.arg_params, state.aux_params)
     start_optimizer(module, config, schedule)
     write_momentum(module, state.momentum)
+
+    run_folder.claim(config)
     run_folder.write_environment(config, dict(as_dict(view), folder=config.data.data))
     log = RunLog(config.run.run, schedule.steps, state.step)
     try:

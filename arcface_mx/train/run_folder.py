@@ -40,21 +40,23 @@ def _read_json(path: str, hint: str) -> Dict[str, Any]:
     return value
 
 
-def claim(config: TrainConfig) -> None:
-    """Make the run folder, or check that the one there belongs to this configuration.
-
-    Raises UserError where it holds another one: nothing is overwritten.
-    """
+def check(config: TrainConfig) -> None:
+    """Raise UserError where --run is there already and is no run of this configuration."""
     run = config.run.run
     if os.path.exists(os.path.join(run, CONFIG)):
         differing = differences(read_config(run), config, of_result=True)
         if differing:
             text = "; ".join("%s was %r, now %r" % (flag_name(k), v[0], v[1]) for k, v in sorted(differing.items()))
             raise UserError("%s: holds a run with another configuration (%s). Give another --run, or delete it." % (run, text))
-        return
-    if os.path.isdir(run) and os.listdir(run):
+    elif os.path.isdir(run) and os.listdir(run):
         raise UserError("%s: is not empty and is not a run folder; give another --run" % run)
-    write_json(os.path.join(run, CONFIG), to_json(config))
+
+
+def claim(config: TrainConfig) -> None:
+    """Make the run folder with its config.json, unless it is there; `check` comes first."""
+    path = os.path.join(config.run.run, CONFIG)
+    if not os.path.exists(path):
+        write_json(path, to_json(config))
 
 
 def write_environment(config: TrainConfig, data: Dict[str, Any]) -> None:

@@ -30,9 +30,9 @@ def initial_weights(config: TrainConfig) -> Tuple[Dict[str, Any], Dict[str, Any]
 
     Raises UserError where nothing fits or a shape differs.
     """
-    from arcface_mx.model import read_parameters
+    from arcface_mx.model.load import locate, read_parameters
 
-    given_arg, given_aux = read_parameters(config.run.init)
+    given_arg, given_aux = read_parameters(locate(config.run.init)[1])
     symbol = embedding_symbol(config, training=True)
     side = config.data.image_size
     arg_shapes, _, aux_shapes = symbol.infer_shape(data=(1, 3, side, side))
