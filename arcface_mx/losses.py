@@ -59,27 +59,74 @@ def _margin(embedding: Symbol, label: Symbol, n: int, config: LossConfig, schedu
         weight=centres,
         ramp=scheduled.get("margin_ramp"),
     )
-    return _classes(logits, label, centres)
+    return _classes(embedding, logits, label, centres, n, config)
 
 
 def _softmax(embedding: Symbol, label: Symbol, n: int, config: LossConfig, scheduled: Mapping[str, Symbol]) -> LossGraph:
     from arcface_mx import symbols
 
     centres = symbols.class_centres(embedding, n)
-    return _classes(symbols.softmax_logits(embedding, n, weight=centres), label, centres)
+    return _classes(embedding, symbols.softmax_logits(embedding, n, weight=centres), label, centres, n, config)
 
 
 def _norm_softmax(embedding: Symbol, label: Symbol, n: int, config: LossConfig, scheduled: Mapping[str, Symbol]) -> LossGraph:
     from arcface_mx import symbols
 
     centres = symbols.class_centres(embedding, n)
-    return _classes(symbols.norm_softmax_logits(embedding, n, scale=config.scale, weight=centres), label, centres)
+    logits = symbols.norm_softmax_logits(embedding, n, scale=config.scale, weight=centres)
+    return _classes(embedding, logits, label, centres, n, config)
 
 
-def _classes(logits: Symbol, label: Symbol, centres: Symbol) -> LossGraph:
+def _a_softmax(embedding: Symbol, label: Symbol, n: int, config: LossConfig, scheduled: Mapping[str, Symbol]) -> LossGraph:
     from arcface_mx import symbols
 
-    return LossGraph({"cross_entropy": (1.0, symbols.cross_entropy(logits, label))}, logits, centres)
+    centres = symbols.class_centres(embedding, n)
+    logits = symbols.a_softmax_logits(embedding, label, n, config.a_softmax_m, scheduled["lambda"], weight=centres)
+    return _classes(embedding, logits, label, centres, n, config)
+
+
+def _classes(embedding: Symbol, logits: Symbol, label: Symbol, centres: Symbol, n: int, config: LossConfig) -> LossGraph:
+    """Cross-entropy over class logits, and the terms on top of it that have a weight."""
+    from arcface_mx import symbols
+
+    terms = {"cross_entropy": (1.0, symbols.cross_entropy(logits, label))}
+    if config.intra_weight:
+        terms["intra"] = (config.intra_weight, symbols.intra_loss(embedding, label, centres))
+    if config.inter_weight:
+        terms["inter"] = (config.inter_weight, symbols.inter_loss(label, centres, n))
+    if config.triplet_weight:
+        terms["triplet"] = (config.triplet_weight, _angular(embedding, label, config))
+    return LossGraph(terms, logits, centres)
+
+
+def _angular(embedding: Symbol, label: Symbol, config: LossConfig) -> Symbol:
+    from arcface_mx import symbols
+
+    return symbols.angular_triplet_loss(embedding, label, margin=config.triplet_margin, mining=config.mining)
+
+
+def _triplet(embedding: Symbol, label: Symbol, n: int, config: LossConfig, scheduled: Mapping[str, Symbol]) -> LossGraph:
+    return LossGraph({"triplet": (1.0, _angular(embedding, label, config))})
+
+
+def _euclidean(embedding: Symbol, label: Symbol, n: int, config: LossConfig, scheduled: Mapping[str, Symbol]) -> LossGraph:
+    from arcface_mx import symbols
+
+    term = symbols.euclidean_triplet_loss(embedding, label, margin=config.triplet_margin, mining=config.mining)
+    return LossGraph({"euclidean_triplet": (1.0, term)})
+
+
+def _contrastive(embedding: Symbol, label: Symbol, n: int, config: LossConfig, scheduled: Mapping[str, Symbol]) -> LossGraph:
+    from arcface_mx import symbols
+
+    term = symbols.contrastive_loss(
+        embedding,
+        label,
+        positive_margin=config.positive_margin,
+        negative_margin=config.negative_margin,
+        mining=config.mining,
+    )
+    return LossGraph({"contrastive": (1.0, term)})
 
 
 def _margin_at_right_angle(config: LossConfig) -> float:
@@ -96,6 +143,10 @@ LOSSES: Dict[str, Loss] = {
     ),
     "softmax": Loss(_softmax, scaled=False),
     "norm_softmax": Loss(_norm_softmax),
+    "a_softmax": Loss(_a_softmax, scheduled=("lambda",), scaled=False),
+    "triplet": Loss(_triplet, needs="tuples"),
+    "euclidean_triplet": Loss(_euclidean, needs="tuples"),
+    "contrastive": Loss(_contrastive, needs="tuples"),
 }
 
 
@@ -106,12 +157,19 @@ def find(name: str) -> Loss:
     return LOSSES[name]
 
 
-def expected_first_loss(config: LossConfig, num_classes: int, embedding_size: int) -> float:
+def needs_tuples(config: LossConfig) -> bool:
+    """Whether batches must hold several photos of each person."""
+    return find(config.loss).needs == "tuples" or config.triplet_weight > 0.0
+
+
+def expected_first_loss(config: LossConfig, num_classes: int, embedding_size: int) -> Optional[float]:
     """Cross-entropy before the first update: ln n + (margin term)·s + s²/(2d), random unit vectors in d.
 
-    For softmax with bias, whose logits start near 0, ln n.
+    For softmax with bias, whose logits start near 0, ln n. None for a loss without class logits.
     """
     loss = find(config.loss)
+    if loss.needs == "tuples":
+        return None
     if not loss.scaled:
         return math.log(num_classes)
     term = 0.0 if config.margin_ramp else loss.margin_term(config)

@@ -24,6 +24,7 @@ def embedding_symbol(config: TrainConfig, training: bool = False) -> Symbol:
             data,
             embedding_size=network.embedding_size,
             width=network.width,
+            units=network.units or None,
             input_size=side,
             dropout=network.dropout,
             fast_prelu=training,

@@ -11,7 +11,7 @@ The same command goes on where an interrupted run stopped."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from arcface_mx.cli.flags import add_config_flags
+    from arcface_mx.flags import add_config_flags
 
     add_config_flags(parser)
     parser.add_argument("--resume", metavar="RUN", help="go on with the run in this folder, with its own configuration")
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from arcface_mx import config as configuration
-    from arcface_mx.cli.flags import given_values
+    from arcface_mx.flags import given_values
 
     values = given_values(args)
     if args.resume:

@@ -84,8 +84,8 @@ def _inputs(batch: Batch, graph: TrainingGraph, schedule: Schedule, step: int) -
     import mxnet as mx
 
     size = len(batch.labels)
-    scheduled = {"margin_ramp": schedule.margin_ramp_at}
-    extra = [mx.nd.full((size,), scheduled[name](step)) for name in graph.scheduled]
+    scalars = schedule.scalars_at(step)
+    extra = [mx.nd.full((size,), scalars[name]) for name in graph.scheduled]
     return mx.io.DataBatch(data=[batch.pixels] + extra, label=[mx.nd.array(batch.labels.astype(np.float32))])
 
 

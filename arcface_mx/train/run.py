@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict
+from typing import Any, Dict, Union
 
 from arcface_mx import losses
 from arcface_mx.config import TrainConfig
+from arcface_mx.data.record_index import RecordIndex
 from arcface_mx.devices import parse_devices
 from arcface_mx.errors import UserError
 from arcface_mx.export.mxnet_model import save_embedding
 from arcface_mx.files import write_json
 from arcface_mx.input.image_view import ImageView, as_dict, open_view
 from arcface_mx.input.stream import FaceStream
+from arcface_mx.input.tuples import TupleStream, describe
 from arcface_mx.platform import available_cores
 from arcface_mx.train import run_folder
 from arcface_mx.train.checkpoint import RunState
@@ -40,6 +42,8 @@ def train(config: TrainConfig) -> Dict[str, Any]:
         print("%s: finished before; nothing to do" % config.run.run)
         return finished
 
+    if losses.needs_tuples(config.loss) and not config.data.photos_a_person:
+        raise UserError("--loss %s compares photos of one person: give --photos-a-person, for example 4" % config.loss.loss)
     # All that can be wrong is found before the run folder is written.
     contexts = parse_devices(config.run.devices)
     evaluator = Evaluator(config, contexts)
@@ -56,18 +60,22 @@ def train(config: TrainConfig) -> Dict[str, Any]:
     log = RunLog(config.run.run, schedule.steps, state.step)
     try:
         _introduce(log, config, schedule, view, source)
-        stream = FaceStream(
-            view,
-            config.data,
-            config.run.seed,
-            position=state.step * schedule.images_a_step,
-            threads=config.run.decode_threads or available_cores(),
-        )
+        stream = open_stream(view, config, state.step * schedule.images_a_step, log)
         meter = Meter(graph.outputs, losses.find(config.loss.loss).last_angle(config.loss))
         final = fit(module, graph, stream, config, schedule, state, log, meter, evaluator if config.data.eval else None)
         return _finish(config, final, evaluator, log)
     finally:
         log.close()
+
+
+def open_stream(view: ImageView, config: TrainConfig, position: int, log: RunLog) -> Union[FaceStream, TupleStream]:
+    """Images in random order, or P×K batches where --photos-a-person asks for them."""
+    threads = config.run.decode_threads or available_cores()
+    if not config.data.photos_a_person:
+        return FaceStream(view, config.data, config.run.seed, position, threads)
+    stream = TupleStream(view, RecordIndex.open(config.data.data), config.data, config.run.seed, position, threads)
+    log.say(describe(stream))
+    return stream
 
 
 def _introduce(log: RunLog, config: TrainConfig, schedule: Schedule, view: ImageView, source: str) -> None:
@@ -76,10 +84,11 @@ def _introduce(log: RunLog, config: TrainConfig, schedule: Schedule, view: Image
     log.say("data: %s, %d images of %d people" % (config.data.data, view.images, view.num_classes))
     log.say("start: " + source)
     log.say("schedule: %s (%.1f epochs)" % (schedule.describe(), schedule.steps * schedule.images_a_step / view.images))
-    log.say(
-        "expected first loss %.2f for %d classes; smallest sensible scale for them %.1f (AdaCos), chosen %g"
-        % (first, view.num_classes, losses.scale_floor(view.num_classes), loss.scale)
-    )
+    if first is not None:
+        log.say(
+            "expected first loss %.2f for %d classes; smallest sensible scale for them %.1f (AdaCos), chosen %g"
+            % (first, view.num_classes, losses.scale_floor(view.num_classes), loss.scale)
+        )
     log.event("start", source=source, expected_first_loss=first, steps=schedule.steps, images=view.images)
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Tuple
+from typing import Dict, Tuple
 
-from arcface_mx.config import TrainConfig
+from arcface_mx.config import LossConfig, TrainConfig
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class Schedule:
     ramp: int
     images_a_step: int
     factor: float  # images_a_step / --schedule-batch
+    loss: LossConfig
 
     @classmethod
     def of(cls, config: TrainConfig) -> "Schedule":
@@ -38,6 +39,7 @@ class Schedule:
             ramp=round(config.loss.margin_ramp * steps),
             images_a_step=images,
             factor=factor,
+            loss=config.loss,
         )
 
     def lr_at(self, step: int) -> float:
@@ -51,6 +53,15 @@ class Schedule:
     def margin_ramp_at(self, step: int) -> float:
         """Share of the margins in force at update `step`: 0 to 1 over the first `ramp` updates."""
         return 1.0 if step >= self.ramp else step / self.ramp
+
+    def lambda_at(self, step: int) -> float:
+        """λ of A-Softmax at update `step`, counted as at --schedule-batch."""
+        loss = self.loss
+        return max(loss.lambda_min, loss.lambda_base * (1.0 + loss.lambda_gamma * step * self.factor) ** -loss.lambda_power)
+
+    def scalars_at(self, step: int) -> Dict[str, float]:
+        """The scheduled scalars, inputs of the graph, by name."""
+        return {"margin_ramp": self.margin_ramp_at(step), "lambda": self.lambda_at(step)}
 
     def describe(self) -> str:
         """One line for the start of the run."""
