@@ -10,7 +10,5 @@ from arcface_mx.train.checkpoint import RunState
 
 
 class Evaluator:
-    """Embeds and scores every --eval set; call it with a RunState."""
-
     def __init__(self, config: TrainConfig, contexts: List[Any]) -> None:
         self._config, self._contexts = config, contexts

@@ -97,7 +97,7 @@ def interrupt_after(monkeypatch, steps):
 
 
 def test_two_devices_give_the_update_of_one(tmp_path, tiny_faces):
-    frozen = {"freeze_batchnorm": True, "steps": 6}
+    frozen = {"freeze_batchnorm": True, "steps": 1}
     one = tiny(tmp_path, tiny_faces, "one", **frozen)
     two = tiny(tmp_path, tiny_faces, "two", devices="cpu(0),cpu(1)", **frozen)
     for config in (one, two):
@@ -106,7 +106,8 @@ def test_two_devices_give_the_update_of_one(tmp_path, tiny_faces):
 
 
 def test_accumulated_gradients_are_those_of_the_joint_batch(tmp_path, tiny_faces):
-    frozen = {"freeze_batchnorm": True, "steps": 6}
+    # The order of photos does not depend on the batch; which of them are mirrored does.
+    frozen = {"freeze_batchnorm": True, "steps": 1, "mirror": False}
     joint = tiny(tmp_path, tiny_faces, "joint", **frozen)
     parts = tiny(tmp_path, tiny_faces, "parts", **dict(frozen, batch_size=4, accumulate=2))
     for config in (joint, parts):
@@ -140,7 +141,7 @@ def test_init_takes_a_runs_weights(tmp_path, tiny_faces):
     train(tuned)
     before, after = final(source), final(tuned)
     for name, array in before.arg_params.items():
-        if name != "fc7_weight":
+        if name not in ("fc7_weight", "fc1_gamma"):  # new; held at 1 by its BatchNorm
             np.testing.assert_array_equal(array.asnumpy(), after.arg_params[name].asnumpy(), err_msg=name)
     assert "created anew: class centres" in events(tuned, "start")[0]["source"]
 
@@ -155,9 +156,10 @@ def test_statistics_in_the_export_are_those_of_the_last_step(tmp_path, tiny_face
 
 
 def test_nan_stops_the_run_and_keeps_the_checkpoint(tmp_path, tiny_faces):
-    config = tiny(tmp_path, tiny_faces, lr=1000.0, steps=40, checkpoint_every=1)
+    config = tiny(tmp_path, tiny_faces, loss="softmax", lr=1000.0, steps=40, checkpoint_every=1)
     with pytest.raises(UserError, match="loss is (nan|inf|-inf) at step"):
         train(config)
+    assert final(config) is not None
 
 
 class TestBadInput:
