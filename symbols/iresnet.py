@@ -14,11 +14,11 @@ import mxnet as mx
 from mxnet.symbol import Symbol
 
 from arcface_mx.symbols.checks import check_choice, check_count, check_positive, check_range
+from arcface_mx.symbols.layers import batchnorm, convolution, embedding_output, normalised_pixels
 from arcface_mx.symbols.prelu import prelu
 
 UNITS: Dict[int, Tuple[int, ...]] = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 14, 3), 100: (3, 13, 30, 3)}
 FILTERS = (64, 64, 128, 256, 512)  # first convolution, then the four stages
-EPS, MOMENTUM = 2e-5, 0.9
 
 
 def iresnet(
@@ -48,7 +48,8 @@ def iresnet(
     if units is None:
         check_choice("layers", layers, sorted(UNITS))
         units = UNITS[layers]
-    check_range("len(units)", len(units), 1, len(FILTERS))
+    if not 1 <= len(units) < len(FILTERS):
+        raise ValueError("units is %r; give one to %d stages" % (tuple(units), len(FILTERS) - 1))
     for stage, count in enumerate(units):
         check_count("units[%d]" % stage, count)
     check_count("embedding_size", embedding_size)
@@ -57,44 +58,25 @@ def iresnet(
     check_range("dropout", dropout, 0.0, 1.0)
     filters = [max(1, int(round(width * count))) for count in FILTERS]
 
-    body = (data - 127.5) * 0.0078125  # (pixel − 127.5) / 128
-    body = _convolution(body, filters[0], 3, 1, "conv0")
-    body = _batchnorm(body, "bn0", frozen_batchnorm)
+    body = convolution(normalised_pixels(data), filters[0], 3, pad=1, name="conv0")
+    body = batchnorm(body, name="bn0", frozen=frozen_batchnorm)
     body = prelu(body, filters[0], name="relu0", fast=fast_prelu)
     for stage, (count, channels) in enumerate(zip(units, filters[1:]), start=1):
         for unit in range(1, count + 1):
             body = _unit(body, channels, unit == 1, "stage%d_unit%d" % (stage, unit), fast_prelu, frozen_batchnorm)
-    body = _batchnorm(body, "bn1", frozen_batchnorm)
-    body = mx.sym.Dropout(body, p=dropout, name="dropout0")
-    body = mx.sym.FullyConnected(body, num_hidden=embedding_size, flatten=True, name="pre_fc1")
-    return _batchnorm(body, "fc1", frozen_batchnorm, fix_gamma=True)
+    return embedding_output(body, embedding_size, dropout=dropout, frozen=frozen_batchnorm)
 
 
 def _unit(data: Symbol, channels: int, first: bool, name: str, fast_prelu: bool, frozen: bool) -> Symbol:
     """One improved residual unit; the first of a stage halves the size and has a 1×1 shortcut."""
     stride = 2 if first else 1
-    body = _batchnorm(data, name + "_bn1", frozen)
-    body = _convolution(body, channels, 3, 1, name + "_conv1")
-    body = _batchnorm(body, name + "_bn2", frozen)
+    body = batchnorm(data, name=name + "_bn1", frozen=frozen)
+    body = convolution(body, channels, 3, pad=1, name=name + "_conv1")
+    body = batchnorm(body, name=name + "_bn2", frozen=frozen)
     body = prelu(body, channels, name=name + "_relu1", fast=fast_prelu)
-    body = _convolution(body, channels, 3, stride, name + "_conv2")
-    body = _batchnorm(body, name + "_bn3", frozen)
+    body = convolution(body, channels, 3, stride=stride, pad=1, name=name + "_conv2")
+    body = batchnorm(body, name=name + "_bn3", frozen=frozen)
     if first:
-        data = _batchnorm(_convolution(data, channels, 1, stride, name + "_conv1sc"), name + "_sc", frozen)
+        data = convolution(data, channels, 1, stride=stride, name=name + "_conv1sc")
+        data = batchnorm(data, name=name + "_sc", frozen=frozen)
     return mx.sym.elemwise_add(body, data, name=name + "_plus")
-
-
-def _convolution(data: Symbol, channels: int, kernel: int, stride: int, name: str) -> Symbol:
-    return mx.sym.Convolution(
-        data,
-        num_filter=channels,
-        kernel=(kernel, kernel),
-        stride=(stride, stride),
-        pad=(kernel // 2, kernel // 2),
-        no_bias=True,
-        name=name,
-    )
-
-
-def _batchnorm(data: Symbol, name: str, frozen: bool, fix_gamma: bool = False) -> Symbol:
-    return mx.sym.BatchNorm(data, fix_gamma=fix_gamma, eps=EPS, momentum=MOMENTUM, use_global_stats=frozen, name=name)
