@@ -17,6 +17,7 @@ from arcface_mx.errors import UserError
 
 # In the order in which a newcomer needs them: (words of the command, module in this package).
 COMMANDS = (
+    ("data rendered", "data_rendered"),
 )
 
 DESCRIPTION = """ArcFace on MXNet: make face data, train, verify, export.
