@@ -1,0 +1,210 @@
+"""The configuration of a training run: frozen dataclasses, grouped as a reader thinks.
+
+The command line is derived from these fields (cli/flags.py), so each default stands here and
+nowhere else. Defaults are the paper's settings for CASIA-WebFace; `metadata` holds the help text
+with its unit, and whether two runs that differ in the field are the same run.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any, Dict, Mapping, Optional, Tuple
+
+from arcface_mx.errors import UserError
+
+
+def _flag(default: Any, text: str, choices: Optional[Tuple[str, ...]] = None, same_run: bool = False) -> Any:
+    """A field with its help; `same_run`: changing it on resume leaves the result what it is."""
+    return field(default=default, metadata={"help": text, "choices": choices, "same_run": same_run})
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """What is read, and how an image is varied."""
+
+    data: str = _flag("", "folder with train.rec, train.idx, property (InsightFace's layout)")
+    eval: Tuple[str, ...] = _flag((), "verification sets, .bin files; measured at the end and every --eval-every", same_run=True)
+    image_size: int = _flag(112, "side of the network's input in pixels; photos are scaled down to it")
+    batch_size: int = _flag(512, "images a step, over all devices together")
+    mirror: bool = _flag(True, "mirror half of the images")
+    shift: int = _flag(0, "random shift of the crop, at most this many pixels of the network's input each way")
+    rotate: int = _flag(0, "random rotation, at most this many degrees each way")
+    zoom: float = _flag(0.0, "random change of size, at most this share each way (0.1: 0.9 to 1.1)")
+    jitter: float = _flag(0.0, "random brightness, contrast and saturation, at most this share each way")
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """The backbone."""
+
+    network: str = _flag("iresnet50", "iresnet18|34|50|100, mobilefacenet, or gluoncv:NAME")
+    width: float = _flag(1.0, "factor on the number of filters of iresnet")
+    embedding_size: int = _flag(512, "length d of the embedding")
+    dropout: float = _flag(0.4, "dropout before the embedding layer, share of values set to 0")
+    freeze_batchnorm: bool = _flag(False, "use BatchNorm's stored statistics while training, and leave them as they are")
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """The loss (paper.csv's rows are choices of these)."""
+
+    loss: str = _flag("margin", "one of the names in arcface_mx/losses.py")
+    scale: float = _flag(64.0, "feature scale s")
+    m1: float = _flag(1.0, "margin m1 of eq. 4: factor on the angle")
+    m2: float = _flag(0.5, "margin m2 of eq. 4: added to the angle, radians")
+    m3: float = _flag(0.0, "margin m3 of eq. 4: taken from the cosine")
+    policy: str = _flag("none", "what the margin does where m1*theta + m2 > pi", ("none", "linear", "easy"))
+    literal: bool = _flag(False, "the nine operators of Algorithm 1 and nothing else (can give NaN)")
+    margin_ramp: float = _flag(0.0, "share of the run over which the margins grow from 0 to their values")
+    intra_weight: float = _flag(0.0, "weight of the intra-loss, eq. 5")
+    inter_weight: float = _flag(0.0, "weight of the inter-loss, eq. 6")
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """SGD and its schedule. Steps are counted in batches of --schedule-batch images."""
+
+    lr: float = _flag(0.1, "first learning rate, for batches of --schedule-batch images")
+    momentum: float = _flag(0.9, "momentum of SGD")
+    weight_decay: float = _flag(5e-4, "weight decay (not on biases and BatchNorm's beta)")
+    steps: int = _flag(32000, "length of the run in updates")
+    lr_schedule: str = _flag("steps", "steps: divide by 10 at each --lr-drops; cosine: half a cosine to 0", ("steps", "cosine"))
+    lr_drops: Tuple[int, ...] = _flag((20000, 28000), "updates after which the learning rate is divided by 10")
+    warmup_steps: int = _flag(0, "updates over which the learning rate grows linearly from 0")
+    schedule_batch: int = _flag(0, "images a step for which lr and steps are meant; another --batch-size scales both (0: no scaling)")
+    accumulate: int = _flag(1, "batches whose gradients are added before an update")
+    freeze: Tuple[str, ...] = _flag((), "regular expressions: parameters that stay as they are")
+    lr_mult: Tuple[str, ...] = _flag((), "REGEX=FACTOR on the learning rate of parameters")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Where it runs, what it keeps."""
+
+    run: str = _flag("", "run folder to write", same_run=True)
+    init: str = _flag("", "model to start from, weights only: a run folder or PREFIX,EPOCH")
+    devices: str = _flag("cpu", "cpu | gpu(0) | gpu(0),gpu(1) | cpu(0),cpu(1)", same_run=True)
+    kvstore: str = _flag("device", "MXNet key-value store that adds the devices' gradients", ("device", "local"), same_run=True)
+    seed: int = _flag(0, "seed of initialisation, sample order, augmentation and dropout")
+    decode_threads: int = _flag(0, "threads that decode images (0: as many as cores)", same_run=True)
+    log_every: int = _flag(50, "steps between two log lines", same_run=True)
+    eval_every: int = _flag(0, "steps between two verifications (0: at the end only)", same_run=True)
+    checkpoint_every: int = _flag(1000, "steps between two checkpoints", same_run=True)
+    keep_checkpoints: int = _flag(2, "checkpoints kept, newest first", same_run=True)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything `arcface-mx train` was told. Saved as config.json in the run folder."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    run: RunConfig = field(default_factory=RunConfig)
+
+
+GROUPS: Mapping[str, type] = {
+    "data": DataConfig,
+    "network": NetworkConfig,
+    "loss": LossConfig,
+    "optimizer": OptimizerConfig,
+    "run": RunConfig,
+}
+
+
+def from_flat(values: Mapping[str, Any]) -> TrainConfig:
+    """Build a checked TrainConfig from {field name: value}; names not given keep their default."""
+    groups = {}
+    for name, group in GROUPS.items():
+        own = {f.name for f in dataclasses.fields(group)}
+        groups[name] = group(**{key: value for key, value in values.items() if key in own})
+    config = TrainConfig(**groups)
+    check(config)
+    return config
+
+
+def to_flat(config: TrainConfig) -> Dict[str, Any]:
+    """{field name: value} over all groups; field names are unique (tested)."""
+    flat: Dict[str, Any] = {}
+    for name in GROUPS:
+        flat.update(dataclasses.asdict(getattr(config, name)))
+    return flat
+
+
+def differences(one: TrainConfig, other: TrainConfig, of_result: bool = False) -> Dict[str, Tuple[Any, Any]]:
+    """Fields in which two configurations differ; `of_result`: only those that change the result."""
+    found: Dict[str, Tuple[Any, Any]] = {}
+    for name, group in GROUPS.items():
+        for entry in dataclasses.fields(group):
+            values = getattr(getattr(one, name), entry.name), getattr(getattr(other, name), entry.name)
+            if values[0] != values[1] and not (of_result and entry.metadata["same_run"]):
+                found[entry.name] = values
+    return found
+
+
+def to_json(config: TrainConfig) -> Dict[str, Any]:
+    """The configuration as plain JSON values, grouped."""
+    return dataclasses.asdict(config)
+
+
+def from_json(value: Mapping[str, Any], source: str) -> TrainConfig:
+    """Read what `to_json` wrote; `source` names the file in errors.
+
+    Raises UserError on an unknown group or field and on a value of the wrong kind.
+    """
+    flat: Dict[str, Any] = {}
+    for name, entries in value.items():
+        if name not in GROUPS or not isinstance(entries, dict):
+            raise UserError("%s: unknown entry %r; was it written by another version?" % (source, name))
+        known = {f.name: f.default for f in dataclasses.fields(GROUPS[name])}
+        for key, entry in entries.items():
+            if key not in known:
+                raise UserError("%s: unknown entry %s.%s; was it written by another version?" % (source, name, key))
+            flat[key] = _typed(entry, known[key], "%s: %s.%s" % (source, name, key))
+    return from_flat(flat)
+
+
+def _typed(value: Any, default: Any, where: str) -> Any:
+    if isinstance(default, tuple) and isinstance(value, (list, tuple)):
+        return tuple(value)
+    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not type(default):
+        raise UserError("%s is %r; expected a value like %r" % (where, value, default))
+    return value
+
+
+# Each: field, the smallest and largest value that makes sense.
+_RANGES = (
+    ("image_size", 16, 1024), ("batch_size", 1, 1 << 20), ("shift", 0, 64), ("rotate", 0, 180),
+    ("zoom", 0.0, 0.9), ("jitter", 0.0, 1.0), ("width", 0.01, 8.0), ("embedding_size", 1, 1 << 16),
+    ("dropout", 0.0, 0.99), ("scale", 1e-3, 1e4), ("m1", 0.0, 16.0), ("m2", 0.0, 3.1416), ("m3", 0.0, 2.0),
+    ("margin_ramp", 0.0, 1.0), ("intra_weight", 0.0, 1e6), ("inter_weight", 0.0, 1e6),
+    ("lr", 0.0, 1e3), ("momentum", 0.0, 0.9999), ("weight_decay", 0.0, 1.0), ("steps", 1, 1 << 40),
+    ("warmup_steps", 0, 1 << 40), ("schedule_batch", 0, 1 << 20), ("accumulate", 1, 1 << 16),
+    ("seed", 0, (1 << 31) - 1), ("decode_threads", 0, 1024), ("log_every", 1, 1 << 40), ("eval_every", 0, 1 << 40),
+    ("checkpoint_every", 1, 1 << 40), ("keep_checkpoints", 1, 1 << 20),
+)  # fmt: skip
+
+
+def check(config: TrainConfig) -> None:
+    """Raise UserError, naming the flag, where a value makes no sense."""
+    flat = to_flat(config)
+    for name, low, high in _RANGES:
+        if not low <= flat[name] <= high:  # also refuses NaN
+            raise UserError("%s is %r; it must lie in %s to %s" % (flag_name(name), flat[name], low, high))
+    for group in GROUPS.values():
+        for entry in dataclasses.fields(group):
+            choices = entry.metadata["choices"]
+            if choices and flat[entry.name] not in choices:
+                raise UserError("%s is %r; choose one of %s" % (flag_name(entry.name), flat[entry.name], ", ".join(choices)))
+    drops = flat["lr_drops"]
+    if list(drops) != sorted(set(drops)) or any(drop < 1 for drop in drops):
+        raise UserError("--lr-drops is %s; give ascending whole numbers of updates" % ",".join(map(str, drops)))
+
+
+def flag_name(field_name: str) -> str:
+    """The flag on the command line of a configuration field."""
+    return "--" + field_name.replace("_", "-")
