@@ -45,7 +45,7 @@ IRIS = {
 }
 DARK_IRIS = ("dark brown", "brown")
 FAIR_IRIS = ("brown", "hazel", "green", "blue", "blue", "grey")
-SCLERA = linear((215, 205, 196))
+SCLERA = linear((188, 174, 164))
 
 
 class Colours(NamedTuple):

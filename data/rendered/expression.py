@@ -13,12 +13,13 @@ from arcface_mx.data.rendered.streams import Stream, chosen
 # stands for both sides. Photos of people are mostly smiles (three in five in LFW).
 PRESETS = (
     ("still", 0.22, ()),
-    ("smile", 0.24, (("mouthSmile", 0.7), ("cheekSquint", 0.5), ("eyeSquint", 0.3))),
+    ("smile", 0.24, (("mouthSmile", 0.8), ("mouthStretch", 0.15), ("cheekSquint", 0.5), ("eyeSquint", 0.3))),
     (
         "laugh",
         0.28,
         (
-            ("mouthSmile", 0.85),
+            ("mouthSmile", 0.95),
+            ("mouthStretch", 0.15),
             ("cheekSquint", 0.6),
             ("jawOpen", 0.18),
             ("mouthUpperUp", 0.55),

@@ -10,9 +10,9 @@ import numpy as np
 from arcface_mx.data.rendered.streams import Stream, clipped
 
 AZIMUTH = (0.8, 1.3)  # deviation of the key lamp and of the others, rad
-ELEVATION = (0.45, 0.40)  # mean and deviation, rad: lamps hang above
-KEY, FILL = (0.3, 1.0), 0.5  # strength of the key lamp, share of the others
-AMBIENT = (0.22, 0.60)
+ELEVATION = (0.55, 0.35)  # mean and deviation, rad: lamps hang above
+KEY, FILL = (0.4, 1.2), 0.5  # strength of the key lamp, share of the others
+AMBIENT = (0.15, 0.45)
 # Colour runs along the red-blue axis only, as daylight and lamps do: independent red, green and
 # blue gains make green people. Deviations of the logarithm of the gain.
 LAMP_COLOUR, AMBIENT_COLOUR, BALANCE = 0.09, 0.09, 0.07

@@ -6,11 +6,12 @@ import dataclasses
 import os
 import shutil
 import sys
-from typing import Any, Dict, Iterator, List
+from typing import Any, Dict, Iterator
 
+from arcface_mx.data.bins import write_pairs
 from arcface_mx.data.records import RecordWriter
 from arcface_mx.data.rendered import chunks
-from arcface_mx.data.rendered.sets import PAIR_SETS, Options, PairSet, choose_pairs
+from arcface_mx.data.rendered.sets import COMPARISONS, Comparison, Options, choose_pairs
 from arcface_mx.errors import UserError
 from arcface_mx.files import fingerprint, whole_folder, write_json
 
@@ -37,7 +38,7 @@ def make(folder: str, options: Options, workers: int = 1) -> Dict[str, Any]:
     with whole_folder(folder) as temporary:
         _write_training(temporary, work, options)
         if options.test_identities:
-            _write_pair_sets(temporary, work, options)
+            _write_comparisons(temporary, work, options)
         summary = _summary(temporary, options)
         write_json(os.path.join(temporary, "rendered.json"), summary)
     shutil.rmtree(work)
@@ -52,7 +53,7 @@ def _write_training(folder: str, work: str, options: Options) -> None:
                     writer.add(person, image)
 
 
-def _write_pair_sets(folder: str, work: str, options: Options) -> None:
+def _write_comparisons(folder: str, work: str, options: Options) -> None:
     photos = {
         (kind.name, person, number): image
         for chunk in chunks.chunks_of(options)
@@ -60,24 +61,14 @@ def _write_pair_sets(folder: str, work: str, options: Options) -> None:
         for kind, person, number, image in chunks.read_photos(work, chunk)
     }
 
-    def images(pair_set: PairSet) -> Iterator[bytes]:
-        for pair in choose_pairs(pair_set, options):
+    def images(comparison: Comparison) -> Iterator[bytes]:
+        for pair in choose_pairs(comparison, options):
             for kind, person, number in (pair.first, pair.second):
                 yield photos[kind.name, person, number]
 
-    for pair_set in PAIR_SETS:
-        same = [pair.same for pair in choose_pairs(pair_set, options)]
-        write_pairs(os.path.join(folder, pair_set.name + ".bin"), images(pair_set), same)
-
-
-def write_pairs(path: str, images: Iterator[bytes], same: List[bool]) -> None:
-    """Stand-in for arcface_mx.data.bins.write_pairs."""
-    import pickle
-
-    from arcface_mx.files import whole_file
-
-    with whole_file(path) as stream:
-        pickle.dump((list(images), list(same)), stream, protocol=2)
+    for comparison in COMPARISONS:
+        same = [pair.same for pair in choose_pairs(comparison, options)]
+        write_pairs(os.path.join(folder, comparison.name + ".bin"), images(comparison), same)
 
 
 def _summary(folder: str, options: Options) -> Dict[str, Any]:

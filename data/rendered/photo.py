@@ -11,11 +11,11 @@ from arcface_mx.data.rendered.pose import SIDE
 from arcface_mx.data.rendered.streams import Stream, noise
 
 # Mean linear luminance of the face that the camera aims at, and the spread of its errors.
-EXPOSURE, EXPOSURE_ERROR = 0.19, 0.30
+EXPOSURE, EXPOSURE_ERROR = 0.20, 0.40
 # Share of the difference to that aim which the camera corrects: the rest keeps skin tones apart.
-EXPOSURE_CORRECTED = 0.70
-CONTRAST = (0.10, 0.13)  # mean and deviation of its logarithm
-SATURATION = (-0.10, 0.22)  # the same
+EXPOSURE_CORRECTED = 0.65
+CONTRAST = (0.26, 0.14)  # mean and deviation of its logarithm
+SATURATION = (0.0, 0.22)  # the same
 SOFT = (0.30, 0.95)  # Gaussian blur of every photo, sigma in pixels: aligned crops are resampled
 SMALL, SMALL_SIDE = 0.18, (36, 90)  # share of photos enlarged from fewer pixels, and how many
 GRAIN = 0.010  # deviation of the sensor noise's strength, display units
@@ -55,7 +55,7 @@ def background(r: Stream) -> np.ndarray:
     import cv2
 
     shape = (SIDE, SIDE)
-    level = np.exp(r.normal(-2.0, 1.0))
+    level = np.exp(r.normal(-2.2, 1.2))
     tint = colour_gain(r, 0.22) * np.exp(r.normal(0, 0.06, 3))
     structure = noise(r, shape, r.uniform(12, 60), 3)
     picture = level * tint * np.exp(r.uniform(0.05, 0.7) * structure)[..., None]

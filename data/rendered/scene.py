@@ -116,7 +116,7 @@ def draw_scene(head: Head, person: Person, mode: Mode, r: Stream, age: Optional[
         lips=lips,
         lip_cover=0.95 if made_up else 0.8,
         lashes=person.lash * (1.5 if made_up else 1.0),
-        blush=clipped(r, 0.25, 0.35, -0.2, 1.0),
+        blush=clipped(r, 0.15, 0.30, -0.2, 0.9),
         gloss=person.colours.gloss * float(np.exp(r.normal(0, 0.4))),
         gloss_power=log_uniform(r, 8, 26),
         pupil=float(r.uniform(0.14, 0.26)),
@@ -135,7 +135,7 @@ def _lips(person: Person, man: bool, r: Stream) -> Tuple[np.ndarray, bool]:
     if man or r.random() > MAKE_UP:
         return natural, False
     stick = linear((r.uniform(120, 185), r.uniform(35, 85), r.uniform(45, 90)))
-    return 0.55 * natural + 0.45 * stick, True
+    return 0.65 * natural + 0.35 * stick, True
 
 
 def silver(colour: np.ndarray, share: float) -> np.ndarray:

@@ -43,7 +43,7 @@ OLD = Kind("old", 2, 6, scene.AGES, AGE_GAP)
 TEST_KINDS = (MIXED, FRONTAL, PROFILE, YOUNG, OLD)
 
 
-class PairSet(NamedTuple):
+class Comparison(NamedTuple):
     """A verification set: the kinds of its first and second photos."""
 
     name: str
@@ -53,10 +53,10 @@ class PairSet(NamedTuple):
     same_slot: bool  # both photos have the same number
 
 
-PAIR_SETS = (
-    PairSet("rendered_lfw", MIXED, MIXED, 1, False),
-    PairSet("rendered_cfp_fp", FRONTAL, PROFILE, 2, False),
-    PairSet("rendered_agedb_30", YOUNG, OLD, 3, True),
+COMPARISONS = (
+    Comparison("rendered_lfw", MIXED, MIXED, 1, False),
+    Comparison("rendered_cfp_fp", FRONTAL, PROFILE, 2, False),
+    Comparison("rendered_agedb_30", YOUNG, OLD, 3, True),
 )
 
 Photo = Tuple[Kind, int, int]  # kind, person, photo
@@ -97,11 +97,11 @@ class Options:
         if self.identities >= 2**24:
             raise UserError("--identities %d: labels are float32, exact below %d only" % (self.identities, 2**24))
         if self.test_identities:
-            for pair_set in PAIR_SETS:
-                choose_pairs(pair_set, self)
+            for comparison in COMPARISONS:
+                choose_pairs(comparison, self)
 
 
-def choose_pairs(pair_set: PairSet, options: Options) -> List[Pair]:
+def choose_pairs(comparison: Comparison, options: Options) -> List[Pair]:
     """The pairs of a set in folds, one after the other: no person in two folds, half of each fold same.
 
     Raises UserError when there are too few photos for so many distinct pairs.
@@ -112,23 +112,23 @@ def choose_pairs(pair_set: PairSet, options: Options) -> List[Pair]:
             % (options.pairs, 2 * FOLDS, FOLDS)
         )
     half = options.pairs // (2 * FOLDS)
-    r = pair_stream(options.seed, pair_set.number)
+    r = pair_stream(options.seed, comparison.number)
     pairs: List[Pair] = []
     for fold in range(FOLDS):
         people = range(fold * options.test_identities // FOLDS, (fold + 1) * options.test_identities // FOLDS)
-        slots = _slots(pair_set, options.test_images)
+        slots = _slots(comparison, options.test_images)
         if min(len(people) * len(slots), len(people) * (len(people) - 1) // 2 * len(slots)) < half:
             raise UserError(
                 "%s: %d people with %d photos a fold give fewer than %d different pairs; raise --test-identities "
                 "(%d) or --test-images (%d), or lower --pairs (%d)"
                 % (
-                    pair_set.name, len(people), options.test_images, half,
+                    comparison.name, len(people), options.test_images, half,
                     options.test_identities, options.test_images, options.pairs,
                 )  # fmt: skip
             )
         for number in r.permutation(len(people) * len(slots))[:half]:
             person, (a, b) = people[int(number) // len(slots)], slots[int(number) % len(slots)]
-            pairs.append(Pair((pair_set.first, person, a), (pair_set.second, person, b), True))
+            pairs.append(Pair((comparison.first, person, a), (comparison.second, person, b), True))
         taken = set()
         while len(taken) < half:
             i, j = sorted(int(k) for k in r.choice(len(people), 2, replace=False))
@@ -137,14 +137,14 @@ def choose_pairs(pair_set: PairSet, options: Options) -> List[Pair]:
                 taken.add((i, j, a, b))
                 # Either may be the first: in two sets the kinds of the two photos differ.
                 one, two = (people[i], people[j]) if r.random() < 0.5 else (people[j], people[i])
-                pairs.append(Pair((pair_set.first, one, a), (pair_set.second, two, b), False))
+                pairs.append(Pair((comparison.first, one, a), (comparison.second, two, b), False))
     return pairs
 
 
-def _slots(pair_set: PairSet, photos: int) -> List[Tuple[int, int]]:
+def _slots(comparison: Comparison, photos: int) -> List[Tuple[int, int]]:
     """Numbers of the two photos that may be paired."""
-    if pair_set.same_slot:
+    if comparison.same_slot:
         return [(k, k) for k in range(photos)]
-    if pair_set.first is pair_set.second:
+    if comparison.first is comparison.second:
         return [(a, b) for a in range(photos) for b in range(a + 1, photos)]
     return [(a, b) for a in range(photos) for b in range(photos)]

@@ -28,7 +28,7 @@ COLOURS = 7
 
 # Light that enters the skin leaves it nearby: red wraps furthest around the terminator.
 WRAP_RED, WRAP_GREEN, WRAP_BLUE = 0.32, 0.18, 0.13
-TEETH_ALBEDO = (0.66, 0.61, 0.52)
+TEETH_ALBEDO = (0.84, 0.76, 0.62)
 MOUTH_ALBEDO = (0.16, 0.045, 0.04)
 TONGUE_ALBEDO = (0.36, 0.14, 0.13)
 SHADOW_BIAS = 0.05  # dm
@@ -168,7 +168,7 @@ def shade(
                     green += (MOUTH_ALBEDO[1] - green) * q
                     blue += (MOUTH_ALBEDO[2] - blue) * q
                     sky *= 1 - 0.6 * q
-                lash = (w0 * attributes[a, LASH] + w1 * attributes[b, LASH] + w2 * attributes[c, LASH]) * look.lash
+                lash = (w0 * attributes[a, LASH] + w1 * attributes[b, LASH] + w2 * attributes[c, LASH]) * look.lash * 1.4
                 if lash > 0.02:
                     q = 1 - min(lash, 1.0)
                     red, green, blue, gloss = red * q, green * q, blue * q, gloss * q
@@ -205,10 +205,10 @@ def shade(
                 red = (colours[SCLERA_COLOUR, 0] * (1 - q) + colours[IRIS_COLOUR, 0] * rim * q) * dark
                 green = (colours[SCLERA_COLOUR, 1] * (1 - q) + colours[IRIS_COLOUR, 1] * rim * q) * dark
                 blue = (colours[SCLERA_COLOUR, 2] * (1 - q) + colours[IRIS_COLOUR, 2] * rim * q) * dark
-                gloss, power, diffusion, sky, hair = 0.4, 180.0, 0.3, 0.70, 0.0
+                gloss, power, diffusion, sky, hair = 0.25, 180.0, 0.3, 0.5, 0.0
             elif kind == TEETH:
                 red, green, blue = TEETH_ALBEDO
-                gloss, power, diffusion, sky, hair = 0.12, 40.0, 0.5, 0.70, 0.0
+                gloss, power, diffusion, sky, hair = 0.12, 40.0, 1.0, 0.80, 0.0
             else:
                 red, green, blue = TONGUE_ALBEDO
                 gloss, power, sky, hair = 0.08, 20.0, 0.45, 0.0
@@ -235,7 +235,7 @@ def shade(
                 lx, ly, lz = lamps[k, 0], lamps[k, 1], lamps[k, 2]
                 cosine = nx * lx + ny * ly + nz * lz
                 seen = crevice
-                if k == 0 and look.shadow > 0:
+                if k == 0 and look.shadow > 0 and kind != TEETH:
                     sx = shadow_matrix[0, 0] * px + shadow_matrix[0, 1] * py + shadow_matrix[0, 2] * pz + shadow_matrix[0, 3]
                     sy = shadow_matrix[1, 0] * px + shadow_matrix[1, 1] * py + shadow_matrix[1, 2] * pz + shadow_matrix[1, 3]
                     sz = shadow_matrix[2, 0] * px + shadow_matrix[2, 1] * py + shadow_matrix[2, 2] * pz + shadow_matrix[2, 3]

@@ -19,17 +19,17 @@ SEX_SHAPE, SEX_CLIP = 0.35, 0.04
 # that fits counts. 0.5 everywhere was visibly caricatured; asymmetry is small in real faces.
 LOCAL_DEVIATION = (
     ("asym", 0.13),
-    ("ear", 0.45),
+    ("ear", 0.35),
     ("neck", 0.30),
     ("head-scale", 0.22),
-    ("head", 0.28),
-    ("nose-trans", 0.33),
+    ("head", 0.24),
+    ("nose-trans", 0.28),
     ("nose-compression", 0.33),
-    ("nose", 0.42),
-    ("eye-", 0.38),
-    ("mouth-trans", 0.33),
-    ("mouth", 0.38),
-    ("", 0.42),  # chin, cheek, forehead, eyebrows
+    ("nose", 0.38),
+    ("eye-", 0.36),
+    ("mouth-trans", 0.26),
+    ("mouth", 0.32),
+    ("", 0.36),  # chin, cheek, forehead, eyebrows
 )
 SIDE_DEVIATION = 0.07  # left and right share a coefficient but for this
 # The `universal` weight targets hardly move the face: weight acts through these.

@@ -22,7 +22,7 @@ SIZE = (cylinder.HEIGHT, cylinder.WIDTH)
 # Absorption of melanin and of blood in red, green, blue.
 MELANIN_ABSORBS, BLOOD_ABSORBS = (0.68, 0.95, 1.12), (0.05, 0.50, 0.42)
 MOLES = 3.0  # a person, on average
-WRINKLE_DEPTH, PORE_DEPTH = 3.4, 0.16
+WRINKLE_DEPTH, PORE_DEPTH = 3.2, 0.10
 
 Point = Tuple[float, float, float]
 
@@ -43,11 +43,11 @@ def _skin_colour(head: Head, colours: Colours, r: Stream) -> np.ndarray:
     x, y = np.abs(head.map_x), head.map_y
     melanin = 0.05 * noise(r, SIZE, 90, 2) + 0.03 * noise(r, SIZE, 18, 2)
     melanin += r.normal(0.17, 0.07) * blob(x, y, 0.30, 7.17, 0.17, 0.06)  # under the eyes
-    melanin += r.normal(0.17, 0.08) * blob(x, y, 0.31, 7.36, 0.17, 0.07)  # lids
+    melanin += r.normal(0.28, 0.10) * blob(x, y, 0.31, 7.33, 0.20, 0.07)  # lids
     melanin -= 0.03 * blob(x, y, 0.0, 7.8, 0.55, 0.25)  # forehead
     blood = 0.05 * noise(r, SIZE, 40, 2)
-    blood += r.normal(0.16, 0.07) * blob(x, y, 0.42, 6.92, 0.20, 0.20)  # cheeks
-    blood += r.normal(0.14, 0.07) * blob(x, y, 0.0, 6.95, 0.16, 0.16)  # nose
+    blood += r.normal(0.10, 0.06) * blob(x, y, 0.42, 6.92, 0.20, 0.20)  # cheeks
+    blood += r.normal(0.10, 0.06) * blob(x, y, 0.0, 6.95, 0.16, 0.16)  # nose
     blood += r.normal(0.06, 0.04) * blob(x, y, 0.0, 6.3, 0.20, 0.14)  # chin
     freckles = max(0.0, r.normal(-0.25, 0.5)) * (1 - colours.melanin)
     if freckles > 0:
@@ -72,10 +72,10 @@ def _moles(r: Stream) -> np.ndarray:
 
 def _brows(head: Head, male: float, r: Stream) -> np.ndarray:
     x, y = np.abs(head.map_x), head.map_y
-    height, arch = r.normal(7.452, 0.022), r.normal(0.024, 0.022)
-    thickness = clipped(r, 0.038 + 0.016 * male, 0.012, 0.014, 0.075)
+    height, arch = r.normal(7.415, 0.022), r.normal(0.018, 0.020)
+    thickness = clipped(r, 0.030 + 0.016 * male, 0.010, 0.014, 0.065)
     inner, outer = clipped(r, 0.115, 0.025, 0.04, 0.20), clipped(r, 0.55, 0.035, 0.44, 0.64)
-    slope, peak, density = r.normal(-0.04, 0.06), r.uniform(0.55, 0.8), clipped(r, 0.80, 0.16, 0.3, 1.0)
+    slope, peak, density = r.normal(-0.05, 0.06), r.uniform(0.55, 0.8), clipped(r, 0.68, 0.18, 0.25, 1.0)
     along = (x - inner) / (outer - inner)  # 0 at the inner end, 1 at the outer
     centre = height + slope * (x - 0.3) + arch * (1 - ((along - peak) / 0.62) ** 2)
     width = thickness * np.clip(1.15 - 0.75 * np.clip((along - 0.45) / 0.55, 0, 1), 0.1, 2)
@@ -83,7 +83,7 @@ def _brows(head: Head, male: float, r: Stream) -> np.ndarray:
     away = (np.abs(y - centre) + 0.004 * noise(r, SIZE, 3)) / np.maximum(width, 1e-3)
     brow = density * (1 - smooth_step(0.5, 1.2, away)) * smooth_step(-0.05, 0.12, along)
     brow = brow * (1 - smooth_step(0.9, 1.06, along)) * (head.map_z > 0.2) * (y > 7.2)
-    brow = brow * np.clip(0.92 + 0.12 * noise(r, SIZE, 2.2), 0.3, 1.15)
+    brow = brow * np.clip(0.95 + 0.07 * noise(r, SIZE, 2.2), 0.3, 1.15)
     if r.random() < 0.12:  # brows that meet
         brow = np.maximum(brow, 0.45 * r.random() * blob(x, y, 0.0, height, 0.1, 0.04))
     return brow
