@@ -121,7 +121,7 @@ def render_all(work: str, options: Options, workers: int, done: Callable[[int], 
         return
     prepare(options)  # compiles, and fills the caches once, before there are several processes
     if workers == 1:
-        with _one_thread():
+        with one_thread():
             for chunk in missing:
                 render_chunk(work, chunk, options.seed)
                 done(chunk.photos)
@@ -205,11 +205,11 @@ def read_photos(work: str, chunk: Chunk) -> Iterator[Tuple[Kind, int, int, bytes
 
 def _start_worker(options: Options) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent stops the pool
-    _one_thread().__enter__()  # for the life of the process
+    one_thread().__enter__()  # for the life of the process
     prepare(options)
 
 
-class _one_thread:
+class one_thread:
     """One thread for BLAS and OpenCV: workers are the parallelism, and sums keep their order."""
 
     def __enter__(self) -> None:

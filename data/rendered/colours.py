@@ -81,7 +81,7 @@ def draw_colours(r: Stream, ancestry: np.ndarray) -> Colours:
         lips=lips,
         hair=hair,
         brows=brows * np.exp(r.normal(-0.25, 0.15)),
-        iris=iris * np.exp(r.normal(0, 0.2)),
+        iris=iris * np.exp(r.normal(-0.5, 0.2)),
         sclera=SCLERA * np.exp(r.normal(0, 0.04)),
         iris_radius=clipped(r, 0.46, 0.02, 0.40, 0.50),
         gloss=float(np.exp(r.normal(np.log(0.03), 0.35))),

@@ -12,27 +12,27 @@ from arcface_mx.data.rendered.streams import Stream, chosen
 # Presets: share of photos, then target and weight at full strength. A name without Left or Right
 # stands for both sides. Photos of people are mostly smiles (three in five in LFW).
 PRESETS = (
-    ("still", 0.22, ()),
-    ("smile", 0.24, (("mouthSmile", 0.8), ("mouthStretch", 0.15), ("cheekSquint", 0.5), ("eyeSquint", 0.3))),
+    ("still", 0.18, (("mouthSmile", 0.25),)),
+    ("smile", 0.24, (("mouthSmile", 1.1), ("mouthStretch", 0.15), ("cheekSquint", 0.5), ("eyeSquint", 0.3))),
     (
         "laugh",
-        0.28,
+        0.34,
         (
-            ("mouthSmile", 0.95),
-            ("mouthStretch", 0.15),
+            ("mouthSmile", 1.35),
+            ("mouthStretch", 0.25),
             ("cheekSquint", 0.6),
-            ("jawOpen", 0.18),
-            ("mouthUpperUp", 0.55),
+            ("jawOpen", 0.20),
+            ("mouthUpperUp", 0.80),
             ("eyeSquint", 0.4),
-            ("mouthLowerDown", 0.35),
+            ("mouthLowerDown", 0.45),
         ),
     ),
-    ("surprise", 0.06, (("browInnerUp", 0.7), ("browOuterUp", 0.7), ("eyeWide", 0.5), ("jawOpen", 0.35))),
-    ("anger", 0.06, (("browDown", 0.8), ("noseSneer", 0.4), ("mouthPress", 0.5), ("eyeSquint", 0.3))),
+    ("surprise", 0.06, (("browInnerUp", 0.7), ("browOuterUp", 0.7), ("mouthSmile", 0.2), ("eyeWide", 0.5), ("jawOpen", 0.35))),
+    ("anger", 0.05, (("browDown", 0.8), ("noseSneer", 0.4), ("mouthPress", 0.5), ("eyeSquint", 0.3))),
     ("sorrow", 0.05, (("mouthFrown", 0.6), ("browInnerUp", 0.6))),
-    ("speech", 0.09, (("jawOpen", 0.40), ("mouthStretch", 0.2), ("mouthLowerDown", 0.3))),
+    ("speech", 0.08, (("jawOpen", 0.40), ("mouthSmile", 0.25), ("mouthStretch", 0.2), ("mouthLowerDown", 0.3))),
 )
-STRENGTH = (0.25, 1.0)  # of a preset
+STRENGTH = (0.35, 1.0)  # of a preset
 STRAYS, STRAY_WEIGHT = 3, 0.20  # muscles moved besides the preset, and how far at most
 BLINKS, BLINK_DEPTH = 0.06, (0.5, 0.95)
 GAZE = (0.25, 0.18)  # deviation sideways and up, in units of the lids' targets
@@ -70,7 +70,7 @@ def draw_expression(head: Head, strength: float, r: Stream) -> Expression:
         weights[index["eyeLook" + name]] = max(0.0, value)
     for side in ("Left", "Right"):
         weights[index["eyeLookUp" + side]], weights[index["eyeLookDown" + side]] = max(0.0, up), max(0.0, -up)
-    return Expression(np.clip(weights, 0, 1.1), (float(left), float(up)))
+    return Expression(np.clip(weights, 0, 1.5), (float(left), float(up)))
 
 
 def gaze_direction(expression: Expression) -> np.ndarray:

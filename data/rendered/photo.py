@@ -15,7 +15,7 @@ EXPOSURE, EXPOSURE_ERROR = 0.20, 0.40
 # Share of the difference to that aim which the camera corrects: the rest keeps skin tones apart.
 EXPOSURE_CORRECTED = 0.65
 CONTRAST = (0.26, 0.14)  # mean and deviation of its logarithm
-SATURATION = (0.0, 0.22)  # the same
+SATURATION = (-0.02, 0.16)  # the same
 SOFT = (0.30, 0.95)  # Gaussian blur of every photo, sigma in pixels: aligned crops are resampled
 SMALL, SMALL_SIDE = 0.18, (36, 90)  # share of photos enlarged from fewer pixels, and how many
 GRAIN = 0.010  # deviation of the sensor noise's strength, display units

@@ -21,11 +21,11 @@ GREY_SPAN = 22.0  # years from the first grey hair to the last
 WEIGHT_CHANGE = 0.22  # deviation of body weight from photo to photo, in units of shape.heavier
 MAKE_UP = 0.35  # share of women's photos with lipstick
 BEARDS = (  # how often; jaw, upper lip
-    ((0.08, 0.10), 0.45),  # shaved
-    ((0.35, 0.38), 0.25),  # stubble
-    ((0.95, 0.95), 0.18),  # full
-    ((0.10, 0.95), 0.07),  # moustache
-    ((0.70, 0.15), 0.05),  # chin curtain
+    ((0.06, 0.08), 0.60),  # shaved
+    ((0.28, 0.32), 0.19),  # stubble
+    ((0.90, 0.92), 0.11),  # full
+    ((0.08, 0.92), 0.06),  # moustache
+    ((0.70, 0.15), 0.04),  # chin curtain
 )
 CLOTHS = ((20, 20, 24), (30, 36, 60), (70, 72, 78), (225, 225, 225), (150, 160, 180), (120, 35, 40), (60, 75, 60), (140, 110, 80))
 

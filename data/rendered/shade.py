@@ -28,7 +28,7 @@ COLOURS = 7
 
 # Light that enters the skin leaves it nearby: red wraps furthest around the terminator.
 WRAP_RED, WRAP_GREEN, WRAP_BLUE = 0.32, 0.18, 0.13
-TEETH_ALBEDO = (0.84, 0.76, 0.62)
+TEETH_ALBEDO = (0.74, 0.67, 0.56)
 MOUTH_ALBEDO = (0.16, 0.045, 0.04)
 TONGUE_ALBEDO = (0.36, 0.14, 0.13)
 SHADOW_BIAS = 0.05  # dm
@@ -208,7 +208,7 @@ def shade(
                 gloss, power, diffusion, sky, hair = 0.25, 180.0, 0.3, 0.5, 0.0
             elif kind == TEETH:
                 red, green, blue = TEETH_ALBEDO
-                gloss, power, diffusion, sky, hair = 0.12, 40.0, 1.0, 0.80, 0.0
+                gloss, power, diffusion, sky, hair = 0.05, 40.0, 1.0, 0.70, 0.0
             else:
                 red, green, blue = TONGUE_ALBEDO
                 gloss, power, sky, hair = 0.08, 20.0, 0.45, 0.0
@@ -235,11 +235,11 @@ def shade(
                 lx, ly, lz = lamps[k, 0], lamps[k, 1], lamps[k, 2]
                 cosine = nx * lx + ny * ly + nz * lz
                 seen = crevice
-                if k == 0 and look.shadow > 0 and kind != TEETH:
+                if k == 0 and look.shadow > 0:
                     sx = shadow_matrix[0, 0] * px + shadow_matrix[0, 1] * py + shadow_matrix[0, 2] * pz + shadow_matrix[0, 3]
                     sy = shadow_matrix[1, 0] * px + shadow_matrix[1, 1] * py + shadow_matrix[1, 2] * pz + shadow_matrix[1, 3]
                     sz = shadow_matrix[2, 0] * px + shadow_matrix[2, 1] * py + shadow_matrix[2, 2] * pz + shadow_matrix[2, 3]
-                    seen *= 1 - look.shadow * (1 - _lit(shadow_map, sx, sy, sz))
+                    seen *= 1 - (0.6 if kind == TEETH else 1.0) * look.shadow * (1 - _lit(shadow_map, sx, sy, sz))
                 w = WRAP_RED * diffusion
                 light_red += lamps[k, 3] * max(0.0, (cosine + w) / (1 + w)) * seen
                 w = WRAP_GREEN * diffusion

@@ -21,8 +21,8 @@ CHANNELS = 9
 SIZE = (cylinder.HEIGHT, cylinder.WIDTH)
 # Absorption of melanin and of blood in red, green, blue.
 MELANIN_ABSORBS, BLOOD_ABSORBS = (0.68, 0.95, 1.12), (0.05, 0.50, 0.42)
-MOLES = 3.0  # a person, on average
-WRINKLE_DEPTH, PORE_DEPTH = 3.2, 0.10
+MOLES = 1.2  # a person, on average
+WRINKLE_DEPTH, PORE_DEPTH = 2.7, 0.10
 
 Point = Tuple[float, float, float]
 
@@ -41,9 +41,9 @@ def paint(head: Head, colours: Colours, male: float, r: Stream) -> np.ndarray:
 
 def _skin_colour(head: Head, colours: Colours, r: Stream) -> np.ndarray:
     x, y = np.abs(head.map_x), head.map_y
-    melanin = 0.05 * noise(r, SIZE, 90, 2) + 0.03 * noise(r, SIZE, 18, 2)
+    melanin = 0.05 * noise(r, SIZE, 90, 2) + 0.02 * noise(r, SIZE, 18, 2)
     melanin += r.normal(0.17, 0.07) * blob(x, y, 0.30, 7.17, 0.17, 0.06)  # under the eyes
-    melanin += r.normal(0.28, 0.10) * blob(x, y, 0.31, 7.33, 0.20, 0.07)  # lids
+    melanin += r.normal(0.20, 0.09) * blob(x, y, 0.31, 7.33, 0.20, 0.07)  # lids
     melanin -= 0.03 * blob(x, y, 0.0, 7.8, 0.55, 0.25)  # forehead
     blood = 0.05 * noise(r, SIZE, 40, 2)
     blood += r.normal(0.10, 0.06) * blob(x, y, 0.42, 6.92, 0.20, 0.20)  # cheeks
@@ -51,7 +51,7 @@ def _skin_colour(head: Head, colours: Colours, r: Stream) -> np.ndarray:
     blood += r.normal(0.06, 0.04) * blob(x, y, 0.0, 6.3, 0.20, 0.14)  # chin
     freckles = max(0.0, r.normal(-0.25, 0.5)) * (1 - colours.melanin)
     if freckles > 0:
-        melanin += 1.2 * freckles * smooth_step(1.0, 1.8, noise(r, SIZE, 5)) * blob(x, y, 0.25, 7.0, 0.4, 0.3)
+        melanin += 0.7 * freckles * smooth_step(1.0, 1.8, noise(r, SIZE, 5)) * blob(x, y, 0.25, 7.0, 0.4, 0.3)
     melanin += _moles(r)
     absorbed = melanin[..., None] * np.asarray(MELANIN_ABSORBS, np.float32)
     absorbed += blood[..., None] * np.asarray(BLOOD_ABSORBS, np.float32)
@@ -62,7 +62,7 @@ def _moles(r: Stream) -> np.ndarray:
     spots = np.zeros(SIZE, np.float32)
     for _ in range(r.poisson(MOLES)):
         column, row = _texel(r.uniform(-1.0, 1.0), r.uniform(6.25, 7.9))
-        radius, depth = r.uniform(0.9, 2.4), r.uniform(0.5, 1.2)
+        radius, depth = r.uniform(0.8, 1.8), r.uniform(0.3, 0.9)
         x0, y0 = int(column) - 6, int(row) - 6
         yy, xx = np.mgrid[y0 : y0 + 13, x0 : x0 + 13]
         spot = depth * np.exp(-((xx - column) ** 2 + (yy - row) ** 2) / radius**2)
@@ -80,7 +80,7 @@ def _brows(head: Head, male: float, r: Stream) -> np.ndarray:
     centre = height + slope * (x - 0.3) + arch * (1 - ((along - peak) / 0.62) ** 2)
     width = thickness * np.clip(1.15 - 0.75 * np.clip((along - 0.45) / 0.55, 0, 1), 0.1, 2)
     width = width * smooth_step(-0.08, 0.18, along)
-    away = (np.abs(y - centre) + 0.004 * noise(r, SIZE, 3)) / np.maximum(width, 1e-3)
+    away = (np.abs(y - centre) + 0.002 * noise(r, SIZE, 3)) / np.maximum(width, 1e-3)
     brow = density * (1 - smooth_step(0.5, 1.2, away)) * smooth_step(-0.05, 0.12, along)
     brow = brow * (1 - smooth_step(0.9, 1.06, along)) * (head.map_z > 0.2) * (y > 7.2)
     brow = brow * np.clip(0.95 + 0.07 * noise(r, SIZE, 2.2), 0.3, 1.15)
