@@ -17,6 +17,9 @@ from arcface_mx.errors import UserError
 
 # In the order in which a newcomer needs them: (words of the command, module in this package).
 COMMANDS = (
+    ("data rendered", "data_rendered"),
+    ("data rendered-sheets", "data_rendered_sheets"),
+    ("data rendered-shortcuts", "data_rendered_shortcuts"),
     ("train", "train"),
 )
 
