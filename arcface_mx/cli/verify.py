@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from arcface_mx.data.bins import read_pairs
     from arcface_mx.devices import parse_devices
     from arcface_mx.files import write_json
     from arcface_mx.model import load_model
@@ -36,10 +37,12 @@ def run(args: argparse.Namespace) -> int:
 
     if args.batch_size < 1:
         raise UserError("--batch-size %d: must be at least 1" % args.batch_size)
+    # A set that cannot be read is refused before minutes of embedding the others.
+    sets = [read_pairs(path) for path in args.sets]
     embedder = load_model(args.model, parse_devices(args.devices), args.layer)
     for note in embedder.notes:
         print(note)
-    results = [verify_set(embedder, path, args.folds, args.batch_size, args.mirror) for path in args.sets]
+    results = [verify_set(embedder, pairs, args.folds, args.batch_size, args.mirror) for pairs in sets]
     print(result_table(results))
     if args.json:
         write_json(args.json, [result.to_json() for result in results])

@@ -127,7 +127,7 @@ def evaluate(scores: np.ndarray, same: np.ndarray, folds: int = FOLDS, name: str
 def best_threshold(scores: np.ndarray, same: np.ndarray) -> float:
     """The threshold that decides most pairs rightly; scores fall.
 
-    It lies halfway between two neighbouring scores (or just at the highest, or the lowest). Of
+    It lies halfway between two neighbouring scores, or just above the highest, or at the lowest. Of
     several equally good ones the middle one is taken, so that neither error is favoured.
     """
     roc = sorted_roc(scores, same)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from typing import Any, Dict, Optional, Sequence, Union
+from typing import Any, Dict, List, Optional, Sequence, Union
 
 from arcface_mx.data.bins import PairSet, read_pairs
 from arcface_mx.errors import UserError
@@ -103,7 +103,7 @@ def result_table(results: Sequence[SetResult]) -> str:
     return "\n".join(lines)
 
 
-def _cells(metrics: PairMetrics, levels: Sequence[float]) -> Sequence[str]:
+def _cells(metrics: PairMetrics, levels: Sequence[float]) -> List[str]:
     tars = [metrics.tar_at_far[far] for far in levels]
     return (
         ["%.2f ± %.2f" % (100 * metrics.accuracy, 100 * metrics.std)]
