@@ -1,0 +1,112 @@
+"""Verify a model on verification sets (`.bin`): embed each distinct image once, then score the pairs."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from typing import Any, Dict, Optional, Sequence, Union
+
+from arcface_mx.data.bins import PairSet, read_pairs
+from arcface_mx.errors import UserError
+from arcface_mx.model.embedder import BATCH_SIZE, Embedder
+from arcface_mx.progress import progress
+from arcface_mx.verify.pairs import FOLDS, PairMetrics, evaluate, fold_slices, pair_scores
+
+
+@dataclasses.dataclass(frozen=True)
+class SetResult:
+    """A method's metrics on one verification set. method: a model or the name of a baseline.
+
+    single: from single crops, the paper's way. mirror: embeddings of image and mirror image added
+    before normalising, as the released evaluation does; None when not asked for. images: distinct
+    images. seconds: for reading, embedding and scoring.
+    """
+
+    method: str
+    set: str
+    pairs: int
+    images: int
+    single: PairMetrics
+    mirror: Optional[PairMetrics]
+    seconds: float
+
+    def to_json(self) -> Dict[str, Any]:
+        """Plain values, as in `--json` files."""
+        plain = dataclasses.asdict(self)
+        plain["single"] = self.single.to_json()
+        plain["mirror"] = self.mirror.to_json() if self.mirror else None
+        return plain
+
+
+def verify_set(
+    embedder: Embedder,
+    pairs: Union[str, PairSet],
+    folds: int = FOLDS,
+    batch_size: int = BATCH_SIZE,
+    mirror: bool = True,
+) -> SetResult:
+    """Metrics of a model on one set. pairs: the set, or the path of its `.bin`.
+
+    Raises UserError when the set cannot be read or split in folds, an image cannot be decoded or has
+    other proportions than the network's input, or an embedding is zero or not finite.
+    """
+    start = time.time()
+    pairs = read_pairs(pairs) if isinstance(pairs, str) else pairs
+    fold_slices(len(pairs), folds, pairs.path)  # refused before minutes of embedding
+    images = progress(pairs.pixels(), set_name(pairs.path), "image", pairs.num_images)
+    if mirror:
+        plain, mirrored = embedder.embed_with_mirror(images, batch_size)
+    else:
+        plain = embedder.embed(images, batch_size)
+    source = "%s on %s" % (embedder.name, pairs.path)
+
+    def metrics(embeddings: Any) -> PairMetrics:
+        return evaluate(pair_scores(embeddings, pairs.left, pairs.right, source), pairs.same, folds, pairs.path)
+
+    return SetResult(
+        method=embedder.name,
+        set=set_name(pairs.path),
+        pairs=len(pairs),
+        images=pairs.num_images,
+        single=metrics(plain),
+        mirror=metrics(plain + mirrored) if mirror else None,
+        seconds=round(time.time() - start, 3),
+    )
+
+
+def set_name(path: str) -> str:
+    """lfw for …/lfw.bin."""
+    return os.path.splitext(os.path.basename(path))[0]
+
+
+def result_table(results: Sequence[SetResult]) -> str:
+    """One aligned table of results: percentages, FAR levels that no set can measure left out."""
+    if not results:
+        raise UserError("no results to show")
+    levels = [far for far in results[0].single.tar_at_far if any(r.single.tar_at_far[far] is not None for r in results)]
+    header = ["method", "set", "pairs", "crop", "accuracy %"] + ["TAR@%.0e" % far for far in levels] + ["EER %", "AUC"]
+    rows = [header]
+    for result in results:
+        for crop, metrics in (("single", result.single), ("+ mirror", result.mirror)):
+            if metrics:
+                rows.append([result.method, result.set, str(result.pairs), crop] + _cells(metrics, levels))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+    hidden = [far for far in results[0].single.tar_at_far if far not in levels]
+    if hidden:
+        most = max(result.single.num_different for result in results)
+        lines.append(
+            "TAR@%s: not measurable with %d different pairs (1/FAR are needed)"
+            % (", ".join("%.0e" % far for far in hidden), most)
+        )
+    return "\n".join(lines)
+
+
+def _cells(metrics: PairMetrics, levels: Sequence[float]) -> Sequence[str]:
+    tars = [metrics.tar_at_far[far] for far in levels]
+    return (
+        ["%.2f ± %.2f" % (100 * metrics.accuracy, 100 * metrics.std)]
+        + ["-" if tar is None else "%.4f" % tar for tar in tars]
+        + ["%.2f" % (100 * metrics.eer), "%.5f" % metrics.auc]
+    )
