@@ -1,6 +1,6 @@
 """The configuration of a training run: frozen dataclasses, grouped as a reader thinks.
 
-The command line is derived from these fields (cli/flags.py), so each default stands here and
+The command line is derived from these fields (flags.py), so each default stands here and
 nowhere else. Defaults are the paper's settings for CASIA-WebFace; `metadata` holds the help text
 with its unit, and whether two runs that differ in the field are the same run.
 """
@@ -27,6 +27,7 @@ class DataConfig:
     eval: Tuple[str, ...] = _flag((), "verification sets, .bin files; measured at the end and every --eval-every", same_run=True)
     image_size: int = _flag(112, "side of the network's input in pixels; photos are scaled down to it")
     batch_size: int = _flag(512, "images a step, over all devices together")
+    photos_a_person: int = _flag(0, "photos of each person in a batch, for losses on tuples (0: images in random order)")
     mirror: bool = _flag(True, "mirror half of the images")
     shift: int = _flag(0, "random shift of the crop, at most this many pixels of the network's input each way")
     rotate: int = _flag(0, "random rotation, at most this many degrees each way")
@@ -39,7 +40,8 @@ class NetworkConfig:
     """The backbone."""
 
     network: str = _flag("iresnet50", "iresnet18|34|50|100, mobilefacenet, or gluoncv:NAME")
-    width: float = _flag(1.0, "factor on the number of filters of iresnet")
+    width: float = _flag(1.0, "factor on the number of filters")
+    units: Tuple[int, ...] = _flag((), "iresnet: residual units in each stage, in the place of the name's (none: the name's)")
     embedding_size: int = _flag(512, "length d of the embedding")
     dropout: float = _flag(0.4, "dropout before the embedding layer, share of values set to 0")
     freeze_batchnorm: bool = _flag(False, "use BatchNorm's stored statistics while training, and leave them as they are")
@@ -59,6 +61,16 @@ class LossConfig:
     margin_ramp: float = _flag(0.0, "share of the run over which the margins grow from 0 to their values")
     intra_weight: float = _flag(0.0, "weight of the intra-loss, eq. 5")
     inter_weight: float = _flag(0.0, "weight of the inter-loss, eq. 6")
+    triplet_weight: float = _flag(0.0, "weight of the angular triplet loss on top of a classification loss")
+    triplet_margin: float = _flag(0.35, "margin of triplet losses: radians (triplet), squared distance (euclidean_triplet)")
+    mining: str = _flag("semi_hard", "which tuples of a batch count", ("semi_hard", "facenet", "batch_hard", "all"))
+    positive_margin: float = _flag(0.0, "contrastive: same pairs nearer than this cost nothing (distance of unit vectors)")
+    negative_margin: float = _flag(1.0, "contrastive: different pairs farther than this cost nothing")
+    a_softmax_m: int = _flag(4, "A-Softmax: the whole number m on the angle")
+    lambda_base: float = _flag(1000.0, "A-Softmax annealing: max(min, base*(1 + gamma*step)^-power)")
+    lambda_gamma: float = _flag(0.12, "A-Softmax annealing: gamma")
+    lambda_power: float = _flag(1.0, "A-Softmax annealing: power")
+    lambda_min: float = _flag(5.0, "A-Softmax annealing: smallest lambda")
 
 
 @dataclass(frozen=True)
@@ -182,6 +194,9 @@ _RANGES = (
     ("zoom", 0.0, 0.9), ("jitter", 0.0, 1.0), ("width", 0.01, 8.0), ("embedding_size", 1, 1 << 16),
     ("dropout", 0.0, 0.99), ("scale", 1e-3, 1e4), ("m1", 0.0, 16.0), ("m2", 0.0, 3.1416), ("m3", 0.0, 2.0),
     ("margin_ramp", 0.0, 1.0), ("intra_weight", 0.0, 1e6), ("inter_weight", 0.0, 1e6),
+    ("triplet_weight", 0.0, 1e6), ("triplet_margin", 1e-6, 4.0), ("positive_margin", 0.0, 2.0),
+    ("negative_margin", 1e-6, 2.0), ("a_softmax_m", 1, 16), ("lambda_base", 0.0, 1e9), ("lambda_gamma", 0.0, 1e3),
+    ("lambda_power", 0.0, 10.0), ("lambda_min", 0.0, 1e9), ("photos_a_person", 0, 1024),
     ("lr", 0.0, 1e3), ("momentum", 0.0, 0.9999), ("weight_decay", 0.0, 1.0), ("steps", 1, 1 << 40),
     ("warmup_steps", 0, 1 << 40), ("schedule_batch", 0, 1 << 20), ("accumulate", 1, 1 << 16),
     ("seed", 0, (1 << 31) - 1), ("decode_threads", 0, 1024), ("log_every", 1, 1 << 40), ("eval_every", 0, 1 << 40),
@@ -200,6 +215,10 @@ def check(config: TrainConfig) -> None:
             choices = entry.metadata["choices"]
             if choices and flat[entry.name] not in choices:
                 raise UserError("%s is %r; choose one of %s" % (flag_name(entry.name), flat[entry.name], ", ".join(choices)))
+    if flat["photos_a_person"] == 1 or (flat["photos_a_person"] and flat["batch_size"] % flat["photos_a_person"]):
+        raise UserError(
+            "--photos-a-person %d: must be at least 2 and divide --batch-size %d" % (flat["photos_a_person"], flat["batch_size"])
+        )
     drops = flat["lr_drops"]
     if list(drops) != sorted(set(drops)) or any(drop < 1 for drop in drops):
         raise UserError("--lr-drops is %s; give ascending whole numbers of updates" % ",".join(map(str, drops)))

@@ -48,6 +48,7 @@ def prepare() -> None:
         # The oneDNN graph pass breaks some published models ("We can't generate TBlob for
         # MKLDNN data"), and gains 3 %.
         os.environ.setdefault("MXNET_SUBGRAPH_BACKEND", "NONE")
+        os.environ.setdefault("MXNET_SUBGRAPH_VERBOSE", "0")  # else a line on stderr at every bind
         # Momentum stays beside the parameters, where a checkpoint reaches it.
         os.environ.setdefault("MXNET_UPDATE_ON_KVSTORE", "0")
     _prepare_numpy()

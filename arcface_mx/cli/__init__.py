@@ -17,6 +17,10 @@ from arcface_mx.errors import UserError
 
 # In the order in which a newcomer needs them: (words of the command, module in this package).
 COMMANDS = (
+    ("data rendered", "data_rendered"),
+    ("data rendered-sheets", "data_rendered_sheets"),
+    ("data rendered-shortcuts", "data_rendered_shortcuts"),
+    ("train", "train"),
 )
 
 DESCRIPTION = """ArcFace on MXNet: make face data, train, verify, export.
@@ -50,7 +54,7 @@ def build_parser() -> Parser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         module.add_arguments(command)
-        command.set_defaults(run=module.run, parser=command)
+        command.set_defaults(_run=module.run, _parser=command)
     return parser
 
 
@@ -59,11 +63,11 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     given: List[str] = list(sys.argv[1:] if arguments is None else arguments)
     parser = build_parser()
     args = parser.parse_args(given)
-    if not hasattr(args, "run"):
+    if not hasattr(args, "_run"):
         parser.print_help()
         return 2
     try:
-        return args.run(args) or 0
+        return args._run(args) or 0
     except UserError as error:
         print("arcface-mx: error: %s" % error, file=sys.stderr)
         return 2

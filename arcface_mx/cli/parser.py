@@ -18,7 +18,7 @@ class Parser(argparse.ArgumentParser):
     def parse_args(self, args: Optional[Sequence[str]] = None, namespace: Any = None) -> Any:  # type: ignore[override]
         parsed, unknown = self.parse_known_args(args, namespace)
         if unknown:
-            chosen = getattr(parsed, "parser", self)
+            chosen = getattr(parsed, "_parser", self)
             chosen.error(_unknown_message(unknown[0], chosen.known_flags()))
         return parsed
 

@@ -1,0 +1,46 @@
+"""`arcface-mx data rendered`: make a face set without photographs."""
+
+from __future__ import annotations
+
+import argparse
+
+HELP = """render a face set: training people and, on other people, three verification sets
+
+OUT gets train.rec, train.idx, property, rendered_lfw.bin (mixed pose, light, expression, age),
+rendered_cfp_fp.bin (frontal against profile), rendered_agedb_30.bin (30 years between photos) and
+rendered.json. The bytes depend on the seed and the numbers of person and photo alone: more
+identities extend a smaller set, and workers change nothing. Interrupted, the same command goes on."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("out", metavar="OUT", help="folder to make; it appears when it is whole")
+    parser.add_argument("--identities", type=int, default=1000, metavar="N", help="training people (1000)")
+    parser.add_argument("--images", type=int, default=20, metavar="K", help="photos of each (20)")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="another seed, other people (0)")
+    parser.add_argument("--workers", type=int, metavar="W", help="processes (one a core); no influence on the bytes")
+    parser.add_argument("--test-identities", type=int, default=300, metavar="N", help="people of the verification sets, never trained on; 0: none (300)")
+    parser.add_argument("--test-images", type=int, default=5, metavar="K", help="photos of each and of each kind: mixed, frontal, profile, young, old (5)")
+    parser.add_argument("--pairs", type=int, default=3000, metavar="N", help="pairs of each verification set, a multiple of 20 (3000)")
+    parser.add_argument("--supersampling", type=float, default=1.5, metavar="X", help="pixels drawn for one kept, along each side (1.5)")
+    parser.add_argument("--json", metavar="FILE", help="write the summary there too")
+
+
+def run(args: argparse.Namespace) -> None:
+    from arcface_mx.data.rendered.make import make
+    from arcface_mx.data.rendered.sets import Options
+    from arcface_mx.files import write_json
+    from arcface_mx.platform import available_cores
+
+    options = Options(
+        identities=args.identities,
+        images=args.images,
+        seed=args.seed,
+        test_identities=args.test_identities,
+        test_images=args.test_images,
+        pairs=args.pairs,
+        supersampling=args.supersampling,
+    )
+    summary = make(args.out, options, args.workers or available_cores())
+    if args.json:
+        write_json(args.json, summary)
+    print("%s: %d rendered photos, %d identities to train on" % (args.out, summary["photos"], options.identities))

@@ -1,0 +1,1 @@
+"""Writing trained networks for use elsewhere."""

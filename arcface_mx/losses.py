@@ -1,0 +1,181 @@
+"""The one table of losses: name → how its graph is built and what it needs.
+
+A loss is per-sample vectors (N,) added with weights; the trainer divides by N and knows no loss
+by name. To add one: a builder in symbols/, an entry here, a recipe, a line in the tests' list.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any, Callable, Dict, Mapping, Optional, Tuple
+
+from arcface_mx.config import LossConfig
+from arcface_mx.errors import UserError
+
+Symbol = Any
+# (embedding (N, d), label (N,), num_classes, config, scheduled scalars (N,) by name) → LossGraph
+Builder = Callable[[Symbol, Symbol, int, LossConfig, Mapping[str, Symbol]], "LossGraph"]
+
+
+@dataclass(frozen=True)
+class LossGraph:
+    """Terms to minimise, {name: (weight, per-sample Symbol (N,))}, and what the log reads.
+
+    logits: (N, n) class logits, where the loss has any; centres: the (n, d) Variable behind them.
+    """
+
+    terms: Dict[str, Tuple[float, Symbol]]
+    logits: Optional[Symbol] = None
+    centres: Optional[Symbol] = None
+
+
+@dataclass(frozen=True)
+class Loss:
+    """One entry of the table."""
+
+    build: Builder
+    needs: str = "classes"  # class centres, or "tuples" of several photos a person
+    scheduled: Tuple[str, ...] = ()  # names of scalars that change during training
+    margin_term: Callable[[LossConfig], float] = field(default=lambda config: 0.0)
+    last_angle: Callable[[LossConfig], float] = field(default=lambda config: math.pi)  # where the margin's policy starts
+    scaled: bool = True  # logits are s·cosine
+
+
+def _margin(embedding: Symbol, label: Symbol, n: int, config: LossConfig, scheduled: Mapping[str, Symbol]) -> LossGraph:
+    from arcface_mx import symbols
+
+    centres = symbols.class_centres(embedding, n)
+    logits = symbols.margin_logits(
+        embedding,
+        label,
+        n,
+        scale=config.scale,
+        m1=config.m1,
+        m2=config.m2,
+        m3=config.m3,
+        policy=config.policy,
+        literal=config.literal,
+        weight=centres,
+        ramp=scheduled.get("margin_ramp"),
+    )
+    return _classes(embedding, logits, label, centres, n, config)
+
+
+def _softmax(embedding: Symbol, label: Symbol, n: int, config: LossConfig, scheduled: Mapping[str, Symbol]) -> LossGraph:
+    from arcface_mx import symbols
+
+    centres = symbols.class_centres(embedding, n)
+    return _classes(embedding, symbols.softmax_logits(embedding, n, weight=centres), label, centres, n, config)
+
+
+def _norm_softmax(embedding: Symbol, label: Symbol, n: int, config: LossConfig, scheduled: Mapping[str, Symbol]) -> LossGraph:
+    from arcface_mx import symbols
+
+    centres = symbols.class_centres(embedding, n)
+    logits = symbols.norm_softmax_logits(embedding, n, scale=config.scale, weight=centres)
+    return _classes(embedding, logits, label, centres, n, config)
+
+
+def _a_softmax(embedding: Symbol, label: Symbol, n: int, config: LossConfig, scheduled: Mapping[str, Symbol]) -> LossGraph:
+    from arcface_mx import symbols
+
+    centres = symbols.class_centres(embedding, n)
+    logits = symbols.a_softmax_logits(embedding, label, n, config.a_softmax_m, scheduled["lambda"], weight=centres)
+    return _classes(embedding, logits, label, centres, n, config)
+
+
+def _classes(embedding: Symbol, logits: Symbol, label: Symbol, centres: Symbol, n: int, config: LossConfig) -> LossGraph:
+    """Cross-entropy over class logits, and the terms on top of it that have a weight."""
+    from arcface_mx import symbols
+
+    terms = {"cross_entropy": (1.0, symbols.cross_entropy(logits, label))}
+    if config.intra_weight:
+        terms["intra"] = (config.intra_weight, symbols.intra_loss(embedding, label, centres))
+    if config.inter_weight:
+        terms["inter"] = (config.inter_weight, symbols.inter_loss(label, centres, n))
+    if config.triplet_weight:
+        terms["triplet"] = (config.triplet_weight, _angular(embedding, label, config))
+    return LossGraph(terms, logits, centres)
+
+
+def _angular(embedding: Symbol, label: Symbol, config: LossConfig) -> Symbol:
+    from arcface_mx import symbols
+
+    return symbols.angular_triplet_loss(embedding, label, margin=config.triplet_margin, mining=config.mining)
+
+
+def _triplet(embedding: Symbol, label: Symbol, n: int, config: LossConfig, scheduled: Mapping[str, Symbol]) -> LossGraph:
+    return LossGraph({"triplet": (1.0, _angular(embedding, label, config))})
+
+
+def _euclidean(embedding: Symbol, label: Symbol, n: int, config: LossConfig, scheduled: Mapping[str, Symbol]) -> LossGraph:
+    from arcface_mx import symbols
+
+    term = symbols.euclidean_triplet_loss(embedding, label, margin=config.triplet_margin, mining=config.mining)
+    return LossGraph({"euclidean_triplet": (1.0, term)})
+
+
+def _contrastive(embedding: Symbol, label: Symbol, n: int, config: LossConfig, scheduled: Mapping[str, Symbol]) -> LossGraph:
+    from arcface_mx import symbols
+
+    term = symbols.contrastive_loss(
+        embedding,
+        label,
+        positive_margin=config.positive_margin,
+        negative_margin=config.negative_margin,
+        mining=config.mining,
+    )
+    return LossGraph({"contrastive": (1.0, term)})
+
+
+def _margin_at_right_angle(config: LossConfig) -> float:
+    # Before training every angle is near 90°, where eq. 4 lowers the target's cosine by this much.
+    return config.m3 - math.cos(config.m1 * math.pi / 2 + config.m2)
+
+
+LOSSES: Dict[str, Loss] = {
+    "margin": Loss(
+        _margin,
+        scheduled=("margin_ramp",),
+        margin_term=_margin_at_right_angle,
+        last_angle=lambda config: (math.pi - config.m2) / config.m1,
+    ),
+    "softmax": Loss(_softmax, scaled=False),
+    "norm_softmax": Loss(_norm_softmax),
+    "a_softmax": Loss(_a_softmax, scheduled=("lambda",), scaled=False),
+    "triplet": Loss(_triplet, needs="tuples"),
+    "euclidean_triplet": Loss(_euclidean, needs="tuples"),
+    "contrastive": Loss(_contrastive, needs="tuples"),
+}
+
+
+def find(name: str) -> Loss:
+    """The table's entry; raises UserError with the known names."""
+    if name not in LOSSES:
+        raise UserError("--loss %s: unknown; choose one of %s" % (name, ", ".join(LOSSES)))
+    return LOSSES[name]
+
+
+def needs_tuples(config: LossConfig) -> bool:
+    """Whether batches must hold several photos of each person."""
+    return find(config.loss).needs == "tuples" or config.triplet_weight > 0.0
+
+
+def expected_first_loss(config: LossConfig, num_classes: int, embedding_size: int) -> Optional[float]:
+    """Cross-entropy before the first update: ln n + (margin term)·s + s²/(2d), random unit vectors in d.
+
+    For softmax with bias, whose logits start near 0, ln n. None for a loss without class logits.
+    """
+    loss = find(config.loss)
+    if loss.needs == "tuples":
+        return None
+    if not loss.scaled:
+        return math.log(num_classes)
+    term = 0.0 if config.margin_ramp else loss.margin_term(config)
+    return math.log(num_classes) + term * config.scale + config.scale**2 / (2 * embedding_size)
+
+
+def scale_floor(num_classes: int) -> float:
+    """The smallest sensible scale for n classes, AdaCos' √2·ln(n − 1)."""
+    return math.sqrt(2.0) * math.log(max(2, num_classes - 1))

@@ -1,0 +1,174 @@
+"""Run an embedding graph over images: batches, devices, resizing, the mirror image."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple, Union
+
+import numpy as np
+
+from arcface_mx.data.bins import decode_rgb
+from arcface_mx.errors import UserError
+from arcface_mx.model.graph import Size, image_input, misfit, mxnet_reason
+
+if TYPE_CHECKING:
+    import mxnet as mx
+
+Image = Union[np.ndarray, bytes]  # uint8 (height, width, 3) RGB, or encoded
+
+# MXNet's oneDNN path keeps every layer's output: 20 MB an image for MobileFaceNet. Twice as many
+# images a batch are no faster on a CPU.
+BATCH_SIZE = 32
+CROP, NARROW_CROP = (112, 112), (112, 96)  # the aligned crops of the field
+
+
+class Embedder:
+    """An embedding network with its parameters on a list of devices.
+
+    symbol: graph from an N×3×H×W image (RGB, 0–255) to N×d. arg_params, aux_params: its parameters
+    by name; more than it needs may be given. contexts: devices, each of which takes an equal share
+    of a batch; one CPU when None. input_size: (H, W). name: what messages call the model.
+
+    Raises UserError when parameters are missing or do not fit.
+    """
+
+    def __init__(
+        self,
+        symbol: "mx.sym.Symbol",
+        arg_params: Mapping[str, Any],
+        aux_params: Mapping[str, Any],
+        contexts: "Optional[List[mx.Context]]" = None,
+        input_size: Size = CROP,
+        name: str = "model",
+    ) -> None:
+        import mxnet as mx
+
+        self.name, self.symbol, self.input_size = name, symbol, input_size
+        self.contexts = contexts or [mx.cpu()]
+        self.notes: List[str] = []
+        self._input = image_input(symbol, arg_params, aux_params, name)
+        reason = misfit(symbol, self._input, arg_params, aux_params, input_size)
+        if reason:
+            raise UserError("%s: does not fit the graph: %s" % (name, reason))
+        self._params = self._needed(arg_params, aux_params)
+        self.embedding_size = self._embedding_size()
+        self._module: Any = None
+        self._batch = 0  # what the module is bound for
+
+    def set_params(self, arg_params: Mapping[str, Any], aux_params: Mapping[str, Any]) -> None:
+        """Take other values for the parameters, of the same names and shapes (training goes on)."""
+        self._params = self._needed(arg_params, aux_params)
+        if self._module is not None:
+            self._module.set_params(*self._params)
+
+    def _needed(self, arg_params: Mapping[str, Any], aux_params: Mapping[str, Any]) -> Tuple[Dict[str, Any], Dict[str, Any]]:
+        arguments = [key for key in self.symbol.list_arguments() if key != self._input]
+        states = self.symbol.list_auxiliary_states()
+        return {key: arg_params[key] for key in arguments}, {key: aux_params[key] for key in states}
+
+    def _embedding_size(self) -> int:
+        shapes = {key: value.shape for key, value in self._params[0].items()}
+        outputs = self.symbol.infer_shape(**{self._input: (2, 3) + self.input_size}, **shapes)[1]
+        if len(outputs) != 1 or outputs[0][0] != 2 or any(length != 1 for length in outputs[0][2:]):
+            raise UserError("%s: its output has shape %s, not (images, d)" % (self.name, outputs))
+        return int(outputs[0][1])
+
+    def embed(self, images: Iterable[Image], batch_size: int = BATCH_SIZE, mirror: bool = False) -> np.ndarray:
+        """Embeddings of n images: (n, d) float32, not normalised.
+
+        images: uint8 (height, width, 3) RGB arrays or encoded bytes, streamed. mirror: add the
+        embedding of the mirrored image to each. Raises UserError naming the image that is none.
+        """
+        plain, mirrored = self._run(images, batch_size, mirror)
+        return plain + mirrored if mirror else plain
+
+    def embed_with_mirror(self, images: Iterable[Image], batch_size: int = BATCH_SIZE) -> Tuple[np.ndarray, np.ndarray]:
+        """Embeddings of the images and of their mirror images: two arrays (n, d), float32."""
+        return self._run(images, batch_size, mirror=True)
+
+    def _run(self, images: Iterable[Image], batch_size: int, mirror: bool) -> Tuple[np.ndarray, np.ndarray]:
+        if batch_size < 1:
+            raise UserError("batch size %d: must be at least 1" % batch_size)
+        results: Tuple[List[np.ndarray], List[np.ndarray]] = ([], [])
+        waiting: List[Tuple[List[np.ndarray], Any, int]] = []
+        for batch in self._batches(images, batch_size):
+            self._bind(max(len(batch), min(batch_size, self._batch)))
+            # The engine computes this batch while the loop prepares the next one.
+            done, waiting = waiting, []
+            waiting.append((results[0], self._forward(batch), len(batch)))
+            if mirror:
+                waiting.append((results[1], self._forward(batch[..., ::-1]), len(batch)))
+            _collect(done)
+        _collect(waiting)
+        empty = np.zeros((0, self.embedding_size), np.float32)
+        plain, mirrored = (np.concatenate(part) if part else empty for part in results)
+        return plain, mirrored
+
+    def _batches(self, images: Iterable[Image], batch_size: int) -> Iterator[np.ndarray]:
+        """Float32 (n, 3, H, W) arrays of at most batch_size images."""
+        ready = enumerate(images)
+        while True:
+            block = [self._prepare(number, image) for number, image in itertools.islice(ready, batch_size)]
+            if not block:
+                return
+            yield np.ascontiguousarray(np.stack(block).transpose(0, 3, 1, 2), np.float32)
+
+    def _prepare(self, number: int, image: Image) -> np.ndarray:
+        """Image `number` as uint8 (H, W, 3) of the network's size."""
+        try:
+            pixels = decode_rgb(image) if isinstance(image, (bytes, bytearray)) else np.asarray(image)
+            return fit(pixels, self.input_size)
+        except ValueError as error:
+            raise UserError("%s: image %d: %s" % (self.name, number, error)) from error
+
+    def _bind(self, batch: int) -> None:
+        """Make the module ready for `batch` images, rounded up to a multiple of the devices."""
+        import mxnet as mx
+
+        batch = -(-batch // len(self.contexts)) * len(self.contexts)
+        if batch == self._batch:
+            return
+        self._module = mx.mod.Module(self.symbol, data_names=[self._input], label_names=None, context=self.contexts)
+        try:
+            self._module.bind([(self._input, (batch, 3) + self.input_size)], for_training=False)
+        except mx.base.MXNetError as error:
+            raise UserError("%s: cannot run: %s" % (self.name, mxnet_reason(error))) from error
+        self._module.set_params(*self._params)
+        self._batch = batch
+
+    def _forward(self, images: np.ndarray) -> Any:
+        """Start the computation of a batch; returns its outputs, still being computed."""
+        import mxnet as mx
+
+        full = np.zeros((self._batch,) + images.shape[1:], np.float32)
+        full[: len(images)] = images
+        self._module.forward(mx.io.DataBatch([mx.nd.array(full)]), is_train=False)
+        # A copy: the next forward pass writes into the module's own outputs.
+        return self._module.get_outputs()[0].copy()
+
+
+def _collect(waiting: List[Tuple[List[np.ndarray], Any, int]]) -> None:
+    for results, outputs, count in waiting:
+        results.append(outputs.asnumpy().reshape(outputs.shape[0], -1)[:count])
+
+
+def fit(pixels: np.ndarray, size: Size) -> np.ndarray:
+    """Scale an image to the network's input size.
+
+    pixels: uint8 (height, width, 3). Averages areas when shrinking, interpolates when growing. A
+    112×96 network takes the middle 96 columns of a 112×112 crop: the two references differ by
+    those 8 pixels. Raises ValueError where the shape is another, or the proportions differ.
+    """
+    import cv2
+
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or 0 in pixels.shape:
+        raise ValueError("is %s of shape %s; images are uint8 (height, width, 3), RGB" % (pixels.dtype, pixels.shape))
+    height, width = pixels.shape[:2]
+    if (height, width) == CROP and size == NARROW_CROP:
+        return pixels[:, 8:104]
+    if (height, width) == size:
+        return pixels
+    if height * size[1] != width * size[0]:
+        raise ValueError("is %d×%d; the network takes %d×%d, other proportions" % ((height, width) + size))
+    way = cv2.INTER_AREA if height > size[0] else cv2.INTER_LINEAR
+    return cv2.resize(pixels, (size[1], size[0]), interpolation=way)

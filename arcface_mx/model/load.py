@@ -1,0 +1,101 @@
+"""Find and read a model: a run folder, or PREFIX,EPOCH (PREFIX-symbol.json + PREFIX-0000.params)."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from typing import TYPE_CHECKING, Dict, List, Optional, Tuple
+
+from arcface_mx.errors import UserError
+from arcface_mx.model.embedder import Embedder
+from arcface_mx.model.graph import embedding_symbol, find_input_size, mxnet_reason
+
+if TYPE_CHECKING:
+    import mxnet as mx
+
+    Parameters = Dict[str, mx.nd.NDArray]
+
+
+def load_model(spec: str, contexts: "Optional[List[mx.Context]]" = None, layer: Optional[str] = None) -> Embedder:
+    """Read a model and make it ready to embed.
+
+    spec: a run folder (model-symbol.json, model-0000.params) or PREFIX,EPOCH. contexts: the devices,
+    one CPU when None. layer: name of the layer whose output is the embedding; None finds it (the
+    graph's output, or where it ends in a loss: fc1, or the classifier's input).
+
+    Raises UserError when files are missing or unreadable, or parameters do not fit the graph.
+    """
+    symbol_path, params_path = locate(spec)
+    symbol = read_symbol(symbol_path)
+    arg_params, aux_params = read_parameters(params_path)
+    symbol, note = embedding_symbol(symbol, arg_params, layer, symbol_path)
+    input_size = find_input_size(symbol, arg_params, aux_params, params_path)
+    embedder = Embedder(symbol, arg_params, aux_params, contexts, input_size, name=spec)
+    embedder.notes = [note] if note else []
+    return embedder
+
+
+def locate(spec: str) -> Tuple[str, str]:
+    """Paths of a model's symbol and parameters. Raises UserError when one does not exist."""
+    if os.path.isdir(spec):
+        prefix, epoch = os.path.join(spec, "model"), "0"
+        if not os.path.exists(prefix + "-symbol.json"):
+            raise UserError("%s: %s" % (spec, _folder_remedy(spec)))
+    else:
+        prefix, comma, epoch = spec.rpartition(",")
+        if not comma or not re.fullmatch(r"\s*\d+\s*", epoch):
+            raise UserError(
+                "model %s: neither a run folder nor PREFIX,EPOCH%s" % (spec, _epochs(spec, "; write %s,EPOCH" % spec))
+            )
+    symbol_path, params_path = prefix + "-symbol.json", "%s-%04d.params" % (prefix, int(epoch))
+    if not os.path.isfile(symbol_path):
+        raise UserError("%s: no such file (of the model %s)" % (symbol_path, spec))
+    if not os.path.isfile(params_path):
+        raise UserError("%s: no such file (of the model %s)%s" % (params_path, spec, _epochs(prefix, "")))
+    return symbol_path, params_path
+
+
+def _folder_remedy(folder: str) -> str:
+    others = sorted(glob.glob(os.path.join(glob.escape(folder), "*-symbol.json")))
+    if others:
+        return "no model-symbol.json here; write %s,EPOCH" % others[0][: -len("-symbol.json")]
+    return "no model-symbol.json here; if it is a training run, run: arcface-mx export %s" % folder
+
+
+def _epochs(prefix: str, remedy: str) -> str:
+    """The epochs that exist for a prefix, as the end of a message."""
+    names = glob.glob(glob.escape(prefix) + "-*.params")
+    found = sorted(int(match.group(1)) for match in (re.search(r"-(\d{4,})\.params$", name) for name in names) if match)
+    return "%s; epochs there: %s" % (remedy, ", ".join(map(str, found[:20]))) if found else ""
+
+
+def read_symbol(path: str) -> "mx.sym.Symbol":
+    """Load a graph of any MXNet version (MXNet upgrades old ones). Raises UserError when it cannot."""
+    import mxnet as mx
+
+    try:
+        return mx.sym.load(path)
+    except (mx.base.MXNetError, UnicodeDecodeError) as error:
+        raise UserError("%s: cannot be read as an MXNet symbol: %s" % (path, mxnet_reason(error))) from error
+
+
+def read_parameters(path: str) -> "Tuple[Parameters, Parameters]":
+    """Load (arg_params, aux_params). Raises UserError when the file is not a named parameter file."""
+    import mxnet as mx
+
+    try:
+        saved = mx.nd.load(path)
+    except (mx.base.MXNetError, UnicodeDecodeError, MemoryError) as error:
+        raise UserError("%s: cannot be read as MXNet parameters: %s" % (path, mxnet_reason(error))) from error
+    if not isinstance(saved, dict):
+        raise UserError("%s: its arrays have no names; it is not a model's parameter file" % path)
+    parts: Dict[str, Parameters] = {"arg": {}, "aux": {}}
+    for name, value in saved.items():
+        kind, colon, rest = name.partition(":")
+        if not colon or kind not in parts:
+            raise UserError(
+                "%s: holds %r, not arg: and aux: names; save with Module.save_checkpoint or HybridBlock.export" % (path, name)
+            )
+        parts[kind][rest] = value
+    return parts["arg"], parts["aux"]

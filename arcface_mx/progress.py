@@ -1,0 +1,15 @@
+"""A progress bar on a terminal, nothing elsewhere (logs stay readable)."""
+
+from __future__ import annotations
+
+import sys
+from typing import Iterable, TypeVar
+
+Item = TypeVar("Item")
+
+
+def progress(items: Iterable[Item], text: str, unit: str = "it") -> Iterable[Item]:
+    """`items`, with tqdm's bar on standard error when that is a terminal."""
+    from tqdm import tqdm
+
+    return tqdm(items, desc=text, unit=unit, disable=not sys.stderr.isatty(), leave=False)

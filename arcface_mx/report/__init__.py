@@ -1,0 +1,1 @@
+"""Tables and pages from run folders. Nothing here is typed in by hand."""

@@ -1,0 +1,84 @@
+"""The paper's table (recipes/paper.csv), and which of its rows a run's configuration is."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import shlex
+from dataclasses import dataclass
+from typing import Any, Dict, List, Optional, Tuple
+
+from arcface_mx.config import TrainConfig, from_flat, to_flat
+from arcface_mx.errors import UserError
+
+COLUMNS = ("LFW", "CFP-FP", "AgeDB-30")
+# What tells rows apart; scale, schedule and network are common to all rows of a table.
+ROW_FIELDS = (
+    "loss", "m1", "m2", "m3", "intra_weight", "inter_weight", "triplet_weight", "triplet_margin", "a_softmax_m",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PaperRow:
+    """One row: its recipe and builder, the flags that make it, accuracies in % (None: not given)."""
+
+    name: str
+    recipe: str
+    builder: str
+    flags: Tuple[str, ...]
+    figures: Dict[str, Optional[float]]
+
+
+def default_path() -> str:
+    """recipes/paper.csv of the checkout that this package runs from."""
+    return os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "recipes", "paper.csv")
+
+
+def read_rows(path: str) -> List[PaperRow]:
+    """All rows in the paper's order. Raises UserError where the file is missing or malformed."""
+    try:
+        with open(path, encoding="utf-8", newline="") as stream:
+            entries = list(csv.DictReader(stream))
+        return [
+            PaperRow(
+                entry["row"],
+                entry["recipe"],
+                entry["builder"],
+                tuple(shlex.split(entry["flags"])),
+                {column: None if entry[column] == "-" else float(entry[column]) for column in COLUMNS},
+            )
+            for entry in entries
+        ]
+    except OSError as error:
+        raise UserError("%s: cannot be read (%s); give --paper recipes/paper.csv" % (path, error.strerror))
+    except (KeyError, ValueError, TypeError) as error:
+        raise UserError("%s: not the paper's table (%s)" % (path, error))
+
+
+def row_values(flags: Tuple[str, ...]) -> Dict[str, Any]:
+    """{field: value} of the row's flags, defaults included."""
+    from arcface_mx.flags import add_config_flags, given_values
+
+    parser = argparse.ArgumentParser(allow_abbrev=False)
+    add_config_flags(parser)
+    return to_flat(from_flat(given_values(parser.parse_args(list(flags)))))
+
+
+def find_row(config: TrainConfig, rows: List[PaperRow]) -> Optional[PaperRow]:
+    """The row whose flags this configuration has; None where there is none."""
+    own = to_flat(config)
+    # Rows with a schedule of their own first: without it they would look like their sisters.
+    for row in sorted(rows, key=lambda row: "--lr-drops" not in row.flags):
+        values = row_values(row.flags)
+        if "--lr-drops" in row.flags and len(values["lr_drops"]) != len(own["lr_drops"]):
+            continue
+        if all(values[name] == own[name] for name in _telling(own["loss"])):
+            return row
+    return None
+
+
+def _telling(loss: str) -> Tuple[str, ...]:
+    """The fields that matter for this loss: m1 says nothing of softmax."""
+    unused = {"margin": ("a_softmax_m",), "a_softmax": ("m1", "m2", "m3")}.get(loss, ("m1", "m2", "m3", "a_softmax_m"))
+    return tuple(name for name in ROW_FIELDS if name not in unused)

@@ -1,0 +1,1 @@
+"""Training: graph, module, schedule, loop, checkpoints, run folder."""

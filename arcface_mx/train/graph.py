@@ -1,0 +1,52 @@
+"""The training graph of a configuration: backbone, loss, and what the log reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Dict, Tuple
+
+from arcface_mx import losses
+from arcface_mx.config import TrainConfig
+from arcface_mx.network import embedding_symbol
+
+Symbol = Any
+
+
+@dataclass(frozen=True)
+class TrainingGraph:
+    """A Group whose first output is the loss to minimise (N,), then what the log reads, each (N,)."""
+
+    symbol: Symbol
+    outputs: Tuple[str, ...]  # names, in the Group's order
+    scheduled: Tuple[str, ...]  # inputs (N,) fed by the trainer, beside data and label
+
+
+def training_graph(config: TrainConfig, num_classes: int) -> TrainingGraph:
+    """Backbone and loss, ready to bind. Raises UserError on an unknown network or loss."""
+    import mxnet as mx
+
+    from arcface_mx import symbols
+
+    loss = losses.find(config.loss.loss)
+    label = mx.sym.Variable("label")
+    names = tuple(name for name in loss.scheduled if _in_use(name, config))
+    scheduled = {name: mx.sym.Variable(name) for name in names}
+    embedding = embedding_symbol(config, training=True)
+    graph = loss.build(embedding, label, num_classes, config.loss, scheduled)
+
+    total = None
+    for weight, term in graph.terms.values():
+        weighted = term if weight == 1.0 else term * weight
+        total = weighted if total is None else total + weighted
+    outputs: Dict[str, Symbol] = {"loss": mx.sym.MakeLoss(total, name="loss")}
+    if len(graph.terms) > 1:
+        outputs.update({name: mx.sym.BlockGrad(term, name=name) for name, (_, term) in graph.terms.items()})
+    if graph.centres is not None:
+        outputs["target_cosine"] = symbols.target_cosine(embedding, label, graph.centres)
+    if graph.logits is not None:
+        outputs["correct"] = symbols.correct_without_margin(graph.logits, label)
+    return TrainingGraph(mx.sym.Group(list(outputs.values())), tuple(outputs), names)
+
+
+def _in_use(name: str, config: TrainConfig) -> bool:
+    return name != "margin_ramp" or config.loss.margin_ramp > 0.0

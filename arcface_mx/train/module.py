@@ -1,0 +1,133 @@
+"""An MXNet Module for a training graph: binding, initial values, optimizer, reading its state."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Dict, List, Tuple
+
+from arcface_mx.config import TrainConfig
+from arcface_mx.errors import UserError
+from arcface_mx.train.checkpoint import RunState
+from arcface_mx.train.graph import TrainingGraph
+from arcface_mx.train.schedule import Schedule
+
+
+def build_module(graph: TrainingGraph, config: TrainConfig, contexts: List[Any]) -> Any:
+    """A bound Module over the devices, without parameters yet.
+
+    Raises UserError where the batch cannot be split evenly or --freeze matches nothing.
+    """
+    import mxnet as mx
+
+    size, side = config.data.batch_size, config.data.image_size
+    if size % len(contexts):
+        raise UserError(
+            "--batch-size %d does not split evenly over %d devices; take a multiple of %d"
+            % (size, len(contexts), len(contexts))
+        )
+    inputs = ["data"] + list(graph.scheduled)
+    parameters = [name for name in graph.symbol.list_arguments() if name not in inputs + ["label"]]
+    module = mx.mod.Module(
+        graph.symbol,
+        data_names=inputs,
+        label_names=["label"],
+        context=contexts,
+        fixed_param_names=_matching(config.optimizer.freeze, parameters, "--freeze"),
+        logger=_quiet_logger(),
+    )
+    module.bind(
+        data_shapes=[("data", (size, 3, side, side))] + [(name, (size,)) for name in graph.scheduled],
+        label_shapes=[("label", (size,))],
+        grad_req="add" if config.optimizer.accumulate > 1 else "write",
+    )
+    return module
+
+
+def _matching(patterns: Tuple[str, ...], names: List[str], flag: str) -> List[str]:
+    found: List[str] = []
+    for pattern in patterns:
+        try:
+            hits = [name for name in names if re.search(pattern, name)]
+        except re.error as error:
+            raise UserError("%s %s: not a regular expression (%s)" % (flag, pattern, error))
+        if not hits:
+            raise UserError("%s %s: matches none of the %d parameters (%s, …)" % (flag, pattern, len(names), names[0]))
+        found += hits
+    return sorted(set(found))
+
+
+def initialise(module: Any, seed: int, arg_params: Dict[str, Any], aux_params: Dict[str, Any]) -> None:
+    """Given arrays where there are any, else Xavier (gaussian, fan-out, 2) as in the released code."""
+    import mxnet as mx
+    import numpy as np
+
+    mx.random.seed(seed)
+    np.random.seed(seed)  # MXNet's initialisers draw from both
+    initializer = mx.init.Xavier(rnd_type="gaussian", factor_type="out", magnitude=2)
+    module.init_params(initializer, arg_params=arg_params, aux_params=aux_params, allow_missing=True, allow_extra=False)
+
+
+def start_optimizer(module: Any, config: TrainConfig, schedule: Schedule) -> None:
+    """SGD with momentum on every parameter that is not frozen; gradients are divided by the images a step."""
+    options = {
+        "learning_rate": schedule.lr,
+        "momentum": config.optimizer.momentum,
+        "wd": config.optimizer.weight_decay,
+        "rescale_grad": 1.0 / schedule.images_a_step,
+    }
+    module.init_optimizer(kvstore=config.run.kvstore, optimizer="sgd", optimizer_params=options)
+    factors = {}
+    for entry in config.optimizer.lr_mult:
+        pattern, separator, factor = entry.rpartition("=")
+        try:
+            value = float(factor)
+        except ValueError:
+            separator = ""
+        if not separator:
+            raise UserError("--lr-mult %s: write REGEX=FACTOR, for example 'stage1=0.1'" % entry)
+        factors.update({name: value for name in _matching((pattern,), module._param_names, "--lr-mult")})
+    if factors:
+        module._optimizer.set_lr_mult(factors)
+
+
+def read_state(module: Any, step: int, best: Dict[str, Any]) -> RunState:
+    """All that a checkpoint holds, copied to the CPU."""
+    import mxnet as mx
+
+    mx.nd.waitall()  # else BatchNorm's moving statistics come out stale
+    arg_params, aux_params = module.get_params()
+    momentum = {}
+    names, devices = module._param_names, len(module._context)
+    for index, state in module._updater.states.items():
+        if index % devices == 0 and state is not None:  # every device holds the same
+            momentum[names[index // devices]] = state.as_in_context(mx.cpu())
+    return RunState(step, dict(arg_params), dict(aux_params), momentum, best)
+
+
+def write_momentum(module: Any, momentum: Dict[str, Any]) -> None:
+    """Put a checkpoint's momentum back, on every device."""
+    names, contexts = module._param_names, module._context
+    updater = module._updater
+    for number, name in enumerate(names):
+        if name not in momentum:
+            continue
+        for device, context in enumerate(contexts):
+            index = number * len(contexts) + device
+            updater.states[index] = momentum[name].copyto(context)
+            updater.states_synced[index] = True
+
+
+def clear_gradients(module: Any) -> None:
+    """Zero the gradients that `--accumulate` adds up."""
+    for arrays in module._exec_group.grad_arrays:
+        for array in arrays:
+            if array is not None:
+                array[:] = 0
+
+
+def _quiet_logger() -> Any:
+    import logging
+
+    logger = logging.getLogger("arcface_mx.module")
+    logger.setLevel(logging.ERROR)
+    return logger

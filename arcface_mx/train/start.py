@@ -1,0 +1,84 @@
+"""Where a run's first state comes from: its own checkpoint, --init, or nothing."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Tuple
+
+from arcface_mx.config import TrainConfig
+from arcface_mx.errors import UserError
+from arcface_mx.network import embedding_symbol
+from arcface_mx.train import checkpoint
+from arcface_mx.train.checkpoint import RunState
+
+
+def starting_state(config: TrainConfig) -> Tuple[RunState, str]:
+    """The state to start from and one line that says which it is.
+
+    In this order: the newest checkpoint of the run folder, --init (weights only), from scratch.
+    """
+    state = checkpoint.newest(config.run.run)
+    if state:
+        return state, "%s, step %d" % (checkpoint.checkpoint_path(config.run.run, state.step), state.step)
+    if config.run.init:
+        arg_params, aux_params, text = initial_weights(config)
+        return RunState(0, arg_params, aux_params, {}, {}), text
+    return RunState(0, {}, {}, {}, {}), "from scratch, seed %d" % config.run.seed
+
+
+def initial_weights(config: TrainConfig) -> Tuple[Dict[str, Any], Dict[str, Any], str]:
+    """Weights of --init that fit this network; the rest is created anew, and the line says what.
+
+    Raises UserError where nothing fits or a shape differs.
+    """
+    from arcface_mx.model.load import locate, read_parameters
+
+    given_arg, given_aux = read_parameters(locate(config.run.init)[1])
+    symbol = embedding_symbol(config, training=True)
+    side = config.data.image_size
+    arg_shapes, _, aux_shapes = symbol.infer_shape(data=(1, 3, side, side))
+    wanted_arg = dict(zip(symbol.list_arguments(), arg_shapes))
+    wanted_aux = dict(zip(symbol.list_auxiliary_states(), aux_shapes))
+    wanted_arg.pop("data")
+    arg_params = _fitting(given_arg, wanted_arg, config.run.init)
+    aux_params = _fitting(given_aux, wanted_aux, config.run.init)
+    if not arg_params:
+        raise UserError("--init %s: none of its arrays has a name of %s" % (config.run.init, config.network.network))
+    created = sorted(set(wanted_arg) - set(arg_params)) + ["class centres"]
+    left = sorted((set(given_arg) | set(given_aux)) - set(wanted_arg) - set(wanted_aux))
+    text = "weights of %s: %d arrays loaded, created anew: %s, left out: %s" % (
+        config.run.init,
+        len(arg_params) + len(aux_params),
+        _some(created),
+        _some(left),
+    )
+    return arg_params, aux_params, text
+
+
+def _fitting(given: Dict[str, Any], wanted: Dict[str, Tuple[int, ...]], source: str) -> Dict[str, Any]:
+    found = {}
+    for name, shape in wanted.items():
+        if name not in given:
+            continue
+        array = given[name]
+        # Exported PReLU slopes are (C,), the training form takes (C,1,1,1): the same numbers.
+        if array.shape != shape and array.size == _size(shape) and array.shape == shape[:1]:
+            array = array.reshape(shape)
+        if array.shape != shape:
+            raise UserError(
+                "--init %s: %s is %s there, this network needs %s; give the same --network, --width, "
+                "--embedding-size and --image-size" % (source, name, array.shape, shape)
+            )
+        found[name] = array
+    return found
+
+
+def _size(shape: Tuple[int, ...]) -> int:
+    size = 1
+    for side in shape:
+        size *= side
+    return size
+
+
+def _some(names: Any, most: int = 4) -> str:
+    names = list(names)
+    return ", ".join(names[:most]) + (" and %d more" % (len(names) - most) if len(names) > most else "") or "nothing"

@@ -1,0 +1,88 @@
+"""Colours: of skin, hair, eyes. Linear light, RGB in 0…1."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Sequence
+
+import numpy as np
+
+from arcface_mx.data.rendered.streams import Stream, clipped
+
+
+def linear(rgb: Sequence[float]) -> np.ndarray:
+    """sRGB 0…255 to linear light 0…1."""
+    c = np.asarray(rgb, float) / 255
+    return np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
+
+
+# Skin albedo along the melanin index 0…1, read off photographs in diffuse white light.
+MELANIN = np.asarray([0, 0.2, 0.4, 0.6, 0.8, 1.0])
+SKIN = np.stack(
+    [linear(c) for c in ((250, 222, 206), (236, 196, 172), (212, 168, 140), (170, 124, 96), (118, 80, 60), (70, 47, 37))]
+)
+# Mean melanin index of african, asian, caucasian; people differ by 0.09 around it.
+ANCESTRY_MELANIN, MELANIN_DEVIATION = (0.76, 0.36, 0.20), 0.09
+
+HAIR = {
+    "black": linear((24, 20, 19)),
+    "dark brown": linear((46, 34, 27)),
+    "brown": linear((82, 60, 43)),
+    "light brown": linear((124, 95, 67)),
+    "blond": linear((186, 155, 110)),
+    "red": linear((124, 66, 38)),
+    "grey": linear((140, 137, 133)),
+    "white": linear((200, 198, 195)),
+}
+DARK_HAIR = ("black", "black", "dark brown", "dark brown")
+FAIR_HAIR = ("dark brown", "brown", "brown", "light brown", "light brown", "blond", "blond", "red")
+IRIS = {
+    "dark brown": linear((48, 28, 18)),
+    "brown": linear((90, 56, 32)),
+    "hazel": linear((120, 95, 50)),
+    "green": linear((95, 115, 75)),
+    "blue": linear((105, 135, 160)),
+    "grey": linear((125, 135, 140)),
+}
+DARK_IRIS = ("dark brown", "brown")
+FAIR_IRIS = ("brown", "hazel", "green", "blue", "blue", "grey")
+SCLERA = linear((188, 174, 164))
+
+
+class Colours(NamedTuple):
+    """A person's own colours; what changes from photo to photo is drawn in `hair` and `scene`."""
+
+    melanin: float
+    skin: np.ndarray  # (3,)
+    lips: np.ndarray
+    hair: np.ndarray  # grown, before greying and dyeing
+    brows: np.ndarray
+    iris: np.ndarray
+    sclera: np.ndarray
+    iris_radius: float  # angle on the eyeball, rad
+    gloss: float  # specular reflectance of the skin
+
+
+def draw_colours(r: Stream, ancestry: np.ndarray) -> Colours:
+    melanin = clipped(r, float(ancestry @ np.asarray(ANCESTRY_MELANIN)), MELANIN_DEVIATION, 0, 1)
+    undertone = r.normal(0, 1, 2)
+    skin = np.asarray([np.interp(melanin, MELANIN, SKIN[:, k]) for k in range(3)])
+    skin = skin * [1 + 0.03 * undertone[0], 1 - 0.02 * undertone[0], 1 - 0.06 * undertone[1]]
+    dark = clipped(r, float(ancestry[0] + ancestry[1]), 0.12, 0, 1)
+    name = str(r.choice(DARK_HAIR if r.random() < dark else FAIR_HAIR))
+    hair = HAIR[name] * np.exp(r.normal(0, 0.18)) * np.exp(r.normal(0, 0.05, 3))
+    darker = {"blond": "brown", "light brown": "brown", "brown": "dark brown", "red": "dark brown"}
+    brows = 0.45 * hair + 0.55 * HAIR[darker.get(name, "black")]
+    iris = IRIS[str(r.choice(DARK_IRIS if r.random() < dark else FAIR_IRIS))]
+    red = clipped(r, 0, 0.35, -0.8, 0.8)
+    lips = skin * [0.84 + 0.06 * red, 0.60 - 0.08 * red, 0.60 - 0.05 * red] * np.exp(r.normal(-0.08, 0.12))
+    return Colours(
+        melanin=melanin,
+        skin=skin,
+        lips=lips,
+        hair=hair,
+        brows=brows * np.exp(r.normal(-0.25, 0.15)),
+        iris=iris * np.exp(r.normal(-0.5, 0.2)),
+        sclera=SCLERA * np.exp(r.normal(0, 0.04)),
+        iris_radius=clipped(r, 0.46, 0.02, 0.40, 0.50),
+        gloss=float(np.exp(r.normal(np.log(0.03), 0.35))),
+    )

@@ -1,0 +1,59 @@
+"""The template head, shared by all people: mesh, morph targets, attributes of vertices."""
+
+from __future__ import annotations
+
+from typing import Dict, List
+
+import numpy as np
+
+from arcface_mx.data.rendered import assets, cylinder
+from arcface_mx.data.rendered.streams import smooth_step
+
+
+class Head:
+    """The arrays of `assets.build`, ready for use. V vertices, T triangles, R rows, E expressions."""
+
+    def __init__(self, arrays: Dict[str, np.ndarray]) -> None:
+        self.vertices = arrays["vertices"]  # (V, 3) float32, dm
+        self.count = count = len(self.vertices)
+        self.triangles = arrays["triangles"]
+        self.material = arrays["material"]
+        self.skin_triangles = int((self.material == 0).sum())  # they come first
+        self.body = arrays["body"]
+        self.skull = np.flatnonzero(self.body & (self.vertices[:, 1] > assets.SKULL))
+        self.left_eye, self.right_eye = arrays["left_eye"], arrays["right_eye"]
+        self.nose, self.right_mouth, self.left_mouth = (int(number) for number in arrays["landmarks"])
+        self.lips, self.ears = arrays["lips"], arrays["ears"]
+        self.inside_mouth, self.lash = arrays["inside_mouth"], arrays["lash"]
+        self.occlusion = arrays["occlusion"]
+
+        self.macro = dict(zip(arrays["macro_names"].tolist(), _flat(arrays["macro"])))  # each (3V,)
+        self.row_names: List[str] = arrays["row_names"].tolist()
+        self.negative, self.positive = _flat(arrays["row_negative"]), _flat(arrays["row_positive"])  # (R, 3V)
+        self.expression_names: List[str] = arrays["expression_names"].tolist()
+        self.expression = _flat(arrays["expression"])  # (E, 3V)
+        self.expression_index = {name: place for place, name in enumerate(self.expression_names)}
+
+        self.theta = cylinder.angle(self.vertices).astype(np.float32)
+        self.u, self.v = cylinder.u_of(self.theta), cylinder.v_of(self.vertices[:, 1])
+        # Where the skin shines and blushes: smooth enough for vertices.
+        x, y = np.abs(self.vertices[:, 0]), self.vertices[:, 1]
+        cheek, nose = blob(x, y, 0.42, 6.92, 0.20, 0.20), blob(x, y, 0.0, 6.95, 0.16, 0.16)
+        forehead, chin = blob(x, y, 0.0, 7.8, 0.55, 0.25), blob(x, y, 0.0, 6.3, 0.20, 0.14)
+        self.gloss = (0.6 + 0.9 * nose + 0.6 * forehead + 0.4 * cheek + 0.2 * chin).astype(np.float32)
+        self.blush = ((cheek + 0.7 * nose) * smooth_step(0.6, 1.0, self.vertices[:, 2])).astype(np.float32)
+
+        self.map_x, self.map_y, self.map_z = (np.ascontiguousarray(arrays["map"][..., k]) for k in range(3))
+
+    @classmethod
+    def load(cls) -> "Head":
+        return cls(assets.load())
+
+
+def blob(x: np.ndarray, y: np.ndarray, cx: float, cy: float, wx: float, wy: float) -> np.ndarray:
+    """A Gaussian spot on the template around (cx, cy) dm, exp(-1) at wx or wy."""
+    return np.exp(-(((x - cx) / wx) ** 2 + ((y - cy) / wy) ** 2))
+
+
+def _flat(targets: np.ndarray) -> np.ndarray:
+    return targets.astype(np.float32).reshape(len(targets), -1)

@@ -1,0 +1,112 @@
+"""Pose, camera and the alignment: the five points that a detector would find, with its errors."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple, Tuple
+
+import numpy as np
+
+from arcface_mx.data.rendered.head import Head
+from arcface_mx.data.rendered.streams import Stream, chosen, log_uniform
+
+SIDE = 112  # pixels of a crop
+# The reference points of the paper: x, y of left eye, right eye, nose, mouth corners (as seen).
+REFERENCE = np.asarray(
+    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
+)
+DISTANCE = (6.0, 30.0)  # camera, dm: a selfie to a long lens across a room
+ROLL = 6.0  # degrees; the alignment takes it out, the light keeps it
+EYE_RADIUS = 0.12  # the eye's landmark lies on the eyeball, not in it, dm
+
+NORMAL, UNIFORM, EITHER_SIDE = "normal", "uniform", "either side"
+
+
+class Spread(NamedTuple):
+    """A share of the yaw angles: N(0, low) or U(low, high), degrees, the last with a random sign."""
+
+    share: float
+    kind: str
+    low: float
+    high: float = 0.0
+
+
+class Pose(NamedTuple):
+    yaw: float  # degrees, positive turns the face to the picture's right
+    pitch: float
+    roll: float
+    distance: float  # dm
+
+
+class View(NamedTuple):
+    """Where everything is on the crop. Camera at the origin, looking along -z, y up."""
+
+    rotation: np.ndarray  # (3, 3) head to camera
+    points: np.ndarray  # (V, 3) float32 in the camera's frame
+    similarity: np.ndarray  # (2, 3) from image plane to crop pixels
+    landmarks: np.ndarray  # (5, 3) camera frame, order of REFERENCE
+
+
+def draw_pose(yaw: Tuple[Spread, ...], pitch: float, r: Stream) -> Pose:
+    """`pitch`: deviation, degrees."""
+    spread = chosen(r, [(item, item.share) for item in yaw])
+    if spread.kind == NORMAL:
+        angle = r.normal(0, spread.low)
+    else:
+        angle = r.uniform(spread.low, spread.high)
+        if spread.kind == EITHER_SIDE and r.random() < 0.5:
+            angle = -angle
+    return Pose(float(angle), float(r.normal(0, pitch)), float(r.normal(0, ROLL)), log_uniform(r, *DISTANCE))
+
+
+def rotation(pose: Pose) -> np.ndarray:
+    """Roll · pitch · yaw, (3, 3)."""
+    y, p, q = (math.radians(angle) for angle in (pose.yaw, pose.pitch, pose.roll))
+    turn = np.asarray([[math.cos(y), 0, math.sin(y)], [0, 1, 0], [-math.sin(y), 0, math.cos(y)]])
+    nod = np.asarray([[1, 0, 0], [0, math.cos(p), -math.sin(p)], [0, math.sin(p), math.cos(p)]])
+    tilt = np.asarray([[math.cos(q), -math.sin(q), 0], [math.sin(q), math.cos(q), 0], [0, 0, 1]])
+    return tilt @ nod @ turn
+
+
+def look_at(head: Head, points: np.ndarray, pose: Pose, landmark_noise: float, r: Stream) -> View:
+    """Put the camera and align. points (V', 3), the head's first; `landmark_noise` in crop pixels."""
+    turned = rotation(pose)
+    seen = points @ turned.T.astype(np.float32)
+    seen[:, 2] -= np.float32(pose.distance)
+    forward = turned @ np.asarray([0, 0, EYE_RADIUS])
+    landmarks = np.stack(
+        [
+            seen[head.right_eye].mean(0) + forward,  # the person's right eye is the picture's left
+            seen[head.left_eye].mean(0) + forward,
+            seen[head.nose],
+            seen[head.right_mouth],
+            seen[head.left_mouth],
+        ]
+    )
+    plane = image_plane(landmarks)
+    clean = fit_similarity(plane, REFERENCE)
+    scale = math.hypot(clean[0, 0], clean[1, 0])
+    found = plane + r.normal(0, landmark_noise, (5, 2)) / scale
+    return View(turned, np.ascontiguousarray(seen), fit_similarity(found, REFERENCE), landmarks)
+
+
+def image_plane(points: np.ndarray) -> np.ndarray:
+    """Perspective onto the plane at distance 1, y down, (N, 2)."""
+    return np.stack([points[:, 0] / -points[:, 2], points[:, 1] / points[:, 2]], 1)
+
+
+def to_crop(view: View, points: np.ndarray, scale: float = 1.0) -> np.ndarray:
+    """Camera-frame points (N, 3) to crop pixels (N, 2), times `scale`."""
+    matrix = view.similarity * scale
+    return image_plane(points) @ matrix[:, :2].T + matrix[:, 2]
+
+
+def fit_similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Least-squares rotation, scale and shift of (N, 2) points onto others, as a (2, 3) matrix."""
+    source_mean, target_mean = source.mean(0), target.mean(0)
+    a, b = source - source_mean, target - target_mean
+    power = (a * a).sum()
+    cosine = (a * b).sum() / power
+    sine = (a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).sum() / power
+    turn = np.asarray([[cosine, -sine], [sine, cosine]])
+    return np.concatenate([turn, (target_mean - turn @ source_mean)[:, None]], 1)

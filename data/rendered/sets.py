@@ -1,0 +1,150 @@
+"""Who is in the sets, how many photos of each, and which photos make the verification pairs."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import List, NamedTuple, Optional, Tuple
+
+from arcface_mx.data.rendered import scene
+from arcface_mx.data.rendered.scene import Mode
+from arcface_mx.data.rendered.streams import pair_stream
+from arcface_mx.errors import UserError
+
+FOLDS = 10
+YOUNG_AGES = (18.0, 42.0)  # years
+AGE_GAP = 30.0  # between the two photos of a pair, years
+GOLDEN = 0.6180339887498949  # spreads the slots' ages evenly, however many there are
+
+
+class Kind(NamedTuple):
+    """A kind of photo: its people's part of the random streams, its photos' part, its ranges."""
+
+    name: str
+    people: int
+    photos: int
+    mode: Mode
+    older: Optional[float] = None  # years added to the slot's age; None: the person's own age
+
+    def age(self, photo: int) -> Optional[float]:
+        """The age of photo number `photo`: the same for all people, so that no gap gives a pair away."""
+        if self.older is None:
+            return None
+        share = (GOLDEN * (photo + 1)) % 1.0
+        return YOUNG_AGES[0] + (YOUNG_AGES[1] - YOUNG_AGES[0]) * share + self.older
+
+
+# The numbers are part of the data's definition: changing one changes all bytes.
+TRAINING = Kind("train", 1, 1, scene.TRAIN)
+MIXED = Kind("mixed", 2, 2, scene.LFW)
+FRONTAL = Kind("frontal", 2, 3, scene.FRONTAL)
+PROFILE = Kind("profile", 2, 4, scene.PROFILE)
+YOUNG = Kind("young", 2, 5, scene.AGES, 0.0)
+OLD = Kind("old", 2, 6, scene.AGES, AGE_GAP)
+TEST_KINDS = (MIXED, FRONTAL, PROFILE, YOUNG, OLD)
+
+
+class Comparison(NamedTuple):
+    """A verification set: the kinds of its first and second photos."""
+
+    name: str
+    first: Kind
+    second: Kind
+    number: int  # of its random stream
+    same_slot: bool  # both photos have the same number
+
+
+COMPARISONS = (
+    Comparison("rendered_lfw", MIXED, MIXED, 1, False),
+    Comparison("rendered_cfp_fp", FRONTAL, PROFILE, 2, False),
+    Comparison("rendered_agedb_30", YOUNG, OLD, 3, True),
+)
+
+Photo = Tuple[Kind, int, int]  # kind, person, photo
+
+
+class Pair(NamedTuple):
+    first: Photo
+    second: Photo
+    same: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What is made. A photo depends on `seed` and `supersampling` and on its own numbers only."""
+
+    identities: int = 1000
+    images: int = 20  # a training identity
+    seed: int = 0
+    test_identities: int = 300  # 0: no verification sets
+    test_images: int = 5  # a test identity and kind of photo
+    pairs: int = 3000  # a verification set
+    supersampling: float = 1.5
+
+    def check(self) -> None:
+        """Raise UserError naming the flag that cannot be."""
+        for flag, value, least in (
+            ("--identities", self.identities, 1),
+            ("--images", self.images, 1),
+            ("--seed", self.seed, 0),
+            ("--test-identities", self.test_identities, 0),
+            ("--test-images", self.test_images, 1),
+            ("--pairs", self.pairs, 1),
+        ):
+            if value < least:
+                raise UserError("%s %d: give at least %d" % (flag, value, least))
+        if not 1 <= self.supersampling <= 4:
+            raise UserError("--supersampling %g: give a number from 1 to 4" % self.supersampling)
+        if self.identities >= 2**24:
+            raise UserError("--identities %d: labels are float32, exact below %d only" % (self.identities, 2**24))
+        if self.test_identities:
+            for comparison in COMPARISONS:
+                choose_pairs(comparison, self)
+
+
+def choose_pairs(comparison: Comparison, options: Options) -> List[Pair]:
+    """The pairs of a set in folds, one after the other: no person in two folds, half of each fold same.
+
+    Raises UserError when there are too few photos for so many distinct pairs.
+    """
+    if options.pairs % (2 * FOLDS):
+        raise UserError(
+            "--pairs %d: give a multiple of %d (%d folds, half of each the same person)"
+            % (options.pairs, 2 * FOLDS, FOLDS)
+        )
+    half = options.pairs // (2 * FOLDS)
+    r = pair_stream(options.seed, comparison.number)
+    pairs: List[Pair] = []
+    for fold in range(FOLDS):
+        people = range(fold * options.test_identities // FOLDS, (fold + 1) * options.test_identities // FOLDS)
+        slots = _slots(comparison, options.test_images)
+        if min(len(people) * len(slots), len(people) * (len(people) - 1) // 2 * len(slots)) < half:
+            raise UserError(
+                "%s: %d people with %d photos a fold give fewer than %d different pairs; raise --test-identities "
+                "(%d) or --test-images (%d), or lower --pairs (%d)"
+                % (
+                    comparison.name, len(people), options.test_images, half,
+                    options.test_identities, options.test_images, options.pairs,
+                )  # fmt: skip
+            )
+        for number in r.permutation(len(people) * len(slots))[:half]:
+            person, (a, b) = people[int(number) // len(slots)], slots[int(number) % len(slots)]
+            pairs.append(Pair((comparison.first, person, a), (comparison.second, person, b), True))
+        taken = set()
+        while len(taken) < half:
+            i, j = sorted(int(k) for k in r.choice(len(people), 2, replace=False))
+            a, b = slots[int(r.integers(len(slots)))]
+            if (i, j, a, b) not in taken:
+                taken.add((i, j, a, b))
+                # Either may be the first: in two sets the kinds of the two photos differ.
+                one, two = (people[i], people[j]) if r.random() < 0.5 else (people[j], people[i])
+                pairs.append(Pair((comparison.first, one, a), (comparison.second, two, b), False))
+    return pairs
+
+
+def _slots(comparison: Comparison, photos: int) -> List[Tuple[int, int]]:
+    """Numbers of the two photos that may be paired."""
+    if comparison.same_slot:
+        return [(k, k) for k in range(photos)]
+    if comparison.first is comparison.second:
+        return [(a, b) for a in range(photos) for b in range(a + 1, photos)]
+    return [(a, b) for a in range(photos) for b in range(photos)]

@@ -1,0 +1,101 @@
+"""Things in front of the face, drawn on the finished crop: glasses, a scarf, a hand."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple, Optional
+
+import numpy as np
+
+from arcface_mx.data.rendered.pose import SIDE, View, to_crop
+from arcface_mx.data.rendered.streams import Stream
+
+GLASSES, SUNGLASSES = 0.17, 0.10  # share of photos with glasses, share of these that are dark
+OUTLINE = np.linspace(0, 2 * math.pi, 25)
+SUBPIXEL = 3  # bits, for cv2's anti-aliased drawing
+
+
+class Glasses(NamedTuple):
+    width: float  # half a lens, dm
+    height: float
+    squareness: float  # exponent of the superellipse: 2 round, 4 square
+    colour: np.ndarray  # display RGB 0…1
+    thickness: int  # pixels
+    strength: float  # how opaque the rim is
+    tint: float  # how dark the lenses are, 0…1
+
+
+def draw_glasses(r: Stream) -> Optional[Glasses]:
+    if r.random() > GLASSES:
+        return None
+    tone = r.uniform(0, 0.35)
+    colour = np.clip(tone + r.random(3) * 0.12 * (r.random() < 0.4), 0, 1)
+    dark = r.random() < SUNGLASSES
+    return Glasses(
+        width=r.uniform(0.19, 0.26),
+        height=r.uniform(0.12, 0.20),
+        squareness=r.uniform(2, 4),
+        colour=colour,
+        thickness=1 if r.random() < 0.75 else 2,
+        strength=r.uniform(0.35, 0.9),
+        tint=r.uniform(0.5, 0.9) if dark else r.uniform(0, 0.08),
+    )
+
+
+def put_on_glasses(image: np.ndarray, glasses: Glasses, view: View) -> np.ndarray:
+    """image (112, 112, 3) float32 display values 0…1."""
+    import cv2
+
+    right, up, forward = view.rotation[:, 0], view.rotation[:, 1], view.rotation[:, 2]
+    middle, half = (view.landmarks[0] + view.landmarks[1]) / 2, (view.landmarks[1] - view.landmarks[0]) / 2
+    power = 2 / glasses.squareness
+    across = np.sign(np.cos(OUTLINE)) * np.abs(np.cos(OUTLINE)) ** power * glasses.width
+    along = np.sign(np.sin(OUTLINE)) * np.abs(np.sin(OUTLINE)) ** power * glasses.height
+    rim = np.zeros((SIDE, SIDE), np.float32)
+    lenses = np.zeros((SIDE, SIDE), np.float32)
+
+    def stroke(points: np.ndarray, closed: bool) -> None:
+        cv2.polylines(rim, [_fixed(to_crop(view, points))], closed, 1.0, glasses.thickness, cv2.LINE_AA, SUBPIXEL)
+
+    turned = forward[0]  # > 0: the face looks to the picture's right
+    for side in (-1, 1):
+        if abs(turned) > 0.75 and turned * side > 0:
+            continue  # the nose hides the far lens
+        centre = middle + half * side * 1.03 + forward * 0.18 - up * 0.02
+        outline = centre + across[:, None] * right + along[:, None] * up
+        outline = outline - forward * (np.clip(across * side, 0, 1)[:, None] * 0.25)  # wraps around the face
+        cv2.fillPoly(lenses, [_fixed(to_crop(view, outline))], 1.0, cv2.LINE_AA, SUBPIXEL)
+        stroke(outline, True)
+        if turned * side <= 0.1:  # the arm on the visible side
+            hinge = middle + half * side * 1.03 + right * (side * glasses.width * 0.98) - forward * 0.07
+            stroke(np.stack([hinge, hinge + right * (side * 0.12) - forward * 0.9]), False)
+    bridge = forward * 0.23
+    stroke(np.stack([middle - half * 0.35 + bridge, middle + half * 0.35 + bridge]), False)
+    image = image * (1 - lenses[..., None] * glasses.tint)
+    rim = rim[..., None] * glasses.strength
+    return image * (1 - rim) + glasses.colour.astype(np.float32) * rim
+
+
+def cover_part(image: np.ndarray, skin: np.ndarray, r: Stream) -> np.ndarray:
+    """Hide a part of the crop: a scarf or microphone from below, or a hand from the side."""
+    import cv2
+
+    colour = np.clip(r.uniform(0.05, 0.85) + r.normal(0, 0.08, 3), 0, 1)
+    mask = np.zeros((SIDE, SIDE), np.float32)
+    if r.random() < 0.5:
+        edge, bend = r.uniform(88, 106), r.uniform(-8, 8)
+        line = [(x, edge + bend * math.sin(x / SIDE * math.pi)) for x in np.linspace(0, SIDE, 9)]
+        cv2.fillPoly(mask, [np.round(line + [(SIDE, SIDE), (0, SIDE)]).astype(np.int32)], 1.0)
+    else:
+        if r.random() < 0.6:
+            colour = skin ** (1 / 2.2) * r.uniform(0.6, 1.1)
+        x = int(r.integers(0, 22)) if r.random() < 0.5 else int(r.integers(90, SIDE))
+        axes = (int(r.integers(10, 26)), int(r.integers(14, 40)))
+        cv2.ellipse(mask, (x, int(r.integers(40, SIDE))), axes, float(r.uniform(0, 180)), 0, 360, 1.0, -1)
+    folds = 0.8 + 0.4 * cv2.resize(r.random((9, 9), dtype=np.float32), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
+    mask = cv2.GaussianBlur(mask, (0, 0), 1.0)[..., None]
+    return image * (1 - mask) + np.clip(colour.astype(np.float32) * folds[..., None], 0, 1) * mask
+
+
+def _fixed(points: np.ndarray) -> np.ndarray:
+    return np.round(points * 2**SUBPIXEL).astype(np.int32)

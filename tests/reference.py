@@ -1,0 +1,197 @@
+"""Independent implementations in float64 NumPy, written from the formulas, slow and plain.
+
+Every function takes real or complex arrays: `gradient` differentiates by the complex step
+(f(x + ih).imag / h), which has no rounding error to speak of. Comparisons look at real parts.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Callable, List, Sequence
+
+import numpy as np
+
+STEP = 1e-30
+
+
+def gradient(
+    function: Callable[..., np.ndarray], arrays: Sequence[np.ndarray], cotangent: np.ndarray
+) -> List[np.ndarray]:
+    """d sum(cotangent·function(*arrays)) / d each array, element by element."""
+    gradients = []
+    for number, array in enumerate(arrays):
+        slope = np.zeros(array.shape)
+        for index in np.ndindex(*array.shape):
+            moved = [np.asarray(other, complex) for other in arrays]
+            moved[number] = moved[number].copy()
+            moved[number][index] += 1j * STEP
+            slope[index] = np.sum(cotangent * function(*moved).imag) / STEP
+        gradients.append(slope)
+    return gradients
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    """Rows of length 1; MXNet's L2Normalization adds 1e-10 under the root."""
+    return rows / np.sqrt(np.sum(rows * rows, axis=1, keepdims=True) + 1e-10)
+
+
+def cosines(x: np.ndarray, w: np.ndarray) -> np.ndarray:
+    return unit(x) @ unit(w).T
+
+
+# ---------------------------------------------------------------- heads
+
+
+def target_curve(cosine: complex, m1: float, m2: float, m3: float, policy: str = "none") -> complex:
+    """Eq. 4's cos(m1·θ + m2) − m3, and what the policy makes of it."""
+    theta = np.arccos(cosine)
+    if policy == "easy" and cosine.real <= 0:
+        return cosine
+    if policy == "linear" and (m1 * theta + m2).real > math.pi:
+        start = (math.pi - m2) / m1
+        phi = math.pi - start
+        return np.cos(theta) - max(phi * math.sin(phi), 1.0 + math.cos(start)) - m3
+    return np.cos(m1 * theta + m2) - m3
+
+
+def margin_logits(
+    x: np.ndarray,
+    w: np.ndarray,
+    label: Sequence[int],
+    *,
+    scale: float = 64.0,
+    m1: float = 1.0,
+    m2: float = 0.5,
+    m3: float = 0.0,
+    policy: str = "none",
+    clip: float = 0.0,
+    ramp: Sequence[float] = (),
+) -> np.ndarray:
+    logits = scale * cosines(x, w)
+    for i, y in enumerate(label):
+        own = logits[i, y] / scale
+        if not clip - 1.0 <= own.real <= 1.0 - clip:
+            own = own * 0 + np.sign(own.real) * (1.0 - clip)  # and no slope
+        r = ramp[i] if len(ramp) else 1.0
+        logits[i, y] = scale * target_curve(own, 1.0 + (m1 - 1.0) * r, m2 * r, m3 * r, policy)
+    return logits
+
+
+def softmax_logits(x: np.ndarray, w: np.ndarray, bias: np.ndarray) -> np.ndarray:
+    return x @ w.T + bias
+
+
+def norm_softmax_logits(x: np.ndarray, w: np.ndarray, scale: float = 64.0) -> np.ndarray:
+    return scale * cosines(x, w)
+
+
+def psi(theta: complex, m: int) -> complex:
+    k = min(int(math.floor(theta.real * m / math.pi)), m - 1)
+    return (-1) ** k * np.cos(m * theta) - 2 * k
+
+
+def a_softmax_logits(x: np.ndarray, w: np.ndarray, label: Sequence[int], m: int, lam: Sequence[float]) -> np.ndarray:
+    logits = x @ unit(w).T
+    for i, y in enumerate(label):
+        norm = np.sqrt(np.sum(x[i] * x[i]) + 1e-10)
+        cosine = logits[i, y] / norm
+        logits[i, y] = norm * (lam[i] * cosine + psi(np.arccos(cosine), m)) / (1.0 + lam[i])
+    return logits
+
+
+def cross_entropy(logits: np.ndarray, label: Sequence[int]) -> np.ndarray:
+    highest = np.max(logits.real, axis=1)
+    total = np.log(np.sum(np.exp(logits - highest[:, None]), axis=1)) + highest
+    return total - logits[np.arange(len(label)), list(label)]
+
+
+# ---------------------------------------------------------------- terms on centres
+
+
+def intra_loss(x: np.ndarray, w: np.ndarray, label: Sequence[int]) -> np.ndarray:
+    own = cosines(x, w)[np.arange(len(label)), list(label)]
+    return np.arccos(own) / math.pi
+
+
+def inter_loss(w: np.ndarray, label: Sequence[int]) -> np.ndarray:
+    centres, n = unit(w), len(w)
+    losses = []
+    for y in label:
+        angles = [np.arccos(np.sum(centres[y] * centres[j])) for j in range(n) if j != y]
+        losses.append(-sum(angles) / (math.pi * (n - 1)) if n > 1 else 0.0 * np.sum(centres))
+    return np.array(losses)
+
+
+# ---------------------------------------------------------------- tuples
+
+
+def angles_of(x: np.ndarray) -> np.ndarray:
+    """Angles between rows; the diagonal, which no loss uses, is 0."""
+    u = unit(x)
+    angle = np.zeros((len(x), len(x)), x.dtype)
+    for i in range(len(x)):
+        for j in range(len(x)):
+            if i != j:
+                angle[i, j] = np.arccos(np.sum(u[i] * u[j]))
+    return angle
+
+
+def squared_distances(x: np.ndarray) -> np.ndarray:
+    u = unit(x)
+    return np.array([[np.sum((a - b) ** 2) for b in u] for a in u])
+
+
+def _hinge(value: complex) -> complex:
+    return value if value.real > 0 else value * 0
+
+
+def triplet_loss(distance: np.ndarray, label: Sequence[int], margin: float, mining: str) -> np.ndarray:
+    """"semi_hard" and "batch_hard" as in `symbols/triplet.py`; each anchor's loss."""
+    losses = []
+    for a in range(len(label)):
+        positives = [p for p in range(len(label)) if label[p] == label[a] and p != a]
+        negatives = [n for n in range(len(label)) if label[n] != label[a]]
+        if not positives or not negatives:
+            losses.append(0.0 * distance[a, a])
+        elif mining == "batch_hard":
+            p = max(positives, key=lambda j: distance[a, j].real)
+            n = min(negatives, key=lambda j: distance[a, j].real)
+            losses.append(_hinge(distance[a, p] - distance[a, n] + margin))
+        else:
+            total = 0.0 * distance[a, a]
+            for p in positives:
+                farther = [n for n in negatives if distance[a, n].real > distance[a, p].real]
+                if farther:
+                    n = min(farther, key=lambda j: distance[a, j].real)
+                else:
+                    n = max(negatives, key=lambda j: distance[a, j].real)
+                total = total + _hinge(distance[a, p] - distance[a, n] + margin)
+            losses.append(total / len(positives))
+    return np.array(losses)
+
+
+def contrastive_loss(
+    x: np.ndarray, label: Sequence[int], positive_margin: float, negative_margin: float, mining: str
+) -> np.ndarray:
+    u = unit(x)
+    losses = []
+    for a in range(len(label)):
+        pulls, pushes = [], []
+        for j in range(len(label)):
+            if j == a:
+                continue
+            distance = np.sqrt(np.sum((u[a] - u[j]) ** 2))
+            if label[j] == label[a]:
+                pulls.append(_hinge(distance - positive_margin))
+            else:
+                pushes.append(_hinge(negative_margin - distance))
+        nothing = 0.0 * np.sum(u[a])
+        if mining == "batch_hard":
+            pull = max(pulls, key=lambda v: v.real) if pulls else nothing
+            push = max(pushes, key=lambda v: v.real) if pushes else nothing
+        else:
+            pushes = [value for value in pushes if value.real > 0]
+            pull = sum(pulls) / len(pulls) if pulls else nothing
+            push = sum(pushes) / len(pushes) if pushes else nothing
+        losses.append(pull + push)
+    return np.array(losses)

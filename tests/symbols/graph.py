@@ -1,0 +1,72 @@
+"""Run a Symbol: inputs in, outputs and gradients out.
+
+ARCFACE_TEST_CONTEXT ("cpu", "cpu(1)", "gpu(0)") and ARCFACE_TEST_DTYPE ("float32", "float64", or
+both with a comma) choose where and in what the tests run; the defaults are cpu and both.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Dict, List, Optional, Tuple
+
+import mxnet as mx
+import numpy as np
+from mxnet.symbol import Symbol
+
+DTYPES = os.environ.get("ARCFACE_TEST_DTYPE", "float32,float64").split(",")
+
+# Relative to the largest value compared, for quantities that are well conditioned.
+TOLERANCE = {"float32": 2e-5, "float64": 1e-10}
+
+
+def context() -> mx.Context:
+    name, _, rest = os.environ.get("ARCFACE_TEST_CONTEXT", "cpu").partition("(")
+    return mx.Context(name, int(rest.rstrip(")") or 0))
+
+
+def run(
+    symbol: Symbol,
+    inputs: Dict[str, np.ndarray],
+    dtype: str = "float32",
+    cotangent: Optional[np.ndarray] = None,
+    train: bool = True,
+    aux: Optional[Dict[str, np.ndarray]] = None,
+) -> Tuple[List[np.ndarray], Dict[str, np.ndarray]]:
+    """All outputs, and the gradients of sum(cotangent·first output), ones by default.
+
+    Labels ("label") are float32 and get no gradient; everything else is `dtype`.
+    """
+    types = {name: ("float32" if name == "label" else dtype) for name in symbol.list_arguments()}
+    requests = {name: ("null" if name == "label" else "write") for name in symbol.list_arguments()}
+    shapes = {name: np.shape(inputs[name]) for name in symbol.list_arguments()}
+    executor = symbol.simple_bind(context(), grad_req=requests, type_dict=types, **shapes)
+    for name in symbol.list_arguments():
+        executor.arg_dict[name][:] = mx.nd.array(inputs[name], dtype=types[name])
+    for name, value in (aux or {}).items():
+        executor.aux_dict[name][:] = mx.nd.array(value, dtype=dtype)
+    outputs = [output.asnumpy() for output in executor.forward(is_train=train)]
+    if not train:
+        return outputs, {}
+    heads = [np.ones(outputs[0].shape) if cotangent is None else cotangent]
+    heads += [np.zeros(output.shape) for output in outputs[1:]]
+    executor.backward([mx.nd.array(head, ctx=context(), dtype=out.dtype) for head, out in zip(heads, outputs)])
+    gradients = {
+        name: value.asnumpy() for name, value in executor.grad_dict.items() if value is not None and name != "label"
+    }
+    return outputs, gradients
+
+
+def assert_close(found: np.ndarray, expected: np.ndarray, tolerance: float, what: str = "") -> None:
+    """Largest difference at most `tolerance` times the largest expected value (or 1)."""
+    assert found.shape == expected.shape, what
+    limit = tolerance * max(1.0, float(np.max(np.abs(expected), initial=0.0)))
+    error = float(np.max(np.abs(found - expected), initial=0.0))
+    assert error <= limit, "%s: differs by %g, limit %g" % (what, error, limit)
+
+
+def operators(symbol: Symbol) -> List[Tuple[str, Dict[str, str]]]:
+    """The graph's operators with their attributes, in the order of its JSON, without variables."""
+    import json
+
+    nodes = json.loads(symbol.tojson())["nodes"]
+    return [(node["op"], node.get("attrs", {})) for node in nodes if node["op"] != "null"]

@@ -1,0 +1,206 @@
+"""Training as a whole: it learns, it is reproducible, it goes on where it stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import mxnet as mx
+import numpy as np
+import pytest
+
+from arcface_mx.config import from_flat
+from arcface_mx.errors import UserError
+from arcface_mx.train import checkpoint
+from arcface_mx.train.run import train
+
+TINY = {
+    "network": "iresnet18", "width": 0.07, "embedding_size": 16, "image_size": 32, "batch_size": 8, "dropout": 0.0,
+    "scale": 16.0, "lr": 0.05, "lr_drops": (), "steps": 12, "log_every": 4, "checkpoint_every": 4,
+}  # fmt: skip
+
+
+def tiny(tmp_path, tiny_faces, name="run", **values):
+    return from_flat(dict(TINY, data=tiny_faces, run=str(tmp_path / name), **values))
+
+
+def final(config):
+    return checkpoint.newest(config.run.run)
+
+
+def events(config, kind):
+    with open(os.path.join(config.run.run, "log.jsonl"), encoding="utf-8") as stream:
+        return [entry for entry in map(json.loads, stream) if entry["event"] == kind]
+
+
+def assert_same(one, two, tolerance=0.0):
+    for group in ("arg_params", "aux_params", "momentum"):
+        first, second = getattr(one, group), getattr(two, group)
+        assert set(first) == set(second) and first
+        for name in first:
+            a, b = first[name].asnumpy(), second[name].asnumpy()
+            np.testing.assert_allclose(a, b, rtol=0, atol=tolerance * max(1.0, np.abs(a).max()), err_msg=name)
+
+
+@pytest.mark.parametrize("loss", [{}, {"loss": "softmax"}, {"loss": "norm_softmax"}, {"literal": True}, {"margin_ramp": 0.5}])
+def test_loss_falls_and_accuracy_rises(tmp_path, tiny_faces, loss):
+    config = tiny(tmp_path, tiny_faces, **dict({"steps": 60, "log_every": 10}, **loss))
+    train(config)
+    steps = events(config, "step")
+    assert steps[-1]["loss"] < 0.7 * steps[0]["loss"]
+    assert steps[-1]["accuracy"] > 0.9
+    assert steps[-1]["target_angle"] < steps[0]["target_angle"]
+
+
+def test_first_loss_is_as_announced(tmp_path, tiny_faces):
+    config = tiny(tmp_path, tiny_faces, steps=1, log_every=1, embedding_size=512, batch_size=35)
+    train(config)
+    announced, measured = events(config, "start")[0]["expected_first_loss"], events(config, "step")[0]["loss"]
+    assert measured == pytest.approx(announced, rel=0.15)
+
+
+def test_same_command_gives_the_same_bits(tmp_path, tiny_faces):
+    runs = [tiny(tmp_path, tiny_faces, name, dropout=0.3, jitter=0.2) for name in ("one", "two")]
+    for config in runs:
+        train(config)
+    assert_same(final(runs[0]), final(runs[1]))
+    other = tiny(tmp_path, tiny_faces, "other", dropout=0.3, jitter=0.2, seed=1)
+    train(other)
+    with pytest.raises(AssertionError):
+        assert_same(final(runs[0]), final(other))
+
+
+@pytest.mark.parametrize("stop", [3, 4, 9])
+def test_an_interrupted_run_ends_with_the_same_bits(tmp_path, tiny_faces, monkeypatch, stop):
+    unbroken, broken = (tiny(tmp_path, tiny_faces, name, dropout=0.3, margin_ramp=0.5) for name in ("unbroken", "broken"))
+    train(unbroken)
+    interrupt_after(monkeypatch, stop)
+    with pytest.raises(KeyboardInterrupt):
+        train(broken)
+    monkeypatch.undo()
+    assert final(broken).step == stop
+    train(broken)
+    assert_same(final(unbroken), final(broken))
+
+
+def interrupt_after(monkeypatch, steps):
+    from arcface_mx.train import log
+
+    count = []
+
+    def step(self):
+        count.append(1)
+        if len(count) == steps:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(log.RunLog, "step", step)
+
+
+def test_two_devices_give_the_update_of_one(tmp_path, tiny_faces):
+    frozen = {"freeze_batchnorm": True, "steps": 1}
+    one = tiny(tmp_path, tiny_faces, "one", **frozen)
+    two = tiny(tmp_path, tiny_faces, "two", devices="cpu(0),cpu(1)", **frozen)
+    for config in (one, two):
+        train(config)
+    assert_same(final(one), final(two), 1e-6)
+
+
+def test_accumulated_gradients_are_those_of_the_joint_batch(tmp_path, tiny_faces):
+    # The order of photos does not depend on the batch; which of them are mirrored does.
+    frozen = {"freeze_batchnorm": True, "steps": 1, "mirror": False}
+    joint = tiny(tmp_path, tiny_faces, "joint", **frozen)
+    parts = tiny(tmp_path, tiny_faces, "parts", **dict(frozen, batch_size=4, accumulate=2))
+    for config in (joint, parts):
+        train(config)
+    assert_same(final(joint), final(parts), 1e-6)
+
+
+def test_frozen_parameters_stay_and_slowed_ones_move_less(tmp_path, tiny_faces):
+    base = tiny(tmp_path, tiny_faces, "base", steps=1, weight_decay=0.0)
+    changed = tiny(
+        tmp_path, tiny_faces, "changed", steps=1, weight_decay=0.0, freeze=("^conv0_", "stage1"), lr_mult=("stage2.*weight=0.5",)
+    )
+    start = tiny(tmp_path, tiny_faces, "start", steps=1, lr=0.0, weight_decay=0.0)
+    for config in (base, changed, start):
+        train(config)
+    before, plain, after = (final(config).arg_params for config in (start, base, changed))
+    for name in before:
+        moved, expected = ((x[name] - before[name]).asnumpy() for x in (after, plain))
+        if name.startswith("conv0_") or "stage1" in name:
+            assert not moved.any(), name
+        elif name.startswith("stage2") and "weight" in name:
+            np.testing.assert_allclose(moved, 0.5 * expected, rtol=1e-3, atol=1e-7, err_msg=name)
+        elif name == "fc7_weight":
+            assert moved.any()
+
+
+def test_init_takes_a_runs_weights(tmp_path, tiny_faces):
+    source = tiny(tmp_path, tiny_faces, "source")
+    train(source)
+    tuned = tiny(tmp_path, tiny_faces, "tuned", init=source.run.run, steps=1, lr=0.0, freeze_batchnorm=True)
+    train(tuned)
+    before, after = final(source), final(tuned)
+    for name, array in before.arg_params.items():
+        if name not in ("fc7_weight", "fc1_gamma"):  # new; held at 1 by its BatchNorm
+            np.testing.assert_array_equal(array.asnumpy(), after.arg_params[name].asnumpy(), err_msg=name)
+    assert "created anew: class centres" in events(tuned, "start")[0]["source"]
+
+
+def test_statistics_in_the_export_are_those_of_the_last_step(tmp_path, tiny_faces):
+    config = tiny(tmp_path, tiny_faces)
+    train(config)
+    stored = mx.nd.load(os.path.join(config.run.run, "model-0000.params"))
+    state = final(config)
+    for name, array in state.aux_params.items():
+        np.testing.assert_array_equal(array.asnumpy(), stored["aux:" + name].asnumpy())
+
+
+def test_nan_stops_the_run_and_keeps_the_checkpoint(tmp_path, tiny_faces):
+    config = tiny(tmp_path, tiny_faces, loss="softmax", lr=1000.0, steps=40, checkpoint_every=1)
+    with pytest.raises(UserError, match="loss is (nan|inf|-inf) at step"):
+        train(config)
+    assert final(config) is not None
+
+
+class TestBadInput:
+    def test_another_configuration_in_the_run_folder(self, tmp_path, tiny_faces):
+        train(tiny(tmp_path, tiny_faces, steps=1))
+        before = sorted(os.listdir(str(tmp_path / "run")))
+        with pytest.raises(UserError, match="--scale was 16.0, now 32.0"):
+            train(tiny(tmp_path, tiny_faces, steps=1, scale=32.0))
+        assert sorted(os.listdir(str(tmp_path / "run"))) == before
+
+    def test_a_folder_that_is_no_run(self, tmp_path, tiny_faces):
+        (tmp_path / "run").mkdir()
+        (tmp_path / "run" / "thesis.txt").write_text("mine")
+        with pytest.raises(UserError, match="not a run folder"):
+            train(tiny(tmp_path, tiny_faces))
+        assert os.listdir(str(tmp_path / "run")) == ["thesis.txt"]
+
+    @pytest.mark.parametrize(
+        "values, words",
+        [
+            ({"data": "/nowhere"}, "/nowhere"),
+            ({"devices": "gpu(7)"}, r"no gpu\(7\)"),
+            ({"devices": "tpu"}, "cannot read 'tpu'"),
+            ({"devices": "cpu(0),cpu(0)"}, "twice"),
+            ({"devices": "cpu(0),cpu(1)", "batch_size": 9}, "does not split evenly"),
+            ({"loss": "arcfase"}, "unknown; choose one of"),
+            ({"network": "iresnet19"}, "--network iresnet19"),
+            ({"freeze": ("nothing_like_this",)}, "matches none"),
+            ({"freeze": ("[",)}, "not a regular expression"),
+            ({"lr_mult": ("stage1",)}, "REGEX=FACTOR"),
+            ({"init": "/nowhere"}, "/nowhere"),
+            ({"eval": ("/nowhere.bin",)}, "/nowhere.bin"),
+        ],
+    )
+    def test_mistakes_are_named_and_leave_nothing(self, tmp_path, tiny_faces, values, words):
+        config = from_flat(dict(TINY, **dict({"data": tiny_faces, "run": str(tmp_path / "run")}, **values)))
+        with pytest.raises(UserError, match=words):
+            train(config)
+        assert not os.path.exists(str(tmp_path / "run"))
+
+    @pytest.mark.parametrize("values", [{"scale": 0.0}, {"lr": float("nan")}, {"lr_drops": (5, 3)}, {"policy": "soft"}, {"batch_size": 0}])
+    def test_values_without_sense_name_their_flag(self, values):
+        with pytest.raises(UserError, match="--%s" % list(values)[0].replace("_", "-")):
+            from_flat(values)
