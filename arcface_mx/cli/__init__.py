@@ -22,6 +22,7 @@ COMMANDS = (
     ("data rendered-sheets", "data_rendered_sheets"),
     ("data rendered-shortcuts", "data_rendered_shortcuts"),
     ("train", "train"),
+    ("verify", "verify"),
 )
 
 DESCRIPTION = """ArcFace on MXNet: make face data, train, verify, export.

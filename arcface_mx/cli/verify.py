@@ -1,0 +1,46 @@
+"""`arcface-mx verify`: a model on verification sets."""
+
+from __future__ import annotations
+
+import argparse
+from arcface_mx.errors import UserError
+from arcface_mx.model.embedder import BATCH_SIZE
+from arcface_mx.verify.pairs import FOLDS
+
+HELP = """measure a model on verification sets (.bin)
+
+MODEL is a run folder or PREFIX,EPOCH (PREFIX-symbol.json + PREFIX-0000.params), from anybody's
+MXNet. Prints accuracy over folds (the threshold of a fold is chosen on the others), TAR at FAR,
+EER and AUC: from single crops as in the paper, and with the mirror image's embedding added.
+
+  arcface-mx verify runs/first lfw.bin cfp_fp.bin
+  arcface-mx verify model-r100-ii/model,0 lfw.bin --json lfw.json"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="run folder or PREFIX,EPOCH")
+    parser.add_argument("sets", metavar="SET.bin", nargs="+", help="verification sets")
+    parser.add_argument("--devices", default="cpu", help="cpu, gpu(0) or gpu(0),gpu(1) (default: cpu)")
+    parser.add_argument("--batch-size", type=int, default=BATCH_SIZE, help="images a step over all devices (default: %(default)s)")
+    parser.add_argument("--folds", type=int, default=FOLDS, help="consecutive folds of pairs (default: %(default)s)")
+    parser.add_argument("--no-mirror", dest="mirror", action="store_false", help="single crops only: half the time")
+    parser.add_argument("--layer", help="layer whose output is the embedding (default: found in the graph)")
+    parser.add_argument("--json", metavar="FILE", help="also write the results to FILE")
+
+
+def run(args: argparse.Namespace) -> int:
+    from arcface_mx.devices import parse_devices
+    from arcface_mx.files import write_json
+    from arcface_mx.model import load_model
+    from arcface_mx.verify.sets import result_table, verify_set
+
+    if args.batch_size < 1:
+        raise UserError("--batch-size %d: must be at least 1" % args.batch_size)
+    embedder = load_model(args.model, parse_devices(args.devices), args.layer)
+    for note in embedder.notes:
+        print(note)
+    results = [verify_set(embedder, path, args.folds, args.batch_size, args.mirror) for path in args.sets]
+    print(result_table(results))
+    if args.json:
+        write_json(args.json, [result.to_json() for result in results])
+    return 0
