@@ -18,7 +18,7 @@ from arcface_mx.errors import UserError
 from arcface_mx.files import whole_file
 
 # Raise it when what this file makes changes: the cache holds one file a number.
-LAYOUT = 1
+LAYOUT = 2
 
 # Ranges of vertices in base.obj, both ends included.
 BODY_END = 13380  # body vertices come first

@@ -171,4 +171,4 @@ def ambient_occlusion(vertices: np.ndarray, triangles: np.ndarray, skin: np.ndar
         column, row = np.clip(x.astype(int), 0, side - 1), np.clip(y.astype(int), 0, side - 1)
         seen += cosine * (z - 0.06 < depth[row, column])  # 6 mm: self-shadowing of coarse maps
         total += cosine
-    return (np.clip(seen / (total + 1e-6), 0.05, 1) ** 1.15).astype(np.float32)
+    return (np.clip(seen / (total + 1e-6), 0.05, 1) ** 1.4).astype(np.float32)

