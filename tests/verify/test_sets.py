@@ -128,7 +128,7 @@ def test_a_level_that_one_set_measures_is_shown_for_all(model, tiny_pairs, tmp_p
     small, large = verify_set(embedder, tiny_pairs), verify_set(embedder, str(tmp_path / "large.bin"))
     assert "TAR@1e-02" not in result_table([small]).splitlines()[0]
     table = result_table([small, large]).splitlines()
-    assert "TAR@1e-02" in table[0] and table[1].split()[7] == "-" and table[3].split()[7] != "-"
+    assert "TAR@1e-02" in table[0] and table[1].split()[8] == "-" and table[3].split()[8] != "-"
     with pytest.raises(UserError, match="no results"):
         result_table([])
 
