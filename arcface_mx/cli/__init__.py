@@ -23,6 +23,8 @@ COMMANDS = (
     ("data rendered-shortcuts", "data_rendered_shortcuts"),
     ("train", "train"),
     ("verify", "verify"),
+    ("templates", "templates"),
+    ("identify", "identify"),
 )
 
 DESCRIPTION = """ArcFace on MXNet: make face data, train, verify, export.
