@@ -7,7 +7,7 @@ from typing import Any, Dict
 
 import numpy as np
 
-from arcface_mx.data.check import Report
+from arcface_mx.data.check_report import Report
 from arcface_mx.data.record_index import RecordIndex
 from arcface_mx.data.records import RecordWriter
 from arcface_mx.errors import UserError
