@@ -107,6 +107,16 @@ def _photos_in(folder: str) -> Tuple[List[str], List[str]]:
     return sorted(photos, key=natural), sorted(others)
 
 
+def photos_below(folder: str) -> List[str]:
+    """Paths below `folder` of all photos in it and its sub-folders, sorted. Raises UserError where there is none."""
+    if not os.path.isdir(folder):
+        raise UserError("%s: no such folder; give a folder with photos" % folder)
+    found = [os.path.relpath(path, folder) for path in _photos_in(folder)[0]]
+    if not found:
+        raise UserError("%s: holds no photo (%s)" % (folder, " ".join(SUFFIXES)))
+    return found
+
+
 def _is_photo(name: str) -> bool:
     return name.lower().endswith(SUFFIXES)
 

@@ -19,6 +19,7 @@ from arcface_mx.errors import UserError
 COMMANDS = (
     ("data orl", "data_orl"),
     ("data check", "data_check"),
+    ("data align", "data_align"),
     ("data pack", "data_pack"),
     ("data unpack", "data_unpack"),
     ("data rendered", "data_rendered"),
