@@ -7,8 +7,8 @@ from typing import Dict, List, Optional, Tuple
 import numpy as np
 
 from arcface_mx.data.bins import PairSet, read_pairs
-from arcface_mx.data.check import SAMPLE, Report
-from arcface_mx.data.check_images import decode, is_cut_off
+from arcface_mx.data.check_images import decode
+from arcface_mx.data.check_report import SAMPLE, Report
 from arcface_mx.data.record_checks import Problem
 from arcface_mx.errors import UserError
 from arcface_mx.progress import progress
@@ -74,7 +74,7 @@ def _find_repeated_pairs(left: np.ndarray, right: np.ndarray, same: np.ndarray, 
 def _look_at_images(pairs: PairSet, report: Report, most: int) -> None:
     step = -(-pairs.num_images // most)
     sizes: Dict[Tuple[int, int], List[int]] = {}
-    bad: Dict[str, List[int]] = {"cannot be decoded": [], "is a JPEG without its end": []}
+    bad: List[int] = []
     total: Optional[np.ndarray] = None
     count = 0
     for number, image in enumerate(progress(pairs.images(), report.path, "images", total=pairs.num_images)):
@@ -82,20 +82,17 @@ def _look_at_images(pairs: PairSet, report: Report, most: int) -> None:
             continue
         pixels = decode(image)
         if pixels is None:
-            bad["cannot be decoded"].append(number)
+            bad.append(number)
             continue
-        if is_cut_off(image):
-            bad["is a JPEG without its end"].append(number)
         sizes.setdefault((pixels.shape[0], pixels.shape[1]), []).append(number)
         if total is None:
             total = np.zeros(pixels.shape)
         if total.shape == pixels.shape:
             total, count = total + pixels[:, :, ::-1], count + 1
-    for found, numbers in bad.items():
-        if numbers:
-            place = pairs.describe(numbers[0])[len(pairs.path) + 2 :]
-            more = ", and %d more" % (len(numbers) - 1) if len(numbers) > 1 else ""
-            report.problems.append(Problem("%s %s%s" % (place, found, more), MAKE))
+    if bad:
+        place = pairs.describe(bad[0])[len(pairs.path) + 2 :]
+        more = " (and %d more images)" % (len(bad) - 1) if len(bad) > 1 else ""
+        report.problems.append(Problem("%s cannot be decoded%s" % (place, more), MAKE))
     report.mean = total / count if total is not None else None
     report.table.append(("image size", ", ".join("%d×%d" % size for size in sorted(sizes)) or "none"))
     if len(sizes) > 1:

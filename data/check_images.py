@@ -1,4 +1,4 @@
-"""One pass over the images of a face set: decodable, whole, of one size; their hashes and their mean."""
+"""One pass over the images of a face set: decodable and of one size; their hashes and their mean."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ class Images:
 
     looked_at: int = 0
     undecodable: List[int] = field(default_factory=list)
-    cut_off: List[int] = field(default_factory=list)
     wrong_size: List[Tuple[int, int, int]] = field(default_factory=list)  # number, height, width
     positions: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     digests: np.ndarray = field(default_factory=lambda: np.zeros(0, "S16"))
@@ -35,7 +34,6 @@ class Images:
     def add(self, part: "Images") -> None:
         self.looked_at += part.looked_at
         self.undecodable += part.undecodable
-        self.cut_off += part.cut_off
         self.wrong_size += part.wrong_size
         self.total = part.total if self.total is None else self.total + part.total
         self.averaged += part.averaged
@@ -79,8 +77,6 @@ def _look_at(index: RecordIndex, chunk: np.ndarray) -> Images:
             pixels = decode(image)
             if pixels is None:
                 found.undecodable.append(number)
-            elif is_cut_off(image):
-                found.cut_off.append(number)
             elif pixels.shape[:2] != (index.height, index.width):
                 found.wrong_size.append((number, pixels.shape[0], pixels.shape[1]))
             else:
@@ -91,13 +87,11 @@ def _look_at(index: RecordIndex, chunk: np.ndarray) -> Images:
 
 
 def decode(image: bytes) -> Optional[np.ndarray]:
-    """Pixels (height×width×3 uint8, BGR), or None where the bytes are no image."""
+    """Pixels (height×width×3 uint8, BGR), or None where the bytes are no image or part of one."""
+    # OpenCV before 4.11 fills the missing part of a JPEG with grey and says nothing.
+    if image.startswith(JPEG_START) and JPEG_END not in image[-64:]:
+        return None
     try:
         return cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error:
         return None
-
-
-def is_cut_off(image: bytes) -> bool:
-    """A JPEG without its end: decoders fill the missing part with grey and say nothing."""
-    return image.startswith(JPEG_START) and JPEG_END not in image[-64:]

@@ -7,7 +7,7 @@ from typing import Any, Dict
 
 import numpy as np
 
-from arcface_mx.data.check import Report
+from arcface_mx.data.check_report import Report
 from arcface_mx.data.record_index import RecordIndex
 from arcface_mx.data.records import RecordWriter
 from arcface_mx.errors import UserError
@@ -48,12 +48,9 @@ def copy_records(index: RecordIndex, kept: np.ndarray, folder: str, left_out: Di
         "old_labels": old.tolist(),
     }
     with whole_folder(folder) as temporary:
-        with RecordWriter(os.path.join(temporary, "set"), index.height, index.width) as writer:
+        with RecordWriter(temporary, index.height, index.width) as writer:
             copied = progress(zip(new, index.images(kept)), "copying", "images", total=len(kept))
             for label, (_, _, image) in copied:
                 writer.add(int(label), image)
-        for name in os.listdir(os.path.join(temporary, "set")):
-            os.rename(os.path.join(temporary, "set", name), os.path.join(temporary, name))
-        os.rmdir(os.path.join(temporary, "set"))
         write_json(os.path.join(temporary, "cleaned.json"), summary)
     return summary

@@ -19,6 +19,9 @@ from arcface_mx.errors import UserError
 COMMANDS = (
     ("data orl", "data_orl"),
     ("data check", "data_check"),
+    ("data align", "data_align"),
+    ("data pack", "data_pack"),
+    ("data unpack", "data_unpack"),
     ("data rendered", "data_rendered"),
     ("data rendered-sheets", "data_rendered_sheets"),
     ("data rendered-shortcuts", "data_rendered_shortcuts"),
