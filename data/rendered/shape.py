@@ -61,7 +61,8 @@ def draw_shape(head: Head, r: Stream) -> Shape:
     heavy_rows = [k for k, name in enumerate(head.row_names) if name in WEIGHT_ROWS]
     heavier = head.positive[heavy_rows].sum(0) * np.float32(0.8)
     aged = head.positive[head.row_names.index("head-age")]
-    return Shape(*(_centred(head, points) for points in (young, old, heavier, aged)), male, ancestry)
+    young, old, heavier, aged = (_centred(head, points) for points in (young, old, heavier, aged))
+    return Shape(young, old, heavier, aged, male, ancestry)
 
 
 def clipped_beta(r: Stream) -> float:
