@@ -71,8 +71,7 @@ def rotation(pose: Pose) -> np.ndarray:
 def look_at(head: Head, points: np.ndarray, pose: Pose, landmark_noise: float, r: Stream) -> View:
     """Put the camera and align. points (V', 3), the head's first; `landmark_noise` in crop pixels."""
     turned = rotation(pose)
-    seen = points @ turned.T.astype(np.float32)
-    seen[:, 2] -= np.float32(pose.distance)
+    seen: np.ndarray = points @ turned.T.astype(np.float32) - np.asarray([0, 0, pose.distance], np.float32)
     forward = turned @ np.asarray([0, 0, EYE_RADIUS])
     landmarks = np.stack(
         [

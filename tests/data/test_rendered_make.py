@@ -84,7 +84,12 @@ def test_an_interrupted_run_leaves_nothing_and_goes_on(tiny, tmp_path, monkeypat
         make(folder, Options(**{**TINY.__dict__, "seed": 4}))
     monkeypatch.undo()
     found = []
-    monkeypatch.setattr(chunks, "render_chunk", lambda w, c, s, real=chunks.render_chunk: (found.append(c), real(w, c, s)))
+
+    def note(work, chunk, seed, real=chunks.render_chunk):
+        found.append(chunk)
+        real(work, chunk, seed)
+
+    monkeypatch.setattr(chunks, "render_chunk", note)
     make(folder, TINY)
     assert not set(found) & set(rendered) and len(found) + len(rendered) == len(chunks.chunks_of(TINY))
     assert contents(folder) == contents(tiny)
