@@ -49,7 +49,7 @@ train() {
   local evals=() set
   for set in $EVAL; do evals+=(--eval "$set"); done
   arcface train --data "$DATA" ${evals[@]+"${evals[@]}"} "${SETTINGS[@]}" --seed "$SEED" --run "$RUN" "$@"
-  [ -e "$RUN/baselines.json" ] || arcface baselines "$RUN"
+  [ -e "$RUN/baselines.json" ] || arcface baselines "$DATA" $EVAL --json "$RUN/baselines.json"
   arcface export "$RUN" --out "$RUN/export"
   arcface table "$RUN"
   arcface table "$RUN" --mirror

@@ -27,6 +27,7 @@ COMMANDS = (
     ("data rendered-shortcuts", "data_rendered_shortcuts"),
     ("train", "train"),
     ("verify", "verify"),
+    ("baselines", "baselines"),
     ("table", "table"),
     ("export", "export"),
 )
