@@ -30,6 +30,8 @@ COMMANDS = (
     ("baselines", "baselines"),
     ("table", "table"),
     ("export", "export"),
+    ("templates", "templates"),
+    ("identify", "identify"),
 )
 
 DESCRIPTION = """ArcFace on MXNet: make face data, train, verify, export.
