@@ -47,8 +47,9 @@ def prepare() -> None:
         os.environ.setdefault("OMP_NUM_THREADS", str(available_cores()))
         # Without it the oneDNN graph pass runs, which breaks some published models ("We can't
         # generate TBlob for MKLDNN data") and gains 3 %. "default" is MXNet's pass that does
-        # nothing; "NONE" is the same, with a line on stderr at every bind.
+        # nothing ("NONE" is the same, with a line on stderr at every bind).
         os.environ.setdefault("MXNET_SUBGRAPH_BACKEND", "default")
+        os.environ.setdefault("MXNET_SUBGRAPH_VERBOSE", "0")
         # Momentum stays beside the parameters, where a checkpoint reaches it.
         os.environ.setdefault("MXNET_UPDATE_ON_KVSTORE", "0")
     _prepare_numpy()

@@ -25,21 +25,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--folds", type=int, default=FOLDS, help="consecutive folds of pairs (default: %(default)s)")
     parser.add_argument("--no-mirror", dest="mirror", action="store_false", help="single crops only: half the time")
     parser.add_argument("--layer", help="layer whose output is the embedding (default: found in the graph)")
+    parser.add_argument(
+        "--baselines",
+        metavar="DATA",
+        help="also raw pixels, PCA and PCA + LDA, fitted on the face set DATA (20,000 images at most)",
+    )
     parser.add_argument("--json", metavar="FILE", help="also write the results to FILE")
 
 
 def run(args: argparse.Namespace) -> int:
+    from arcface_mx.data.bins import read_pairs
     from arcface_mx.devices import parse_devices
     from arcface_mx.files import write_json
     from arcface_mx.model import load_model
+    from arcface_mx.verify.baselines import fit_baselines, training_images, verify_baselines
     from arcface_mx.verify.sets import result_table, verify_set
 
     if args.batch_size < 1:
         raise UserError("--batch-size %d: must be at least 1" % args.batch_size)
+    # A set that cannot be read is refused before minutes of embedding the others.
+    sets = [read_pairs(path) for path in args.sets]
     embedder = load_model(args.model, parse_devices(args.devices), args.layer)
     for note in embedder.notes:
         print(note)
-    results = [verify_set(embedder, path, args.folds, args.batch_size, args.mirror) for path in args.sets]
+    results = [verify_set(embedder, pairs, args.folds, args.batch_size, args.mirror) for pairs in sets]
+    if args.baselines:
+        baselines = fit_baselines(*training_images(args.baselines))
+        results += [result for pairs in sets for result in verify_baselines(baselines, pairs, args.folds)]
     print(result_table(results))
     if args.json:
         write_json(args.json, [result.to_json() for result in results])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import re
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
@@ -92,9 +94,10 @@ def find_input_size(
     name = image_input(symbol, arg_params, aux_params, source)
     stated = _stated_size(symbol.attr_dict().get(name, {}))
     sizes = (stated,) if stated else USUAL_SIZES
-    reasons = [misfit(symbol, name, arg_params, aux_params, size) for size in sizes]
-    for size, reason in zip(sizes, reasons):
-        if not reason:
+    reasons = []
+    for size in sizes:
+        reasons.append(misfit(symbol, name, arg_params, aux_params, size))
+        if not reasons[-1]:
             return size
     raise UserError("%s: does not fit the graph: %s" % (source, reasons[0]))
 
@@ -113,21 +116,35 @@ def misfit(
     """Why the parameters do not fit the graph for images of this size; empty when they do."""
     import mxnet as mx
 
+    shape = {image: (1, 3) + size}
+    # Some graphs say nothing of a parameter's shape (a weight that is normalised first): then its
+    # own shape is given, and MXNet checks that it fits.
+    known = {name: arg_params[name].shape for name in symbol.list_arguments() if name != image}
     try:
-        arg_shapes, _, aux_shapes = symbol.infer_shape(**{image: (1, 3) + size})
-        if arg_shapes is None:  # the graph alone does not say; the parameters do
-            known = {name: arg_params[name].shape for name in symbol.list_arguments() if name != image}
-            arg_shapes, _, aux_shapes = symbol.infer_shape(**{image: (1, 3) + size}, **known)
+        inferred = _infer(symbol, shape)
+    except mx.base.MXNetError:
+        inferred = None
+    try:
+        arg_shapes, aux_shapes = inferred or _infer(symbol, dict(shape, **known)) or (None, None)
     except mx.base.MXNetError as error:
         return "images of %d×%d are refused: %s" % (size + (mxnet_reason(error),))
-    if arg_shapes is None:
+    if arg_shapes is None or aux_shapes is None:
         return "its shapes cannot be inferred"
     wanted = list(zip(symbol.list_arguments(), arg_shapes)) + list(zip(symbol.list_auxiliary_states(), aux_shapes))
-    for name, shape in wanted:
-        stored = arg_params.get(name, aux_params.get(name))
-        if name != image and tuple(stored.shape) != tuple(shape):
-            return "%s has shape %s; for images of %d×%d it must be %s" % ((name, stored.shape) + size + (shape,))
+    for name, needed in wanted:
+        if name == image:
+            continue
+        stored = arg_params[name] if name in arg_params else aux_params[name]
+        if tuple(stored.shape) != tuple(needed):
+            return "%s has shape %s; for images of %d×%d it must be %s" % ((name, stored.shape) + size + (needed,))
     return ""
+
+
+def _infer(symbol: "mx.sym.Symbol", shapes: Mapping[str, Any]) -> Optional[Tuple[List[Any], List[Any]]]:
+    """Shapes of (arguments, auxiliary states), or None where the graph does not determine them."""
+    with contextlib.redirect_stdout(io.StringIO()):  # MXNet prints its failures there
+        arg_shapes, _, aux_shapes = symbol.infer_shape(**shapes)
+    return None if arg_shapes is None else (arg_shapes, aux_shapes)
 
 
 def mxnet_reason(error: BaseException) -> str:

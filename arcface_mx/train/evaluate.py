@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any, Dict, List
 
 from arcface_mx.config import TrainConfig
@@ -11,7 +10,7 @@ from arcface_mx.errors import UserError
 from arcface_mx.model import Embedder
 from arcface_mx.network import embedding_arrays, embedding_symbol
 from arcface_mx.train.checkpoint import RunState
-from arcface_mx.verify.pairs import evaluate, pair_scores
+from arcface_mx.verify.sets import SetResult, set_name, verify_set
 
 
 class Evaluator:
@@ -24,40 +23,19 @@ class Evaluator:
         self._config, self._contexts = config, contexts
         self.sets: Dict[str, PairSet] = {}
         for path in config.data.eval:
-            name = os.path.splitext(os.path.basename(path))[0]
+            name = set_name(path)
             if name in self.sets:
                 raise UserError("--eval %s: another set is called %s too; rename one" % (path, name))
             self.sets[name] = read_pairs(path)
 
-    def __call__(self, state: RunState) -> Dict[str, Any]:
-        """{"sets": {name: {"single", "mirror": metrics}}, "mean_accuracy": single crops, over the sets}."""
+    def __call__(self, state: RunState) -> List[SetResult]:
         side = self._config.data.image_size
         symbol = embedding_symbol(self._config)
         args, aux = embedding_arrays(symbol, side, state.arg_params, state.aux_params)
         embedder = Embedder(symbol, args, aux, self._contexts, (side, side), self._config.run.run)
-        results = {name: _measure(embedder, pairs) for name, pairs in self.sets.items()}
-        mean = sum(result["single"]["accuracy"] for result in results.values()) / max(1, len(results))
-        return {"sets": results, "mean_accuracy": mean}
-
-    def lines(self, results: Dict[str, Any]) -> List[str]:
-        """What the log shows of a result."""
-        return [
-            "%s: accuracy %.2f ± %.2f %%, with mirror %.2f ± %.2f %%"
-            % (
-                name,
-                100 * result["single"]["accuracy"],
-                100 * result["single"]["std"],
-                100 * result["mirror"]["accuracy"],
-                100 * result["mirror"]["std"],
-            )
-            for name, result in results["sets"].items()
-        ]
+        return [verify_set(embedder, pairs) for pairs in self.sets.values()]
 
 
-def _measure(embedder: Embedder, pairs: PairSet) -> Dict[str, Any]:
-    plain, mirrored = embedder.embed_with_mirror(pairs.pixels())
-    found = {}
-    for kind, embeddings in (("single", plain), ("mirror", plain + mirrored)):
-        scores = pair_scores(embeddings, pairs.left, pairs.right, pairs.path)
-        found[kind] = evaluate(scores, pairs.same, name=pairs.path).to_json()
-    return found
+def mean_accuracy(results: List[SetResult]) -> float:
+    """Mean over the sets of the accuracy on single crops."""
+    return sum(result.single.accuracy for result in results) / len(results)

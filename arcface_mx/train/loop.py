@@ -16,13 +16,15 @@ from arcface_mx.errors import UserError
 from arcface_mx.input.stream import Batch, FaceStream
 from arcface_mx.train import checkpoint
 from arcface_mx.train.checkpoint import RunState
+from arcface_mx.train.evaluate import mean_accuracy
 from arcface_mx.train.graph import TrainingGraph
 from arcface_mx.train.log import RunLog
 from arcface_mx.train.metrics import Meter
 from arcface_mx.train.module import clear_gradients, read_state
 from arcface_mx.train.schedule import Schedule
+from arcface_mx.verify.sets import SetResult
 
-Evaluate = Callable[[RunState], Dict[str, Any]]
+Evaluate = Callable[[RunState], List[SetResult]]
 
 
 def fit(
@@ -96,8 +98,8 @@ def _seed(seed: int, step: int, part: int) -> None:
     mx.random.seed(int(np.random.SeedSequence([seed, 1 + step, part]).generate_state(1)[0] & 0x7FFFFFFF))
 
 
-def _better(best: Dict[str, Any], step: int, results: Dict[str, Any]) -> Dict[str, Any]:
-    mean = results["mean_accuracy"]
+def _better(best: Dict[str, Any], step: int, results: List[SetResult]) -> Dict[str, Any]:
+    mean = mean_accuracy(results)
     return {"step": step, "mean_accuracy": mean} if mean > best.get("mean_accuracy", -1.0) else best
 
 

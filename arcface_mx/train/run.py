@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, Dict, Union
 
 from arcface_mx import losses
@@ -17,7 +18,7 @@ from arcface_mx.input.tuples import TupleStream, describe
 from arcface_mx.platform import available_cores
 from arcface_mx.train import run_folder
 from arcface_mx.train.checkpoint import RunState
-from arcface_mx.train.evaluate import Evaluator
+from arcface_mx.train.evaluate import Evaluator, mean_accuracy
 from arcface_mx.train.graph import training_graph
 from arcface_mx.train.log import RunLog
 from arcface_mx.train.loop import fit
@@ -25,6 +26,7 @@ from arcface_mx.train.metrics import Meter
 from arcface_mx.train.module import build_module, initialise, start_optimizer, write_momentum
 from arcface_mx.train.schedule import Schedule
 from arcface_mx.train.start import starting_state
+from arcface_mx.verify.sets import result_table
 
 
 def train(config: TrainConfig) -> Dict[str, Any]:
@@ -93,16 +95,16 @@ def _introduce(log: RunLog, config: TrainConfig, schedule: Schedule, view: Image
 
 
 def _finish(config: TrainConfig, state: RunState, evaluator: Evaluator, log: RunLog) -> Dict[str, Any]:
+    """Export the embedding network, verify the last state, write metrics.json: the mark of a finished run."""
     save_embedding(config, state.arg_params, state.aux_params, config.run.run)
     metrics: Dict[str, Any] = {"step": state.step, "sets": {}}
     if config.data.eval:
         results = evaluator(state)
-        metrics["sets"] = results["sets"]
-        metrics["mean_accuracy"] = results["mean_accuracy"]
+        metrics["sets"] = {result.set: result.to_json() for result in results}
+        metrics["mean_accuracy"] = mean_accuracy(results)
         if state.best:
             metrics["best_of_run"] = state.best  # chosen on the verification sets: not a headline number
-        for line in evaluator.lines(results):
-            log.say(line)
-    write_json(config.run.run + "/" + run_folder.METRICS, metrics)
-    log.event("finished", **metrics)
+        log.say(result_table(results))
+    write_json(os.path.join(config.run.run, run_folder.METRICS), metrics)
+    log.event("finished", step=state.step)
     return metrics

@@ -6,14 +6,14 @@ import json
 import os
 import subprocess
 import sys
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List, Optional
 
 from arcface_mx import __version__
 from arcface_mx.config import TrainConfig, differences, flag_name, from_json, to_json
 from arcface_mx.errors import UserError
 from arcface_mx.files import write_json
 
-CONFIG, ENVIRONMENT, METRICS = "config.json", "environment.json", "metrics.json"
+CONFIG, ENVIRONMENT, METRICS, BASELINES = "config.json", "environment.json", "metrics.json", "baselines.json"
 
 
 def read_config(run: str) -> TrainConfig:
@@ -25,6 +25,12 @@ def read_metrics(run: str) -> Optional[Dict[str, Any]]:
     """metrics.json of a finished run, None where the run has not ended."""
     path = os.path.join(run, METRICS)
     return _read_json(path, "") if os.path.exists(path) else None
+
+
+def read_baselines(run: str) -> List[Dict[str, Any]]:
+    """What `arcface-mx baselines` left in a run folder: one result a method and set; none is no mistake."""
+    path = os.path.join(run, BASELINES)
+    return _read_json(path, "")["results"] if os.path.exists(path) else []
 
 
 def _read_json(path: str, hint: str) -> Dict[str, Any]:

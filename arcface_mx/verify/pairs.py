@@ -7,41 +7,29 @@ other folds alone (LFW's protocol, View 2).
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Dict, List, Optional, Tuple
+from typing import List, Tuple
 
 import numpy as np
 
 from arcface_mx.errors import UserError
-from arcface_mx.verify.roc import FAR_LEVELS, area_under, equal_error_rate, sort_scores, sorted_roc, tar_at_far
+from arcface_mx.verify.roc import Rates, checked_scores, rates_of, sort_scores, sorted_roc
 
 FOLDS = 10
 BLOCK = 512  # pairs whose embeddings stay in the processor's cache
 
 
 @dataclasses.dataclass(frozen=True)
-class PairMetrics:
-    """What scored pairs amount to. Rates are between 0 and 1.
+class PairMetrics(Rates):
+    """What scored pairs amount to: the rates over all of them, and accuracy by folds.
 
     accuracy, std: mean and standard deviation (over the folds, ddof 0) of the folds' accuracy.
-    thresholds: the cosine chosen for each fold. tar_at_far: by level; None where the set has fewer
-    than 1/FAR different pairs.
+    thresholds: the cosine chosen for each fold.
     """
 
     accuracy: float
     std: float
     fold_accuracies: Tuple[float, ...]
     thresholds: Tuple[float, ...]
-    tar_at_far: Dict[float, Optional[float]]
-    eer: float
-    auc: float
-    num_same: int
-    num_different: int
-
-    def to_json(self) -> Dict[str, Any]:
-        """Plain values; FAR levels become texts such as "1e-03"."""
-        plain = dataclasses.asdict(self)
-        plain["tar_at_far"] = {"%.0e" % far: tar for far, tar in self.tar_at_far.items()}
-        return plain
 
 
 def lengths(embeddings: np.ndarray, name: str = "embeddings") -> np.ndarray:
@@ -95,11 +83,7 @@ def evaluate(scores: np.ndarray, same: np.ndarray, folds: int = FOLDS, name: str
     Raises UserError when a score is not finite, when there are too few pairs for the folds, or when
     the pairs outside a fold are all same or all different (no threshold can be chosen there).
     """
-    scores, same = np.asarray(scores, np.float64), np.asarray(same, bool)
-    if scores.shape != same.shape or scores.ndim != 1:
-        raise UserError("%s: %s scores for %s labels" % (name, scores.shape, same.shape))
-    if not np.isfinite(scores).all():
-        raise UserError("%s: the score of pair %d is not finite" % (name, np.flatnonzero(~np.isfinite(scores))[0]))
+    scores, same = checked_scores(scores, same, name)
     slices = fold_slices(len(scores), folds, name)
     order, ranked, ranked_same = sort_scores(scores, same)
     thresholds, accuracies = [], []
@@ -110,24 +94,20 @@ def evaluate(scores: np.ndarray, same: np.ndarray, folds: int = FOLDS, name: str
         threshold = best_threshold(ranked[others], ranked_same[others])
         thresholds.append(threshold)
         accuracies.append(float(np.mean((scores[held_out] >= threshold) == same[held_out])))
-    roc = sorted_roc(ranked, ranked_same)
+    rates = rates_of(sorted_roc(ranked, ranked_same), name)
     return PairMetrics(
         accuracy=float(np.mean(accuracies)),
         std=float(np.std(accuracies)),
         fold_accuracies=tuple(accuracies),
         thresholds=tuple(thresholds),
-        tar_at_far={far: tar_at_far(roc, far) for far in FAR_LEVELS},
-        eer=equal_error_rate(roc),
-        auc=area_under(roc),
-        num_same=roc.num_same,
-        num_different=roc.num_different,
+        **vars(rates),
     )
 
 
 def best_threshold(scores: np.ndarray, same: np.ndarray) -> float:
     """The threshold that decides most pairs rightly; scores fall.
 
-    It lies halfway between two neighbouring scores (or just at the highest, or the lowest). Of
+    It lies halfway between two neighbouring scores, or just above the highest, or at the lowest. Of
     several equally good ones the middle one is taken, so that neither error is favoured.
     """
     roc = sorted_roc(scores, same)

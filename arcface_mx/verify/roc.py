@@ -6,11 +6,34 @@ accepted, FAR the share of different pairs accepted. Equal scores are accepted t
 
 from __future__ import annotations
 
-from typing import NamedTuple, Optional, Tuple
+import dataclasses
+from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 import numpy as np
 
+from arcface_mx.errors import UserError
+
 FAR_LEVELS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
+
+
+@dataclasses.dataclass(frozen=True)
+class Rates:
+    """Error rates of scored pairs, between 0 and 1.
+
+    tar_at_far: by FAR level; None where there are fewer than 1/FAR different pairs.
+    """
+
+    tar_at_far: Dict[float, Optional[float]]
+    eer: float
+    auc: float
+    num_same: int
+    num_different: int
+
+    def to_json(self) -> Dict[str, Any]:
+        """Plain values; FAR levels become texts such as "1e-03"."""
+        plain = dataclasses.asdict(self)
+        plain["tar_at_far"] = {"%.0e" % far: tar for far, tar in self.tar_at_far.items()}
+        return plain
 
 
 class Roc(NamedTuple):
@@ -86,3 +109,30 @@ def area_under(roc: Roc) -> float:
     """Area under TAR over FAR: the chance that a same pair outscores a different one, ties half."""
     steps = np.diff(roc.far) * (roc.tar[1:] + roc.tar[:-1])
     return float(steps.sum() / 2)
+
+
+def checked_scores(scores: np.ndarray, same: np.ndarray, name: str) -> Tuple[np.ndarray, np.ndarray]:
+    """Scores as float64 (P,) and labels as bool (P,). Raises UserError when they do not match or one is not finite."""
+    scores, same = np.asarray(scores, np.float64), np.asarray(same, bool)
+    if scores.shape != same.shape or scores.ndim != 1:
+        raise UserError("%s: %s scores for %s labels" % (name, scores.shape, same.shape))
+    if not np.isfinite(scores).all():
+        raise UserError("%s: the score of pair %d is not finite" % (name, np.flatnonzero(~np.isfinite(scores))[0]))
+    return scores, same
+
+
+def error_rates(scores: np.ndarray, same: np.ndarray, name: str = "pairs") -> Rates:
+    """TAR at FAR, EER and AUC of scored pairs, without folds. scores, same: (P,).
+
+    Raises UserError when a score is not finite, or all pairs are same or all different.
+    """
+    _, ranked, ranked_same = sort_scores(*checked_scores(scores, same, name))
+    return rates_of(sorted_roc(ranked, ranked_same), name)
+
+
+def rates_of(roc: Roc, name: str = "pairs") -> Rates:
+    """The rates of operating points. Raises UserError when all pairs are same or all different."""
+    if not roc.num_same or not roc.num_different:
+        raise UserError("%s: %d same and %d different pairs; both kinds are needed" % (name, roc.num_same, roc.num_different))
+    levels = {far: tar_at_far(roc, far) for far in FAR_LEVELS}
+    return Rates(levels, equal_error_rate(roc), area_under(roc), roc.num_same, roc.num_different)

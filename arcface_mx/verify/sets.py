@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from typing import Any, Dict, Optional, Sequence, Union
+from typing import Any, Dict, List, Optional, Sequence, Union
+
+import numpy as np
 
 from arcface_mx.data.bins import PairSet, read_pairs
 from arcface_mx.errors import UserError
@@ -56,21 +58,29 @@ def verify_set(
     fold_slices(len(pairs), folds, pairs.path)  # refused before minutes of embedding
     images = progress(pairs.pixels(), set_name(pairs.path), "image", pairs.num_images)
     if mirror:
-        plain, mirrored = embedder.embed_with_mirror(images, batch_size)
-    else:
-        plain = embedder.embed(images, batch_size)
-    source = "%s on %s" % (embedder.name, pairs.path)
+        return score_set(embedder.name, pairs, *embedder.embed_with_mirror(images, batch_size), folds=folds, start=start)
+    return score_set(embedder.name, pairs, embedder.embed(images, batch_size), None, folds, start)
 
-    def metrics(embeddings: Any) -> PairMetrics:
+
+def score_set(
+    method: str, pairs: PairSet, plain: np.ndarray, mirrored: Optional[np.ndarray], folds: int, start: float
+) -> SetResult:
+    """Metrics from the embeddings (M, d) of a set's distinct images and of their mirror images.
+
+    start: time.time() at which the work began.
+    """
+    source = "%s on %s" % (method, pairs.path)
+
+    def metrics(embeddings: np.ndarray) -> PairMetrics:
         return evaluate(pair_scores(embeddings, pairs.left, pairs.right, source), pairs.same, folds, pairs.path)
 
     return SetResult(
-        method=embedder.name,
+        method=method,
         set=set_name(pairs.path),
         pairs=len(pairs),
         images=pairs.num_images,
         single=metrics(plain),
-        mirror=metrics(plain + mirrored) if mirror else None,
+        mirror=None if mirrored is None else metrics(plain + mirrored),
         seconds=round(time.time() - start, 3),
     )
 
@@ -103,7 +113,7 @@ def result_table(results: Sequence[SetResult]) -> str:
     return "\n".join(lines)
 
 
-def _cells(metrics: PairMetrics, levels: Sequence[float]) -> Sequence[str]:
+def _cells(metrics: PairMetrics, levels: Sequence[float]) -> List[str]:
     tars = [metrics.tar_at_far[far] for far in levels]
     return (
         ["%.2f ± %.2f" % (100 * metrics.accuracy, 100 * metrics.std)]

@@ -39,7 +39,8 @@ def run(
     types = {name: ("float32" if name == "label" else dtype) for name in symbol.list_arguments()}
     requests = {name: ("null" if name == "label" else "write") for name in symbol.list_arguments()}
     shapes = {name: np.shape(inputs[name]) for name in symbol.list_arguments()}
-    executor = symbol.simple_bind(context(), grad_req=requests, type_dict=types, **shapes)
+    all_types = {**types, **{name: dtype for name in symbol.list_auxiliary_states()}}
+    executor = symbol.simple_bind(context(), grad_req=requests, type_dict=all_types, **shapes)
     for name in symbol.list_arguments():
         executor.arg_dict[name][:] = mx.nd.array(inputs[name], dtype=types[name])
     for name, value in (aux or {}).items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Dict, Tuple
+from typing import Any, Dict, Tuple
 
 import mxnet as mx
 import numpy as np
@@ -24,14 +24,14 @@ THOUSANDTHS = [st.integers(low, high).map(lambda i: i / 1000) for low, high in (
 MARGIN_NUMBERS = st.tuples(*THOUSANDTHS)
 
 
-def graph(n: int, ramp: bool = False, **arguments: object) -> mx.sym.Symbol:
+def graph(n: int, ramp: bool = False, **arguments: Any) -> mx.sym.Symbol:
     names = ("data", "label", "fc7_weight")
     data, label, weight = (mx.sym.Variable(name) for name in names)
     extra = {"ramp": mx.sym.Variable("ramp")} if ramp else {}
-    return margin_logits(data, label, n, weight=weight, **extra, **arguments)  # type: ignore[arg-type]
+    return margin_logits(data, label, n, weight=weight, **extra, **arguments)
 
 
-def by_name(m: Tuple[float, float, float]) -> Dict[str, float]:
+def by_name(m: Tuple[float, float, float]) -> Dict[str, Any]:
     return dict(zip(("m1", "m2", "m3"), m))
 
 
@@ -115,7 +115,7 @@ def test_literal_graph_is_not_finite_along_own_centres_and_the_default_is() -> N
         assert finite == [not literal] * 3
 
 
-def curve(degrees: np.ndarray, dtype: str, **arguments: object) -> np.ndarray:
+def curve(degrees: np.ndarray, dtype: str, **arguments: Any) -> np.ndarray:
     """Target logits at scale 1 as a function of the angle: one class, two dimensions."""
     angle = np.radians(degrees)
     inputs = {
@@ -214,10 +214,10 @@ def test_weight_is_made_with_the_width_of_the_embedding() -> None:
     ],
 )
 def test_wrong_number_is_named(argument: str, value: object) -> None:
-    arguments = {"num_classes": 3, argument: value}
+    arguments: Dict[str, Any] = {"num_classes": 3, argument: value}
     n = arguments.pop("num_classes")
     with pytest.raises(ValueError, match=argument):
-        graph(n, **arguments)  # type: ignore[arg-type]
+        graph(n, **arguments)
 
 
 def test_literal_takes_neither_policy_nor_ramp() -> None:

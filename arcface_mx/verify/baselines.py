@@ -1,0 +1,111 @@
+"""What needs no network: raw-pixel cosine, whitened PCA, PCA + LDA, on the same pairs as a model.
+
+Features are grey values of the photo at 56×56. PCA and LDA (scikit-learn) are fitted on a training
+set and its mirror images, never on the pairs. PCA keeps 100 directions: on the ORL folds and on
+LFW every choice from 60 to 200 came within 2 % of it.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Callable, Iterable, List, Sequence, Tuple, Union
+
+import numpy as np
+
+from arcface_mx.data.bins import PairSet, read_pairs
+from arcface_mx.errors import UserError
+from arcface_mx.verify.pairs import FOLDS
+from arcface_mx.verify.sets import SetResult, score_set
+
+SIDE = 56
+COMPONENTS = 100
+MOST_IMAGES = 20_000  # 500 MB of features with the mirror images
+
+Features = np.ndarray
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A method that embeds: name, and a function from (n, SIDE²) features to (n, d) embeddings."""
+
+    name: str
+    embed: Callable[[Features], np.ndarray]
+
+
+def pixel_features(images: Iterable[np.ndarray]) -> Tuple[Features, Features]:
+    """Grey values of the images and of their mirror images: two float32 arrays (n, SIDE²).
+
+    images: uint8 (height, width, 3) RGB, streamed.
+    """
+    import cv2
+
+    way = cv2.INTER_AREA
+    rows = [cv2.resize(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), (SIDE, SIDE), interpolation=way) for image in images]
+    if not rows:
+        raise UserError("baselines: no images")
+    plain = np.stack(rows)
+    return plain.reshape(len(rows), -1).astype(np.float32), plain[:, :, ::-1].reshape(len(rows), -1).astype(np.float32)
+
+
+def fit_baselines(images: Iterable[np.ndarray], labels: Union[np.ndarray, Sequence[int]]) -> List[Baseline]:
+    """The three baselines, fitted on a training set; the same input gives the same numbers.
+
+    images: n uint8 (height, width, 3) RGB arrays, streamed. labels: (n,) identities.
+    Raises UserError when there are fewer than two identities or no identity with two images.
+    """
+    from sklearn.decomposition import PCA
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+    plain, mirrored = pixel_features(images)
+    labels = np.asarray(labels)
+    if len(labels) != len(plain):
+        raise UserError("baselines: %d labels for %d images" % (len(labels), len(plain)))
+    identities = len(np.unique(labels))
+    if not 2 <= identities < len(labels):
+        raise UserError("baselines: %d images of %d identities; two images of two are the least" % (len(labels), identities))
+    training = np.concatenate([plain, mirrored])
+    components = min(COMPONENTS, len(plain) - 1)
+    pca = PCA(components, whiten=True, svd_solver="randomized", random_state=0).fit(training)
+    lda = LinearDiscriminantAnalysis().fit(pca.transform(training), np.concatenate([labels, labels]))
+
+    def pca_lda(features: Features) -> np.ndarray:
+        return np.asarray(lda.transform(pca.transform(features)))
+
+    return [
+        Baseline("raw pixels", lambda features: features),
+        Baseline("whitened PCA", pca.transform),
+        Baseline("PCA + LDA", pca_lda),
+    ]
+
+
+def verify_baselines(baselines: Sequence[Baseline], pairs: Union[str, PairSet], folds: int = FOLDS) -> List[SetResult]:
+    """The baselines' metrics on a verification set, from single crops and with mirror images."""
+    pairs = read_pairs(pairs) if isinstance(pairs, str) else pairs
+    start = time.time()
+    plain, mirrored = pixel_features(pairs.pixels())
+    return [
+        score_set(baseline.name, pairs, baseline.embed(plain), baseline.embed(mirrored), folds, start) for baseline in baselines
+    ]
+
+
+def training_images(folder: str) -> Tuple[Iterable[np.ndarray], np.ndarray]:
+    """(images, labels) of a face set for `fit_baselines`; its first identities where it has more than MOST_IMAGES."""
+    from arcface_mx.data.bins import decode_rgb
+    from arcface_mx.data.record_index import RecordIndex
+
+    index = RecordIndex.open(folder)
+    positions = np.arange(len(index))
+    if len(index) > MOST_IMAGES:
+        # Whole identities, so that LDA sees how one person varies.
+        order, _ = index.groups()
+        positions = order[:MOST_IMAGES]
+
+    def images() -> Iterable[np.ndarray]:
+        for number, _, image in index.images(positions):
+            try:
+                yield decode_rgb(image)
+            except ValueError as error:
+                raise UserError("%s: record %d: %s" % (index.path, number, error)) from error
+
+    return images(), index.labels[positions]

@@ -1,0 +1,56 @@
+"""Small embedding graphs with random parameters."""
+
+from __future__ import annotations
+
+import mxnet as mx
+import numpy as np
+
+
+def embedding(size=None, d=8, pooled=False, name="fc1", attribute=True):
+    """Convolution, BatchNorm, FullyConnected from "data" (0–255) to N×d."""
+    attributes = {"arcface_input_size": "%d,%d" % size} if size and attribute else {}
+    data = mx.sym.Variable("data", attr=attributes)
+    scaled = (data - 127.5) * 0.0078125
+    net = mx.sym.Convolution(scaled, num_filter=4, kernel=(3, 3), stride=(4, 4), name="conv")
+    net = mx.sym.BatchNorm(net, fix_gamma=False, name="bn")
+    net = mx.sym.Activation(net, act_type="relu")
+    if pooled:
+        net = mx.sym.Pooling(net, global_pool=True, pool_type="avg", kernel=(1, 1))
+    return mx.sym.FullyConnected(net, num_hidden=d, name=name)
+
+
+def parameters(symbol, size, seed=0, **inputs):
+    """Random (arg_params, aux_params) of a graph for images of this size. inputs: shapes that it needs told."""
+    random = np.random.RandomState(seed)
+    arg_shapes, _, aux_shapes = symbol.infer_shape(data=(1, 3) + size, **inputs)
+    skip = {"data", "softmax_label"}
+    arguments = {
+        key: mx.nd.array(random.normal(0, 0.1, shape))
+        for key, shape in zip(symbol.list_arguments(), arg_shapes)
+        if key not in skip
+    }
+    states = {
+        key: mx.nd.array(random.uniform(0.5, 1.5, shape)) for key, shape in zip(symbol.list_auxiliary_states(), aux_shapes)
+    }
+    return arguments, states
+
+
+def save(folder, symbol, arguments, states, epoch=0, name="model"):
+    """PREFIX of a saved model."""
+    prefix = str(folder / name)
+    mx.model.save_checkpoint(prefix, epoch, symbol, arguments, states)
+    return prefix
+
+
+def photos(count, size=(112, 112), seed=0):
+    """Smooth random uint8 RGB images."""
+    random = np.random.RandomState(seed)
+    blocks = random.randint(0, 256, (count, size[0] // 8, size[1] // 8, 3)).astype(np.uint8)
+    return list(blocks.repeat(8, 1).repeat(8, 2))
+
+
+def outputs(symbol, arguments, states, images):
+    """The graph's own answer, all images at once."""
+    data = mx.nd.array(np.stack(images).transpose(0, 3, 1, 2).astype(np.float32))
+    executor = symbol.bind(mx.cpu(), dict(arguments, data=data), aux_states=states, grad_req="null")
+    return executor.forward(is_train=False)[0].asnumpy()

@@ -1,0 +1,113 @@
+"""An Embedder's numbers are the graph's own, however images are batched, split, scaled or mirrored."""
+
+from __future__ import annotations
+
+import cv2
+import mxnet as mx
+import numpy as np
+import pytest
+
+from arcface_mx.errors import UserError
+from arcface_mx.model import Embedder
+from arcface_mx.model.embedder import fit
+
+from tests.model import nets
+
+SIZE = (32, 32)
+
+
+@pytest.fixture(scope="module")
+def net():
+    symbol = nets.embedding(SIZE)
+    return (symbol,) + nets.parameters(symbol, SIZE)
+
+
+@pytest.fixture(scope="module")
+def images():
+    return nets.photos(23, SIZE)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 23, 50])
+@pytest.mark.parametrize("devices", [1, 2, 3])
+def test_batches_and_devices_change_nothing(net, images, batch_size, devices):
+    embedder = Embedder(*net, contexts=[mx.cpu(number) for number in range(devices)], input_size=SIZE)
+    got = embedder.embed(iter(images), batch_size)
+    assert got.dtype == np.float32 and got.shape == (23, 8) == (23, embedder.embedding_size)
+    np.testing.assert_allclose(got, nets.outputs(*net, images), atol=1e-5)
+
+
+def test_one_embedder_serves_calls_of_any_length(net, images):
+    embedder = Embedder(*net, input_size=SIZE)
+    expected = nets.outputs(*net, images)
+    for count, batch_size in ((3, 8), (23, 8), (5, 8), (23, 2), (1, 32), (0, 4), (23, 32)):
+        np.testing.assert_allclose(embedder.embed(images[:count], batch_size), expected[:count], atol=1e-5)
+
+
+def test_mirror_adds_the_embedding_of_the_flipped_image(net, images):
+    embedder = Embedder(*net, input_size=SIZE)
+    plain = nets.outputs(*net, images)
+    flipped = nets.outputs(*net, [image[:, ::-1] for image in images])
+    assert np.abs(plain - flipped).max() > 0.1
+    both = embedder.embed_with_mirror(images, 8)
+    np.testing.assert_allclose(both[0], plain, atol=1e-5)
+    np.testing.assert_allclose(both[1], flipped, atol=1e-5)
+    np.testing.assert_allclose(embedder.embed(images, 8, mirror=True), plain + flipped, atol=1e-5)
+
+
+def test_encoded_images_are_decoded_as_rgb(net, images):
+    embedder = Embedder(*net, input_size=SIZE)
+    encoded = [cv2.imencode(".png", image[..., ::-1])[1].tobytes() for image in images]
+    np.testing.assert_array_equal(embedder.embed(encoded, 8), embedder.embed(images, 8))
+
+
+def test_larger_crops_are_averaged_down(net):
+    embedder = Embedder(*net, input_size=SIZE)
+    crops = nets.photos(5, (64, 64))
+    small = [image.reshape(32, 2, 32, 2, 3).mean((1, 3)) for image in crops]
+    np.testing.assert_allclose(embedder.embed(crops), nets.outputs(*net, small), atol=0.05)
+    resized = [cv2.resize(image, (32, 32), interpolation=cv2.INTER_AREA) for image in crops]
+    np.testing.assert_allclose(embedder.embed(crops), nets.outputs(*net, resized), atol=1e-5)
+
+
+def test_narrow_network_takes_the_middle_columns():
+    image = nets.photos(1)[0]
+    np.testing.assert_array_equal(fit(image, (112, 96)), image[:, 8:104])
+
+
+@pytest.mark.parametrize(
+    "image, message",
+    [
+        (np.zeros((112, 112, 3), np.float32), "float32 of shape \\(112, 112, 3\\); images are uint8"),
+        (np.zeros((112, 112), np.uint8), "uint8 of shape \\(112, 112\\)"),
+        (np.zeros((3, 112, 112), np.uint8), "uint8 of shape \\(3, 112, 112\\)"),
+        (np.zeros((0, 112, 3), np.uint8), "of shape"),
+        (np.zeros((112, 96, 3), np.uint8), "112×96; the network takes 32×32, other proportions"),
+        (b"no image", "no readable image"),
+    ],
+)
+def test_what_is_no_image_is_named(net, images, image, message):
+    embedder = Embedder(*net, input_size=SIZE, name="m")
+    with pytest.raises(UserError, match="m: image 2: .*" + message):
+        embedder.embed(images[:2] + [image])
+
+
+def test_new_parameters_take_effect(net, images):
+    symbol, arguments, states = net
+    embedder = Embedder(symbol, arguments, states, input_size=SIZE)
+    embedder.embed(images)
+    others = nets.parameters(symbol, SIZE, seed=1)
+    embedder.set_params(*others)
+    np.testing.assert_allclose(embedder.embed(images), nets.outputs(symbol, *others, images), atol=1e-5)
+
+
+def test_output_of_another_form_is_refused(net):
+    symbol, arguments, states = net
+    convolution = symbol.get_internals()["conv_output"]
+    with pytest.raises(UserError, match="its output has shape .*, not \\(images, d\\)"):
+        Embedder(convolution, arguments, states, input_size=SIZE)
+
+
+@pytest.mark.parametrize("batch_size", [0, -3])
+def test_batch_size_must_be_positive(net, images, batch_size):
+    with pytest.raises(UserError, match="batch size"):
+        Embedder(*net, input_size=SIZE).embed(images, batch_size)
