@@ -174,6 +174,42 @@ def test_ramp_blends_the_margins_of_each_sample(policy: str, m: Tuple[float, flo
     assert_close(gradients["data"], reference.gradient(logits, [x], cotangent)[0], 1e-6)
 
 
+@pytest.mark.parametrize("policy", POLICIES)
+@settings(max_examples=12, derandomize=True, deadline=None)
+@given(MARGIN_NUMBERS, st.data())
+def test_random_margins_scales_and_shapes(policy: str, m: Tuple[float, float, float], data: st.DataObject) -> None:
+    samples, n, d = data.draw(st.integers(1, 8)), data.draw(st.integers(1, 6)), data.draw(st.integers(2, 9))
+    scale, dtype = data.draw(st.integers(1, 128)), data.draw(st.sampled_from(DTYPES))
+    literal = policy == "none" and data.draw(st.booleans())
+    random = np.random.RandomState(data.draw(st.integers(0, 10**6)))
+    x, w, label = at_angles(random.uniform(10.0, 170.0, samples), n, d, seed=random.randint(10**6))
+    cotangent = random.randn(samples, n)
+    symbol = graph(n, scale=scale, policy=policy, literal=literal, dtype=dtype, **by_name(m))
+    outputs, gradients = run(symbol, {"data": x, "fc7_weight": w, "label": label}, dtype, cotangent)
+
+    def logits(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return reference.margin_logits(a, b, label, scale=scale, policy=policy, **by_name(m))
+
+    tolerance = {"float32": 1e-4, "float64": 1e-8}[dtype]
+    slopes = reference.gradient(logits, [x, w], cotangent)
+    assert_close(outputs[0], logits(x, w), tolerance, "logits")
+    assert_close(gradients["data"], slopes[0], tolerance, "gradient of the embedding")
+    assert_close(gradients["fc7_weight"], slopes[1], tolerance, "gradient of the centres")
+
+
+@EVERY_MARGIN
+@pytest.mark.parametrize("policy", POLICIES)
+def test_finite_where_angle_and_margin_make_pi(name: str, policy: str) -> None:
+    """Both sides of θ = (π − m2)/m1, and that angle itself as near as float32 comes."""
+    m1, m2, _ = MARGINS[name]
+    start = min(180.0, math.degrees((math.pi - m2) / m1))
+    x, w, label = at_angles(start + np.array([-1e-2, -1e-4, 0.0, 1e-4, 1e-2]))
+    symbol = graph(len(w), policy=policy, **by_name(MARGINS[name]))
+    outputs, gradients = run(symbol, {"data": x, "fc7_weight": w, "label": label})
+    assert all(np.isfinite(array).all() for array in [outputs[0], *gradients.values()])
+    assert np.abs(outputs[0]).max() < 64.0 * 2.5
+
+
 def test_no_gradient_is_lost_through_the_margin() -> None:
     """At θ = 0.8, s = 64, m = 0.5 the slope is 64·sin 1.3/sin 0.8 = 85.97, not 64."""
     x, w = np.array([[math.cos(0.8), math.sin(0.8)]]), np.array([[1.0, 0.0]])
