@@ -22,6 +22,8 @@ COMMANDS = (
     ("data align", "data_align"),
     ("data pack", "data_pack"),
     ("data unpack", "data_unpack"),
+    ("data pairs", "data_pairs"),
+    ("data lfw", "data_lfw"),
     ("data rendered", "data_rendered"),
     ("data rendered-sheets", "data_rendered_sheets"),
     ("data rendered-shortcuts", "data_rendered_shortcuts"),
