@@ -24,6 +24,7 @@ COMMANDS = (
     ("data unpack", "data_unpack"),
     ("data pairs", "data_pairs"),
     ("data lfw", "data_lfw"),
+    ("data clean", "data_clean"),
     ("data rendered", "data_rendered"),
     ("data rendered-sheets", "data_rendered_sheets"),
     ("data rendered-shortcuts", "data_rendered_shortcuts"),
