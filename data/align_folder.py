@@ -24,8 +24,12 @@ from arcface_mx.progress import progress
 TABLE = "align.csv"
 
 
-def align_folder(source: str, folder: str, options: AlignOptions, workers: int = 1) -> List[Outcome]:
-    """Align all photos below `source` into the new folder `folder`, under the same paths, as JPEG.
+def align_folder(
+    source: str, folder: str, options: AlignOptions, workers: int = 1, photos: Optional[Sequence[str]] = None
+) -> List[Outcome]:
+    """Align the photos below `source` into the new folder `folder`, under the same paths, as JPEG.
+
+    photos: paths below `source`; None: all.
 
     A photo's face is the one of its landmarks, or the detected one with the largest area less twice
     its squared distance from the photo's middle (FaceNet's rule). Photos with several faces and with
@@ -38,7 +42,8 @@ def align_folder(source: str, folder: str, options: AlignOptions, workers: int =
     options.check()
     if os.path.exists(folder):
         raise UserError("%s: already there; give another folder or delete it" % folder)
-    photos = photos_below(source)
+    if photos is None:
+        photos = photos_below(source)
     outcomes = []
     with whole_folder(folder) as temporary:
         for outcome in progress(_outcomes(source, photos, options, workers), "aligning", "photos", total=len(photos)):

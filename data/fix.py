@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Dict
+from typing import Any, Dict, Optional
 
 import numpy as np
 
@@ -28,18 +28,24 @@ def write_cleaned(report: Report, folder: str) -> Dict[str, Any]:
         if problem.drop:
             for number in problem.records:
                 left_out.setdefault(number, problem.found)
-    if os.path.exists(folder):
-        raise UserError("%s: already there; give another folder or delete it" % folder)
     kept = ~np.isin(index.numbers, np.fromiter(left_out, np.int64, len(left_out)))
     return copy_records(index, np.flatnonzero(kept), folder, left_out)
 
 
-def copy_records(index: RecordIndex, kept: np.ndarray, folder: str, left_out: Dict[int, str]) -> Dict[str, Any]:
-    """Write the images at positions `kept` as a new set; left_out: {record number: reason}, written down."""
+def copy_records(
+    index: RecordIndex, kept: np.ndarray, folder: str, left_out: Dict[int, str], labels: Optional[np.ndarray] = None
+) -> Dict[str, Any]:
+    """Write the images at positions `kept` as a new set; left_out: {record number: reason}, written down.
+
+    labels: of all images, where they are not the file's.
+    """
+    labels = index.labels if labels is None else labels
+    if os.path.exists(folder):
+        raise UserError("%s: already there; give another folder or delete it" % folder)
     if not len(kept):
         raise UserError("%s: no usable image is left; nothing is written" % index.path)
-    kept = kept[np.argsort(index.labels[kept], kind="stable")]
-    old, new = np.unique(index.labels[kept], return_inverse=True)
+    kept = kept[np.argsort(labels[kept], kind="stable")]
+    old, new = np.unique(labels[kept], return_inverse=True)
     summary = {
         "source": os.path.basename(index.path),
         "images": len(kept),
