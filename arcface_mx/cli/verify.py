@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from arcface_mx.errors import UserError
-from arcface_mx.model.embedder import BATCH_SIZE
+
+from arcface_mx.cli.model_flags import add_model_flags, open_model
 from arcface_mx.verify.pairs import FOLDS
 
 HELP = """measure a model on verification sets (.bin)
@@ -18,13 +18,10 @@ EER and AUC: from single crops as in the paper, and with the mirror image's embe
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL", help="run folder or PREFIX,EPOCH")
+    add_model_flags(parser)
     parser.add_argument("sets", metavar="SET.bin", nargs="+", help="verification sets")
-    parser.add_argument("--devices", default="cpu", help="cpu, gpu(0) or gpu(0),gpu(1) (default: cpu)")
-    parser.add_argument("--batch-size", type=int, default=BATCH_SIZE, help="images a step over all devices (default: %(default)s)")
     parser.add_argument("--folds", type=int, default=FOLDS, help="consecutive folds of pairs (default: %(default)s)")
     parser.add_argument("--no-mirror", dest="mirror", action="store_false", help="single crops only: half the time")
-    parser.add_argument("--layer", help="layer whose output is the embedding (default: found in the graph)")
     parser.add_argument(
         "--baselines",
         metavar="DATA",
@@ -35,19 +32,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from arcface_mx.data.bins import read_pairs
-    from arcface_mx.devices import parse_devices
     from arcface_mx.files import write_json
-    from arcface_mx.model import load_model
     from arcface_mx.verify.baselines import fit_baselines, training_images, verify_baselines
     from arcface_mx.verify.sets import result_table, verify_set
 
-    if args.batch_size < 1:
-        raise UserError("--batch-size %d: must be at least 1" % args.batch_size)
     # A set that cannot be read is refused before minutes of embedding the others.
     sets = [read_pairs(path) for path in args.sets]
-    embedder = load_model(args.model, parse_devices(args.devices), args.layer)
-    for note in embedder.notes:
-        print(note)
+    embedder = open_model(args)
     results = [verify_set(embedder, pairs, args.folds, args.batch_size, args.mirror) for pairs in sets]
     if args.baselines:
         baselines = fit_baselines(*training_images(args.baselines))

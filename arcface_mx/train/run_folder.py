@@ -30,10 +30,10 @@ def read_metrics(run: str) -> Optional[Dict[str, Any]]:
 def read_baselines(run: str) -> List[Dict[str, Any]]:
     """What `arcface-mx baselines` left in a run folder: one result a method and set; none is no mistake."""
     path = os.path.join(run, BASELINES)
-    return _read_json(path, "")["results"] if os.path.exists(path) else []
+    return _read_json(path, "", list) if os.path.exists(path) else []
 
 
-def _read_json(path: str, hint: str) -> Dict[str, Any]:
+def _read_json(path: str, hint: str, kind: type = dict) -> Any:
     try:
         with open(path, encoding="utf-8") as stream:
             value = json.load(stream)
@@ -41,8 +41,8 @@ def _read_json(path: str, hint: str) -> Dict[str, Any]:
         raise UserError("%s: no such file; %s" % (path, hint))
     except (OSError, ValueError) as error:
         raise UserError("%s: cannot be read as JSON (%s)" % (path, error))
-    if not isinstance(value, dict):
-        raise UserError("%s: holds %s, expected an object" % (path, type(value).__name__))
+    if not isinstance(value, kind):
+        raise UserError("%s: holds %s, expected %s" % (path, type(value).__name__, kind.__name__))
     return value
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import cv2
 import mxnet as mx
 import numpy as np
@@ -52,6 +54,26 @@ def test_mirror_adds_the_embedding_of_the_flipped_image(net, images):
     np.testing.assert_allclose(both[0], plain, atol=1e-5)
     np.testing.assert_allclose(both[1], flipped, atol=1e-5)
     np.testing.assert_allclose(embedder.embed(images, 8, mirror=True), plain + flipped, atol=1e-5)
+
+
+def test_images_are_streamed(net):
+    """Of 400 images, no more than two batches are alive at any moment."""
+    alive, most = weakref.WeakSet(), []
+
+    class Watched(np.ndarray):
+        __hash__ = object.__hash__
+        __eq__ = object.__eq__
+
+    def stream():
+        for seed in range(400):
+            image = nets.photos(1, SIZE, seed)[0].copy().view(Watched)
+            alive.add(image)
+            most.append(len(alive))
+            yield image
+            del image
+
+    Embedder(*net, input_size=SIZE).embed(stream(), 8)
+    assert len(most) == 400 and max(most) <= 16
 
 
 def test_encoded_images_are_decoded_as_rgb(net, images):

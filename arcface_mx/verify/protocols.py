@@ -1,0 +1,93 @@
+"""Protocols on photo files: identification and template verification from folders or lists.
+
+The model comes as a function that opens it, so that a bad list is refused before a model is loaded.
+"""
+
+from __future__ import annotations
+
+from typing import Callable, Dict, List, Optional
+
+from arcface_mx.errors import UserError
+from arcface_mx.model.embedder import BATCH_SIZE, Embedder
+from arcface_mx.verify.identification import Identification, identify
+from arcface_mx.verify.pairs import PairMetrics, evaluate
+from arcface_mx.verify.photos import embed_photos, read_identities, read_photos, read_template_pairs, read_templates
+from arcface_mx.verify.roc import Rates, error_rates
+from arcface_mx.verify.templates import mean_by_identity, pool, template_scores
+
+OpenModel = Callable[[], Embedder]
+
+
+def identify_photos(
+    open_model: OpenModel,
+    gallery: str,
+    probes: str,
+    distractors: Optional[str] = None,
+    images: Optional[str] = None,
+    batch_size: int = BATCH_SIZE,
+    mirror: bool = False,
+) -> Identification:
+    """Rank-k and DIR@FAR of a model; see `read_identities` for gallery and probes. Raises UserError on bad input."""
+    gallery_paths, gallery_ids = read_identities(gallery, images)
+    probe_paths, probe_ids = read_identities(probes, images)
+    if not set(gallery_ids) & set(probe_ids):
+        raise UserError("%s and %s have no identity in common; are the names the same?" % (gallery, probes))
+    other_paths = read_photos(distractors, images) if distractors else []
+    embedder = open_model()
+    ids, features = mean_by_identity(embed_photos(embedder, gallery_paths, "gallery", batch_size, mirror), gallery_ids)
+    found = embed_photos(embedder, probe_paths, "probes", batch_size, mirror)
+    others = embed_photos(embedder, other_paths, "distractors", batch_size, mirror) if other_paths else None
+    return identify(features, ids, found, probe_ids, others)
+
+
+def verify_templates(
+    open_model: OpenModel,
+    templates: str,
+    pairs: str,
+    images: Optional[str] = None,
+    batch_size: int = BATCH_SIZE,
+    mirror: bool = False,
+    folds: int = 0,
+    normalise: bool = True,
+) -> Rates:
+    """Rates of a model on template pairs, with folds also accuracy. Raises UserError on bad input."""
+    first, second, same = read_template_pairs(pairs)
+    paths, names, media = read_templates(templates, images)
+    missing = sorted((set(first) | set(second)) - set(names))
+    if missing:
+        raise UserError("%s: there is no template %s in %s (%d such)" % (pairs, missing[0], templates, len(missing)))
+    embeddings = embed_photos(open_model(), paths, "templates", batch_size, mirror)
+    scores = template_scores(pool(embeddings, names, media, normalise), first, second, pairs)
+    return evaluate(scores, same, folds, pairs) if folds else error_rates(scores, same, pairs)
+
+
+def identification_table(result: Identification) -> str:
+    """Lines of name and rate."""
+    lines = [
+        "gallery %d identities, distractors %d, probes %d known, %d unknown"
+        % (result.gallery, result.distractors, result.known, result.unknown)
+    ]
+    lines += ["rank-%-8d %.4f" % item for item in result.rank.items()]
+    lines += _levels("DIR", result.dir_at_far, "%d unknown probes" % result.unknown)
+    return "\n".join(lines)
+
+
+def rates_table(result: Rates) -> str:
+    """Lines of name and rate."""
+    lines = ["pairs %d same, %d different" % (result.num_same, result.num_different)]
+    if isinstance(result, PairMetrics):
+        lines.append("accuracy      %.4f ± %.4f" % (result.accuracy, result.std))
+    lines += _levels("TAR", result.tar_at_far, "%d different pairs" % result.num_different)
+    return "\n".join(lines + ["EER           %.4f" % result.eer, "AUC           %.5f" % result.auc])
+
+
+def _levels(name: str, rates: Dict[float, Optional[float]], counted: str) -> List[str]:
+    lines, hidden = [], []
+    for far, rate in rates.items():
+        if rate is None:
+            hidden.append("%.0e" % far)
+        else:
+            lines.append("%s@FAR=%.0e %.4f" % (name, far, rate))
+    if hidden:
+        lines.append("%s@FAR=%s: not measurable with %s (1/FAR are needed)" % (name, ", ".join(hidden), counted))
+    return lines

@@ -1,0 +1,158 @@
+"""`identify` and `templates` on folders and lists of photos."""
+
+from __future__ import annotations
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from arcface_mx.cli import main
+from arcface_mx.model import load_model
+from arcface_mx.verify.identification import identify
+from arcface_mx.verify.templates import pool, template_scores
+from arcface_mx.verify.roc import error_rates
+
+from tests.conftest import tiny_photo
+from tests.model import nets
+
+SIZE = (32, 32)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model")
+    symbol = nets.embedding(SIZE)
+    nets.save(folder, symbol, *nets.parameters(symbol, SIZE))
+    return str(folder)
+
+
+def put(folder, name, person, photo):
+    """Write one photo; returns its RGB pixels."""
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = tiny_photo(person, photo)
+    path.write_bytes(content)
+    return cv2.imdecode(np.frombuffer(content, np.uint8), 1)[..., ::-1]
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory):
+    """gallery/ (people 0–5, two photos each), probes/ (people 2–9, three each), others/ (flat)."""
+    root = tmp_path_factory.mktemp("people")
+    pixels = {"gallery": [], "probes": [], "others": []}
+    for person in range(6):
+        for photo in range(2):
+            pixels["gallery"].append(put(root, "gallery/p%d/%d.png" % (person, photo), person, photo))
+    for person in range(2, 10):
+        for photo in range(10, 13):
+            pixels["probes"].append(put(root, "probes/p%d/%d.PNG" % (person, photo), person, photo))
+    for person in range(40, 45):
+        pixels["others"].append(put(root, "others/%d.png" % person, person, 0))
+    (root / "gallery" / "notes.txt").write_text("not a photo")
+    return root, pixels
+
+
+def test_identify_on_folders(model, people, tmp_path, capsys):
+    root, pixels = people
+    arguments = ["identify", model, str(root / "gallery"), str(root / "probes"), "--distractors", str(root / "others")]
+    assert main(arguments + ["--json", str(tmp_path / "r.json")]) == 0
+    printed = capsys.readouterr().out
+    embedder = load_model(model)
+    features = {part: embedder.embed(images) for part, images in pixels.items()}
+    unit = features["gallery"] / np.linalg.norm(features["gallery"], axis=1, keepdims=True)
+    expected = identify(
+        unit[0::2] + unit[1::2], np.arange(6), features["probes"], np.repeat(np.arange(2, 10), 3), features["others"]
+    )
+    assert json.loads((tmp_path / "r.json").read_text()) == json.loads(json.dumps(expected.to_json()))
+    assert "gallery 6 identities, distractors 5, probes 12 known, 12 unknown" in printed
+    assert "rank-1        %.4f" % expected.rank[1] in printed
+    assert "DIR@FAR=1e-02, 1e-03, 1e-04, 1e-05, 1e-06: not measurable with 12 unknown probes" in printed
+
+
+def test_identify_on_lists_equals_folders(model, people, tmp_path):
+    root, _ = people
+    for part in ("gallery", "probes"):
+        lines = ["%s/%s %s" % (path.parent.name, path.name, path.parent.name) for path in (root / part).glob("*/*")]
+        (root / part / "list.txt").write_text("\n".join(lines) + "\n\n")
+    results = []
+    for suffix in ("", "/list.txt"):
+        report = str(tmp_path / "r.json")
+        assert main(["identify", model, "%s/gallery%s" % (root, suffix), "%s/probes%s" % (root, suffix), "--mirror", "--json", report]) == 0
+        results.append(json.load(open(report)))
+    assert results[0] == results[1]
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    """Folders person/video of frames, an IJB-style list of the same photos, and all pairs of videos."""
+    root = tmp_path_factory.mktemp("videos")
+    names, rows, pixels = [], [], []
+    for person in range(5):
+        for video in range(4):
+            name = "person%d/%d" % (person, video)
+            names.append(name)
+            for frame in range(3):
+                photo = "%s/%d.png" % (name, frame)
+                pixels.append(put(root / "crops", photo, person, 10 * video + frame))
+                rows.append((photo, name, frame // 2))  # two frames of one medium, one of another
+    (root / "tid_mid.txt").write_text("".join("%s %s %d\n" % row for row in rows))
+    # Interleaved, so that every fold has both kinds.
+    pairs = [(names[i], names[(7 * i + j) % 20]) for j in range(1, 20) for i in range(20)]
+    lines = ["%s %s %d" % (a, b, a.split("/")[0] == b.split("/")[0]) for a, b in pairs]
+    (root / "pairs.txt").write_text("\n".join(lines))
+    return root, rows, pairs, pixels
+
+
+def test_templates_of_a_list(model, videos, tmp_path, capsys):
+    root, rows, pairs, pixels = videos
+    report = str(tmp_path / "r.json")
+    assert main(["templates", model, str(root / "tid_mid.txt"), str(root / "pairs.txt"), "--images", str(root / "crops"), "--json", report]) == 0
+    templates = pool(load_model(model).embed(pixels), [row[1] for row in rows], [row[2] for row in rows])
+    same = np.array([a.split("/")[0] == b.split("/")[0] for a, b in pairs])
+    scores = template_scores(templates, [a for a, _ in pairs], [b for _, b in pairs])
+    expected = error_rates(scores, same)
+    assert json.load(open(report)) == json.loads(json.dumps(expected.to_json()))
+    printed = capsys.readouterr().out
+    assert "TAR@FAR=1e-02 %.4f" % expected.tar_at_far[1e-2] in printed and "accuracy" not in printed
+
+
+def test_templates_of_a_folder_with_folds(model, videos, capsys):
+    root = videos[0]
+    assert main(["templates", model, str(root / "crops"), str(root / "pairs.txt"), "--folds", "5"]) == 0
+    assert "accuracy      " in capsys.readouterr().out
+
+
+def test_bad_lists_are_named(model, people, videos, tmp_path, capsys):
+    root, _ = people
+    films = videos[0]
+
+    def text(name, content):
+        (tmp_path / name).write_bytes(content.encode("latin-1"))
+        return str(tmp_path / name)
+
+    gallery, probes, crops = str(root / "gallery"), str(root / "probes"), str(films / "crops")
+    cases = [
+        (["identify", gallery, text("a.txt", "")], "a.txt: is empty"),
+        (["identify", gallery, text("b.txt", "one\n")], "b.txt: line 1 is 'one'; it must be a photo and 1 words"),
+        (["identify", gallery, text("c.txt", "\nnone.png p1\n")], "c.txt: line 2: there is no photo"),
+        (["identify", gallery, text("d.txt", "\xff\xfe")], "d.txt: is no text file"),
+        (["identify", gallery, str(tmp_path / "none")], "none: cannot be read"),
+        (["identify", gallery, str(root / "others")], "stands in no identity's folder"),
+        (["identify", gallery, crops], "have no identity in common"),
+        (["templates", crops, text("e.txt", "person0/0 person0/1 2\n")], "e.txt: line 1 is"),
+        (["templates", crops, text("f.txt", "person0/0 person9/1 1\n")], "f.txt: there is no template person9/1"),
+        (["templates", crops, text("g.txt", "person0/0 person0/1 1\n")], "1 same and 0 different pairs"),
+    ]
+    for (command, *rest), message in cases:
+        assert main([command, model] + rest) == 2
+        error = capsys.readouterr().err.splitlines()[-1]
+        assert message in error
+    (tmp_path / "empty").mkdir()
+    assert main(["identify", model, gallery, str(tmp_path / "empty")]) == 2
+    assert "empty: holds no photos" in capsys.readouterr().err
+    (tmp_path / "p1").mkdir()
+    (tmp_path / "p1" / "x.jpg").write_bytes(b"no photo")
+    assert main(["identify", model, gallery, text("h.txt", "p1/x.jpg p1\n")]) == 2
+    assert "x.jpg: 8 bytes that are no readable image" in capsys.readouterr().err
