@@ -45,7 +45,8 @@ def run(args: argparse.Namespace) -> None:
         pairs=args.pairs,
         supersampling=args.supersampling,
     )
-    summary = make(args.out, options, args.workers or available_cores())
+    workers = available_cores() if args.workers is None else args.workers
+    summary = make(args.out, options, workers)
     if args.json:
         write_json(args.json, summary)
     print("%s: %d rendered photos, %d identities to train on" % (args.out, summary["photos"], options.identities))

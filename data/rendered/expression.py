@@ -10,7 +10,7 @@ from arcface_mx.data.rendered.head import Head
 from arcface_mx.data.rendered.streams import Stream, chosen
 
 # Presets: share of photos, then target and weight at full strength. A name without Left or Right
-# stands for both sides. Photos of people are mostly smiles (three in five in LFW).
+# stands for both sides. Shares are by judgement, set so that the mean mouth looks like LFW's.
 PRESETS = (
     ("still", 0.18, (("mouthSmile", 0.25),)),
     ("smile", 0.24, (("mouthSmile", 1.1), ("mouthStretch", 0.15), ("cheekSquint", 0.5), ("eyeSquint", 0.3))),

@@ -141,15 +141,17 @@ def test_test_people_are_not_training_people():
 
 
 def test_surroundings_do_not_know_the_person():
-    """Background and colour cast of two photos of one person are as far apart as of two people's."""
+    """Background and its colour cast in one photo tell nothing of those in another of the same person."""
+    people = 120
     with chunks.one_thread():
         chunks.prepare(TINY)
-        photos = [chunks.person_photos((sets.MIXED,), 11, person, 2) for person in range(150)]
+        photos = [chunks.person_photos((sets.MIXED,), 11, person, 2) for person in range(people)]
     images = np.stack([decode_rgb(photo) for pair in photos for photo in pair])
-    strips = masks.background_means(images)[:, :3].reshape(150, 2, 3)
-    same = np.abs(strips[:, 0] - strips[:, 1]).mean()
-    other = np.abs(strips[:, 0] - np.roll(strips[:, 1], 1, axis=0)).mean()
-    assert same == pytest.approx(other, rel=0.25)
+    corners = np.concatenate([images[:, :16, :10], images[:, :16, -10:]], 2)  # mostly behind the head
+    strip = corners.mean((1, 2)).reshape(people, 2, 3)
+    level, cast = strip.mean(2), strip[..., 0] - strip[..., 2]
+    for value in (level, cast):
+        assert abs(np.corrcoef(value[:, 0], value[:, 1])[0, 1]) < 0.3  # 3.3 deviations of chance
 
 
 @pytest.mark.parametrize("yaw", [0, 35, 80])
