@@ -34,7 +34,7 @@ def test_every_command_has_help_with_a_sentence_on_each_flag(words, capsys):
 
 
 def _placeholders(words):
-    return {"table": ["x"], "export": ["x"], "verify": ["x", "y"], "train": []}.get(words, ["x"] * 3)
+    return {"bench": ["input", "--data", "x"], "table": ["x"], "export": ["x"], "verify": ["x", "y"], "train": []}.get(words, ["x"] * 3)
 
 
 def test_an_unknown_flag_names_the_nearest(capsys):
