@@ -12,7 +12,7 @@ import numpy as np
 
 from arcface_mx.errors import UserError
 from arcface_mx.report.paper import COLUMNS, PaperRow, find_row
-from arcface_mx.train.run_folder import METRICS, read_baselines, read_config, read_metrics
+from arcface_mx.train.run_folder import METRICS, read_baselines, read_config, read_data_fingerprint, read_metrics
 
 # (metrics of one crop) → a percentage, None where the set cannot tell
 Figure = Callable[[Dict[str, Any]], Optional[float]]
@@ -47,9 +47,10 @@ def collect(runs: Sequence[str], paper: List[PaperRow], figure: Figure, crop: st
     """Baselines, then the paper's rows in the paper's order, then runs that are no row of it.
 
     crop: "single" or "mirror". all_rows: rows without a run are listed too. Raises UserError where
-    a run has not finished or two runs of a table were verified on other sets of the same name.
+    a run has not finished.
     """
     baselines: Dict[str, TableRow] = {}
+    measured = set()  # baselines do not depend on the seed: once a method, set and training data
     rows: Dict[str, TableRow] = {row.name: TableRow(row.name, paper=row) for row in paper}
     others: Dict[str, TableRow] = {}
     for run in runs:
@@ -62,7 +63,9 @@ def collect(runs: Sequence[str], paper: List[PaperRow], figure: Figure, crop: st
         _add(row, metrics["sets"].values(), figure, crop)
         for result in read_baselines(run):
             entry = baselines.setdefault(result["method"], TableRow(result["method"]))
-            if result["set"] not in entry.values:
+            key = (result["method"], result["set"], read_data_fingerprint(run))
+            if key not in measured:
+                measured.add(key)
                 _add(entry, [result], figure, crop)
     kept = [row for row in rows.values() if row.seeds or all_rows]
     return list(baselines.values()) + kept + list(others.values())
