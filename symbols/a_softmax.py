@@ -39,8 +39,8 @@ def a_softmax_logits(
     dtype   of the embedding, float32 or float64.
 
     cos(mθ) is the Chebyshev polynomial of cos θ, so there is no arccos, and the gradient is true
-    and finite everywhere, at θ = 0 and π too. Node "plain_logits" (N, n): ‖x‖·cos θ_j. A zero
-    embedding has logits 0 (its norm is sqrt(sum x² + 1e-10), as in L2Normalization).
+    and finite everywhere, at θ = 0 and π too. ‖x‖ is sqrt(sum x² + 1e-10), as in L2Normalization,
+    and 1e-5 for a zero embedding. Node "plain_logits" (N, n): ‖x‖·cos θ_j.
     Raises ValueError, naming the argument.
     """
     check_count("num_classes", num_classes)

@@ -63,8 +63,8 @@ def margin_logits(
             line 6; a margin's operator is left out where it would change nothing. The default
             graph adds the clip after line 4: finite everywhere, equal to the literal graph bit for
             bit where |cos θ| <= 1 − 2⁻²³ (and m1·θ + m2 <= π, if a policy is chosen).
-    weight  class centres W (num_classes, d); by default a new Variable "fc7_weight", drawn from
-            Normal(0.01) as in the authors' code (`class_centres`).
+    weight  class centres W (num_classes, d); by default a new Variable "fc7_weight"
+            (`class_centres`).
     ramp    (N,), each value r in [0, 1]: the margins are 1 + (m1 − 1)·r, m2·r and m3·r, so that a
             trainer can raise them step by step. Not with `literal`.
     dtype   of the embedding, float32 or float64. Cast a float16 embedding first.

@@ -7,9 +7,11 @@ Every function takes real or complex arrays: `gradient` differentiates by the co
 from __future__ import annotations
 
 import math
-from typing import Callable, List, Sequence
+from typing import Any, Callable, List, Sequence
 
 import numpy as np
+
+Numbers = Any  # a sequence of numbers: list, tuple or array
 
 STEP = 1e-30
 
@@ -57,7 +59,7 @@ def target_curve(cosine: complex, m1: float, m2: float, m3: float, policy: str =
 def margin_logits(
     x: np.ndarray,
     w: np.ndarray,
-    label: Sequence[int],
+    label: Numbers,
     *,
     scale: float = 64.0,
     m1: float = 1.0,
@@ -65,7 +67,7 @@ def margin_logits(
     m3: float = 0.0,
     policy: str = "none",
     clip: float = 0.0,
-    ramp: Sequence[float] = (),
+    ramp: Numbers = (),
 ) -> np.ndarray:
     logits = scale * cosines(x, w)
     for i, y in enumerate(label):
@@ -90,7 +92,7 @@ def psi(theta: complex, m: int) -> complex:
     return (-1) ** k * np.cos(m * theta) - 2 * k
 
 
-def a_softmax_logits(x: np.ndarray, w: np.ndarray, label: Sequence[int], m: int, lam: Sequence[float]) -> np.ndarray:
+def a_softmax_logits(x: np.ndarray, w: np.ndarray, label: Numbers, m: int, lam: Numbers) -> np.ndarray:
     logits = x @ unit(w).T
     for i, y in enumerate(label):
         norm = np.sqrt(np.sum(x[i] * x[i]) + 1e-10)
@@ -99,7 +101,7 @@ def a_softmax_logits(x: np.ndarray, w: np.ndarray, label: Sequence[int], m: int,
     return logits
 
 
-def cross_entropy(logits: np.ndarray, label: Sequence[int]) -> np.ndarray:
+def cross_entropy(logits: np.ndarray, label: Numbers) -> np.ndarray:
     highest = np.max(logits.real, axis=1)
     total = np.log(np.sum(np.exp(logits - highest[:, None]), axis=1)) + highest
     return total - logits[np.arange(len(label)), list(label)]
@@ -108,12 +110,12 @@ def cross_entropy(logits: np.ndarray, label: Sequence[int]) -> np.ndarray:
 # ---------------------------------------------------------------- terms on centres
 
 
-def intra_loss(x: np.ndarray, w: np.ndarray, label: Sequence[int]) -> np.ndarray:
+def intra_loss(x: np.ndarray, w: np.ndarray, label: Numbers) -> np.ndarray:
     own = cosines(x, w)[np.arange(len(label)), list(label)]
     return np.arccos(own) / math.pi
 
 
-def inter_loss(w: np.ndarray, label: Sequence[int]) -> np.ndarray:
+def inter_loss(w: np.ndarray, label: Numbers) -> np.ndarray:
     centres, n = unit(w), len(w)
     losses = []
     for y in label:
@@ -145,7 +147,7 @@ def _hinge(value: complex) -> complex:
     return value if value.real > 0 else value * 0
 
 
-def triplet_loss(distance: np.ndarray, label: Sequence[int], margin: float, mining: str) -> np.ndarray:
+def triplet_loss(distance: np.ndarray, label: Numbers, margin: float, mining: str) -> np.ndarray:
     """"semi_hard" and "batch_hard" as in `symbols/triplet.py`; each anchor's loss."""
     losses = []
     for a in range(len(label)):
@@ -171,7 +173,7 @@ def triplet_loss(distance: np.ndarray, label: Sequence[int], margin: float, mini
 
 
 def contrastive_loss(
-    x: np.ndarray, label: Sequence[int], positive_margin: float, negative_margin: float, mining: str
+    x: np.ndarray, label: Numbers, positive_margin: float, negative_margin: float, mining: str
 ) -> np.ndarray:
     u = unit(x)
     losses = []

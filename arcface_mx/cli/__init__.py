@@ -18,11 +18,22 @@ from arcface_mx.errors import UserError
 # In the order in which a newcomer needs them: (words of the command, module in this package).
 COMMANDS = (
     ("data orl", "data_orl"),
+    ("data check", "data_check"),
+    ("data align", "data_align"),
+    ("data pack", "data_pack"),
+    ("data unpack", "data_unpack"),
+    ("data pairs", "data_pairs"),
+    ("data lfw", "data_lfw"),
+    ("data clean", "data_clean"),
     ("data rendered", "data_rendered"),
     ("data rendered-sheets", "data_rendered_sheets"),
     ("data rendered-shortcuts", "data_rendered_shortcuts"),
     ("train", "train"),
     ("verify", "verify"),
+    ("baselines", "baselines"),
+    ("table", "table"),
+    ("export", "export"),
+    ("bench", "bench"),
     ("templates", "templates"),
     ("identify", "identify"),
 )
@@ -30,10 +41,10 @@ COMMANDS = (
 DESCRIPTION = """ArcFace on MXNet: make face data, train, verify, export.
 
 A first run:   recipes/arcface_m0.50.sh
-Step by step:  arcface-mx data orl faces/
-               arcface-mx train --data faces/ --run runs/first
-               arcface-mx verify runs/first faces/orl_fold1.bin
-               arcface-mx export runs/first"""
+Step by step:  arcface-mx data rendered faces
+               arcface-mx train --data faces --eval faces/rendered_lfw.bin --run runs/first
+               arcface-mx verify runs/first faces/rendered_lfw.bin
+               arcface-mx export runs/first --out model"""
 
 
 def build_parser() -> Parser:

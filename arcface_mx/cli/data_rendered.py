@@ -14,14 +14,19 @@ identities extend a smaller set, and workers change nothing. Interrupted, the sa
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", metavar="OUT", help="folder to make; it appears when it is whole")
-    parser.add_argument("--identities", type=int, default=1000, metavar="N", help="training people (1000)")
-    parser.add_argument("--images", type=int, default=20, metavar="K", help="photos of each (20)")
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="another seed, other people (0)")
+    def number(flag: str, default: int, metavar: str, text: str) -> None:
+        parser.add_argument(flag, type=int, default=default, metavar=metavar, help="%s (%d)" % (text, default))
+
+    number("--identities", 1000, "N", "training people")
+    number("--images", 20, "K", "photos of each")
+    number("--seed", 0, "S", "another seed, other people")
+    number("--test-identities", 300, "N", "people of the verification sets, never trained on; 0: no such sets")
+    number("--test-images", 5, "K", "photos of each and of each kind: mixed, frontal, profile, young, old")
+    number("--pairs", 3000, "N", "pairs of each verification set, a multiple of 20")
     parser.add_argument("--workers", type=int, metavar="W", help="processes (one a core); no influence on the bytes")
-    parser.add_argument("--test-identities", type=int, default=300, metavar="N", help="people of the verification sets, never trained on; 0: none (300)")
-    parser.add_argument("--test-images", type=int, default=5, metavar="K", help="photos of each and of each kind: mixed, frontal, profile, young, old (5)")
-    parser.add_argument("--pairs", type=int, default=3000, metavar="N", help="pairs of each verification set, a multiple of 20 (3000)")
-    parser.add_argument("--supersampling", type=float, default=1.5, metavar="X", help="pixels drawn for one kept, along each side (1.5)")
+    parser.add_argument(
+        "--supersampling", type=float, default=1.5, metavar="X", help="pixels drawn for one kept, along each side (1.5)"
+    )
     parser.add_argument("--json", metavar="FILE", help="write the summary there too")
 
 
@@ -40,7 +45,8 @@ def run(args: argparse.Namespace) -> None:
         pairs=args.pairs,
         supersampling=args.supersampling,
     )
-    summary = make(args.out, options, args.workers or available_cores())
+    workers = available_cores() if args.workers is None else args.workers
+    summary = make(args.out, options, workers)
     if args.json:
         write_json(args.json, summary)
     print("%s: %d rendered photos, %d identities to train on" % (args.out, summary["photos"], options.identities))

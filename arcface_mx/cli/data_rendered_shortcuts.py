@@ -12,7 +12,7 @@ Exit code 1 when raw pixels, PCA, background or mean colour are above their limi
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", metavar="FOLDER", help="made by `arcface-mx data rendered`")
-    parser.add_argument("--also", nargs="+", default=[], metavar="BIN", help="other verification sets to measure beside")
+    parser.add_argument("--also", nargs="+", default=[], metavar="BIN", help="other sets to measure beside")
     parser.add_argument("--json", metavar="FILE", help="write the figures there")
 
 

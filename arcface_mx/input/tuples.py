@@ -66,9 +66,9 @@ class TupleStream:
     def _photos(self, person: int, number: int) -> np.ndarray:
         own = self._order[self._bounds[person] : self._bounds[person + 1]]
         taken = int(self._taken[person])
-        turns = -(-len(own) // taken)
-        shuffled = np.random.default_rng([self.seed, 2, person, number // turns]).permutation(own)
-        start = (number % turns) * taken
+        # In len(own) rounds the window passes over each photo `taken` times; then they are reshuffled.
+        shuffled = np.random.default_rng([self.seed, 2, person, number // len(own)]).permutation(own)
+        start = number * taken
         return np.take(shuffled, np.arange(start, start + taken), mode="wrap")
 
     def _batch(self, position: int) -> Batch:

@@ -6,14 +6,14 @@ import json
 import os
 import subprocess
 import sys
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List, Optional
 
 from arcface_mx import __version__
 from arcface_mx.config import TrainConfig, differences, flag_name, from_json, to_json
 from arcface_mx.errors import UserError
 from arcface_mx.files import write_json
 
-CONFIG, ENVIRONMENT, METRICS = "config.json", "environment.json", "metrics.json"
+CONFIG, ENVIRONMENT, METRICS, BASELINES = "config.json", "environment.json", "metrics.json", "baselines.json"
 
 
 def read_config(run: str) -> TrainConfig:
@@ -27,7 +27,19 @@ def read_metrics(run: str) -> Optional[Dict[str, Any]]:
     return _read_json(path, "") if os.path.exists(path) else None
 
 
-def _read_json(path: str, hint: str) -> Dict[str, Any]:
+def read_data_fingerprint(run: str) -> str:
+    """Fingerprint of the images that a run was trained on."""
+    path = os.path.join(run, ENVIRONMENT)
+    return str(_read_json(path, "is %s a run folder?" % run).get("data", {}).get("fingerprint"))
+
+
+def read_baselines(run: str) -> List[Dict[str, Any]]:
+    """What `arcface-mx baselines` left in a run folder: one result a method and set; none is no mistake."""
+    path = os.path.join(run, BASELINES)
+    return _read_json(path, "", list) if os.path.exists(path) else []
+
+
+def _read_json(path: str, hint: str, kind: type = dict) -> Any:
     try:
         with open(path, encoding="utf-8") as stream:
             value = json.load(stream)
@@ -35,8 +47,8 @@ def _read_json(path: str, hint: str) -> Dict[str, Any]:
         raise UserError("%s: no such file; %s" % (path, hint))
     except (OSError, ValueError) as error:
         raise UserError("%s: cannot be read as JSON (%s)" % (path, error))
-    if not isinstance(value, dict):
-        raise UserError("%s: holds %s, expected an object" % (path, type(value).__name__))
+    if not isinstance(value, kind):
+        raise UserError("%s: holds %s, expected %s" % (path, type(value).__name__, kind.__name__))
     return value
 
 

@@ -18,7 +18,7 @@ from arcface_mx.errors import UserError
 from arcface_mx.files import whole_file
 
 # Raise it when what this file makes changes: the cache holds one file a number.
-LAYOUT = 2
+LAYOUT = 3
 
 # Ranges of vertices in base.obj, both ends included.
 BODY_END = 13380  # body vertices come first
@@ -168,7 +168,7 @@ def _local_rows(folder, target):  # type: ignore[no-untyped-def]
         stem, _, end = name.rpartition("-")
         other = "%s-%s" % (stem, OPPOSITE.get(end, ""))
         if other in found:
-            rows.append(stem)
+            rows.append(other)  # named by its positive end
             negative.append(found[name])
             positive.append(found[other])
             paired.update((name, other))

@@ -10,8 +10,10 @@ import concurrent.futures
 import glob
 import json
 import multiprocessing
+import multiprocessing.connection
 import os
 import signal
+import threading
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Tuple
 
 import numpy as np
@@ -205,8 +207,17 @@ def read_photos(work: str, chunk: Chunk) -> Iterator[Tuple[Kind, int, int, bytes
 
 def _start_worker(options: Options) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent stops the pool
+    threading.Thread(target=_follow_parent, daemon=True).start()
     one_thread().__enter__()  # for the life of the process
     prepare(options)
+
+
+def _follow_parent() -> None:
+    """End this worker when the parent is gone, however it ended."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
 
 
 class one_thread:

@@ -15,11 +15,10 @@ def linear(rgb: Sequence[float]) -> np.ndarray:
     return np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
 
 
-# Skin albedo along the melanin index 0…1, read off photographs in diffuse white light.
+# Skin albedo along the melanin index 0…1, chosen by eye beside photographs.
 MELANIN = np.asarray([0, 0.2, 0.4, 0.6, 0.8, 1.0])
-SKIN = np.stack(
-    [linear(c) for c in ((250, 222, 206), (236, 196, 172), (212, 168, 140), (170, 124, 96), (118, 80, 60), (70, 47, 37))]
-)
+TONES = ((250, 222, 206), (236, 196, 172), (212, 168, 140), (170, 124, 96), (118, 80, 60), (70, 47, 37))
+SKIN = np.stack([linear(tone) for tone in TONES])
 # Mean melanin index of african, asian, caucasian; people differ by 0.09 around it.
 ANCESTRY_MELANIN, MELANIN_DEVIATION = (0.76, 0.36, 0.20), 0.09
 

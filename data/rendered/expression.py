@@ -10,7 +10,7 @@ from arcface_mx.data.rendered.head import Head
 from arcface_mx.data.rendered.streams import Stream, chosen
 
 # Presets: share of photos, then target and weight at full strength. A name without Left or Right
-# stands for both sides. Photos of people are mostly smiles (three in five in LFW).
+# stands for both sides. Shares are by judgement, set so that the mean mouth looks like LFW's.
 PRESETS = (
     ("still", 0.18, (("mouthSmile", 0.25),)),
     ("smile", 0.24, (("mouthSmile", 1.1), ("mouthStretch", 0.15), ("cheekSquint", 0.5), ("eyeSquint", 0.3))),
@@ -27,7 +27,11 @@ PRESETS = (
             ("mouthLowerDown", 0.45),
         ),
     ),
-    ("surprise", 0.06, (("browInnerUp", 0.7), ("browOuterUp", 0.7), ("mouthSmile", 0.2), ("eyeWide", 0.5), ("jawOpen", 0.35))),
+    (
+        "surprise",
+        0.06,
+        (("browInnerUp", 0.7), ("browOuterUp", 0.7), ("mouthSmile", 0.2), ("eyeWide", 0.5), ("jawOpen", 0.35)),
+    ),
     ("anger", 0.05, (("browDown", 0.8), ("noseSneer", 0.4), ("mouthPress", 0.5), ("eyeSquint", 0.3))),
     ("sorrow", 0.05, (("mouthFrown", 0.6), ("browInnerUp", 0.6))),
     ("speech", 0.08, (("jawOpen", 0.40), ("mouthSmile", 0.25), ("mouthStretch", 0.2), ("mouthLowerDown", 0.3))),

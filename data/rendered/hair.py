@@ -96,52 +96,76 @@ def draw_hair(person: Person, age: float, grey: float, r: Stream) -> Hair:
     )
     values.update(_style(style, r))
     if values["cloth"]:
-        values["colour"] = linear(CLOTHS[int(r.integers(len(CLOTHS)))]) * np.exp(r.normal(0, 0.4)) * np.exp(r.normal(0, 0.1, 3))
+        cloth = linear(CLOTHS[int(r.integers(len(CLOTHS)))])
+        values["colour"] = cloth * np.exp(r.normal(0, 0.4)) * np.exp(r.normal(0, 0.1, 3))
     return Hair(**values)
 
 
 def _style(style: str, r: Stream) -> dict:
     """What a style sets otherwise than the common draw."""
+    if style in ("cap", "scarf"):
+        return _headwear(style, r)
+    if style in ("bob", "long"):
+        return _long_hair(style, r)
     if style == "shaved":
         return dict(cover=r.uniform(0.0, 0.45), volume=0.0, strands=FINE, soft=0.12, contrast=0.2)
     if style == "buzz":
         return dict(cover=r.uniform(0.5, 0.9), volume=0.02, soft=0.10, contrast=0.4)
     if style == "receding":
-        return dict(top=r.uniform(8.2, 8.8), temple=r.uniform(-0.4, 0.0), volume=r.uniform(0.02, 0.07), cover=r.uniform(0.6, 1), soft=0.12)
+        top, temple = r.uniform(8.2, 8.8), r.uniform(-0.4, 0.0)
+        return dict(top=top, temple=temple, volume=r.uniform(0.02, 0.07), cover=r.uniform(0.6, 1), soft=0.12)
     if style == "full":
         return dict(volume=r.uniform(0.10, 0.22), lumps=r.uniform(0.1, 0.4), fringe=r.uniform(0, 0.12))
     if style == "curls":
-        return dict(
-            volume=log_uniform(r, 0.08, 0.38), lumps=r.uniform(0.2, 0.5), strands=CURLY, soft=0.10, side=r.uniform(6.7, 7.1)
-        )
+        volume, lumps = log_uniform(r, 0.08, 0.38), r.uniform(0.2, 0.5)
+        return dict(volume=volume, lumps=lumps, strands=CURLY, soft=0.10, side=r.uniform(6.7, 7.1))
     if style == "fringe":
         return dict(fringe=r.uniform(0.15, 0.45), volume=r.uniform(0.06, 0.15), side=r.uniform(6.7, 7.0), soft=0.12)
     if style == "tied":
         return dict(volume=r.uniform(0.01, 0.05), lumps=0.05, side=r.uniform(7.0, 7.3), top=r.normal(8.02, 0.05))
-    if style in ("bob", "long"):
-        length = r.uniform(6.2, 6.9) if style == "bob" else r.uniform(5.3, 6.0)
-        fringe = r.uniform(0.15, 0.45) if r.random() < 0.3 else 0.0
-        curly = r.random() < 0.25
-        return dict(
-            curtain=r.uniform(0.75, 1.35),
-            length=length,
-            fringe=fringe,
-            volume=r.uniform(0.05, 0.16),
-            strands=CURLY if curly else int(r.choice([FINE, COARSE, WAVY])),
-            waves=r.uniform(0.05, 0.12) if curly else abs(r.normal(0, 0.04)),
-            flare=r.normal(0.15 if curly else 0.05, 0.10),
-        )
+    return {}
+
+
+def _long_hair(style: str, r: Stream) -> dict:
+    length = r.uniform(6.2, 6.9) if style == "bob" else r.uniform(5.3, 6.0)
+    fringe = r.uniform(0.15, 0.45) if r.random() < 0.3 else 0.0
+    curly = r.random() < 0.25
+    return dict(
+        curtain=r.uniform(0.75, 1.35),
+        length=length,
+        fringe=fringe,
+        volume=r.uniform(0.05, 0.16),
+        strands=CURLY if curly else int(r.choice([FINE, COARSE, WAVY])),
+        waves=r.uniform(0.05, 0.12) if curly else abs(r.normal(0, 0.04)),
+        flare=r.normal(0.15 if curly else 0.05, 0.10),
+    )
+
+
+def _headwear(style: str, r: Stream) -> dict:
+    common = dict(cloth=True, contrast=0.4, peak=0.0)
     if style == "cap":
         return dict(
-            cloth=True, volume=r.uniform(0.08, 0.16), lumps=0.02, top=r.uniform(7.65, 7.95), temple=0.1, peak=0.0,
-            side=r.uniform(7.3, 7.55), strands=int(r.choice([CLOTH, KNIT])), soft=0.015, contrast=0.4,
+            common,
+            volume=r.uniform(0.08, 0.16),
+            lumps=0.02,
+            top=r.uniform(7.65, 7.95),
+            temple=0.1,
+            side=r.uniform(7.3, 7.55),
+            strands=int(r.choice([CLOTH, KNIT])),
+            soft=0.015,
         )
-    if style == "scarf":
-        return dict(
-            cloth=True, volume=r.uniform(0.06, 0.12), lumps=0.05, top=r.uniform(7.7, 8.0), peak=0.0, strands=CLOTH, soft=0.02,
-            curtain=r.uniform(0.7, 1.0), length=r.uniform(5.3, 5.8), flare=r.uniform(-0.1, 0.15), parting=0.0, contrast=0.4,
-        )
-    return {}
+    return dict(
+        common,
+        volume=r.uniform(0.06, 0.12),
+        lumps=0.05,
+        top=r.uniform(7.7, 8.0),
+        strands=CLOTH,
+        soft=0.02,
+        curtain=r.uniform(0.7, 1.0),
+        length=r.uniform(5.3, 5.8),
+        flare=r.uniform(-0.1, 0.15),
+        parting=0.0,
+    )
 
 
 def _colour(person: Person, grey: float, r: Stream) -> np.ndarray:

@@ -76,7 +76,8 @@ class HairMesh:
             rest[row] += (radial * over_ears[:, None] * share).astype(np.float32)
         t = (np.arange(1, HANGING + 1) / HANGING)[:, None]
         last = rest[-1]
-        swing = 1 + hair.flare * t + hair.waves * np.sin(9 * t + 4 * self.column_theta + hair.seed) * np.minimum(1, 2 * t)
+        waves = np.sin(9 * t + 4 * self.column_theta + hair.seed) * np.minimum(1, 2 * t)
+        swing = 1 + hair.flare * t + hair.waves * waves
         hang = np.empty((HANGING, COLUMNS, 3), np.float32)
         hang[..., 0] = last[:, 0] * swing
         hang[..., 2] = self.hang_z + (last[:, 2] - self.hang_z) * swing
@@ -131,7 +132,8 @@ def strand_textures() -> np.ndarray:
 
     rows = np.arange(shape[0], dtype=np.float32)[:, None].repeat(shape[1], 1)
     columns = np.arange(shape[1], dtype=np.float32)[None].repeat(shape[0], 0)
-    wavy = cv2.remap(combed(1.0, 6.0), columns + 5 * np.sin(rows / 9), rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+    bent = columns + 5 * np.sin(rows / 9)
+    wavy = cv2.remap(combed(1.0, 6.0), bent, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
     knit = np.sin(columns * 1.3) + np.sin(rows * 1.1)
     kinds = (
         0.16 * combed(0.9, 6.0) + 0.08 * noise(r, shape, 14, 2),

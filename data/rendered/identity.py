@@ -12,7 +12,7 @@ from arcface_mx.data.rendered.shape import Shape, draw_shape
 from arcface_mx.data.rendered.skin import paint
 from arcface_mx.data.rendered.streams import clipped, person_stream
 
-# Ages of people, years: most between 25 and 50, as in photos of public figures.
+# Ages of people, years: by judgement, most between 25 and 50.
 YOUNGEST, OLDEST = 18.0, 85.0
 AGE_SPAN, AGE_SHAPE = 47.0, (1.3, 2.0)
 GREYING = (48.0, 9.0)  # years at which greying starts: mean, deviation

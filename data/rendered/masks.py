@@ -31,7 +31,8 @@ def background_means(images: np.ndarray) -> np.ndarray:
     """Mean and deviation of RGB in strips along the upper edge and both sides, (N, 18)."""
     rows = slice(*SIDE_ROWS)
     strips = (images[:, :TOP_ROWS], images[:, rows, :SIDE_COLUMNS], images[:, rows, -SIDE_COLUMNS:])
-    return np.concatenate([f(strip.astype(np.float32) / 255, axis=(1, 2)) for strip in strips for f in (np.mean, np.std)], 1)
+    scaled = [strip.astype(np.float32) / 255 for strip in strips]
+    return np.concatenate([f(strip, axis=(1, 2)) for strip in scaled for f in (np.mean, np.std)], 1)
 
 
 def face_colour(images: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ CONTRAST = (0.26, 0.14)  # mean and deviation of its logarithm
 SATURATION = (-0.02, 0.16)  # the same
 SOFT = (0.30, 0.95)  # Gaussian blur of every photo, sigma in pixels: aligned crops are resampled
 SMALL, SMALL_SIDE = 0.18, (36, 90)  # share of photos enlarged from fewer pixels, and how many
-GRAIN = 0.010  # deviation of the sensor noise's strength, display units
+GRAIN = 0.016  # deviation of the sensor noise's strength before the blur, display units
 QUALITY = (55, 96)  # JPEG
 WARMTH = np.asarray([1.06, 1.0, 0.88])  # mean tint of rooms behind people in LFW
 
@@ -99,9 +99,9 @@ def develop(picture: np.ndarray, camera: Camera, r: Stream) -> bytes:
     if camera.side < SIDE:
         small = cv2.resize(picture, (camera.side, camera.side), interpolation=cv2.INTER_AREA)
         picture = cv2.resize(small, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
-    picture = cv2.GaussianBlur(picture, (0, 0), camera.blur)
     if camera.grain > 0.002:
         picture = picture + np.float32(camera.grain) * r.standard_normal(picture.shape, dtype=np.float32)
+    picture = cv2.GaussianBlur(picture, (0, 0), camera.blur)
     pixels = (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
     _, encoded = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, camera.quality])
     return encoded.tobytes()

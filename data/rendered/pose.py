@@ -7,14 +7,11 @@ from typing import NamedTuple, Tuple
 
 import numpy as np
 
+from arcface_mx.data.align import REFERENCE, similarity
 from arcface_mx.data.rendered.head import Head
 from arcface_mx.data.rendered.streams import Stream, chosen, log_uniform
 
 SIDE = 112  # pixels of a crop
-# The reference points of the paper: x, y of left eye, right eye, nose, mouth corners (as seen).
-REFERENCE = np.asarray(
-    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
-)
 DISTANCE = (6.0, 30.0)  # camera, dm: a selfie to a long lens across a room
 ROLL = 6.0  # degrees; the alignment takes it out, the light keeps it
 EYE_RADIUS = 0.12  # the eye's landmark lies on the eyeball, not in it, dm
@@ -71,8 +68,7 @@ def rotation(pose: Pose) -> np.ndarray:
 def look_at(head: Head, points: np.ndarray, pose: Pose, landmark_noise: float, r: Stream) -> View:
     """Put the camera and align. points (V', 3), the head's first; `landmark_noise` in crop pixels."""
     turned = rotation(pose)
-    seen = points @ turned.T.astype(np.float32)
-    seen[:, 2] -= np.float32(pose.distance)
+    seen: np.ndarray = points @ turned.T.astype(np.float32) - np.asarray([0, 0, pose.distance], np.float32)
     forward = turned @ np.asarray([0, 0, EYE_RADIUS])
     landmarks = np.stack(
         [
@@ -84,10 +80,11 @@ def look_at(head: Head, points: np.ndarray, pose: Pose, landmark_noise: float, r
         ]
     )
     plane = image_plane(landmarks)
-    clean = fit_similarity(plane, REFERENCE)
+    clean, _ = similarity(plane, REFERENCE)
     scale = math.hypot(clean[0, 0], clean[1, 0])
     found = plane + r.normal(0, landmark_noise, (5, 2)) / scale
-    return View(turned, np.ascontiguousarray(seen), fit_similarity(found, REFERENCE), landmarks)
+    matrix, _ = similarity(found, REFERENCE)
+    return View(turned, np.ascontiguousarray(seen), matrix, landmarks)
 
 
 def image_plane(points: np.ndarray) -> np.ndarray:
@@ -99,14 +96,3 @@ def to_crop(view: View, points: np.ndarray, scale: float = 1.0) -> np.ndarray:
     """Camera-frame points (N, 3) to crop pixels (N, 2), times `scale`."""
     matrix = view.similarity * scale
     return image_plane(points) @ matrix[:, :2].T + matrix[:, 2]
-
-
-def fit_similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Least-squares rotation, scale and shift of (N, 2) points onto others, as a (2, 3) matrix."""
-    source_mean, target_mean = source.mean(0), target.mean(0)
-    a, b = source - source_mean, target - target_mean
-    power = (a * a).sum()
-    cosine = (a * b).sum() / power
-    sine = (a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).sum() / power
-    turn = np.asarray([[cosine, -sine], [sine, cosine]])
-    return np.concatenate([turn, (target_mean - turn @ source_mean)[:, None]], 1)

@@ -7,16 +7,22 @@ outside with y up, so that front faces have a negative area on the screen.
 from __future__ import annotations
 
 import math
-from typing import Tuple
+from typing import Any, Tuple
 
 import numpy as np
-from numba import njit
+
+from arcface_mx.errors import UserError
+
+try:
+    from numba import njit
+except ImportError:
+    raise UserError("numba is not installed, rendering needs it; run: pip install 'numba>=0.58,<1'") from None
 
 # Materials of triangles.
 SKIN, LEFT_EYE, RIGHT_EYE, TEETH, TONGUE, HAIR = range(6)
 
 # No fastmath: the same sums in the same order on every CPU with the same instructions.
-COMPILE = {"nogil": True, "cache": True, "error_model": "numpy"}
+COMPILE: Any = {"nogil": True, "cache": True, "error_model": "numpy"}
 FAR = np.float32(1e30)
 
 
@@ -135,9 +141,9 @@ def plain_buffer(
     material = np.zeros(len(triangles), np.int32)
     nothing = np.zeros((len(x), 2), np.float32)
     strands = np.zeros((1, 1), np.float32)
-    z_buffer(
-        triangles, material, len(triangles), x, y, z, nothing, nothing[:, 0].copy(), strands, 0, depth, face, first, second
-    )
+    edge = np.zeros(len(x), np.float32)
+    count = len(triangles)
+    z_buffer(triangles, material, count, x, y, z, nothing, edge, strands, 0, depth, face, first, second)
     return face, first, second
 
 
@@ -152,8 +158,8 @@ def light_frame(direction: np.ndarray) -> np.ndarray:
 def ambient_occlusion(vertices: np.ndarray, triangles: np.ndarray, skin: np.ndarray) -> np.ndarray:
     """Share of the sky that each vertex of the template sees, cosine-weighted, (V,) float32."""
     directions, side, scale = 96, 160, 40.0  # depth maps of 160 × 160 pixels at 4 pixels a cm
-    centred = vertices - np.asarray([0, 7.2, 0.4], np.float32)
-    normals = np.zeros_like(centred)
+    centred: np.ndarray = vertices - np.asarray([0, 7.2, 0.4], np.float32)
+    normals: np.ndarray = np.zeros_like(centred)
     vertex_normals(centred, triangles, len(triangles), normals)
     depth = np.empty((side, side), np.float32)
     seen, total = np.zeros(len(vertices)), np.zeros(len(vertices))

@@ -18,6 +18,9 @@ from arcface_mx.data.rendered.streams import Stream
 from arcface_mx.data.rendered.wear import cover_part, put_on_glasses
 
 SUPERSAMPLING = 1.5  # pixels drawn for one of the crop, along each side
+# Outline of shoulders and collar in the frame of the skull, from right to left, dm.
+HALF = np.asarray([[3.0, -2.6, -0.4], [2.1, -1.95, -0.3], [0.55, -1.55, -0.3]])
+SHOULDERS = np.concatenate([HALF * [-1, 1, 1], HALF[::-1]])
 SHADOW_SIDE, SHADOW_SCALE = 128, 42.0  # of the shadow map, pixels and pixels a dm
 
 
@@ -130,13 +133,12 @@ class Renderer:
         """Draw the clothed shoulders, which the mesh lacks, onto the background."""
         import cv2
 
-        neck = np.asarray([[-3.0, -2.6, -0.4], [-2.1, -1.95, -0.3], [-0.55, -1.55, -0.3], [0.55, -1.55, -0.3], [2.1, -1.95, -0.3], [3.0, -2.6, -0.4]])
         # The body stays upright while the head turns and nods: half of the turn, none of the nod.
         turn = np.radians(scene.pose.yaw) / 2
         roll = np.radians(scene.pose.roll)
         upright = np.asarray([[np.cos(turn), 0, np.sin(turn)], [0, 1, 0], [-np.sin(turn), 0, np.cos(turn)]])
         tilt = np.asarray([[np.cos(roll), -np.sin(roll), 0], [np.sin(roll), np.cos(roll), 0], [0, 0, 1]])
-        points = neck @ (tilt @ upright).T + [0, 0, -scene.pose.distance]
+        points = SHOULDERS @ (tilt @ upright).T + [0, 0, -scene.pose.distance]
         line = to_crop(view, points)
         below = line[::-1] + [0, 200]
         shape = np.round(np.concatenate([line, below])).astype(np.int32)

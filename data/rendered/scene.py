@@ -27,7 +27,11 @@ BEARDS = (  # how often; jaw, upper lip
     ((0.08, 0.92), 0.06),  # moustache
     ((0.70, 0.15), 0.04),  # chin curtain
 )
-CLOTHS = ((20, 20, 24), (30, 36, 60), (70, 72, 78), (225, 225, 225), (150, 160, 180), (120, 35, 40), (60, 75, 60), (140, 110, 80))
+CLOTHS = tuple(  # suits and shirts first
+    linear(tone)
+    for tone in ((20, 20, 24), (30, 36, 60), (70, 72, 78), (225, 225, 225))
+    + ((150, 160, 180), (120, 35, 40), (60, 75, 60), (140, 110, 80))
+)
 
 
 class Mode(NamedTuple):
@@ -122,7 +126,7 @@ def draw_scene(head: Head, person: Person, mode: Mode, r: Stream, age: Optional[
         pupil=float(r.uniform(0.14, 0.26)),
         collar=float(r.normal(5.92, 0.08)),
         neckline=float(abs(r.normal(0.10, 0.20))),
-        cloth=linear(CLOTHS[int(r.integers(len(CLOTHS)))]) * np.exp(r.normal(0, 0.35)) * np.exp(r.normal(0, 0.12, 3)),
+        cloth=CLOTHS[int(r.integers(len(CLOTHS)))] * np.exp(r.normal(0, 0.35)) * np.exp(r.normal(0, 0.12, 3)),
         glasses=draw_glasses(r),
         covered=bool(r.random() < mode.covered),
         camera=draw_camera(mode.grey, mode.roughness, r),

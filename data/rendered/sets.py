@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import List, NamedTuple, Optional, Tuple
+from typing import List, NamedTuple, Optional, Set, Tuple
 
 from arcface_mx.data.rendered import scene
 from arcface_mx.data.rendered.scene import Mode
@@ -129,7 +129,7 @@ def choose_pairs(comparison: Comparison, options: Options) -> List[Pair]:
         for number in r.permutation(len(people) * len(slots))[:half]:
             person, (a, b) = people[int(number) // len(slots)], slots[int(number) % len(slots)]
             pairs.append(Pair((comparison.first, person, a), (comparison.second, person, b), True))
-        taken = set()
+        taken: Set[Tuple[int, int, int, int]] = set()
         while len(taken) < half:
             i, j = sorted(int(k) for k in r.choice(len(people), 2, replace=False))
             a, b = slots[int(r.integers(len(slots)))]

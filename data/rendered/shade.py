@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections import namedtuple
 
-from numba import njit
-
 from arcface_mx.data.rendered.cylinder import REACH
-from arcface_mx.data.rendered.raster import COMPILE, LEFT_EYE, RIGHT_EYE, SKIN, TEETH
+from arcface_mx.data.rendered.raster import COMPILE, LEFT_EYE, RIGHT_EYE, SKIN, TEETH, njit
 from arcface_mx.data.rendered.raster import HAIR as HAIR_TRIANGLE
-from arcface_mx.data.rendered.skin import BEARD, BROW, BUMP_U, BUMP_V, MOUSTACHE, SPOTS
+from arcface_mx.data.rendered.skin import BEARD, BLUE, BROW, BUMP_U, BUMP_V, GREEN, MOUSTACHE, RED, SPOTS
+
+# Helpers are inlined by the compiler: called, they cost a third more.
 
 # Attributes of vertices.
 U, V, LIPS, INSIDE_MOUTH, OPEN_SKY, LASH, GLOSS, BLUSH, SCALP, CLOTH = range(10)
@@ -32,16 +32,124 @@ TEETH_ALBEDO = (0.74, 0.67, 0.56)
 MOUTH_ALBEDO = (0.16, 0.045, 0.04)
 TONGUE_ALBEDO = (0.36, 0.14, 0.13)
 SHADOW_BIAS = 0.05  # dm
+TEETH_SHADOW = 0.6  # the lips' shadow on them is softened: the depth map is coarse
+LASH_REACH = 1.4
 
 
-@njit(inline="always")
+@njit(forceinline=True, **COMPILE)
 def _step(low, high, value):
-    t = (value - low) / (high - low)
-    t = min(max(t, 0.0), 1.0)
+    """Smooth step: 0 below low, 1 above high."""
+    t = min(max((value - low) / (high - low), 0.0), 1.0)
     return t * t * (3 - 2 * t)
 
 
-@njit(inline="always")
+@njit(forceinline=True, **COMPILE)
+def _at(table, corners, weights, k):
+    """Column k of a table of vertices, interpolated over a triangle."""
+    return (
+        weights[0] * table[corners[0], k] + weights[1] * table[corners[1], k] + weights[2] * table[corners[2], k]
+    )
+
+
+@njit(forceinline=True, **COMPILE)
+def _at3(table, corners, weights):
+    return _at(table, corners, weights, 0), _at(table, corners, weights, 1), _at(table, corners, weights, 2)
+
+
+@njit(forceinline=True, **COMPILE)
+def _texel(texture, place, shares, k):
+    """Channel k of a texture between four texels."""
+    row, column = place
+    return (
+        shares[0] * texture[row, column, k]
+        + shares[1] * texture[row, column + 1, k]
+        + shares[2] * texture[row + 1, column, k]
+        + shares[3] * texture[row + 1, column + 1, k]
+    )
+
+
+@njit(forceinline=True, **COMPILE)
+def _mix(colour, other, share):
+    return (
+        colour[0] + (other[0] - colour[0]) * share,
+        colour[1] + (other[1] - colour[1]) * share,
+        colour[2] + (other[2] - colour[2]) * share,
+    )
+
+
+@njit(forceinline=True, **COMPILE)
+def _unit(x, y, z):
+    inverse = 1 / (math.sqrt(x * x + y * y + z * z) + 1e-9)
+    return x * inverse, y * inverse, z * inverse
+
+
+@njit(forceinline=True, **COMPILE)
+def _skin(attributes, corners, weights, texture, u, v, strand, look, colours, sky):
+    """Skin, brows, beard, lips, lashes, clothes and scalp: colour, gloss, sky, diffusion, hair, slopes."""
+    rows, columns = texture.shape[0], texture.shape[1]
+    u, v = min(max(u, 0.0), columns - 1.001), min(max(v, 0.0), rows - 1.001)
+    place = (int(v), int(u))
+    fu, fv = u - place[1], v - place[0]
+    shares = ((1 - fu) * (1 - fv), fu * (1 - fv), (1 - fu) * fv, fu * fv)
+    lip = _at(attributes, corners, weights, LIPS)
+    blush = look.blush * _at(attributes, corners, weights, BLUSH)
+    spots = look.spots * _texel(texture, place, shares, SPOTS)
+    gloss = look.gloss * _at(attributes, corners, weights, GLOSS)
+    colour = (
+        _texel(texture, place, shares, RED) * (1 - 0.10 * spots),
+        _texel(texture, place, shares, GREEN) * (1 - 0.22 * spots - 0.28 * blush),
+        _texel(texture, place, shares, BLUE) * (1 - 0.28 * spots - 0.22 * blush),
+    )
+    if lip > 0.01:
+        q = _step(0.15, 0.75, lip) * look.lips
+        colour = _mix(colour, colours[LIP_COLOUR], q)
+        gloss *= 1 + q
+    q = _texel(texture, place, shares, BEARD) * look.beard + _texel(texture, place, shares, MOUSTACHE) * look.moustache
+    q = min(1.0, q) * (1 - _step(0.3, 0.8, lip))
+    colour = _mix(colour, colours[BEARD_COLOUR], q)
+    gloss *= 1 - 0.7 * q
+    q = min(1.0, _texel(texture, place, shares, BROW) * look.brow)
+    colour = _mix(colour, colours[BROW_COLOUR], q)
+    gloss *= 1 - 0.8 * q
+    inside = _at(attributes, corners, weights, INSIDE_MOUTH)
+    if inside > 0.3 and lip < 0.5:
+        q = _step(0.3, 0.7, inside)
+        colour = _mix(colour, MOUTH_ALBEDO, q)
+        sky *= 1 - 0.6 * q
+    lash = LASH_REACH * look.lash * _at(attributes, corners, weights, LASH)
+    if lash > 0.02:
+        q = min(lash, 1.0)
+        colour = _mix(colour, (0.0, 0.0, 0.0), q)
+        gloss *= 1 - q
+    diffusion = 1.0
+    cloth = _at(attributes, corners, weights, CLOTH)
+    if cloth > 0:
+        q = _step(0.0, 0.04, cloth)
+        colour = _mix(colour, colours[CLOTH_COLOUR], q)
+        gloss *= 1 - q
+        diffusion = 1 - q
+    ragged = look.scalp_soft * 1.6 * (strand - 0.5)
+    field = _at(attributes, corners, weights, SCALP) + ragged
+    hair = look.scalp_cover * _step(-look.scalp_soft, look.scalp_soft, field)
+    slope_u = _texel(texture, place, shares, BUMP_U) * look.wrinkles * (1 - hair)
+    slope_u += hair * 0.9 * look.strand_contrast * (strand - 0.5)
+    slope_v = _texel(texture, place, shares, BUMP_V) * look.wrinkles * (1 - hair)
+    return colour, gloss, sky, diffusion, hair, slope_u, slope_v
+
+
+@njit(forceinline=True, **COMPILE)
+def _eye(normal, gaze, look, colours):
+    """Iris, pupil and white, by the angle between the eyeball's normal and the gaze."""
+    cosine = normal[0] * gaze[0] + normal[1] * gaze[1] + normal[2] * gaze[2]
+    away = math.acos(min(max(cosine, -1.0), 1.0))
+    rim = 1 - 0.6 * _step(look.iris * 0.7, look.iris, away)
+    iris = colours[IRIS_COLOUR]
+    share = 1 - _step(look.iris - 0.035, look.iris + 0.035, away)
+    colour = _mix(colours[SCLERA_COLOUR], (iris[0] * rim, iris[1] * rim, iris[2] * rim), share)
+    return _mix(colour, (0.0, 0.0, 0.0), 0.95 * (1 - _step(look.pupil - 0.03, look.pupil + 0.03, away)))
+
+
+@njit(forceinline=True, **COMPILE)
 def _lit(depth, x, y, z):
     """Share of the lamp seen at a point of the shadow map, bilinear over four texels."""
     side = depth.shape[0]
@@ -60,6 +168,43 @@ def _lit(depth, x, y, z):
     if near < depth[y0 + 1, x0 + 1]:
         total += fx * fy
     return total
+
+
+@njit(forceinline=True, **COMPILE)
+def _shadowed(point, matrix, depth):
+    """Share of the key lamp that reaches a point (camera frame)."""
+    x, y, z = point
+    return _lit(
+        depth,
+        matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2] * z + matrix[0, 3],
+        matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2] * z + matrix[1, 3],
+        matrix[2, 0] * x + matrix[2, 1] * y + matrix[2, 2] * z + matrix[2, 3],
+    )
+
+
+@njit(forceinline=True, **COMPILE)
+def _ambient(ambient, normal, sky, k):
+    level = ambient[0, k] + ambient[1, k] * normal[0] + ambient[2, k] * normal[1] + ambient[3, k] * normal[2]
+    return sky * max(0.02, level)
+
+
+@njit(forceinline=True, **COMPILE)
+def _wrapped(cosine, wrap):
+    return max(0.0, (cosine + wrap) / (1 + wrap))
+
+
+@njit(forceinline=True, **COMPILE)
+def _shine(normal, view, lamp, cosine, gloss, power):
+    """Specular reflection: Schlick's stand-in for cos ** power, squared for thinner tails."""
+    x, y, z = _unit(lamp[0] + view[0], lamp[1] + view[1], lamp[2] + view[2])
+    facing = normal[0] * x + normal[1] * y + normal[2] * z
+    if cosine <= 0 or gloss <= 0 or facing <= 0:
+        return 0.0
+    half = 0.5 * power
+    lobe = facing / (half - half * facing + facing)
+    graze = 1 - (view[0] * x + view[1] * y + view[2] * z)
+    strength = gloss * (power + 8) * 0.04 * lobe * lobe * min(1.0, cosine * 4)
+    return strength * (0.6 + 2.5 * graze * graze * graze)
 
 
 @njit(**COMPILE)
@@ -103,164 +248,63 @@ def shade(
                 image[y, x, 0] = image[y, x, 1] = image[y, x, 2] = 0
                 continue
             cover[y, x] = 1
-            a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
-            w0, w1 = first[y, x], second[y, x]
-            w2 = 1 - w0 - w1
             kind = material[t]
-            px = w0 * points[a, 0] + w1 * points[b, 0] + w2 * points[c, 0]
-            py = w0 * points[a, 1] + w1 * points[b, 1] + w2 * points[c, 1]
-            pz = w0 * points[a, 2] + w1 * points[b, 2] + w2 * points[c, 2]
-            nx = w0 * normals[a, 0] + w1 * normals[b, 0] + w2 * normals[c, 0]
-            ny = w0 * normals[a, 1] + w1 * normals[b, 1] + w2 * normals[c, 1]
-            nz = w0 * normals[a, 2] + w1 * normals[b, 2] + w2 * normals[c, 2]
-            inverse = -1 / math.sqrt(px * px + py * py + pz * pz)
-            vx, vy, vz = px * inverse, py * inverse, pz * inverse  # towards the camera
-            sky = w0 * attributes[a, OPEN_SKY] + w1 * attributes[b, OPEN_SKY] + w2 * attributes[c, OPEN_SKY]
-            gloss, power, diffusion = 0.0, look.gloss_power, 1.0
+            corners = (triangles[t, 0], triangles[t, 1], triangles[t, 2])
+            weights = (first[y, x], second[y, x], 1 - first[y, x] - second[y, x])
+            point = _at3(points, corners, weights)
+            nx, ny, nz = _at3(normals, corners, weights)
+            view = _unit(-point[0], -point[1], -point[2])
+            sky = _at(attributes, corners, weights, OPEN_SKY)
+            gloss, power, diffusion, hair, strand = 0.0, look.gloss_power, 1.0, 0.0, 0.5
 
             if kind == SKIN or kind == HAIR_TRIANGLE:
-                u = (w0 * attributes[a, U] + w1 * attributes[b, U] + w2 * attributes[c, U]) * columns - 0.5
-                v = (w0 * attributes[a, V] + w1 * attributes[b, V] + w2 * attributes[c, V]) * rows - 0.5
+                u = _at(attributes, corners, weights, U) * columns - 0.5
+                v = _at(attributes, corners, weights, V) * rows - 0.5
                 strand = strands[int(abs(v)) % rows, (int(abs(u)) + strand_shift) % columns]
             if kind == SKIN:
-                theta = ((u + 0.5) / columns * 2 - 1) * REACH
-                u, v = min(max(u, 0.0), columns - 1.001), min(max(v, 0.0), rows - 1.001)
-                iu, iv = int(u), int(v)
-                fu, fv = u - iu, v - iv
-                q00, q10, q01, q11 = (1 - fu) * (1 - fv), fu * (1 - fv), (1 - fu) * fv, fu * fv
-                t00, t10, t01, t11 = texture[iv, iu], texture[iv, iu + 1], texture[iv + 1, iu], texture[iv + 1, iu + 1]
-                red = q00 * t00[0] + q10 * t10[0] + q01 * t01[0] + q11 * t11[0]
-                green = q00 * t00[1] + q10 * t10[1] + q01 * t01[1] + q11 * t11[1]
-                blue = q00 * t00[2] + q10 * t10[2] + q01 * t01[2] + q11 * t11[2]
-                bump_u = q00 * t00[BUMP_U] + q10 * t10[BUMP_U] + q01 * t01[BUMP_U] + q11 * t11[BUMP_U]
-                bump_v = q00 * t00[BUMP_V] + q10 * t10[BUMP_V] + q01 * t01[BUMP_V] + q11 * t11[BUMP_V]
-                spots = q00 * t00[SPOTS] + q10 * t10[SPOTS] + q01 * t01[SPOTS] + q11 * t11[SPOTS]
-                brow = q00 * t00[BROW] + q10 * t10[BROW] + q01 * t01[BROW] + q11 * t11[BROW]
-                jaw = q00 * t00[BEARD] + q10 * t10[BEARD] + q01 * t01[BEARD] + q11 * t11[BEARD]
-                lip_hair = q00 * t00[MOUSTACHE] + q10 * t10[MOUSTACHE] + q01 * t01[MOUSTACHE] + q11 * t11[MOUSTACHE]
-                lip = w0 * attributes[a, LIPS] + w1 * attributes[b, LIPS] + w2 * attributes[c, LIPS]
-                blush = w0 * attributes[a, BLUSH] + w1 * attributes[b, BLUSH] + w2 * attributes[c, BLUSH]
-                gloss = look.gloss * (w0 * attributes[a, GLOSS] + w1 * attributes[b, GLOSS] + w2 * attributes[c, GLOSS])
-
-                red *= 1 - 0.10 * look.spots * spots
-                green *= 1 - 0.22 * look.spots * spots - 0.28 * look.blush * blush
-                blue *= 1 - 0.28 * look.spots * spots - 0.22 * look.blush * blush
-                if lip > 0.01:
-                    q = _step(0.15, 0.75, lip) * look.lips
-                    red += (colours[LIP_COLOUR, 0] - red) * q
-                    green += (colours[LIP_COLOUR, 1] - green) * q
-                    blue += (colours[LIP_COLOUR, 2] - blue) * q
-                    gloss *= 1 + q
-                q = min(1.0, jaw * look.beard + lip_hair * look.moustache) * (1 - _step(0.3, 0.8, lip))
-                red += (colours[BEARD_COLOUR, 0] - red) * q
-                green += (colours[BEARD_COLOUR, 1] - green) * q
-                blue += (colours[BEARD_COLOUR, 2] - blue) * q
-                gloss *= 1 - 0.7 * q
-                q = min(1.0, brow * look.brow)
-                red += (colours[BROW_COLOUR, 0] - red) * q
-                green += (colours[BROW_COLOUR, 1] - green) * q
-                blue += (colours[BROW_COLOUR, 2] - blue) * q
-                gloss *= 1 - 0.8 * q
-                inside = w0 * attributes[a, INSIDE_MOUTH] + w1 * attributes[b, INSIDE_MOUTH] + w2 * attributes[c, INSIDE_MOUTH]
-                if inside > 0.3 and lip < 0.5:
-                    q = _step(0.3, 0.7, inside)
-                    red += (MOUTH_ALBEDO[0] - red) * q
-                    green += (MOUTH_ALBEDO[1] - green) * q
-                    blue += (MOUTH_ALBEDO[2] - blue) * q
-                    sky *= 1 - 0.6 * q
-                lash = (w0 * attributes[a, LASH] + w1 * attributes[b, LASH] + w2 * attributes[c, LASH]) * look.lash * 1.4
-                if lash > 0.02:
-                    q = 1 - min(lash, 1.0)
-                    red, green, blue, gloss = red * q, green * q, blue * q, gloss * q
-                cloth = w0 * attributes[a, CLOTH] + w1 * attributes[b, CLOTH] + w2 * attributes[c, CLOTH]
-                if cloth > 0:
-                    q = _step(0.0, 0.04, cloth)
-                    red += (colours[CLOTH_COLOUR, 0] - red) * q
-                    green += (colours[CLOTH_COLOUR, 1] - green) * q
-                    blue += (colours[CLOTH_COLOUR, 2] - blue) * q
-                    gloss *= 1 - q
-                    diffusion = 1 - q
-                scalp = w0 * attributes[a, SCALP] + w1 * attributes[b, SCALP] + w2 * attributes[c, SCALP]
-                ragged = look.scalp_soft * 1.6 * (strand - 0.5)
-                hair = look.scalp_cover * _step(-look.scalp_soft, look.scalp_soft, scalp + ragged)
-                bump_u = bump_u * look.wrinkles * (1 - hair) + hair * 0.9 * look.strand_contrast * (strand - 0.5)
-                bump_v = bump_v * look.wrinkles * (1 - hair)
+                colour, gloss, sky, diffusion, hair, slope_u, slope_v = _skin(
+                    attributes, corners, weights, texture, u, v, strand, look, colours, sky
+                )
                 # The relief's slopes, in the cylinder's tangent frame, turned to the camera's.
-                ox, oy, oz = -bump_u * math.cos(theta), bump_v, bump_u * math.sin(theta)
+                theta = ((u + 0.5) / columns * 2 - 1) * REACH
+                ox, oy, oz = -slope_u * math.cos(theta), slope_v, slope_u * math.sin(theta)
                 nx += turn[0, 0] * ox + turn[0, 1] * oy + turn[0, 2] * oz
                 ny += turn[1, 0] * ox + turn[1, 1] * oy + turn[1, 2] * oz
                 nz += turn[2, 0] * ox + turn[2, 1] * oy + turn[2, 2] * oz
             elif kind == HAIR_TRIANGLE:
-                red = green = blue = 0.0
-                hair = 1.0
+                colour, hair = (0.0, 0.0, 0.0), 1.0
             elif kind == LEFT_EYE or kind == RIGHT_EYE:
                 e = kind - LEFT_EYE
-                nx, ny, nz = px - eyes[e, 0], py - eyes[e, 1], pz - eyes[e, 2]
-                inverse = 1 / (math.sqrt(nx * nx + ny * ny + nz * nz) + 1e-9)
-                nx, ny, nz = nx * inverse, ny * inverse, nz * inverse
-                away = math.acos(min(max(nx * gaze[0] + ny * gaze[1] + nz * gaze[2], -1.0), 1.0))
-                q = 1 - _step(look.iris - 0.035, look.iris + 0.035, away)
-                rim = 1 - 0.6 * _step(look.iris * 0.7, look.iris, away)
-                dark = 1 - 0.95 * (1 - _step(look.pupil - 0.03, look.pupil + 0.03, away))
-                red = (colours[SCLERA_COLOUR, 0] * (1 - q) + colours[IRIS_COLOUR, 0] * rim * q) * dark
-                green = (colours[SCLERA_COLOUR, 1] * (1 - q) + colours[IRIS_COLOUR, 1] * rim * q) * dark
-                blue = (colours[SCLERA_COLOUR, 2] * (1 - q) + colours[IRIS_COLOUR, 2] * rim * q) * dark
-                gloss, power, diffusion, sky, hair = 0.25, 180.0, 0.3, 0.5, 0.0
+                nx, ny, nz = _unit(point[0] - eyes[e, 0], point[1] - eyes[e, 1], point[2] - eyes[e, 2])
+                colour = _eye((nx, ny, nz), gaze, look, colours)
+                gloss, power, diffusion, sky = 0.25, 180.0, 0.3, 0.50
             elif kind == TEETH:
-                red, green, blue = TEETH_ALBEDO
-                gloss, power, diffusion, sky, hair = 0.05, 40.0, 1.0, 0.70, 0.0
+                colour, gloss, power, sky = TEETH_ALBEDO, 0.05, 40.0, 0.70
             else:
-                red, green, blue = TONGUE_ALBEDO
-                gloss, power, sky, hair = 0.08, 20.0, 0.45, 0.0
+                colour, gloss, power, sky = TONGUE_ALBEDO, 0.08, 20.0, 0.45
 
             if hair > 0:
                 bright = 1 + look.strand_contrast * 1.3 * (strand - 0.5)
-                red += (colours[HAIR_COLOUR, 0] * bright - red) * hair
-                green += (colours[HAIR_COLOUR, 1] * bright - green) * hair
-                blue += (colours[HAIR_COLOUR, 2] * bright - blue) * hair
+                shaft = colours[HAIR_COLOUR]
+                colour = _mix(colour, (shaft[0] * bright, shaft[1] * bright, shaft[2] * bright), hair)
                 gloss += (0.05 * strand * look.strand_contrast - gloss) * hair
                 power += (14 - power) * hair
                 diffusion *= 1 - 0.6 * hair
 
-            inverse = 1 / (math.sqrt(nx * nx + ny * ny + nz * nz) + 1e-9)
-            nx, ny, nz = nx * inverse, ny * inverse, nz * inverse
-            if kind == HAIR_TRIANGLE and nx * vx + ny * vy + nz * vz < 0:
-                nx, ny, nz = -nx, -ny, -nz
-            light_red = sky * max(0.02, ambient[0, 0] + ambient[1, 0] * nx + ambient[2, 0] * ny + ambient[3, 0] * nz)
-            light_green = sky * max(0.02, ambient[0, 1] + ambient[1, 1] * nx + ambient[2, 1] * ny + ambient[3, 1] * nz)
-            light_blue = sky * max(0.02, ambient[0, 2] + ambient[1, 2] * nx + ambient[2, 2] * ny + ambient[3, 2] * nz)
-            shine_red, shine_green, shine_blue = 0.0, 0.0, 0.0
-            crevice = 0.5 + 0.5 * sky
+            normal = _unit(nx, ny, nz)
+            if kind == HAIR_TRIANGLE and normal[0] * view[0] + normal[1] * view[1] + normal[2] * view[2] < 0:
+                normal = (-normal[0], -normal[1], -normal[2])
+            red = colour[0] * _ambient(ambient, normal, sky, 0)
+            green = colour[1] * _ambient(ambient, normal, sky, 1)
+            blue = colour[2] * _ambient(ambient, normal, sky, 2)
             for k in range(lamps.shape[0]):
-                lx, ly, lz = lamps[k, 0], lamps[k, 1], lamps[k, 2]
-                cosine = nx * lx + ny * ly + nz * lz
-                seen = crevice
+                cosine = normal[0] * lamps[k, 0] + normal[1] * lamps[k, 1] + normal[2] * lamps[k, 2]
+                seen = 0.5 + 0.5 * sky
                 if k == 0 and look.shadow > 0:
-                    sx = shadow_matrix[0, 0] * px + shadow_matrix[0, 1] * py + shadow_matrix[0, 2] * pz + shadow_matrix[0, 3]
-                    sy = shadow_matrix[1, 0] * px + shadow_matrix[1, 1] * py + shadow_matrix[1, 2] * pz + shadow_matrix[1, 3]
-                    sz = shadow_matrix[2, 0] * px + shadow_matrix[2, 1] * py + shadow_matrix[2, 2] * pz + shadow_matrix[2, 3]
-                    seen *= 1 - (0.6 if kind == TEETH else 1.0) * look.shadow * (1 - _lit(shadow_map, sx, sy, sz))
-                w = WRAP_RED * diffusion
-                light_red += lamps[k, 3] * max(0.0, (cosine + w) / (1 + w)) * seen
-                w = WRAP_GREEN * diffusion
-                light_green += lamps[k, 4] * max(0.0, (cosine + w) / (1 + w)) * seen
-                w = WRAP_BLUE * diffusion
-                light_blue += lamps[k, 5] * max(0.0, (cosine + w) / (1 + w)) * seen
-                if cosine > 0 and gloss > 0:
-                    hx, hy, hz = lx + vx, ly + vy, lz + vz
-                    inverse = 1 / (math.sqrt(hx * hx + hy * hy + hz * hz) + 1e-9)
-                    facing = (nx * hx + ny * hy + nz * hz) * inverse
-                    if facing > 0:
-                        # Schlick's stand-in for facing ** power, squared for thinner tails.
-                        half = 0.5 * power
-                        lobe = facing / (half - half * facing + facing)
-                        lobe *= lobe
-                        graze = 1 - (vx * hx + vy * hy + vz * hz) * inverse
-                        shine = gloss * (power + 8) * 0.04 * lobe * seen * min(1.0, cosine * 4)
-                        shine *= 0.6 + 2.5 * graze * graze * graze
-                        shine_red += shine * lamps[k, 3]
-                        shine_green += shine * lamps[k, 4]
-                        shine_blue += shine * lamps[k, 5]
-            image[y, x, 0] = red * light_red + shine_red
-            image[y, x, 1] = green * light_green + shine_green
-            image[y, x, 2] = blue * light_blue + shine_blue
+                    depth = look.shadow * (TEETH_SHADOW if kind == TEETH else 1.0)
+                    seen *= 1 - depth * (1 - _shadowed(point, shadow_matrix, shadow_map))
+                shine = _shine(normal, view, lamps[k], cosine, gloss, power)
+                red += seen * lamps[k, 3] * (colour[0] * _wrapped(cosine, WRAP_RED * diffusion) + shine)
+                green += seen * lamps[k, 4] * (colour[1] * _wrapped(cosine, WRAP_GREEN * diffusion) + shine)
+                blue += seen * lamps[k, 5] * (colour[2] * _wrapped(cosine, WRAP_BLUE * diffusion) + shine)
+            image[y, x, 0], image[y, x, 1], image[y, x, 2] = red, green, blue

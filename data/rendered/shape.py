@@ -20,21 +20,25 @@ SEX_SHAPE, SEX_CLIP = 0.35, 0.04
 LOCAL_DEVIATION = (
     ("asym", 0.13),
     ("ear", 0.35),
+    ("neck-trans-out", 0.08),
     ("neck", 0.30),
     ("head-scale", 0.22),
     ("head", 0.22),
-    ("forehead", 0.28),
-    ("nose-trans", 0.28),
+    ("forehead", 0.22),
+    ("nose-trans-out", 0.08),  # sideways
+    ("nose-trans", 0.25),
     ("nose-compression", 0.33),
     ("nose", 0.38),
+    ("eye-trans", 0.30),
     ("eye-", 0.36),
-    ("mouth-trans", 0.26),
+    ("mouth-trans-out", 0.08),
+    ("mouth-trans", 0.22),
     ("mouth", 0.32),
     ("", 0.36),  # chin, cheek, forehead, eyebrows
 )
 SIDE_DEVIATION = 0.07  # left and right share a coefficient but for this
 # The `universal` weight targets hardly move the face: weight acts through these.
-WEIGHT_ROWS = ("head-fat", "l-cheek-volume", "r-cheek-volume", "neck-double")
+WEIGHT_ROWS = ("head-fat-incr", "l-cheek-volume-incr", "r-cheek-volume-incr", "neck-double-incr")
 YOUNG, OLD = 25.0, 90.0  # years at which the young and old targets stand
 
 
@@ -60,8 +64,9 @@ def draw_shape(head: Head, r: Stream) -> Shape:
     young, old = (base + macro_shape(head, male, ancestry, muscle, weight, age) for age in ("young", "old"))
     heavy_rows = [k for k, name in enumerate(head.row_names) if name in WEIGHT_ROWS]
     heavier = head.positive[heavy_rows].sum(0) * np.float32(0.8)
-    aged = head.positive[head.row_names.index("head-age")]
-    return Shape(*(_centred(head, points) for points in (young, old, heavier, aged)), male, ancestry)
+    aged = head.positive[head.row_names.index("head-age-incr")]
+    young, old, heavier, aged = (_centred(head, points) for points in (young, old, heavier, aged))
+    return Shape(young, old, heavier, aged, male, ancestry)
 
 
 def clipped_beta(r: Stream) -> float:

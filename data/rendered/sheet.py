@@ -13,7 +13,7 @@ from arcface_mx.data.rendered.sets import FRONTAL, MIXED, OLD, PROFILE, TRAINING
 from arcface_mx.files import whole_file
 
 PEOPLE, PHOTOS = 10, 10
-QUALITY = 88  # JPEG
+QUALITY = 80  # JPEG
 # Each sheet's columns: kinds and how many photos of each.
 SHEETS: Dict[str, Tuple[Tuple[Kind, int], ...]] = {
     "training": ((TRAINING, 10),),

@@ -6,7 +6,7 @@ Lengths along the face are in decimetres of the template, noise cells and stroke
 from __future__ import annotations
 
 import math
-from typing import List, Sequence, Tuple
+from typing import Dict, List, Sequence, Tuple
 
 import numpy as np
 
@@ -107,12 +107,12 @@ def _wrinkles(r: Stream) -> np.ndarray:
     """Furrows at full age, depth ≤ 0; strokes of one width are blurred together."""
     import cv2
 
-    layers = {}
+    layers: Dict[float, np.ndarray] = {}
 
     def furrow(points: Sequence[Point], width: float, depth: float) -> None:
         layer = layers.setdefault(width, np.zeros(SIZE, np.float32))
         line = [_texel(math.atan2(x, z - cylinder.AXIS_Z), y) for x, y, z in points]
-        cv2.polylines(layer, [np.round(line).astype(np.int32)], False, float(depth), 1)
+        cv2.polylines(layer, [np.round(line).astype(np.int32)], False, (float(depth),), 1)
 
     _forehead_lines(r, furrow)
     for side in (-1, 1):

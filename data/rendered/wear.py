@@ -55,7 +55,7 @@ def put_on_glasses(image: np.ndarray, glasses: Glasses, view: View) -> np.ndarra
     lenses = np.zeros((SIDE, SIDE), np.float32)
 
     def stroke(points: np.ndarray, closed: bool) -> None:
-        cv2.polylines(rim, [_fixed(to_crop(view, points))], closed, 1.0, glasses.thickness, cv2.LINE_AA, SUBPIXEL)
+        cv2.polylines(rim, [_fixed(to_crop(view, points))], closed, (1.0,), glasses.thickness, cv2.LINE_AA, SUBPIXEL)
 
     turned = forward[0]  # > 0: the face looks to the picture's right
     for side in (-1, 1):
@@ -64,7 +64,7 @@ def put_on_glasses(image: np.ndarray, glasses: Glasses, view: View) -> np.ndarra
         centre = middle + half * side * 1.03 + forward * 0.18 - up * 0.02
         outline = centre + across[:, None] * right + along[:, None] * up
         outline = outline - forward * (np.clip(across * side, 0, 1)[:, None] * 0.25)  # wraps around the face
-        cv2.fillPoly(lenses, [_fixed(to_crop(view, outline))], 1.0, cv2.LINE_AA, SUBPIXEL)
+        cv2.fillPoly(lenses, [_fixed(to_crop(view, outline))], (1.0,), cv2.LINE_AA, SUBPIXEL)
         stroke(outline, True)
         if turned * side <= 0.1:  # the arm on the visible side
             hinge = middle + half * side * 1.03 + right * (side * glasses.width * 0.98) - forward * 0.07
@@ -85,16 +85,16 @@ def cover_part(image: np.ndarray, skin: np.ndarray, r: Stream) -> np.ndarray:
     if r.random() < 0.5:
         edge, bend = r.uniform(88, 106), r.uniform(-8, 8)
         line = [(x, edge + bend * math.sin(x / SIDE * math.pi)) for x in np.linspace(0, SIDE, 9)]
-        cv2.fillPoly(mask, [np.round(line + [(SIDE, SIDE), (0, SIDE)]).astype(np.int32)], 1.0)
+        cv2.fillPoly(mask, [np.round(line + [(SIDE, SIDE), (0, SIDE)]).astype(np.int32)], (1.0,))
     else:
         if r.random() < 0.6:
             colour = skin ** (1 / 2.2) * r.uniform(0.6, 1.1)
         x = int(r.integers(0, 22)) if r.random() < 0.5 else int(r.integers(90, SIDE))
         axes = (int(r.integers(10, 26)), int(r.integers(14, 40)))
-        cv2.ellipse(mask, (x, int(r.integers(40, SIDE))), axes, float(r.uniform(0, 180)), 0, 360, 1.0, -1)
+        cv2.ellipse(mask, (x, int(r.integers(40, SIDE))), axes, float(r.uniform(0, 180)), 0, 360, (1.0,), -1)
     folds = 0.8 + 0.4 * cv2.resize(r.random((9, 9), dtype=np.float32), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
-    mask = cv2.GaussianBlur(mask, (0, 0), 1.0)[..., None]
-    return image * (1 - mask) + np.clip(colour.astype(np.float32) * folds[..., None], 0, 1) * mask
+    soft = cv2.GaussianBlur(mask, (0, 0), 1.0)[..., None]
+    return image * (1 - soft) + np.clip(colour.astype(np.float32) * folds[..., None], 0, 1) * soft
 
 
 def _fixed(points: np.ndarray) -> np.ndarray:

@@ -12,8 +12,13 @@ pytest.importorskip("numba", reason="the extra `rendered` is not installed")
 from arcface_mx.cli import main  # noqa: E402
 from arcface_mx.data.bins import decode_rgb, read_pairs  # noqa: E402
 from arcface_mx.data.record_index import RecordIndex  # noqa: E402
-from arcface_mx.data.rendered import assets, chunks, masks, sets, wheel  # noqa: E402
+from arcface_mx.data.align import REFERENCE  # noqa: E402
+from arcface_mx.data.rendered import assets, chunks, masks, pose, sets, wheel  # noqa: E402
+from arcface_mx.data.rendered.head import Head  # noqa: E402
+from arcface_mx.data.rendered.identity import draw_person  # noqa: E402
 from arcface_mx.data.rendered.make import make  # noqa: E402
+from arcface_mx.data.rendered.shape import draw_shape  # noqa: E402
+from arcface_mx.data.rendered.streams import person_stream  # noqa: E402
 from arcface_mx.data.rendered.sets import COMPARISONS, Options  # noqa: E402
 from arcface_mx.errors import UserError  # noqa: E402
 
@@ -84,7 +89,12 @@ def test_an_interrupted_run_leaves_nothing_and_goes_on(tiny, tmp_path, monkeypat
         make(folder, Options(**{**TINY.__dict__, "seed": 4}))
     monkeypatch.undo()
     found = []
-    monkeypatch.setattr(chunks, "render_chunk", lambda w, c, s, real=chunks.render_chunk: (found.append(c), real(w, c, s)))
+
+    def note(work, chunk, seed, real=chunks.render_chunk):
+        found.append(chunk)
+        real(work, chunk, seed)
+
+    monkeypatch.setattr(chunks, "render_chunk", note)
     make(folder, TINY)
     assert not set(found) & set(rendered) and len(found) + len(rendered) == len(chunks.chunks_of(TINY))
     assert contents(folder) == contents(tiny)
@@ -131,12 +141,40 @@ def test_test_people_are_not_training_people():
 
 
 def test_surroundings_do_not_know_the_person():
-    """Background and colour cast of two photos of one person are as far apart as of two people's."""
+    """Background and its colour cast in one photo tell nothing of those in another of the same person."""
+    people = 120
     with chunks.one_thread():
         chunks.prepare(TINY)
-        photos = [chunks.person_photos((sets.MIXED,), 11, person, 2) for person in range(150)]
+        photos = [chunks.person_photos((sets.MIXED,), 11, person, 2) for person in range(people)]
     images = np.stack([decode_rgb(photo) for pair in photos for photo in pair])
-    strips = masks.background_means(images)[:, :3].reshape(150, 2, 3)
-    same = np.abs(strips[:, 0] - strips[:, 1]).mean()
-    other = np.abs(strips[:, 0] - np.roll(strips[:, 1], 1, axis=0)).mean()
-    assert same == pytest.approx(other, rel=0.25)
+    corners = np.concatenate([images[:, :16, :10], images[:, :16, -10:]], 2)  # mostly behind the head
+    strip = corners.mean((1, 2)).reshape(people, 2, 3)
+    level, cast = strip.mean(2), strip[..., 0] - strip[..., 2]
+    for value in (level, cast):
+        assert abs(np.corrcoef(value[:, 0], value[:, 1])[0, 1]) < 0.3  # 3.3 deviations of chance
+
+
+@pytest.mark.parametrize("yaw", [0, 35, 80])
+def test_the_five_points_are_where_a_real_alignment_puts_them(yaw):
+    head = Head.load()
+    straight = draw_person(head, 0, 1, 0).shape.young.reshape(-1, 3)
+    view = pose.look_at(head, straight, pose.Pose(yaw, 4, -7, 12.0), 0.0, np.random.default_rng(0))
+    found = pose.to_crop(view, view.landmarks)
+    # The unknowns of x' = a x - b y + s, y' = b x + a y + t by a general solver.
+    x, y = pose.image_plane(view.landmarks).T
+    zero, one = np.zeros(5), np.ones(5)
+    system = np.concatenate([np.stack([x, -y, one, zero], 1), np.stack([y, x, zero, one], 1)])
+    solved = np.linalg.lstsq(system, np.concatenate(REFERENCE.T), rcond=None)[0]
+    assert found == pytest.approx((system @ solved).reshape(2, 5).T, abs=1e-6)
+    assert found[:2, 1].max() < found[2, 1] < found[3:, 1].min()  # eyes above nose above mouth
+
+
+def test_frontal_people_lie_as_near_to_the_reference_points_as_photographs():
+    head = Head.load()
+    residuals = []
+    for person in range(15):
+        points = draw_shape(head, person_stream(0, 1, person)).young.reshape(-1, 3)
+        view = pose.look_at(head, points, pose.Pose(0, 0, 0, 14.0), 0.9, np.random.default_rng(person))
+        away = pose.to_crop(view, view.landmarks) - REFERENCE
+        residuals.append(np.sqrt((away**2).sum(1).mean()))
+    assert 1.5 < np.median(residuals) < 3.5  # LFW, five points by MTCNN: 2.8 px

@@ -1,4 +1,4 @@
-"""The rasteriser against slow NumPy, and the alignment against OpenCV."""
+"""The rasteriser against slow NumPy, and the pose."""
 
 import numpy as np
 import pytest
@@ -71,23 +71,6 @@ def test_normals_of_a_sphere_point_outwards():
     raster.vertex_normals(points, triangles, len(triangles), normals)
     inner = (corner[2:-2, 1:-1]).ravel()
     assert (normals[inner] * points[inner]).sum(1).min() > 0.99
-
-
-@QUICK
-@given(seed=st.integers(0, 2**31))
-def test_similarity_is_least_squares(seed):
-    r = np.random.default_rng(seed)
-    angle, scale, shift = r.uniform(-0.6, 0.6), r.uniform(20, 200), r.uniform(-50, 50, 2)
-    turn = scale * np.asarray([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    source = (pose.REFERENCE - shift) @ np.linalg.inv(turn).T
-    assert pose.fit_similarity(source, pose.REFERENCE) == pytest.approx(np.c_[turn, shift], abs=1e-8)
-    noisy = source + r.normal(0, 1 / scale, source.shape)
-    # The same four unknowns by a general solver: x' = a x − b y + s, y' = b x + a y + t.
-    x, y = noisy.T
-    zero, one = np.zeros(5), np.ones(5)
-    system = np.concatenate([np.stack([x, -y, one, zero], 1), np.stack([y, x, zero, one], 1)])
-    a, b, s, t = np.linalg.lstsq(system, np.concatenate(pose.REFERENCE.T), rcond=None)[0]
-    assert pose.fit_similarity(noisy, pose.REFERENCE) == pytest.approx(np.asarray([[a, -b, s], [b, a, t]]), abs=1e-6)
 
 
 def test_rotation_turns_the_face_to_the_right_and_up_stays_up():

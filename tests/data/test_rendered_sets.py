@@ -4,8 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arcface_mx.data.rendered.sets import AGE_GAP, COMPARISONS, FOLDS, OLD, YOUNG, Options, choose_pairs
-from arcface_mx.errors import UserError
+pytest.importorskip("numba", reason="the extra `rendered` is not installed")
+
+from arcface_mx.data.rendered.sets import AGE_GAP, COMPARISONS, FOLDS, OLD, YOUNG, Options, choose_pairs  # noqa: E402
+from arcface_mx.errors import UserError  # noqa: E402
 
 SMALL = Options(test_identities=60, test_images=4, pairs=200)
 

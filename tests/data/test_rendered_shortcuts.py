@@ -3,14 +3,17 @@
 import numpy as np
 import pytest
 
-from arcface_mx.data.rendered import masks, shortcuts
+pytest.importorskip("numba", reason="the extra `rendered` is not installed")
+
+from arcface_mx.data.rendered import masks, shortcuts  # noqa: E402
 
 
 def make_pairs(people, leak, seed=0):
     """Noise photos, two a person; `leak` is the strength of a colour that belongs to the person."""
     r = np.random.default_rng(seed)
     own = r.uniform(-1, 1, (people, 1, 1, 1, 3)) * leak
-    images = np.clip(128 + own + r.normal(0, 20, (people, 2, 1, 1, 3)) + r.normal(0, 30, (people, 2, 112, 112, 3)), 0, 255)
+    cast, grain = r.normal(0, 20, (people, 2, 1, 1, 3)), 30 * r.standard_normal((people, 2, 112, 112, 3), np.float32)
+    images = np.clip(128 + own + cast + grain, 0, 255)
     left, right, same = [], [], []
     for fold in np.array_split(np.arange(people), 10):
         left += [2 * i for i in fold] * 2
@@ -21,9 +24,9 @@ def make_pairs(people, leak, seed=0):
 
 @pytest.mark.parametrize("features", [masks.background_means, masks.face_colour])
 def test_a_colour_that_belongs_to_the_person_is_found(features):
-    leaking, clean = make_pairs(200, 110), make_pairs(200, 0)
-    assert shortcuts.learned_accuracy(features(leaking.images), leaking) > 75
-    assert shortcuts.learned_accuracy(features(clean.images), clean) < 58
+    leaking, clean = make_pairs(100, 110), make_pairs(100, 0)
+    assert shortcuts.learned_accuracy(features(leaking.images), leaking) > 72
+    assert shortcuts.learned_accuracy(features(clean.images), clean) < 60
 
 
 def test_cosine_accuracy_of_known_similarities():

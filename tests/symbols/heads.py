@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Callable, Dict, NamedTuple, Sequence
+from typing import Any, Callable, Dict, NamedTuple
 
 import mxnet as mx
 import numpy as np
@@ -28,7 +28,7 @@ class Head(NamedTuple):
     """A builder from (embedding, label, weight, n, dtype), and what it should give from (x, w, label)."""
 
     build: Callable[[Symbol, Symbol, Symbol, int, str], Symbol]
-    reference: Callable[[np.ndarray, np.ndarray, Sequence[int]], np.ndarray]
+    reference: Callable[[np.ndarray, np.ndarray, Any], np.ndarray]
     safe: bool = True  # finite everywhere, as all but the literal graphs are
 
 

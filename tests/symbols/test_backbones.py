@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Dict, Tuple
+from typing import Any, Dict, Tuple
 
 import mxnet as mx
 import numpy as np
@@ -18,15 +18,13 @@ from tests.symbols.graph import assert_close, run
 DATA = mx.sym.Variable("data")
 
 # Small forms: name -> arguments of `backbone`. A new backbone: one entry here.
-BACKBONES: Dict[str, Dict[str, object]] = {
+BACKBONES: Dict[str, Dict[str, Any]] = {
     "iresnet18": {"width": 0.06, "input_size": 32},
     "iresnet34": {"width": 0.06, "input_size": 20},
     "iresnet50": {"width": 0.06, "input_size": 16},
     "iresnet100": {"width": 0.06, "input_size": 16, "units": (1, 1)},
     "mobilefacenet": {"width": 0.06, "input_size": 32},
     "gluoncv:resnet18_v1b": {"input_size": 32},
-    "gluoncv:mobilenet0.25": {"input_size": 32},
-    "gluoncv:mobilenetv2_0.25": {"input_size": 32},
     "gluoncv:squeezenet1.1": {"input_size": 32},
     "gluoncv:cifar_resnet20_v1": {"input_size": 32},
 }
@@ -36,8 +34,8 @@ EXACT = {True: 1e-10, False: 1e-6}
 EVERY_FORM = pytest.mark.parametrize("fast", [False, True], ids=["standard", "fast_prelu"])
 
 
-def build(name: str, **more: object) -> Symbol:
-    return backbone(name, DATA, embedding_size=8, **{**BACKBONES[name], **more})  # type: ignore[arg-type]
+def build(name: str, **more: Any) -> Symbol:
+    return backbone(name, DATA, embedding_size=8, **{**BACKBONES[name], **more})
 
 
 def numbers(symbol: Symbol, shape: Tuple[int, ...], seed: int = 0) -> Tuple[Dict, Dict]:
@@ -56,8 +54,9 @@ def numbers(symbol: Symbol, shape: Tuple[int, ...], seed: int = 0) -> Tuple[Dict
     return values, aux
 
 
-@EVERY_BACKBONE
-@EVERY_FORM
+@pytest.mark.parametrize(
+    "name, fast", [(name, fast) for name in sorted(BACKBONES) for fast in (False, True) if ":" not in name or not fast]
+)
 @pytest.mark.parametrize("batch", [1, 3])
 def test_embedding_is_finite_named_fc1_and_of_the_asked_size(name: str, fast: bool, batch: int) -> None:
     symbol = build(name, fast_prelu=fast)
@@ -193,7 +192,7 @@ def test_every_zoo_name_makes_an_embedding() -> None:
     """Each family once, at 96 pixels; residual attention networks take other sizes only."""
     names = [name for name in backbone_names() if name.startswith("gluoncv:") and "attention" not in name]
     assert len(names) > 100
-    families = {}
+    families: Dict[str, str] = {}
     for name in names:
         families.setdefault(name.split("_")[0].rstrip("0123456789."), name)
     for name in families.values():
@@ -231,9 +230,9 @@ def test_unknown_backbone_is_answered_with_near_names(name: str, nearest: str) -
         ("gluoncv:dla34", {"input_size": 100}, "input_size.*multiples of 32"),
     ],
 )
-def test_wrong_number_is_named(name: str, arguments: Dict[str, object], named: str) -> None:
+def test_wrong_number_is_named(name: str, arguments: Dict[str, Any], named: str) -> None:
     with pytest.raises(ValueError, match=named):
-        backbone(name, DATA, **arguments)  # type: ignore[arg-type]
+        backbone(name, DATA, **arguments)
 
 
 def test_dropout_works_in_training_only() -> None:

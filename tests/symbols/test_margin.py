@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Dict, Tuple
+from typing import Any, Dict, Tuple
 
 import mxnet as mx
 import numpy as np
@@ -24,14 +24,14 @@ THOUSANDTHS = [st.integers(low, high).map(lambda i: i / 1000) for low, high in (
 MARGIN_NUMBERS = st.tuples(*THOUSANDTHS)
 
 
-def graph(n: int, ramp: bool = False, **arguments: object) -> mx.sym.Symbol:
+def graph(n: int, ramp: bool = False, **arguments: Any) -> mx.sym.Symbol:
     names = ("data", "label", "fc7_weight")
     data, label, weight = (mx.sym.Variable(name) for name in names)
     extra = {"ramp": mx.sym.Variable("ramp")} if ramp else {}
-    return margin_logits(data, label, n, weight=weight, **extra, **arguments)  # type: ignore[arg-type]
+    return margin_logits(data, label, n, weight=weight, **extra, **arguments)
 
 
-def by_name(m: Tuple[float, float, float]) -> Dict[str, float]:
+def by_name(m: Tuple[float, float, float]) -> Dict[str, Any]:
     return dict(zip(("m1", "m2", "m3"), m))
 
 
@@ -115,7 +115,7 @@ def test_literal_graph_is_not_finite_along_own_centres_and_the_default_is() -> N
         assert finite == [not literal] * 3
 
 
-def curve(degrees: np.ndarray, dtype: str, **arguments: object) -> np.ndarray:
+def curve(degrees: np.ndarray, dtype: str, **arguments: Any) -> np.ndarray:
     """Target logits at scale 1 as a function of the angle: one class, two dimensions."""
     angle = np.radians(degrees)
     inputs = {
@@ -174,6 +174,42 @@ def test_ramp_blends_the_margins_of_each_sample(policy: str, m: Tuple[float, flo
     assert_close(gradients["data"], reference.gradient(logits, [x], cotangent)[0], 1e-6)
 
 
+@pytest.mark.parametrize("policy", POLICIES)
+@settings(max_examples=12, derandomize=True, deadline=None)
+@given(MARGIN_NUMBERS, st.data())
+def test_random_margins_scales_and_shapes(policy: str, m: Tuple[float, float, float], data: st.DataObject) -> None:
+    samples, n, d = data.draw(st.integers(1, 8)), data.draw(st.integers(1, 6)), data.draw(st.integers(2, 9))
+    scale, dtype = data.draw(st.integers(1, 128)), data.draw(st.sampled_from(DTYPES))
+    literal = policy == "none" and data.draw(st.booleans())
+    random = np.random.RandomState(data.draw(st.integers(0, 10**6)))
+    x, w, label = at_angles(random.uniform(10.0, 170.0, samples), n, d, seed=random.randint(10**6))
+    cotangent = random.randn(samples, n)
+    symbol = graph(n, scale=scale, policy=policy, literal=literal, dtype=dtype, **by_name(m))
+    outputs, gradients = run(symbol, {"data": x, "fc7_weight": w, "label": label}, dtype, cotangent)
+
+    def logits(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return reference.margin_logits(a, b, label, scale=scale, policy=policy, **by_name(m))
+
+    tolerance = {"float32": 1e-4, "float64": 1e-8}[dtype]
+    slopes = reference.gradient(logits, [x, w], cotangent)
+    assert_close(outputs[0], logits(x, w), tolerance, "logits")
+    assert_close(gradients["data"], slopes[0], tolerance, "gradient of the embedding")
+    assert_close(gradients["fc7_weight"], slopes[1], tolerance, "gradient of the centres")
+
+
+@EVERY_MARGIN
+@pytest.mark.parametrize("policy", POLICIES)
+def test_finite_where_angle_and_margin_make_pi(name: str, policy: str) -> None:
+    """Both sides of θ = (π − m2)/m1, and that angle itself as near as float32 comes."""
+    m1, m2, _ = MARGINS[name]
+    start = min(180.0, math.degrees((math.pi - m2) / m1))
+    x, w, label = at_angles(start + np.array([-1e-2, -1e-4, 0.0, 1e-4, 1e-2]))
+    symbol = graph(len(w), policy=policy, **by_name(MARGINS[name]))
+    outputs, gradients = run(symbol, {"data": x, "fc7_weight": w, "label": label})
+    assert all(np.isfinite(array).all() for array in [outputs[0], *gradients.values()])
+    assert np.abs(outputs[0]).max() < 64.0 * 2.5
+
+
 def test_no_gradient_is_lost_through_the_margin() -> None:
     """At θ = 0.8, s = 64, m = 0.5 the slope is 64·sin 1.3/sin 0.8 = 85.97, not 64."""
     x, w = np.array([[math.cos(0.8), math.sin(0.8)]]), np.array([[1.0, 0.0]])
@@ -214,10 +250,10 @@ def test_weight_is_made_with_the_width_of_the_embedding() -> None:
     ],
 )
 def test_wrong_number_is_named(argument: str, value: object) -> None:
-    arguments = {"num_classes": 3, argument: value}
+    arguments: Dict[str, Any] = {"num_classes": 3, argument: value}
     n = arguments.pop("num_classes")
     with pytest.raises(ValueError, match=argument):
-        graph(n, **arguments)  # type: ignore[arg-type]
+        graph(n, **arguments)
 
 
 def test_literal_takes_neither_policy_nor_ramp() -> None:

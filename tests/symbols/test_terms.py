@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Callable, Dict, NamedTuple, Sequence
+from typing import Any, Callable, Dict, NamedTuple
 
 import mxnet as mx
 import numpy as np
@@ -29,7 +29,7 @@ class Term(NamedTuple):
     """A graph from (number of classes, dtype), and what it should give from (x, w, label)."""
 
     build: Callable[[int, str], Symbol]
-    reference: Callable[[np.ndarray, np.ndarray, Sequence[int]], np.ndarray]
+    reference: Callable[[np.ndarray, np.ndarray, Any], np.ndarray]
 
 
 def triplets(mining: str) -> Dict[str, Term]:

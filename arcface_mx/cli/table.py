@@ -1,0 +1,40 @@
+"""`arcface-mx table`: the ablation table from run folders."""
+
+from __future__ import annotations
+
+import argparse
+
+HELP = """the ablation table from finished runs
+
+Rows are recognised by the runs' flags, seeds are averaged (mean ± standard deviation), and the
+paper's figures (CASIA-WebFace, ResNet50) stand beside: other data, another network."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("runs", metavar="RUN", nargs="+", help="run folders")
+    parser.add_argument("--mirror", action="store_true", help="figures with the mirror image's embedding added")
+    parser.add_argument("--all-rows", action="store_true", help="list the paper's rows that have not run, too")
+    parser.add_argument("--tar", metavar="FAR", type=float, help="TAR in %% at this FAR in the place of accuracy, for example 0.01")
+    parser.add_argument("--paper", metavar="CSV", help="the paper's figures (default: recipes/paper.csv of the checkout)")
+    parser.add_argument("--markdown", metavar="FILE", help="write the table there too")
+    parser.add_argument("--csv", metavar="FILE", help="write the table there as CSV")
+    parser.add_argument("--json", metavar="FILE", help="write every figure of every seed there")
+
+
+def run(args: argparse.Namespace) -> int:
+    from arcface_mx.files import whole_file, write_json
+    from arcface_mx.report import paper, table
+
+    figure = table.accuracy if args.tar is None else table.tar_at("%.0e" % args.tar)
+    printed = paper.read_rows(args.paper or paper.default_path())
+    rows = table.collect(args.runs, printed, figure, "mirror" if args.mirror else "single", args.all_rows)
+    what = "accuracy in %" if args.tar is None else "TAR in %% at FAR %g" % args.tar
+    print("%s, %s; (paper): CASIA-WebFace, ResNet50, accuracy" % (what, "image + mirror" if args.mirror else "single crops"))
+    print(table.as_markdown(rows))
+    for path, text in ((args.markdown, table.as_markdown(rows) + "\n"), (args.csv, table.as_csv(rows))):
+        if path:
+            with whole_file(path, "w") as stream:
+                stream.write(text)
+    if args.json:
+        write_json(args.json, [{"row": row.name, "seeds": row.seeds, "values": row.values} for row in rows])
+    return 0

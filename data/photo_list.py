@@ -1,0 +1,126 @@
+"""Which photos, and whose: a folder with a sub-folder an identity, or a list file."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Dict, List, NamedTuple, Tuple
+
+from arcface_mx.errors import UserError
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".pgm", ".ppm", ".tif", ".tiff", ".webp")
+
+
+class Photos(NamedTuple):
+    """Identities in the order of their labels, each with its photos' paths in the order of their names."""
+
+    names: List[str]
+    paths: List[List[str]]
+    skipped: List[str]  # files that are no photos by their names
+
+
+def find_photos(source: str) -> Photos:
+    """Photos of a folder of identities, or of a list file (see `read_list`).
+
+    Identities and photos are sorted by name, numbers in names as numbers, so that the order is the
+    same on every machine. Hidden files are passed over. Raises UserError where there is no photo.
+    """
+    if os.path.isfile(source):
+        return read_list(source)
+    if not os.path.isdir(source):
+        raise UserError("%s: no such file or folder; give a folder with one sub-folder an identity, or a list" % source)
+    names, paths, skipped = [], [], []
+    for name in sorted(os.listdir(source), key=natural):
+        place = os.path.join(source, name)
+        if name.startswith("."):
+            continue
+        if not os.path.isdir(place):
+            skipped.append(place)
+            continue
+        photos, others = _photos_in(place)
+        skipped += others
+        if photos:
+            names.append(name)
+            paths.append(photos)
+    if not names:
+        raise UserError("%s: no sub-folder holds a photo (%s); the photos of an identity stand in one sub-folder" % (
+            source, " ".join(SUFFIXES)))  # fmt: skip
+    return Photos(names, paths, skipped)
+
+
+def read_list(path: str) -> Photos:
+    """Photos of a text file with a line a photo: "path<TAB>identity", or an .lst file of im2rec
+    ("number<TAB>label<TAB>path") or of InsightFace ("aligned<TAB>path<TAB>label").
+
+    Paths are relative to the file's folder. Identities are sorted as in a folder. Raises UserError
+    naming the line.
+    """
+    folder = os.path.dirname(os.path.abspath(path))
+    found: Dict[str, List[str]] = {}
+    try:
+        with open(path, encoding="utf-8-sig") as stream:
+            lines = stream.read().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError("%s: cannot be read as a list of photos: %s" % (path, error)) from None
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        photo, identity = _entry(line.rstrip("\r\n"))
+        if not photo:
+            raise UserError('%s: line %d: expected "path<TAB>identity"' % (path, number))
+        place = os.path.join(folder, photo)
+        if not os.path.isfile(place):
+            raise UserError("%s: line %d: there is no file %s" % (path, number, place))
+        found.setdefault(identity, []).append(place)
+    if not found:
+        raise UserError("%s: lists no photo" % path)
+    names = sorted(found, key=natural)
+    return Photos(names, [sorted(found[name], key=natural) for name in names], [])
+
+
+def _entry(line: str) -> Tuple[str, str]:
+    words = [word.strip() for word in line.split("\t")]
+    if len(words) == 2 and all(words):
+        return words[0], words[1]
+    if len(words) >= 3 and words[0].isdigit():
+        # im2rec: number, label, path; InsightFace: aligned (0 or 1), path, label.
+        if _is_photo(words[-1]):
+            return words[-1], _whole(words[1])
+        if _is_photo(words[1]):
+            return words[1], _whole(words[2])
+    return "", ""
+
+
+def _whole(label: str) -> str:
+    """im2rec writes labels as 3.000000."""
+    return re.sub(r"\.0+$", "", label)
+
+
+def _photos_in(folder: str) -> Tuple[List[str], List[str]]:
+    photos: List[str] = []
+    others: List[str] = []
+    for place, folders, files in os.walk(folder, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in files:
+            if not name.startswith("."):
+                (photos if _is_photo(name) else others).append(os.path.join(place, name))
+    return sorted(photos, key=natural), sorted(others)
+
+
+def photos_below(folder: str) -> List[str]:
+    """Paths below `folder` of all photos in it and its sub-folders, sorted. Raises UserError where there is none."""
+    if not os.path.isdir(folder):
+        raise UserError("%s: no such folder; give a folder with photos" % folder)
+    found = [os.path.relpath(path, folder) for path in _photos_in(folder)[0]]
+    if not found:
+        raise UserError("%s: holds no photo (%s)" % (folder, " ".join(SUFFIXES)))
+    return found
+
+
+def _is_photo(name: str) -> bool:
+    return name.lower().endswith(SUFFIXES)
+
+
+def natural(name: str) -> List[Tuple[int, int, str]]:
+    """Sorting key under which s2 comes before s10."""
+    return [(0, int(part), part) if part.isdigit() else (1, 0, part) for part in re.split(r"([0-9]+)", name)]

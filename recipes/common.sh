@@ -1,0 +1,68 @@
+# Sourced by every recipe: what all rows of the table share. A recipe adds its row's flags and no more.
+#
+#   recipes/NAME.sh                                    the default data, made on this machine once
+#   DATA=/data/faces_webface_112x112 recipes/NAME.sh   the paper's settings on CASIA-WebFace
+#   recipes/NAME.sh --seed 1 --devices 'gpu(0)'        any flag of `arcface-mx train` overrides
+#
+# Environment: DATA (a folder in InsightFace's layout), EVAL (its verification sets, default all .bin
+# of DATA), RUN (run folder), SEED, and PYTHON, VENV of setup.sh.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. recipes/setup.sh demo,rendered
+
+NAME=$(basename "$0" .sh)
+SEED=${SEED:-0}
+CACHE=${ARCFACE_MX_CACHE:-$HOME/.cache/arcface-mx}
+
+arcface() { "$VENV/bin/arcface-mx" "$@"; }
+
+default_data() {
+  DATA=$CACHE/rendered-1000x20-seed0
+  [ -e "$DATA/property" ] || arcface data rendered "$DATA" --identities 1000 --images 20 --seed 0
+  [ -e "$CACHE/orl/orl.json" ] || arcface data orl "$CACHE/orl"
+  EVAL="$DATA/rendered_lfw.bin $DATA/rendered_cfp_fp.bin $DATA/rendered_agedb_30.bin $CACHE/orl/orl_all.bin"
+}
+
+OWN_DATA=${DATA:-}
+if [ -n "$OWN_DATA" ]; then
+  # The paper, section 3.1: ResNet50, d = 512, batch 512, lr 0.1 divided by 10 at 20K and 28K of 32K
+  # steps, momentum 0.9, weight decay 5e-4, s = 64, mirror. A smaller --batch-size keeps the images
+  # seen: steps and learning rate follow.
+  SETTINGS=(--network iresnet50 --embedding-size 512 --dropout 0.4 --scale 64 --batch-size 512
+    --schedule-batch 512 --lr 0.1 --lr-drops 20000,28000 --steps 32000 --weight-decay 5e-4)
+  EVAL=${EVAL:-$(echo "$DATA"/*.bin)}
+  RUN=${RUN:-runs/$NAME-$(basename "$DATA")-seed$SEED}
+else
+  default_data
+  # This machine's: a small network and few steps, chosen in recipes/results/README.md.
+  STEPS=2500
+  SETTINGS=(--network iresnet18 --width 0.25 --embedding-size 128 --dropout 0 --image-size 56
+    --scale 32 --margin-ramp 0.3 --batch-size 128 --lr 0.1 --lr-drops 1600,2200 --steps $STEPS
+    --weight-decay 5e-4 --log-every 100)
+  RUN=${RUN:-runs/$NAME-rendered-seed$SEED}
+fi
+
+# own_schedule STEPS DROPS BATCH: the schedule of a row that another paper trains in its own way; on
+# the default data the same shares of the default's steps.
+own_schedule() {
+  if [ -n "$OWN_DATA" ]; then
+    echo "--steps $1 --lr-drops $2 --batch-size $3 --schedule-batch $3"
+  else
+    awk -v steps="$1" -v drops="$2" -v total="$STEPS" 'BEGIN {
+      count = split(drops, at, ",")
+      for (i = 1; i <= count; i++) list = list (i > 1 ? "," : "") int(at[i] * total / steps)
+      print "--steps " total " --lr-drops " list }'
+  fi
+}
+
+# Train, verify, export; then the row beside the paper's.
+train() {
+  local evals=() set
+  for set in $EVAL; do evals+=(--eval "$set"); done
+  arcface train --data "$DATA" ${evals[@]+"${evals[@]}"} "${SETTINGS[@]}" --seed "$SEED" --run "$RUN" "$@"
+  [ -e "$RUN/baselines.json" ] || arcface baselines "$DATA" $EVAL --json "$RUN/baselines.json"
+  arcface export "$RUN" --out "$RUN/export"
+  arcface table "$RUN"
+  arcface table "$RUN" --mirror
+  arcface table "$RUN" --tar 0.01
+}

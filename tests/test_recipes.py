@@ -1,0 +1,65 @@
+"""Each recipe is one command with its row's flags; paper.csv and the recipes tell the same."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+
+import pytest
+
+from arcface_mx.config import from_flat, to_flat
+from arcface_mx.flags import given_values
+from arcface_mx.cli import build_parser
+from arcface_mx.report import paper
+
+RECIPES = os.path.dirname(paper.default_path())
+ROWS = paper.read_rows(paper.default_path())
+
+
+def command_line(recipe, own_data=""):
+    """The flags that a recipe hands to `arcface-mx train`, from bash itself with common.sh's set-up left out."""
+    with open(os.path.join(RECIPES, recipe), encoding="utf-8") as stream:
+        body = stream.read()
+    with open(os.path.join(RECIPES, "common.sh"), encoding="utf-8") as stream:
+        common = stream.read()
+    own_schedule = common[common.index("own_schedule() {") : common.index("# Train, verify, export")]
+    script = 'train() { printf "%%s\\n" "$@"; }\nSTEPS=320\nOWN_DATA=%s\n%s\n' % (own_data, own_schedule)
+    script += body.replace('. "$(dirname "$0")/common.sh"', "")
+    done = subprocess.run(["bash", "-euo", "pipefail", "-c", script], capture_output=True, text=True, check=True)
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[row.recipe for row in ROWS])
+@pytest.mark.parametrize("own_data", ["", "/casia"])
+def test_a_recipe_is_its_row(row, own_data):
+    values = given_values(build_parser().parse_args(["train"] + command_line(row.recipe, own_data)))
+    assert paper.find_row(from_flat(values), ROWS) is row
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[row.recipe for row in ROWS])
+def test_the_header_names_the_row_and_the_papers_figures(row):
+    with open(os.path.join(RECIPES, row.recipe), encoding="utf-8") as stream:
+        header = [line for line in stream if line.startswith("# ")]
+    assert header[0].startswith("# Row: %s." % row.name)
+    figures = {name: float(value) for name, value in re.findall(r"(LFW|CFP-FP|AgeDB-30) ([\d.]+\d)", header[1])}
+    assert figures == {name: value for name, value in row.figures.items() if value is not None}
+
+
+def test_paper_settings_are_the_defaults_of_the_trainer():
+    """common.sh spells the paper's settings out; config.py's defaults are the same."""
+    with open(os.path.join(RECIPES, "common.sh"), encoding="utf-8") as stream:
+        text = stream.read()
+    spelled = text[text.index("SETTINGS=(") + len("SETTINGS=(") :]
+    values = given_values(build_parser().parse_args(["train"] + spelled[: spelled.index(")")].split()))
+    values.pop("schedule_batch")
+    defaults = to_flat(from_flat({}))
+    assert values and all(defaults[name] == value for name, value in values.items())
+
+
+def test_the_recipes_page_lists_every_row():
+    with open(os.path.join(RECIPES, "README.md"), encoding="utf-8") as stream:
+        page = stream.read()
+    for row in ROWS:
+        assert "| %s | [%s](%s) |" % (row.name, row.recipe, row.recipe) in page
+        assert "`%s`" % row.builder in page
