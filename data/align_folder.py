@@ -32,9 +32,10 @@ def align_folder(
     photos: paths below `source`; None: all.
 
     A photo's face is the one of its landmarks, or the detected one with the largest area less twice
-    its squared distance from the photo's middle (FaceNet's rule). Photos with several faces and with
-    a face that had to be enlarged more than twice are aligned and marked; those without a face are
-    not written. align.csv lists all with status, residual and points, and can be given as landmarks.
+    its squared distance from the photo's middle (FaceNet's rule). Where none is found, lower
+    thresholds are tried. Photos with several faces, with a face found in that second look, and with
+    one that had to be enlarged more than twice are aligned and marked; those without a face are not
+    written. align.csv lists all with status, residual and points, and can be given as landmarks.
     Returns the outcomes, without images, in the order of the table.
 
     Raises UserError where there is no photo, none can be aligned, or the detector is not installed.

