@@ -10,8 +10,8 @@ for fold in 1 2 3 4; do
   for seed in ${SEEDS:-0 1 2}; do
     faces=$CACHE/orl/fold$fold run=runs/orl-fold$fold-seed$seed
     arcface train --data "$faces" --eval "$faces/orl.bin" "${SETTINGS[@]}" --init "$BASE" \
-      --batch-size 64 --steps 200 --lr 0.01 --lr-drops 150 --warmup-steps 20 --scale 16 --margin-ramp 0 \
-      --shift 2 --rotate 5 --jitter 0.2 --log-every 50 --seed "$seed" --run "$run" "$@"
+      --batch-size 64 --steps 160 --lr 0.01 --lr-drops 120 --warmup-steps 20 --margin-ramp 0 \
+      --shift 2 --rotate 5 --jitter 0.2 --log-every 40 --seed "$seed" --run "$run" "$@"
     [ -e "$run/baselines.json" ] || arcface baselines "$faces" "$faces/orl.bin" --json "$run/baselines.json"
     runs+=("$run")
   done
