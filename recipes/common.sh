@@ -62,8 +62,9 @@ train() {
   local evals=() set
   for set in $EVAL; do evals+=(--eval "$set"); done
   arcface train --data "$DATA" ${evals[@]+"${evals[@]}"} "${SETTINGS[@]}" --seed "$SEED" --run "$RUN" "$@"
-  [ -e "$RUN/baselines.json" ] || arcface baselines "$DATA" $EVAL --json "$RUN/baselines.json"
+  [ -e "$RUN/baselines.json" ] || arcface baselines "$DATA" $EVAL --json "$RUN/baselines.json" >/dev/null
   arcface export "$RUN" --out "$RUN/export"
+  echo
   arcface table "$RUN"
   arcface table "$RUN" --mirror
   arcface table "$RUN" --tar 0.01

@@ -12,7 +12,7 @@ for fold in 1 2 3 4; do
     arcface train --data "$faces" --eval "$faces/orl.bin" "${SETTINGS[@]}" --init "$BASE" \
       --batch-size 64 --steps 160 --lr 0.01 --lr-drops 120 --warmup-steps 20 --margin-ramp 0 \
       --shift 2 --rotate 5 --jitter 0.2 --log-every 40 --seed "$seed" --run "$run" "$@"
-    [ -e "$run/baselines.json" ] || arcface baselines "$faces" "$faces/orl.bin" --json "$run/baselines.json"
+    [ -e "$run/baselines.json" ] || arcface baselines "$faces" "$faces/orl.bin" --json "$run/baselines.json" >/dev/null
     runs+=("$run")
   done
   arcface table runs/orl-fold$fold-seed*
