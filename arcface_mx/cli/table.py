@@ -18,23 +18,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--paper", metavar="CSV", help="the paper's figures (default: recipes/paper.csv of the checkout)")
     parser.add_argument("--markdown", metavar="FILE", help="write the table there too")
     parser.add_argument("--csv", metavar="FILE", help="write the table there as CSV")
-    parser.add_argument("--json", metavar="FILE", help="write every figure of every seed there")
+    parser.add_argument("--json", metavar="FILE", help="write every figure of every run there")
 
 
 def run(args: argparse.Namespace) -> int:
     from arcface_mx.files import whole_file, write_json
     from arcface_mx.report import paper, table
 
-    figure = table.accuracy if args.tar is None else table.tar_at("%.0e" % args.tar)
+    is_accuracy = args.tar is None
+    figure = table.accuracy if is_accuracy else table.tar_at("%.0e" % args.tar)
     printed = paper.read_rows(args.paper or paper.default_path())
     rows = table.collect(args.runs, printed, figure, "mirror" if args.mirror else "single", args.all_rows)
-    what = "accuracy in %" if args.tar is None else "TAR in %% at FAR %g" % args.tar
-    print("%s, %s; (paper): CASIA-WebFace, ResNet50, accuracy" % (what, "image + mirror" if args.mirror else "single crops"))
-    print(table.as_markdown(rows))
-    for path, text in ((args.markdown, table.as_markdown(rows) + "\n"), (args.csv, table.as_csv(rows))):
+    what = "Accuracy in %" if is_accuracy else "TAR in %% at FAR %g" % args.tar
+    beside = "; (paper): CASIA-WebFace, ResNet50" if is_accuracy else ""
+    print("%s, %s%s" % (what, "image + mirror" if args.mirror else "single crops", beside))
+    print(table.as_markdown(rows, is_accuracy))
+    files = ((args.markdown, table.as_markdown(rows, is_accuracy) + "\n"), (args.csv, table.as_csv(rows, is_accuracy)))
+    for path, text in files:
         if path:
             with whole_file(path, "w") as stream:
                 stream.write(text)
     if args.json:
-        write_json(args.json, [{"row": row.name, "seeds": row.seeds, "values": row.values} for row in rows])
+        write_json(args.json, [{"row": row.name, "runs": row.runs, "values": row.values} for row in rows])
     return 0

@@ -12,7 +12,7 @@ import numpy as np
 
 from arcface_mx.errors import UserError
 from arcface_mx.report.paper import COLUMNS, PaperRow, find_row
-from arcface_mx.train.run_folder import METRICS, read_baselines, read_config, read_metrics
+from arcface_mx.train.run_folder import METRICS, read_baselines, read_config, read_data_fingerprint, read_metrics
 
 # (metrics of one crop) → a percentage, None where the set cannot tell
 Figure = Callable[[Dict[str, Any]], Optional[float]]
@@ -20,10 +20,10 @@ Figure = Callable[[Dict[str, Any]], Optional[float]]
 
 @dataclass
 class TableRow:
-    """One line: values[set] has one figure in % a seed."""
+    """One line: values[set] has one figure in % a run."""
 
     name: str
-    seeds: int = 0
+    runs: int = 0
     values: Dict[str, List[float]] = field(default_factory=dict)
     paper: Optional[PaperRow] = None
 
@@ -47,9 +47,10 @@ def collect(runs: Sequence[str], paper: List[PaperRow], figure: Figure, crop: st
     """Baselines, then the paper's rows in the paper's order, then runs that are no row of it.
 
     crop: "single" or "mirror". all_rows: rows without a run are listed too. Raises UserError where
-    a run has not finished or two runs of a table were verified on other sets of the same name.
+    a run has not finished.
     """
     baselines: Dict[str, TableRow] = {}
+    measured = set()  # baselines do not depend on the seed: once a method, set and training data
     rows: Dict[str, TableRow] = {row.name: TableRow(row.name, paper=row) for row in paper}
     others: Dict[str, TableRow] = {}
     for run in runs:
@@ -58,13 +59,15 @@ def collect(runs: Sequence[str], paper: List[PaperRow], figure: Figure, crop: st
             raise UserError("%s: has no %s; has the run finished? The same train command goes on with it." % (run, METRICS))
         known = find_row(read_config(run), paper)
         row = rows[known.name] if known else others.setdefault(_name(run), TableRow(_name(run)))
-        row.seeds += 1
+        row.runs += 1
         _add(row, metrics["sets"].values(), figure, crop)
         for result in read_baselines(run):
             entry = baselines.setdefault(result["method"], TableRow(result["method"]))
-            if result["set"] not in entry.values:
+            key = (result["method"], result["set"], read_data_fingerprint(run))
+            if key not in measured:
+                measured.add(key)
                 _add(entry, [result], figure, crop)
-    kept = [row for row in rows.values() if row.seeds or all_rows]
+    kept = [row for row in rows.values() if row.runs or all_rows]
     return list(baselines.values()) + kept + list(others.values())
 
 
@@ -79,20 +82,21 @@ def _add(row: TableRow, results: Any, figure: Figure, crop: str) -> None:
             row.values.setdefault(result["set"], []).append(value)
 
 
-def _cells(rows: List[TableRow]) -> Tuple[List[str], List[List[str]]]:
+def _cells(rows: List[TableRow], paper: bool) -> Tuple[List[str], List[List[str]]]:
     sets = list(dict.fromkeys(name for row in rows for name in row.values))
-    header = ["row", "seeds"] + sets + [column + " (paper)" for column in COLUMNS]
+    columns = COLUMNS if paper else ()
+    header = ["row", "runs"] + sets + [column + " (paper)" for column in columns]
     body = []
     for row in rows:
         measured = [_mean(row.values.get(name), row) for name in sets]
         figures = row.paper.figures if row.paper else {}
-        body.append([row.name, str(row.seeds or "-")] + measured + [_figure(figures.get(column)) for column in COLUMNS])
+        body.append([row.name, str(row.runs or "-")] + measured + [_figure(figures.get(column)) for column in columns])
     return header, body
 
 
 def _mean(values: Optional[List[float]], row: TableRow) -> str:
     if not values:
-        return "not run" if row.paper and not row.seeds else "-"
+        return "not run" if row.paper and not row.runs else "-"
     if len(values) == 1:
         return "%.2f" % values[0]
     return "%.2f ± %.2f" % (np.mean(values), np.std(values, ddof=1))
@@ -102,18 +106,18 @@ def _figure(value: Optional[float]) -> str:
     return "-" if value is None else "%.2f" % value
 
 
-def as_markdown(rows: List[TableRow]) -> str:
-    """A Markdown table whose columns line up in plain text too."""
-    header, body = _cells(rows)
+def as_markdown(rows: List[TableRow], paper: bool = True) -> str:
+    """A Markdown table whose columns line up in plain text too; `paper`: with the paper's accuracies."""
+    header, body = _cells(rows, paper)
     widths = [max(len(line[column]) for line in [header] + body) for column in range(len(header))]
     lines = [[cell.ljust(width) for cell, width in zip(line, widths)] for line in [header] + body]
     lines.insert(1, ["-" * width for width in widths])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def as_csv(rows: List[TableRow]) -> str:
+def as_csv(rows: List[TableRow], paper: bool = True) -> str:
     """The same cells as CSV."""
-    header, body = _cells(rows)
+    header, body = _cells(rows, paper)
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(header)

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Union
 
 import numpy as np
 
 from arcface_mx.config import TrainConfig
 from arcface_mx.errors import UserError
 from arcface_mx.input.stream import Batch, FaceStream
+from arcface_mx.input.tuples import TupleStream
 from arcface_mx.train import checkpoint
 from arcface_mx.train.checkpoint import RunState
 from arcface_mx.train.evaluate import mean_accuracy
@@ -30,7 +31,7 @@ Evaluate = Callable[[RunState], List[SetResult]]
 def fit(
     module: Any,
     graph: TrainingGraph,
-    stream: FaceStream,
+    stream: Union[FaceStream, TupleStream],
     config: TrainConfig,
     schedule: Schedule,
     state: RunState,
@@ -44,7 +45,7 @@ def fit(
     the loss is no longer finite; the last checkpoint stays.
     """
     step, best, run = state.step, state.best, config.run
-    batch = next(stream) if step < schedule.steps else None
+    batch = next(stream)
     try:
         while step < schedule.steps:
             waited = 0.0

@@ -27,6 +27,12 @@ def read_metrics(run: str) -> Optional[Dict[str, Any]]:
     return _read_json(path, "") if os.path.exists(path) else None
 
 
+def read_data_fingerprint(run: str) -> str:
+    """Fingerprint of the images that a run was trained on."""
+    path = os.path.join(run, ENVIRONMENT)
+    return str(_read_json(path, "is %s a run folder?" % run).get("data", {}).get("fingerprint"))
+
+
 def read_baselines(run: str) -> List[Dict[str, Any]]:
     """What `arcface-mx baselines` left in a run folder: one result a method and set; none is no mistake."""
     path = os.path.join(run, BASELINES)

@@ -84,8 +84,8 @@ def test_encoded_images_are_decoded_as_rgb(net, images):
 
 def test_larger_crops_are_averaged_down(net):
     embedder = Embedder(*net, input_size=SIZE)
-    crops = nets.photos(5, (64, 64))
-    small = [image.reshape(32, 2, 32, 2, 3).mean((1, 3)) for image in crops]
+    crops = nets.photos(5, (96, 96))
+    small = [image.reshape(32, 3, 32, 3, 3).mean((1, 3)) for image in crops]
     np.testing.assert_allclose(embedder.embed(crops), nets.outputs(*net, small), atol=0.05)
     resized = [cv2.resize(image, (32, 32), interpolation=cv2.INTER_AREA) for image in crops]
     np.testing.assert_allclose(embedder.embed(crops), nets.outputs(*net, resized), atol=1e-5)

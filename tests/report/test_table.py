@@ -43,8 +43,8 @@ def test_seeds_are_averaged_and_the_paper_stands_beside(tmp_path, capsys):
     table = str(tmp_path / "table.csv")
     assert main(["table", *runs, "--csv", table]) == 0
     shown = capsys.readouterr().out
-    assert "| ArcFace (0.5) | 2     | 91.00 ± 1.41 | 99.53       | 95.56          | 95.15" in shown
-    assert "| mine          | 1     | 80.00        | -" in shown
+    assert "| ArcFace (0.5) | 2    | 91.00 ± 1.41 | 99.53       | 95.56          | 95.15" in shown
+    assert "| mine          | 1    | 80.00        | -" in shown
     with open(table, encoding="utf-8") as stream:
         assert stream.read().splitlines()[1] == "ArcFace (0.5),2,91.00 ± 1.41,99.53,95.56,95.15"
 

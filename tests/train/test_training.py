@@ -45,7 +45,7 @@ def assert_same(one, two, tolerance=0.0):
 LOSSES = [
     {}, {"loss": "softmax"}, {"loss": "norm_softmax"}, {"literal": True}, {"margin_ramp": 0.5}, {"loss": "a_softmax"},
     {"intra_weight": 1.0, "inter_weight": 1.0}, {"loss": "norm_softmax", "intra_weight": 1.0, "inter_weight": 1.0},
-    {"triplet_weight": 1.0, "photos_a_person": 4},
+    {"triplet_weight": 1.0, "photos_a_person": 4, "batch_size": 20},
 ]  # fmt: skip
 TUPLE_LOSSES = [{"loss": "triplet"}, {"loss": "euclidean_triplet", "triplet_margin": 0.2}, {"loss": "contrastive", "mining": "all"}]
 

@@ -112,6 +112,13 @@ def test_open_set_counts_alarms_of_unknown_probes():
     assert result.dir_at_far[1e-2] is None
 
 
+def test_a_known_probe_that_scores_as_the_alarm_not_allowed_is_not_accepted():
+    gallery = np.array([[1, 0]], np.float32)
+    probes = np.array([[1, 1]] * 2 + [[0, 1]] * 8 + [[1, 1], [2, 1]], np.float32)
+    result = identify(gallery, ["a"], probes, ["x"] * 10 + ["a"] * 2)
+    assert result.dir_at_far[1e-1] == 0.5
+
+
 def test_bad_input():
     rows = np.eye(3, dtype=np.float32)
     cases = [

@@ -126,6 +126,12 @@ def test_far_of_one_in_a_thousand_of_3000_pairs_allows_three():
     assert tar_at_far(roc_of(scores, same), 1e-3) == 0.0
 
 
+def test_allowed_pairs_are_counted_without_rounding_down():
+    """0.29 · 100 is 28.999999999999996 in floats; 29 pairs are allowed."""
+    scores = np.concatenate([[0.5], np.full(29, 0.9), np.full(71, 0.1)])
+    assert tar_at_far(roc_of(scores, np.arange(101) < 1), 0.29) == 1.0
+
+
 @given(st.integers(2, 12), st.integers(0, 50))
 def test_folds_are_those_of_scikit_learn(folds, more):
     count = folds + more

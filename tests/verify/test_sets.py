@@ -13,6 +13,7 @@ from arcface_mx.cli import main
 from arcface_mx.data.bins import read_pairs, write_pairs
 from arcface_mx.errors import UserError
 from arcface_mx.model import Embedder, load_model
+from arcface_mx.verify.pairs import evaluate
 from arcface_mx.verify.sets import result_table, verify_set
 
 from tests.conftest import shared_path
@@ -41,6 +42,7 @@ def test_scores_are_those_of_embeddings_added_before_normalising(model, tiny_pai
         unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
         scores = (unit[pairs.left] * unit[pairs.right]).sum(1)
         assert metrics.auc == pytest.approx(roc_auc_score(pairs.same, scores), abs=1e-9)
+        assert metrics.thresholds == pytest.approx(evaluate(scores, pairs.same).thresholds, abs=1e-5)
     assert (result.set, result.pairs, result.images) == ("tiny", 40, pairs.num_images)
 
 

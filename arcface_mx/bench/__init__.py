@@ -1,0 +1,1 @@
+"""What is measured, against what: medians of interleaved repetitions in one run."""
