@@ -60,15 +60,15 @@ def far_photos(embeddings: np.ndarray, labels: np.ndarray, n: int, limit: float)
     """Which photos are farther than `limit` from their centre, all angles, and the centres without them.
 
     The centres are computed again without the far photos, and the photos judged again, so that a
-    few strangers cannot pull a centre to themselves. Of an identity whose photos are all far,
-    which has no centre to speak of, all are returned.
+    few strangers cannot pull a centre to themselves. An identity whose photos are all far keeps its
+    first centre, and all its photos are returned.
     """
     centres = identity_centres(embeddings, labels, n)
     near = angles_to_own_centre(embeddings, labels, centres) <= limit
     torn = np.bincount(labels[near], minlength=n) == 0
     centres = identity_centres(embeddings, labels, n, near | torn[labels])
     angles = angles_to_own_centre(embeddings, labels, centres)
-    far = (angles > limit) | torn[labels]
+    far = angles > limit
     return far, angles, identity_centres(embeddings, labels, n, ~far)
 
 

@@ -52,6 +52,15 @@ def test_angles_are_those_of_a_plain_loop():
         np.testing.assert_allclose(angles[k], np.degrees(np.arccos(cosine)), atol=1e-3)
 
 
+def test_strangers_do_not_pull_the_centre():
+    vectors, labels = faces(2, 10, 30)
+    labels[10:14] = 0  # four photos of person 1
+    far, angles, _ = far_photos(vectors, labels, 2, 55)
+    assert np.flatnonzero(far).tolist() == [10, 11, 12, 13]
+    own = units(vectors[:10].sum(0, keepdims=True))[0]
+    np.testing.assert_allclose(angles[:14], np.degrees(np.arccos(vectors[:14] @ own)), atol=1e-3)
+
+
 def test_identity_without_a_centre_is_far_as_a_whole():
     vectors, labels = faces(10, 1, 0)
     labels[:] = 0  # ten strangers under one name

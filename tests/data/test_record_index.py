@@ -186,6 +186,19 @@ def test_index_that_does_not_fit(faces):
     assert "line 1 is not" in told([])
 
 
+def test_record_taken_out_of_both_files(faces):
+    index = RecordIndex.open(faces)
+    data, (start, end) = read_bytes(index.path), index.offsets[4:6]
+    write_bytes(index.path, data[:start] + data[end:])
+    path = os.path.join(faces, "train.idx")
+    entries = [(int(n), int(o)) for n, o in (line.split() for line in read_bytes(path).splitlines())]
+    moved = [(n, o - (end - start) if o > start else o) for n, o in entries if n != 5]
+    write_bytes(path, b"".join(b"%d\t%d\n" % entry for entry in moved))
+    assert "record 5 is missing from the index" in refusal(faces)
+    os.unlink(path)
+    assert "record 5 is missing" in refusal(faces)
+
+
 def test_rec_cut_off_anywhere_is_refused(sound, faces):
     path, data = os.path.join(faces, "train.rec"), read_bytes(os.path.join(sound[0], "train.rec"))
     for size in list(range(0, 120, 7)) + list(range(120, len(data), 997)) + [len(data) - 1]:
