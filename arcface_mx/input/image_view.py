@@ -117,7 +117,8 @@ def _make(index: RecordIndex, place: str, source: Dict[str, int]) -> ImageView:
         with ThreadPoolExecutor(available_cores()) as pool:
             for start in progress(range(0, len(index), 1024), "reading %s" % index.path, unit="kilo-image"):
                 block = list(index.images(np.arange(start, min(start + 1024, len(index)))))
-                list(pool.map(shape.check, block))
+                for (number, _, _), size in zip(block, pool.map(shape.decode, block)):
+                    shape.check(number, size)
                 for number, label, image in block:
                     header = recordio.IRHeader(0, np.asarray(split_number(label) + split_number(number), np.float32), number, 0)
                     packed = recordio.pack(header, image)
@@ -150,7 +151,8 @@ class _Shape:
     def __init__(self, path: str) -> None:
         self.path, self.size = path, (0, 0)
 
-    def check(self, record: Tuple[int, int, bytes]) -> None:
+    def decode(self, record: Tuple[int, int, bytes]) -> Tuple[int, int]:
+        """Height and width of a record's image; threads may call it."""
         import cv2
 
         number, _, image = record
@@ -160,12 +162,16 @@ class _Shape:
                 "%s: record %d holds no image that can be decoded (%d bytes). Find all such records with: "
                 "arcface-mx data check" % (self.path, number, len(image))
             )
+        return pixels.shape[0], pixels.shape[1]
+
+    def check(self, number: int, size: Tuple[int, int]) -> None:
+        """In the file's order, so that the first image's size is the one that counts."""
         if self.size == (0, 0):
-            self.size = pixels.shape[:2]
-        if pixels.shape[:2] != self.size:
+            self.size = size
+        if size != self.size:
             raise UserError(
                 "%s: record %d is %d×%d pixels, others are %d×%d; all images of a set must have one size"
-                % ((self.path, number) + tuple(pixels.shape[:2]) + tuple(self.size))
+                % ((self.path, number) + size + self.size)
             )
 
 
