@@ -61,7 +61,7 @@ def a_softmax_logits(
 
 
 def annealed_lambda(
-    iteration: int, base: float = 1000.0, gamma: float = 0.12, power: float = 1.0, minimum: float = 5.0
+    iteration: float, base: float = 1000.0, gamma: float = 0.12, power: float = 1.0, minimum: float = 5.0
 ) -> float:
     """λ of SphereFace's schedule: max(minimum, base·(1 + gamma·iteration)^(−power))."""
     return max(minimum, base * (1.0 + gamma * iteration) ** -power)

@@ -56,8 +56,10 @@ class Schedule:
 
     def lambda_at(self, step: int) -> float:
         """λ of A-Softmax at update `step`, counted as at --schedule-batch."""
-        loss = self.loss
-        return max(loss.lambda_min, loss.lambda_base * (1.0 + loss.lambda_gamma * step * self.factor) ** -loss.lambda_power)
+        from arcface_mx.symbols import annealed_lambda
+
+        loss, iteration = self.loss, step * self.factor
+        return annealed_lambda(iteration, loss.lambda_base, loss.lambda_gamma, loss.lambda_power, loss.lambda_min)
 
     def scalars_at(self, step: int) -> Dict[str, float]:
         """The scheduled scalars, inputs of the graph, by name."""
