@@ -41,10 +41,11 @@ def fit(
 ) -> RunState:
     """Train `module` from `state.step` to the schedule's end; returns the last state, checkpointed.
 
-    Ctrl-C finishes the step, saves a checkpoint and raises KeyboardInterrupt. Raises UserError when
+    Ctrl-C saves a checkpoint of the updates made and raises KeyboardInterrupt. Raises UserError when
     the loss is no longer finite; the last checkpoint stays.
     """
     step, best, run = state.step, state.best, config.run
+    updates = step  # ahead of `step` between an update and the end of its step, where Ctrl-C mostly lands
     batch = next(stream)
     try:
         while step < schedule.steps:
@@ -56,6 +57,7 @@ def fit(
                 if part == config.optimizer.accumulate - 1:
                     module._optimizer.set_learning_rate(schedule.lr_at(step))
                     module.update()
+                    updates = step + 1
                 # The next batch is fetched while the devices work on this one.
                 start = time.perf_counter()
                 batch = next(stream)
@@ -77,8 +79,8 @@ def fit(
             if evaluate and run.eval_every and step % run.eval_every == 0 and not last:
                 best = _better(best, step, evaluate(read_state(module, step, best)))
     except KeyboardInterrupt:
-        path = checkpoint.save(run.run, read_state(module, step, best), run.keep_checkpoints)
-        log.say("interrupted after step %d; saved %s. The same command goes on from there." % (step, path))
+        path = checkpoint.save(run.run, read_state(module, updates, best), run.keep_checkpoints)
+        log.say("interrupted after step %d; saved %s. The same command goes on from there." % (updates, path))
         raise
     return read_state(module, step, best)
 

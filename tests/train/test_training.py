@@ -104,6 +104,28 @@ def test_an_interrupted_run_ends_with_the_same_bits(tmp_path, tiny_faces, monkey
     assert_same(final(unbroken), final(broken))
 
 
+def test_an_interrupt_between_update_and_end_of_step_loses_and_repeats_nothing(tmp_path, tiny_faces, monkeypatch):
+    from arcface_mx.train.metrics import Meter
+
+    unbroken, broken = (tiny(tmp_path, tiny_faces, name) for name in ("unbroken", "broken"))
+    train(unbroken)
+    real, calls = Meter.add, []
+
+    def add(self, outputs, waited):
+        calls.append(1)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        return real(self, outputs, waited)
+
+    monkeypatch.setattr(Meter, "add", add)
+    with pytest.raises(KeyboardInterrupt):
+        train(broken)
+    monkeypatch.undo()
+    assert final(broken).step == 5
+    train(broken)
+    assert_same(final(unbroken), final(broken))
+
+
 def interrupt_after(monkeypatch, steps):
     from arcface_mx.train import log
 
