@@ -8,10 +8,11 @@ import os
 import shlex
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Dict, List, Optional, Set, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Set, Tuple
 
 from arcface_mx.config import TrainConfig, from_flat, to_flat
 from arcface_mx.errors import UserError
+from arcface_mx.train.run_folder import read_config
 
 COLUMNS = ("LFW", "CFP-FP", "AgeDB-30", "YTF")
 ABLATION = "ArcFace"  # the paper's own table; other rows are of SphereFace's, of the journal's, of none
@@ -94,3 +95,18 @@ def _telling(loss: str) -> Set[str]:
     """The fields that matter for this loss: m1 says nothing of softmax."""
     used = {"margin": {"m1", "m2", "m3"}, "a_softmax": {"a_softmax_m"}, "sub_centre": {"m2"}}.get(loss, set())
     return set(ROW_FIELDS) - ({"m1", "m2", "m3", "a_softmax_m"} - used)
+
+
+def names_of(runs: Sequence[str]) -> List[str]:
+    """What pictures call each run: its row of paper.csv, else its folder's name. Raises UserError on a
+    folder that is no run, and on two of one name."""
+    rows = read_rows(default_path())
+    names = []
+    for run in runs:
+        row = find_row(read_config(run), rows)
+        folder = os.path.basename(os.path.normpath(run))
+        name = row.name if row else folder
+        names.append(name if name not in names else "%s, %s" % (name, folder))
+    if len(set(names)) < len(names):
+        raise UserError("two of the runs are called %s; rename a folder" % max(names, key=names.count))
+    return names
