@@ -4,8 +4,8 @@
 #   DATA=/data/faces_webface_112x112 recipes/NAME.sh   the paper's settings on CASIA-WebFace
 #   recipes/NAME.sh --seed 1 --devices 'gpu(0)'        any flag of `arcface-mx train` overrides
 #
-# Environment: DATA (a folder in InsightFace's layout), EVAL (its verification sets, default all .bin
-# of DATA), RUN (run folder), SEED, and PYTHON, VENV of setup.sh.
+# Environment: DATA (a folder in InsightFace's layout), EVAL (verification sets, default all .bin of
+# DATA), RUN (run folder), SEED, and PYTHON, VENV of setup.sh.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . recipes/setup.sh demo,rendered
@@ -20,7 +20,7 @@ default_data() {
   DATA=$CACHE/rendered-1000x20-seed0
   [ -e "$DATA/property" ] || arcface data rendered "$DATA" --identities 1000 --images 20 --seed 0
   [ -e "$CACHE/orl/orl.json" ] || arcface data orl "$CACHE/orl"
-  EVAL="$DATA/rendered_lfw.bin $DATA/rendered_cfp_fp.bin $DATA/rendered_agedb_30.bin $CACHE/orl/orl_all.bin"
+  EVAL=${EVAL:-$DATA/rendered_lfw.bin $DATA/rendered_cfp_fp.bin $DATA/rendered_agedb_30.bin $CACHE/orl/orl_all.bin}
 }
 
 OWN_DATA=${DATA:-}
