@@ -104,6 +104,7 @@ class RunConfig:
     eval_every: int = _flag(0, "steps between two verifications (0: at the end only)", same_run=True)
     checkpoint_every: int = _flag(1000, "steps between two checkpoints", same_run=True)
     keep_checkpoints: int = _flag(2, "checkpoints kept, newest first", same_run=True)
+    keep_every: int = _flag(0, "checkpoints whose step is a multiple of this are kept too (0: none)", same_run=True)
 
 
 @dataclass(frozen=True)
@@ -200,7 +201,7 @@ _RANGES = (
     ("lr", 0.0, 1e3), ("momentum", 0.0, 0.9999), ("weight_decay", 0.0, 1.0), ("steps", 1, 1 << 40),
     ("warmup_steps", 0, 1 << 40), ("schedule_batch", 0, 1 << 20), ("accumulate", 1, 1 << 16),
     ("seed", 0, (1 << 31) - 1), ("decode_threads", 0, 1024), ("log_every", 1, 1 << 40), ("eval_every", 0, 1 << 40),
-    ("checkpoint_every", 1, 1 << 40), ("keep_checkpoints", 1, 1 << 20),
+    ("checkpoint_every", 1, 1 << 40), ("keep_checkpoints", 1, 1 << 20), ("keep_every", 0, 1 << 40),
 )  # fmt: skip
 
 

@@ -75,11 +75,11 @@ def fit(
                 log.progress(step, step * schedule.images_a_step / stream.view.images, schedule.lr_at(step - 1), meter.mean())
             last = step == schedule.steps
             if last or step % run.checkpoint_every == 0:
-                checkpoint.save(run.run, read_state(module, step, best), run.keep_checkpoints)
+                checkpoint.save(run.run, read_state(module, step, best), run.keep_checkpoints, run.keep_every)
             if evaluate and run.eval_every and step % run.eval_every == 0 and not last:
                 best = _better(best, step, evaluate(read_state(module, step, best)))
     except KeyboardInterrupt:
-        path = checkpoint.save(run.run, read_state(module, updates, best), run.keep_checkpoints)
+        path = checkpoint.save(run.run, read_state(module, updates, best), run.keep_checkpoints, run.keep_every)
         log.say("interrupted after step %d; saved %s. The same command goes on from there." % (updates, path))
         raise
     return read_state(module, step, best)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -11,7 +10,7 @@ from typing import Any, Dict, List, Optional
 from arcface_mx import __version__
 from arcface_mx.config import TrainConfig, differences, flag_name, from_json, to_json
 from arcface_mx.errors import UserError
-from arcface_mx.files import write_json
+from arcface_mx.files import read_json, write_json
 
 CONFIG, ENVIRONMENT, METRICS, BASELINES = "config.json", "environment.json", "metrics.json", "baselines.json"
 
@@ -41,8 +40,7 @@ def read_baselines(run: str) -> List[Dict[str, Any]]:
 
 def _read_json(path: str, hint: str, kind: type = dict) -> Any:
     try:
-        with open(path, encoding="utf-8") as stream:
-            value = json.load(stream)
+        value = read_json(path)
     except FileNotFoundError:
         raise UserError("%s: no such file; %s" % (path, hint))
     except (OSError, ValueError) as error:
