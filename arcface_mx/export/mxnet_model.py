@@ -19,7 +19,10 @@ def save_embedding(config: TrainConfig, arg_params: Dict[str, Any], aux_params: 
     not normalised. Standard operators only. The parameter file holds a checksum of each array and one
     of the graph (see array_file.py), which `load_model` compares.
     """
-    symbol = embedding_symbol(config)
+    import mxnet as mx
+
+    with mx.name.NameManager():  # unnamed operators are numbered from 0: one network, one file
+        symbol = embedding_symbol(config)
     args, aux = embedding_arrays(symbol, config.data.image_size, arg_params, aux_params)
     arrays = dict({"arg:" + k: v for k, v in args.items()}, **{"aux:" + k: v for k, v in aux.items()})
     prefix, text = os.path.join(folder, "model"), symbol.tojson()

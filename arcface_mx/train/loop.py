@@ -77,13 +77,13 @@ def fit(
                 figures = meter.mean()
                 log.progress(step, step * schedule.images_a_step / stream.view.images, schedule.lr_at(step - 1), figures)
                 log.warn(progress.look(step, figures))
+            if evaluate and run.eval_every and step % run.eval_every == 0 and not last:
+                best = _better(best, step, evaluate(read_state(module, step, best, guard.skipped)))
             if last or interrupts.asked or step % run.checkpoint_every == 0:
                 path = checkpoint.save(run.run, read_state(module, step, best, guard.skipped), run.keep_checkpoints, run.keep_every)
             if interrupts.asked and not last:
                 log.say("interrupted after step %d; saved %s. The same command goes on from there." % (step, path))
                 raise KeyboardInterrupt
-            if evaluate and run.eval_every and step % run.eval_every == 0 and not last:
-                best = _better(best, step, evaluate(read_state(module, step, best, guard.skipped)))
     return read_state(module, step, best, guard.skipped)
 
 

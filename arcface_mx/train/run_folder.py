@@ -65,7 +65,7 @@ def check(config: TrainConfig) -> None:
 
 def _temporary(name: str) -> bool:
     """Whether it is what a process that was killed while it wrote one of this folder's files left."""
-    return name.startswith(tuple(".%s." % own for own in (CONFIG, ENVIRONMENT, METRICS, BASELINES, "model-")))
+    return name.startswith(tuple("." + own for own in (CONFIG, ENVIRONMENT, METRICS, "model-")))
 
 
 def tidy(run: str) -> None:
