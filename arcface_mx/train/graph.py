@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, Mapping, Tuple
 
 from arcface_mx import losses
 from arcface_mx.config import TrainConfig
@@ -34,18 +34,26 @@ def training_graph(config: TrainConfig, num_classes: int) -> TrainingGraph:
     embedding = embedding_symbol(config, training=True)
     graph = loss.build(embedding, label, num_classes, config.loss, scheduled)
 
-    total = None
-    for weight, term in graph.terms.values():
-        weighted = term if weight == 1.0 else term * weight
-        total = weighted if total is None else total + weighted
-    outputs: Dict[str, Symbol] = {"loss": mx.sym.MakeLoss(total, name="loss")}
-    if len(graph.terms) > 1:
-        outputs.update({name: mx.sym.BlockGrad(term, name=name) for name, (_, term) in graph.terms.items()})
+    outputs = loss_outputs(graph.terms)
     if graph.centres is not None:
         outputs["target_cosine"] = symbols.target_cosine(embedding, label, graph.centres)
     if graph.logits is not None:
         outputs["correct"] = symbols.correct_without_margin(graph.logits, label)
     return TrainingGraph(mx.sym.Group(list(outputs.values())), tuple(outputs), names)
+
+
+def loss_outputs(terms: Mapping[str, Tuple[float, Symbol]]) -> Dict[str, Symbol]:
+    """The weighted sum of the terms as "loss", and each term by its name where there are several."""
+    import mxnet as mx
+
+    total = None
+    for weight, term in terms.values():
+        weighted = term if weight == 1.0 else term * weight
+        total = weighted if total is None else total + weighted
+    outputs: Dict[str, Symbol] = {"loss": mx.sym.MakeLoss(total, name="loss")}
+    if len(terms) > 1:
+        outputs.update({name: mx.sym.BlockGrad(term, name=name) for name, (_, term) in terms.items()})
+    return outputs
 
 
 def _in_use(name: str, config: TrainConfig) -> bool:
