@@ -97,6 +97,9 @@ class RunConfig:
     run: str = _flag("", "run folder to write", same_run=True)
     init: str = _flag("", "model to start from, weights only: a run folder or PREFIX,EPOCH")
     devices: str = _flag("cpu", "cpu | gpu(0) | gpu(0),gpu(1) | cpu(0),cpu(1)", same_run=True)
+    parallel: str = _flag(
+        "data", "data: every device holds all class centres; centres: each holds a part of them", ("data", "centres"), same_run=True
+    )
     kvstore: str = _flag("device", "MXNet key-value store that adds the devices' gradients", ("device", "local"), same_run=True)
     seed: int = _flag(0, "seed of initialisation, sample order, augmentation and dropout")
     decode_threads: int = _flag(0, "threads that decode images (0: as many as cores)", same_run=True)

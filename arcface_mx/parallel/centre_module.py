@@ -90,6 +90,11 @@ class CentreParallelModule(mx.mod.BaseModule):
         return sorted(self._shards[0].parameters)
 
     @property
+    def body(self) -> Any:
+        """The data-parallel backbone, an ordinary Module."""
+        return self._body
+
+    @property
     def _param_names(self) -> List[str]:
         return self._body._param_names + self.centre_parameters
 

@@ -72,6 +72,9 @@ def shard_graph(config: LossConfig, classes: int, images: int, width: int, sched
     inputs = {"embedding", "label", "own_centre", *scheduled}
     shapes = zip(symbol.list_arguments(), symbol.infer_shape()[0])
     parameters = {name: shape for name, shape in shapes if name not in inputs}
+    for name, shape in parameters.items():
+        if shape[0] % classes:
+            raise UserError("--parallel centres: --loss %s has %s %s, which has no rows by class" % (config.loss, name, shape))
     return ShardGraph(symbol, tuple(rows), head.centres.name, "arcsines" in rows, parameters)
 
 

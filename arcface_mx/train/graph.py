@@ -19,6 +19,7 @@ class TrainingGraph:
     symbol: Symbol
     outputs: Tuple[str, ...]  # names, in the Group's order
     scheduled: Tuple[str, ...]  # inputs (N,) fed by the trainer, beside data and label
+    num_classes: int = 0
 
 
 def training_graph(config: TrainConfig, num_classes: int) -> TrainingGraph:
@@ -39,7 +40,7 @@ def training_graph(config: TrainConfig, num_classes: int) -> TrainingGraph:
         outputs["target_cosine"] = symbols.target_cosine(embedding, label, graph.centres)
     if graph.logits is not None:
         outputs["correct"] = symbols.correct_without_margin(graph.logits, label)
-    return TrainingGraph(mx.sym.Group(list(outputs.values())), tuple(outputs), names)
+    return TrainingGraph(mx.sym.Group(list(outputs.values())), tuple(outputs), names, num_classes)
 
 
 def loss_outputs(terms: Mapping[str, Tuple[float, Symbol]]) -> Dict[str, Symbol]:

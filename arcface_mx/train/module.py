@@ -7,6 +7,9 @@ from typing import Any, Dict, List, Tuple
 
 from arcface_mx.config import TrainConfig
 from arcface_mx.errors import UserError
+from arcface_mx.network import embedding_symbol
+from arcface_mx.parallel.centre_module import CentreParallelModule
+from arcface_mx.parallel.split import WHOLE_IN_FLOAT32
 from arcface_mx.train.checkpoint import RunState
 from arcface_mx.train.graph import TrainingGraph
 from arcface_mx.train.schedule import Schedule
@@ -25,6 +28,10 @@ def build_module(graph: TrainingGraph, config: TrainConfig, contexts: List[Any])
             "--batch-size %d does not split evenly over %d devices; take a multiple of %d"
             % (size, len(contexts), len(contexts))
         )
+    if config.run.parallel == "centres":
+        return _centre_module(graph, config, contexts)
+    if graph.num_classes > WHOLE_IN_FLOAT32:
+        raise UserError("%d classes: --parallel data numbers at most %d (float32); use --parallel centres" % (graph.num_classes, WHOLE_IN_FLOAT32))
     inputs = ["data"] + list(graph.scheduled)
     parameters = [name for name in graph.symbol.list_arguments() if name not in inputs + ["label"]]
     module = mx.mod.Module(
@@ -38,9 +45,30 @@ def build_module(graph: TrainingGraph, config: TrainConfig, contexts: List[Any])
     module.bind(
         data_shapes=[("data", (size, 3, side, side))] + [(name, (size,)) for name in graph.scheduled],
         label_shapes=[("label", (size,))],
-        grad_req="add" if config.optimizer.accumulate > 1 else "write",
+        grad_req=_grad_req(config),
     )
     return module
+
+
+def _centre_module(graph: TrainingGraph, config: TrainConfig, contexts: List[Any]) -> CentreParallelModule:
+    size, side = config.data.batch_size, config.data.image_size
+    parameters = [name for name in graph.symbol.list_arguments() if name not in ("data", "label") + graph.scheduled]
+    module = CentreParallelModule(
+        embedding_symbol(config, training=True),
+        config.loss,
+        graph.num_classes,
+        contexts,
+        graph.scheduled,
+        _matching(config.optimizer.freeze, parameters, "--freeze"),
+        logger=_quiet_logger(),
+    )
+    data_shapes = [("data", (size, 3, side, side))] + [(name, (size,)) for name in graph.scheduled]
+    module.bind(data_shapes, [("label", (size,))], grad_req=_grad_req(config))
+    return module
+
+
+def _grad_req(config: TrainConfig) -> str:
+    return "add" if config.optimizer.accumulate > 1 else "write"
 
 
 def _matching(patterns: Tuple[str, ...], names: List[str], flag: str) -> List[str]:
@@ -97,6 +125,8 @@ def read_state(module: Any, step: int, best: Dict[str, Any]) -> RunState:
     mx.nd.waitall()  # else BatchNorm's moving statistics come out stale
     arg_params, aux_params = module.get_params()
     momentum = {}
+    if isinstance(module, CentreParallelModule):
+        momentum, module = module.read_momentum(), module.body
     names, devices = module._param_names, len(module._context)
     for index, state in module._updater.states.items():
         if index % devices == 0 and state is not None:  # every device holds the same
@@ -106,6 +136,9 @@ def read_state(module: Any, step: int, best: Dict[str, Any]) -> RunState:
 
 def write_momentum(module: Any, momentum: Dict[str, Any]) -> None:
     """Put a checkpoint's momentum back, on every device."""
+    if isinstance(module, CentreParallelModule):
+        module.write_momentum(momentum)
+        module = module.body
     names, contexts = module._param_names, module._context
     updater = module._updater
     for number, name in enumerate(names):
@@ -119,6 +152,9 @@ def write_momentum(module: Any, momentum: Dict[str, Any]) -> None:
 
 def clear_gradients(module: Any) -> None:
     """Zero the gradients that `--accumulate` adds up."""
+    if isinstance(module, CentreParallelModule):
+        module.clear_gradients()
+        module = module.body
     for arrays in module._exec_group.grad_arrays:
         for array in arrays:
             if array is not None:
