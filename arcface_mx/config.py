@@ -62,6 +62,7 @@ class LossConfig:
     intra_weight: float = _flag(0.0, "weight of the intra-loss, eq. 5")
     inter_weight: float = _flag(0.0, "weight of the inter-loss, eq. 6")
     triplet_weight: float = _flag(0.0, "weight of the angular triplet loss on top of a classification loss")
+    sample_centres: float = _flag(1.0, "share of each device's centres in a step, with --parallel centres (1: all, exact)")
     triplet_margin: float = _flag(0.35, "margin of triplet losses: radians (triplet), squared distance (euclidean_triplet)")
     mining: str = _flag("semi_hard", "which tuples of a batch count", ("semi_hard", "facenet", "batch_hard", "all"))
     positive_margin: float = _flag(0.0, "contrastive: same pairs nearer than this cost nothing (distance of unit vectors)")
@@ -197,7 +198,7 @@ _RANGES = (
     ("zoom", 0.0, 0.9), ("jitter", 0.0, 1.0), ("width", 0.01, 8.0), ("embedding_size", 1, 1 << 16),
     ("dropout", 0.0, 0.99), ("scale", 1e-3, 1e4), ("m1", 0.0, 16.0), ("m2", 0.0, 3.1416), ("m3", 0.0, 2.0),
     ("margin_ramp", 0.0, 1.0), ("intra_weight", 0.0, 1e6), ("inter_weight", 0.0, 1e6),
-    ("triplet_weight", 0.0, 1e6), ("triplet_margin", 1e-6, 4.0), ("positive_margin", 0.0, 2.0),
+    ("triplet_weight", 0.0, 1e6), ("sample_centres", 1e-6, 1.0), ("triplet_margin", 1e-6, 4.0), ("positive_margin", 0.0, 2.0),
     ("negative_margin", 1e-6, 2.0), ("a_softmax_m", 1, 16), ("lambda_base", 0.0, 1e9), ("lambda_gamma", 0.0, 1e3),
     ("lambda_power", 0.0, 10.0), ("lambda_min", 0.0, 1e9), ("photos_a_person", 0, 1024),
     ("lr", 0.0, 1e3), ("momentum", 0.0, 0.9999), ("weight_decay", 0.0, 1.0), ("steps", 1, 1 << 40),

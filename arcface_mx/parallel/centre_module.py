@@ -21,8 +21,10 @@ import mxnet as mx
 import numpy as np
 
 from arcface_mx.config import LossConfig
+from arcface_mx.errors import UserError
 from arcface_mx.parallel.exchange import gather, reduce_scatter, sum_to_all
 from arcface_mx.parallel.graphs import joint_graph, shard_graph
+from arcface_mx.parallel.sampling import SampledShard, sample_size
 from arcface_mx.parallel.shard import Shard
 from arcface_mx.parallel.split import check_labels, class_ranges, row_ranges
 
@@ -118,6 +120,8 @@ class CentreParallelModule(mx.mod.BaseModule):
         self._data_shapes = [shape if isinstance(shape, mx.io.DataDesc) else mx.io.DataDesc(*shape) for shape in data_shapes]
         self._label_shapes = [shape if isinstance(shape, mx.io.DataDesc) else mx.io.DataDesc(*shape) for shape in label_shapes]
         self._images = self._data_shapes[0].shape[0]
+        if self._loss.sample_centres < 1.0 and grad_req == "add":
+            raise UserError("--accumulate adds gradients of the same centres; with --sample-centres below 1 each batch has others")
         if self._images % len(self._context):
             raise ValueError("a batch of %d does not split evenly over %d devices" % (self._images, len(self._context)))
         self._body.bind(self._data_shapes[:1], None, for_training, inputs_need_grad, force_rebind, None, grad_req)
@@ -128,9 +132,12 @@ class CentreParallelModule(mx.mod.BaseModule):
         self.binded, self.for_training, self.inputs_need_grad = True, for_training, inputs_need_grad
 
     def _shard(self, context: Any, held: Tuple[int, int], grad_req: str) -> Shard:
-        graph = shard_graph(self._loss, held[1] - held[0], self._images, self._width, self._scheduled)
+        classes, rate = held[1] - held[0], self._loss.sample_centres
+        seen = classes if rate == 1.0 else sample_size(rate, classes, self._images)
+        graph = shard_graph(self._loss, seen, self._images, self._width, self._scheduled)
         requests = {name: "null" if name in self._fixed else grad_req for name in graph.parameters}
-        return Shard(context, held, graph, requests, self._shard_inputs(graph))
+        kind = Shard if seen == classes else SampledShard
+        return kind(context, held, graph, requests, self._shard_inputs(graph))
 
     def _shard_inputs(self, graph: Any) -> Dict[str, Tuple[int, ...]]:
         rows, whole = (self._images,), (self._images, self._width)
@@ -265,11 +272,13 @@ class CentreParallelModule(mx.mod.BaseModule):
         is_train = self.for_training if is_train is None else is_train
         labels = data_batch.label[0].asnumpy().astype(np.int64)
         check_labels(labels, self._num_classes)
+        # MXNet's own random state says which centres are drawn, so that seeding it repeats a step.
+        seed = 0 if self._loss.sample_centres == 1.0 else int(mx.nd.random.randint(0, 1 << 31, shape=(1,)).asscalar())
         self._body.forward(mx.io.DataBatch(data=data_batch.data[:1]), is_train=is_train)
         embeddings = self._body.get_outputs(merge_multi_context=False)[0]
         gather(embeddings, self._parts, [shard.inputs["embedding"] for shard in self._shards])
         scheduled = dict(zip(self._scheduled, data_batch.data[1:]))
-        inside = [shard.receive(labels, scheduled) for shard in self._shards]
+        inside = [shard.receive(labels, scheduled, seed) for shard in self._shards]
         if self._shards[0].graph.needs_own:
             sum_to_all([shard.own_centres() for shard in self._shards], [shard.inputs["own_centre"] for shard in self._shards])
         joint = self._joiner.arg_dict

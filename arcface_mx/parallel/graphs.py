@@ -48,6 +48,8 @@ def shard_graph(config: LossConfig, classes: int, images: int, width: int, sched
 
     from arcface_mx import symbols
 
+    if config.inter_weight and config.sample_centres < 1.0:
+        raise UserError("--inter-weight sums over all centres; give --sample-centres 1")
     x = mx.sym.Variable("embedding", shape=(images, width))
     label = mx.sym.Variable("label", shape=(images,))
     scalars = {name: mx.sym.Variable(name, shape=(images,)) for name in scheduled}

@@ -57,9 +57,13 @@ class Shard:
             own_requests = {name: "add" if name in added else "null" for name in inputs}
             self._own = own_graph(centres).bind(self.context, inputs, added, own_requests)
 
-    def receive(self, labels: np.ndarray, scheduled: Dict[str, NDArray]) -> np.ndarray:
-        """The batch's labels (N,) of the run and the scheduled scalars; returns which samples are this device's, (N,)."""
-        local = self._numbered(local_labels(labels, self.held))
+    def receive(self, labels: np.ndarray, scheduled: Dict[str, NDArray], seed: int) -> np.ndarray:
+        """The batch's labels (N,) of the run and the scheduled scalars; returns which samples are this device's, (N,).
+
+        seed: of what is drawn at random for this batch, where anything is.
+        """
+        local = local_labels(labels, self.held)
+        local = self._numbered(local, seed)
         inside = (local != ELSEWHERE).astype(np.float32)
         self.inputs["label"][:] = local.astype(np.float32)
         for name, value in scheduled.items():
@@ -68,7 +72,8 @@ class Shard:
             self.inside[:] = inside
         return inside
 
-    def _numbered(self, local: np.ndarray) -> np.ndarray:
+    def _numbered(self, local: np.ndarray, seed: int) -> np.ndarray:
+        """Local labels as the graph's rows are numbered."""
         return local
 
     def own_centres(self) -> NDArray:

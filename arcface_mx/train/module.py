@@ -30,6 +30,8 @@ def build_module(graph: TrainingGraph, config: TrainConfig, contexts: List[Any])
         )
     if config.run.parallel == "centres":
         return _centre_module(graph, config, contexts)
+    if config.loss.sample_centres < 1.0:
+        raise UserError("--sample-centres %g needs --parallel centres (one device will do)" % config.loss.sample_centres)
     if graph.num_classes > WHOLE_IN_FLOAT32:
         raise UserError("%d classes: --parallel data numbers at most %d (float32); use --parallel centres" % (graph.num_classes, WHOLE_IN_FLOAT32))
     inputs = ["data"] + list(graph.scheduled)

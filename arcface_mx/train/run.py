@@ -15,6 +15,7 @@ from arcface_mx.files import write_json
 from arcface_mx.input.image_view import ImageView, as_dict, open_view
 from arcface_mx.input.stream import FaceStream
 from arcface_mx.input.tuples import TupleStream, describe
+from arcface_mx.parallel import sampling
 from arcface_mx.platform import available_cores
 from arcface_mx.train import run_folder
 from arcface_mx.train.checkpoint import RunState
@@ -91,6 +92,8 @@ def _introduce(log: RunLog, config: TrainConfig, schedule: Schedule, view: Image
             "expected first loss %.2f for %d classes; smallest sensible scale for them %.1f (AdaCos), chosen %g"
             % (first, view.num_classes, losses.scale_floor(view.num_classes), loss.scale)
         )
+    if loss.sample_centres < 1.0:
+        log.say(sampling.advice(loss.sample_centres, view.num_classes, len(config.run.devices.split(","))))
     log.event("start", source=source, expected_first_loss=first, steps=schedule.steps, images=view.images)
 
 
