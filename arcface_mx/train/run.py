@@ -16,6 +16,7 @@ from arcface_mx.input.image_view import ImageView, as_dict, open_view
 from arcface_mx.input.stream import FaceStream
 from arcface_mx.input.tuples import TupleStream, describe
 from arcface_mx.parallel import sampling
+from arcface_mx.parallel.plan import refuse_what_cannot_fit
 from arcface_mx.platform import available_cores
 from arcface_mx.train import run_folder
 from arcface_mx.train.checkpoint import RunState
@@ -51,6 +52,7 @@ def train(config: TrainConfig) -> Dict[str, Any]:
     contexts = parse_devices(config.run.devices)
     evaluator = Evaluator(config, contexts)
     view = open_view(config.data.data)
+    refuse_what_cannot_fit(config, view.num_classes)
     graph, schedule = training_graph(config, view.num_classes), Schedule.of(config)
     state, source = starting_state(config)
     module = build_module(graph, config, contexts)
