@@ -149,7 +149,7 @@ class CentreParallelModule(mx.mod.BaseModule):
 
     def _bind_joint(self) -> None:
         first, rows = self._context[0], self._shards[0].graph.rows
-        self._joint = joint_graph(self._loss, rows, self._num_classes)
+        self._joint = joint_graph(self._shards[0].graph.terms, rows, self._num_classes)
         devices, images = len(self._context), self._images
         shapes = {"reports": (devices, len(rows), images), "inside": (devices, images)}
         if self._joint.needs_embedding:
@@ -196,13 +196,11 @@ class CentreParallelModule(mx.mod.BaseModule):
     def _whole_shapes(self) -> Dict[str, Tuple[int, ...]]:
         shapes = {}
         for name, array in self._shards[0].parameters.items():
-            rows_a_class = array.shape[0] // (self._held[0][1] - self._held[0][0])
-            shapes[name] = (self._num_classes * rows_a_class,) + array.shape[1:]
+            shapes[name] = (self._num_classes * self._shards[0].rows_a_class[name],) + array.shape[1:]
         return shapes
 
     def _row_ranges(self, name: str) -> List[Tuple[int, int]]:
-        rows_a_class = self._shards[0].parameters[name].shape[0] // (self._held[0][1] - self._held[0][0])
-        return row_ranges(self._held, rows_a_class)
+        return row_ranges(self._held, self._shards[0].rows_a_class[name])
 
     def _scatter(self, name: str, whole: Any) -> None:
         for shard, (first, last) in zip(self._shards, self._row_ranges(name)):

@@ -19,7 +19,7 @@ from typing import Any, Dict, Mapping, Tuple
 from arcface_mx import losses
 from arcface_mx.config import LossConfig
 from arcface_mx.errors import UserError
-from arcface_mx.train.graph import loss_outputs
+from arcface_mx.train.graph import loss_outputs, target_cosine_row
 
 Symbol = Any
 
@@ -33,8 +33,9 @@ class ShardGraph:
     """
 
     symbol: Symbol
+    classes: int
     rows: Tuple[str, ...]
-    centres: str  # name of the parameter that holds the class centres
+    terms: LossConfig  # the loss; without terms on centres where a class has not just one
     needs_own: bool
     parameters: Mapping[str, Tuple[int, ...]]  # shapes on this device
 
@@ -55,19 +56,20 @@ def shard_graph(config: LossConfig, classes: int, images: int, width: int, sched
     scalars = {name: mx.sym.Variable(name, shape=(images,)) for name in scheduled}
     plain = replace(config, intra_weight=0.0, inter_weight=0.0, triplet_weight=0.0)
     head = losses.find(config.loss).build(x, label, classes, plain, scalars)
-    if set(head.terms) != {"cross_entropy"} or head.logits is None or head.centres is None:
+    if set(head.terms) != {"cross_entropy"} or head.logits is None:
         raise UserError("--parallel centres splits class centres, and --loss %s has none; use --parallel data" % config.loss)
 
     rows: Dict[str, Symbol] = {
         "cross_entropy": head.terms["cross_entropy"][1],
         "target_logit": mx.sym.pick(head.logits, label, axis=1),
-        "target_cosine": symbols.target_cosine(x, label, head.centres),
+        "target_cosine": target_cosine_row(head, x, label),
         "highest": mx.sym.BlockGrad(mx.sym.max(symbols.margin_free_logits(head.logits), axis=1)),
         "correct": symbols.correct_without_margin(head.logits, label),
     }
-    if config.intra_weight:
+    terms = plain if head.centres is None else config
+    if terms.intra_weight:
         rows["intra"] = symbols.intra_loss(x, label, head.centres)
-    if config.inter_weight:
+    if terms.inter_weight:
         own = mx.sym.Variable("own_centre", shape=(images, width))
         rows["arcsines"] = symbols.arcsines(own, label, head.centres, classes)
     symbol = mx.sym.stack(*rows.values(), axis=0)
@@ -77,14 +79,17 @@ def shard_graph(config: LossConfig, classes: int, images: int, width: int, sched
     for name, shape in parameters.items():
         if shape[0] % classes:
             raise UserError("--parallel centres: --loss %s has %s %s, which has no rows by class" % (config.loss, name, shape))
-    return ShardGraph(symbol, tuple(rows), head.centres.name, "arcsines" in rows, parameters)
+    return ShardGraph(symbol, classes, tuple(rows), terms, "arcsines" in rows, parameters)
 
 
-def own_graph(centres: str) -> Symbol:
+CENTRES = "fc7_weight"  # the Variable of symbols.class_centres
+
+
+def own_graph() -> Symbol:
     """W_y (N, d) of the samples whose class the device holds, zeros for the others: sums give all."""
     import mxnet as mx
 
-    taken = mx.sym.take(mx.sym.Variable(centres), mx.sym.Variable("label"), axis=0)
+    taken = mx.sym.take(mx.sym.Variable(CENTRES), mx.sym.Variable("label"), axis=0)
     return mx.sym.broadcast_mul(taken, mx.sym.expand_dims(mx.sym.Variable("inside"), axis=1))
 
 

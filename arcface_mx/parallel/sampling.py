@@ -46,13 +46,10 @@ class SampledShard(Shard):
     def __init__(self, context: Any, held: Any, graph: Any, grad_req: Dict[str, str], shapes: Dict[str, Any]) -> None:
         import mxnet as mx
 
-        self._size = next(iter(graph.parameters.values()))[0]
         self._working = {name: mx.nd.zeros(shape, context) for name, shape in graph.parameters.items()}
-        self.chosen = np.arange(self._size)
+        self.chosen = np.arange(graph.classes)
+        self._rows: Dict[str, Any] = {}
         super().__init__(context, held, graph, grad_req, shapes)
-
-    def _shape(self, shape: Any) -> Any:
-        return (self.held[1] - self.held[0],) + tuple(shape[1:])
 
     def _bound(self) -> Dict[str, Any]:
         return self._working
@@ -62,10 +59,12 @@ class SampledShard(Shard):
         import mxnet as mx
 
         random = np.random.default_rng([seed, self.held[0]])
-        self.chosen = draw(local[local != ELSEWHERE], self.held[1] - self.held[0], self._size, random)
-        self._rows = mx.nd.array(self.chosen, self.context, dtype="int64")
+        self.chosen = draw(local[local != ELSEWHERE], self.held[1] - self.held[0], self.graph.classes, random)
         for name, whole in self.parameters.items():
-            mx.nd.take(whole, self._rows, out=self._working[name])
+            count = self.rows_a_class[name]
+            rows = (self.chosen[:, None] * count + np.arange(count)).ravel()
+            self._rows[name] = mx.nd.array(rows, self.context, dtype="int64")
+            mx.nd.take(whole, self._rows[name], out=self._working[name])
         return np.where(local == ELSEWHERE, ELSEWHERE, np.searchsorted(self.chosen, local))
 
     def update(self, updater: Any, indices: Dict[str, int]) -> None:
@@ -73,5 +72,5 @@ class SampledShard(Shard):
 
         for name, gradient in self.gradients.items():
             whole = self.parameters[name]
-            rows = mx.nd.sparse.row_sparse_array((gradient, self._rows), shape=whole.shape, ctx=self.context)
+            rows = mx.nd.sparse.row_sparse_array((gradient, self._rows[name]), shape=whole.shape, ctx=self.context)
             updater(indices[name], rows, whole)

@@ -6,7 +6,7 @@ from typing import Any, Dict, List, Optional
 
 import numpy as np
 
-from arcface_mx.parallel.graphs import ShardGraph, own_graph
+from arcface_mx.parallel.graphs import CENTRES, ShardGraph, own_graph
 from arcface_mx.parallel.split import ELSEWHERE, Range, local_labels
 
 NDArray = Any
@@ -22,8 +22,10 @@ class Shard:
         import mxnet as mx
 
         self.context, self.held, self.graph = context, held, graph
+        self.rows_a_class = {name: shape[0] // graph.classes for name, shape in graph.parameters.items()}
         self.parameters: Dict[str, NDArray] = {
-            name: mx.nd.zeros(self._shape(shape), context) for name, shape in graph.parameters.items()
+            name: mx.nd.zeros(((held[1] - held[0]) * self.rows_a_class[name],) + tuple(shape[1:]), context)
+            for name, shape in graph.parameters.items()
         }
         self.gradients = {
             name: mx.nd.zeros(shape, context) for name, shape in graph.parameters.items() if grad_req[name] != "null"
@@ -33,9 +35,6 @@ class Shard:
         self.input_gradients = {name: mx.nd.zeros(shapes[name], context) for name in passed}
         self._requests = {**grad_req, **{name: "write" for name in passed}}
         self._bind()
-
-    def _shape(self, shape: Any) -> Any:
-        return shape
 
     def _bound(self) -> Dict[str, NDArray]:
         """The arrays that the graph reads as its parameters."""
@@ -50,12 +49,11 @@ class Shard:
         self._head = self.graph.symbol.bind(self.context, _only(arrays, self.graph.symbol), gradients, _only(requests, self.graph.symbol))
         self._own: Optional[Any] = None
         if self.graph.needs_own:
-            centres = self.graph.centres
             self.inside = mx.nd.zeros(self.inputs["label"].shape, self.context)
-            inputs = {centres: arrays[centres], "label": self.inputs["label"], "inside": self.inside}
-            added = {name: array for name, array in self.gradients.items() if name == centres}
+            inputs = {CENTRES: arrays[CENTRES], "label": self.inputs["label"], "inside": self.inside}
+            added = {name: array for name, array in self.gradients.items() if name == CENTRES}
             own_requests = {name: "add" if name in added else "null" for name in inputs}
-            self._own = own_graph(centres).bind(self.context, inputs, added, own_requests)
+            self._own = own_graph().bind(self.context, inputs, added, own_requests)
 
     def receive(self, labels: np.ndarray, scheduled: Dict[str, NDArray], seed: int) -> np.ndarray:
         """The batch's labels (N,) of the run and the scheduled scalars; returns which samples are this device's, (N,).

@@ -41,11 +41,8 @@ def training_graph(config: TrainConfig, num_classes: int) -> TrainingGraph:
         raise UserError("--loss %s: %s" % (config.loss.loss, error))
 
     outputs = loss_outputs(graph.terms)
-    if graph.centres is not None:
-        outputs["target_cosine"] = symbols.target_cosine(embedding, label, graph.centres)
-    elif graph.logits is not None:
-        outputs["target_cosine"] = mx.sym.BlockGrad(graph.logits.get_internals()["target_cosine_output"])
     if graph.logits is not None:
+        outputs["target_cosine"] = target_cosine_row(graph, embedding, label)
         outputs["correct"] = symbols.correct_without_margin(graph.logits, label)
     return TrainingGraph(mx.sym.Group(list(outputs.values())), tuple(outputs), names, num_classes)
 
@@ -62,6 +59,17 @@ def loss_outputs(terms: Mapping[str, Tuple[float, Symbol]]) -> Dict[str, Symbol]
     if len(terms) > 1:
         outputs.update({name: mx.sym.BlockGrad(term, name=name) for name, (_, term) in terms.items()})
     return outputs
+
+
+def target_cosine_row(graph: losses.LossGraph, embedding: Symbol, label: Symbol) -> Symbol:
+    """cos θ_y (N,) for the log, of a loss with class logits."""
+    import mxnet as mx
+
+    from arcface_mx import symbols
+
+    if graph.centres is not None:
+        return symbols.target_cosine(embedding, label, graph.centres)
+    return mx.sym.BlockGrad(graph.logits.get_internals()["target_cosine_output"])  # type: ignore[union-attr]
 
 
 def _in_use(name: str, config: TrainConfig) -> bool:

@@ -8,8 +8,8 @@ import numpy as np
 from arcface_mx import losses
 from arcface_mx.config import LossConfig
 from arcface_mx.parallel.centre_module import CentreParallelModule
-from arcface_mx.symbols import correct_without_margin, target_cosine
-from arcface_mx.train.graph import loss_outputs
+from arcface_mx.symbols import correct_without_margin
+from arcface_mx.train.graph import loss_outputs, target_cosine_row
 
 PIXELS = 5
 
@@ -27,7 +27,7 @@ def one_device(config: LossConfig, classes, width):
     names = scheduled_names(config)
     graph = losses.find(config.loss).build(x, label, classes, config, {name: mx.sym.Variable(name) for name in names})
     outputs = loss_outputs(graph.terms)
-    outputs["target_cosine"] = target_cosine(x, label, graph.centres)
+    outputs["target_cosine"] = target_cosine_row(graph, x, label)
     outputs["correct"] = correct_without_margin(graph.logits, label)
     return mx.mod.Module(mx.sym.Group(list(outputs.values())), ["data", *names], ["label"], context=mx.cpu(0))
 

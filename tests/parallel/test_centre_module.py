@@ -25,6 +25,8 @@ HEADS = {
     "ns+intra+inter": {"loss": "norm_softmax", "intra_weight": 1.0, "inter_weight": 1.0},
     "arcface+inter": {"inter_weight": 2.0},
     "arcface+intra": {"intra_weight": 0.5},
+    "sub_centre": {"loss": "sub_centre"},
+    "adaface": {"loss": "adaface", "margin_ramp": 0.5},
     "arcface+triplet": {"triplet_weight": 1.0},
 }
 

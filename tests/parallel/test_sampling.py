@@ -15,7 +15,7 @@ LABELS = np.array([0, 29, 11, 11, 0, 17])
 MOMENTUM = {"learning_rate": 0.1, "momentum": 0.9, "wd": 0.01}
 
 
-@pytest.mark.parametrize("loss", [{}, {"loss": "softmax"}, {"intra_weight": 1.0}, {"loss": "a_softmax"}])
+@pytest.mark.parametrize("loss", [{}, {"loss": "softmax"}, {"intra_weight": 1.0}, {"loss": "a_softmax"}, {"loss": "sub_centre"}])
 def test_a_step_is_that_of_a_classifier_with_the_drawn_rows(loss):
     config = LossConfig(scale=16.0, sample_centres=0.5, **loss)
     many = prepared(split(config, 40, 8, 2), config, 6)
@@ -24,7 +24,8 @@ def test_a_step_is_that_of_a_classifier_with_the_drawn_rows(loss):
     many.forward_backward(batch(config, LABELS))
     drawn = np.concatenate([shard.chosen + shard.held[0] for shard in many._shards])
     assert len(drawn) == 20 and set(LABELS) <= set(drawn)
-    start = {name: mx.nd.array(value[drawn] if name.startswith("fc7") else value) for name, value in before.items()}
+    start = {name: mx.nd.array(by_class(value)[drawn].reshape((-1,) + value.shape[1:]) if name.startswith("fc7") else value)
+             for name, value in before.items()}  # fmt: skip
     small = prepared(one_device(config, 20, 8), config, 6, start)
     small.forward_backward(batch(config, np.searchsorted(drawn, LABELS)))
     assert_equal(outputs(many), outputs(small))
@@ -33,9 +34,14 @@ def test_a_step_is_that_of_a_classifier_with_the_drawn_rows(loss):
     after, expected = values(many), values(small)
     rest = np.setdiff1d(np.arange(40), drawn)
     for name in [name for name in before if name.startswith("fc7")]:
-        np.testing.assert_array_equal(after[name][rest], before[name][rest])
-        assert_equal({name: after.pop(name)[drawn]}, {name: expected.pop(name)})
+        np.testing.assert_array_equal(by_class(after[name])[rest], by_class(before[name])[rest])
+        assert_equal({name: by_class(after.pop(name))[drawn]}, {name: by_class(expected.pop(name), 20)})
     assert_equal(after, expected)
+
+
+def by_class(rows, classes=40):
+    """(n·K, …) as (n, K, …)."""
+    return rows.reshape((classes, -1) + rows.shape[1:])
 
 
 def test_rows_that_are_not_drawn_keep_weights_and_momentum():
