@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Dict, List, Tuple
+from typing import Any, Callable, Dict, List, Tuple
 
 from arcface_mx.config import TrainConfig
 from arcface_mx.errors import UserError
@@ -73,6 +73,23 @@ def _grad_req(config: TrainConfig) -> str:
     return "add" if config.optimizer.accumulate > 1 else "write"
 
 
+def weight_sharing_embedder(module: Any, symbol: Any, config: TrainConfig) -> Callable[[Any], Any]:
+    """Pixels (B, 3, side, side) → embeddings (B, d), NumPy, by the training module's own arrays, as they
+    are at the call; BatchNorm's stored statistics, no dropout. B is the batch size."""
+    import mxnet as mx
+
+    module = module.body if isinstance(module, CentreParallelModule) else module
+    side = config.data.image_size
+    shared = mx.mod.Module(symbol, data_names=["data"], label_names=None, context=module._context, logger=_quiet_logger())
+    shared.bind([("data", (config.data.batch_size, 3, side, side))], for_training=False, shared_module=module)
+
+    def embed(pixels: Any) -> Any:
+        shared.forward(mx.io.DataBatch([pixels]), is_train=False)
+        return shared.get_outputs()[0].asnumpy()
+
+    return embed
+
+
 def _matching(patterns: Tuple[str, ...], names: List[str], flag: str) -> List[str]:
     found: List[str] = []
     for pattern in patterns:
@@ -97,7 +114,7 @@ def initialise(module: Any, seed: int, arg_params: Dict[str, Any], aux_params: D
     module.init_params(initializer, arg_params=arg_params, aux_params=aux_params, allow_missing=True, allow_extra=False)
 
 
-def start_optimizer(module: Any, config: TrainConfig, schedule: Schedule) -> None:
+def start_optimizer(module: Any, config: TrainConfig, schedule: Schedule, kvstore: Any) -> None:
     """SGD with momentum on every parameter that is not frozen; gradients are divided by the images a step."""
     options = {
         "learning_rate": schedule.lr,
@@ -105,7 +122,7 @@ def start_optimizer(module: Any, config: TrainConfig, schedule: Schedule) -> Non
         "wd": config.optimizer.weight_decay,
         "rescale_grad": 1.0 / schedule.images_a_step,
     }
-    module.init_optimizer(kvstore=config.run.kvstore, optimizer="sgd", optimizer_params=options)
+    module.init_optimizer(kvstore=kvstore, optimizer="sgd", optimizer_params=options)
     factors = {}
     for entry in config.optimizer.lr_mult:
         pattern, separator, factor = entry.rpartition("=")

@@ -12,10 +12,13 @@ from arcface_mx.devices import parse_devices
 from arcface_mx.errors import UserError
 from arcface_mx.export.mxnet_model import save_embedding
 from arcface_mx.files import write_json
+from arcface_mx.input.bag import BagStream, chooser
 from arcface_mx.input.image_view import ImageView, as_dict, open_view
 from arcface_mx.input.stream import FaceStream
 from arcface_mx.input.tuples import TupleStream, describe
+from arcface_mx.network import embedding_symbol
 from arcface_mx.parallel import sampling
+from arcface_mx.parallel.cluster import Cluster, join
 from arcface_mx.parallel.plan import refuse_what_cannot_fit
 from arcface_mx.platform import available_cores
 from arcface_mx.train import run_folder
@@ -25,7 +28,7 @@ from arcface_mx.train.graph import training_graph
 from arcface_mx.train.log import RunLog
 from arcface_mx.train.loop import fit
 from arcface_mx.train.metrics import Meter
-from arcface_mx.train.module import build_module, initialise, start_optimizer, write_momentum
+from arcface_mx.train.module import build_module, initialise, start_optimizer, weight_sharing_embedder, write_momentum
 from arcface_mx.train.schedule import Schedule
 from arcface_mx.train.start import starting_state
 from arcface_mx.verify.sets import result_table
@@ -41,23 +44,34 @@ def train(config: TrainConfig) -> Dict[str, Any]:
     if not config.data.data:
         raise UserError("--data is missing: name a folder with train.rec, train.idx and property")
     run_folder.check(config)
-    finished = run_folder.read_metrics(config.run.run)
-    if finished:
-        print("%s: finished before; nothing to do" % config.run.run)
-        return finished
+    cluster = join(config.run.kvstore)
+    try:
+        finished = run_folder.read_metrics(config.run.run)
+        if cluster.finished(bool(finished)):
+            print("%s: finished before; nothing to do" % config.run.run)
+            return finished or {}
+        return _train(cluster.run_config(config), cluster)
+    finally:
+        cluster.leave()
 
+
+def _train(config: TrainConfig, cluster: Cluster) -> Dict[str, Any]:
     if losses.needs_tuples(config.loss) and not config.data.photos_a_person:
         raise UserError("--loss %s compares photos of one person: give --photos-a-person, for example 4" % config.loss.loss)
+    if config.loss.bag > 1:
+        losses.bag_distance(config.loss)  # refuses losses without triplets
     # All that can be wrong is found before the run folder is written.
     contexts = parse_devices(config.run.devices)
     evaluator = Evaluator(config, contexts)
     view = open_view(config.data.data)
     refuse_what_cannot_fit(config, view.num_classes)
     graph, schedule = training_graph(config, view.num_classes), Schedule.of(config)
+    own = cluster.own_config(config)
     state, source = starting_state(config)
-    module = build_module(graph, config, contexts)
+    module = build_module(graph, own, contexts)
+    state = cluster.share_state(state, graph.symbol, dict(module.data_shapes + module.label_shapes))
     initialise(module, config.run.seed, state.arg_params, state.aux_params)
-    start_optimizer(module, config, schedule)
+    start_optimizer(module, config, schedule, cluster.kvstore)
     write_momentum(module, state.momentum)
 
     run_folder.claim(config)
@@ -65,22 +79,31 @@ def train(config: TrainConfig) -> Dict[str, Any]:
     log = RunLog(config.run.run, schedule.steps, state.step)
     try:
         _introduce(log, config, schedule, view, source)
-        stream = open_stream(view, config, state.step * schedule.images_a_step, log)
+        stream = open_stream(view, config, state.step * schedule.images_a_step, log, module, cluster)
         meter = Meter(graph.outputs, losses.find(config.loss.loss).last_angle(config.loss))
-        final = fit(module, graph, stream, config, schedule, state, log, meter, evaluator if config.data.eval else None)
+        final = fit(module, graph, stream, own, schedule, state, log, meter, evaluator if config.data.eval else None)
         return _finish(config, final, evaluator, log)
     finally:
         log.close()
 
 
-def open_stream(view: ImageView, config: TrainConfig, position: int, log: RunLog) -> Union[FaceStream, TupleStream]:
-    """Images in random order, or P×K batches where --photos-a-person asks for them."""
-    threads = config.run.decode_threads or available_cores()
+def open_stream(
+    view: ImageView, config: TrainConfig, trained: int, log: RunLog, module: Any, cluster: Cluster
+) -> Union[FaceStream, TupleStream, BagStream]:
+    """Images in random order, P×K batches where --photos-a-person asks for them, or those mined from
+    bags; from the place where `trained` images have been trained on. Of these, this worker's."""
+    threads, own = config.run.decode_threads or available_cores(), cluster.own_config(config)
     if not config.data.photos_a_person:
-        return FaceStream(view, config.data, config.run.seed, position, threads)
-    stream = TupleStream(view, RecordIndex.open(config.data.data), config.data, config.run.seed, position, threads)
-    log.say(describe(stream))
-    return stream
+        return FaceStream(view, own.data, config.run.seed, trained // cluster.size, threads, cluster.part)
+    bag = config.loss.bag
+    tuples = TupleStream(view, RecordIndex.open(config.data.data), own.data, config.run.seed, trained * bag, threads, cluster.part)
+    log.say(describe(tuples))
+    if bag == 1:
+        return tuples
+    log.say("each batch is mined from %d" % bag)
+    embed = weight_sharing_embedder(module, embedding_symbol(config, training=True), own)
+    rule = chooser(own.data.batch_size, losses.bag_distance(config.loss), config.loss.triplet_margin, config.loss.mining)
+    return BagStream(tuples, bag, embed, rule)
 
 
 def _introduce(log: RunLog, config: TrainConfig, schedule: Schedule, view: ImageView, source: str) -> None:
