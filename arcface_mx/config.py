@@ -103,7 +103,12 @@ class RunConfig:
     parallel: str = _flag(
         "data", "data: every device holds all class centres; centres: each holds a part of them", ("data", "centres"), same_run=True
     )
-    kvstore: str = _flag("device", "MXNet key-value store that adds the devices' gradients", ("device", "local"), same_run=True)
+    kvstore: str = _flag(
+        "device",
+        "MXNet key-value store that adds the gradients: of this machine's devices, or of all workers (dist_*, with launch)",
+        ("device", "local", "dist_sync", "dist_device_sync"),
+        same_run=True,
+    )
     seed: int = _flag(0, "seed of initialisation, sample order, augmentation and dropout")
     decode_threads: int = _flag(0, "threads that decode images (0: as many as cores)", same_run=True)
     log_every: int = _flag(50, "steps between two log lines", same_run=True)

@@ -30,6 +30,7 @@ COMMANDS = (
     ("data rendered-shortcuts", "data_rendered_shortcuts"),
     ("train", "train"),
     ("plan", "plan"),
+    ("launch", "launch"),
     ("verify", "verify"),
     ("baselines", "baselines"),
     ("table", "table"),
