@@ -62,6 +62,7 @@ class LossConfig:
     intra_weight: float = _flag(0.0, "weight of the intra-loss, eq. 5")
     inter_weight: float = _flag(0.0, "weight of the inter-loss, eq. 6")
     triplet_weight: float = _flag(0.0, "weight of the angular triplet loss on top of a classification loss")
+    sample_centres: float = _flag(1.0, "share of each device's centres in a step, with --parallel centres (1: all, exact)")
     triplet_margin: float = _flag(0.35, "margin of triplet losses: radians (triplet), squared distance (euclidean_triplet)")
     mining: str = _flag("semi_hard", "which tuples of a batch count", ("semi_hard", "facenet", "batch_hard", "all"))
     bag: int = _flag(1, "triplet losses: batches drawn for each that is trained on; the photos of the hardest triplets stay")
@@ -100,7 +101,15 @@ class RunConfig:
     run: str = _flag("", "run folder to write", same_run=True)
     init: str = _flag("", "model to start from, weights only: a run folder or PREFIX,EPOCH")
     devices: str = _flag("cpu", "cpu | gpu(0) | gpu(0),gpu(1) | cpu(0),cpu(1)", same_run=True)
-    kvstore: str = _flag("device", "MXNet key-value store that adds the devices' gradients", ("device", "local"), same_run=True)
+    parallel: str = _flag(
+        "data", "data: every device holds all class centres; centres: each holds a part of them", ("data", "centres"), same_run=True
+    )
+    kvstore: str = _flag(
+        "device",
+        "MXNet key-value store that adds the gradients: of this machine's devices, or of all workers (dist_*, with launch)",
+        ("device", "local", "dist_sync", "dist_device_sync"),
+        same_run=True,
+    )
     seed: int = _flag(0, "seed of initialisation, sample order, augmentation and dropout")
     decode_threads: int = _flag(0, "threads that decode images (0: as many as cores)", same_run=True)
     log_every: int = _flag(50, "steps between two log lines", same_run=True)
@@ -198,7 +207,7 @@ _RANGES = (
     ("zoom", 0.0, 0.9), ("jitter", 0.0, 1.0), ("width", 0.01, 8.0), ("embedding_size", 1, 1 << 16),
     ("dropout", 0.0, 0.99), ("scale", 1e-3, 1e4), ("m1", 0.0, 16.0), ("m2", 0.0, 3.1416), ("m3", 0.0, 2.0),
     ("margin_ramp", 0.0, 1.0), ("intra_weight", 0.0, 1e6), ("inter_weight", 0.0, 1e6),
-    ("triplet_weight", 0.0, 1e6), ("triplet_margin", 1e-6, 4.0), ("positive_margin", 0.0, 2.0),
+    ("triplet_weight", 0.0, 1e6), ("sample_centres", 1e-6, 1.0), ("triplet_margin", 1e-6, 4.0), ("positive_margin", 0.0, 2.0),
     ("negative_margin", 1e-6, 2.0), ("a_softmax_m", 1, 16), ("lambda_base", 0.0, 1e9), ("lambda_gamma", 0.0, 1e3),
     ("lambda_power", 0.0, 10.0), ("lambda_min", 0.0, 1e9), ("photos_a_person", 0, 1024), ("bag", 1, 1024),
     ("lr", 0.0, 1e3), ("momentum", 0.0, 0.9999), ("weight_decay", 0.0, 1.0), ("steps", 1, 1 << 40),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, List
+from typing import TYPE_CHECKING, List, Tuple
 
 from arcface_mx.errors import UserError
 
@@ -18,12 +18,9 @@ def parse_devices(text: str) -> "List[mx.Context]":
     """
     import mxnet as mx
 
+    names = device_names(text)
     contexts = []
-    for part in text.split(","):
-        match = re.fullmatch(r"\s*(cpu|gpu)(?:\((\d+)\)|(\d+))?\s*", part)
-        if not match:
-            raise UserError("--devices %s: cannot read %r; write for example cpu, gpu(0) or gpu(0),gpu(1)" % (text, part))
-        kind, number = match.group(1), int(match.group(2) or match.group(3) or 0)
+    for kind, number in names:
         if kind == "gpu":
             there = mx.context.num_gpus()
             if number >= there:
@@ -32,9 +29,22 @@ def parse_devices(text: str) -> "List[mx.Context]":
                     % (text, number, there, "" if there == 1 else "s", _gpu_remedy(mx, there))
                 )
         contexts.append(mx.Context(kind, number))
-    if len(set(contexts)) != len(contexts):
-        raise UserError("--devices %s: a device is named twice" % text)
     return contexts
+
+
+def device_names(text: str) -> List[Tuple[str, int]]:
+    """(kind, number) of each device of a list, there or not; raises UserError where it makes no sense."""
+    names = []
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(cpu|gpu)(?:\((\d+)\)|(\d+))?\s*", part)
+        if not match:
+            raise UserError("--devices %s: cannot read %r; write for example cpu, gpu(0) or gpu(0),gpu(1)" % (text, part))
+        names.append((match.group(1), int(match.group(2) or match.group(3) or 0)))
+    if len(set(names)) != len(names):
+        raise UserError("--devices %s: a device is named twice" % text)
+    if len({kind for kind, _ in names}) > 1:
+        raise UserError("--devices %s: every device gets an equal part of a batch; name devices of one kind" % text)
+    return names
 
 
 def _gpu_remedy(mx: object, there: int) -> str:

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, Mapping, Optional, Tuple
 
-from arcface_mx.config import LossConfig
+from arcface_mx.config import LossConfig, TrainConfig
 from arcface_mx.errors import UserError
 
 Symbol = Any
@@ -226,6 +226,14 @@ def options(config: LossConfig) -> Dict[str, float]:
 def needs_tuples(config: LossConfig) -> bool:
     """Whether batches must hold several photos of each person."""
     return find(config.loss).needs == "tuples" or config.triplet_weight > 0.0
+
+
+def check_needs(config: TrainConfig) -> None:
+    """Raise UserError where a loss on tuples gets no tuples, or a bag has no triplets to mine."""
+    if needs_tuples(config.loss) and not config.data.photos_a_person:
+        raise UserError("--loss %s compares photos of one person: give --photos-a-person, for example 4" % config.loss.loss)
+    if config.loss.bag > 1:
+        bag_distance(config.loss)
 
 
 def bag_distance(config: LossConfig) -> str:

@@ -3,7 +3,7 @@
 from arcface_mx.symbols.a_softmax import a_softmax_logits, annealed_lambda
 from arcface_mx.symbols.adaface import adaface_logits
 from arcface_mx.symbols.backbone import backbone, backbone_names
-from arcface_mx.symbols.centre_terms import inter_loss, intra_loss
+from arcface_mx.symbols.centre_terms import arcsines, inter_loss, intra_loss
 from arcface_mx.symbols.centres import class_centres
 from arcface_mx.symbols.contrastive import contrastive_loss
 from arcface_mx.symbols.iresnet import iresnet
@@ -21,6 +21,7 @@ __all__ = [
     "adaface_logits",
     "angular_triplet_loss",
     "annealed_lambda",
+    "arcsines",
     "backbone",
     "backbone_names",
     "class_centres",

@@ -31,12 +31,21 @@ def inter_loss(label: Symbol, weight: Symbol, num_classes: int, *, dtype: str = 
     the own class drop out before it: its cosine becomes 0, and arcsin 0 = 0. Two centres that
     coincide push each other nowhere (the clip of `margin_logits`).
     """
+    own = mx.sym.take(weight, label, axis=0)
+    pairs = num_classes - 1
+    return (arcsines(own, label, weight, num_classes, dtype=dtype) - pairs * math.pi / 2.0) / (math.pi * max(pairs, 1))
+
+
+def arcsines(own: Symbol, label: Symbol, weight: Symbol, num_classes: int, *, dtype: str = "float32") -> Symbol:
+    """Σ_j arcsin(W_y·W_j) of each sample, (N,), over the `num_classes` rows j ≠ y of `weight`.
+
+    `own` (N, d) are the samples' own centres W_y. Where `weight` is a part of the centres, a label that
+    is none of its rows is −1, and sums over the parts are the sum over all.
+    """
     check_count("num_classes", num_classes)
     check_choice("dtype", dtype, ("float32", "float64"))
-    own = mx.sym.L2Normalization(mx.sym.take(weight, label, axis=0), mode="instance")
+    own = mx.sym.L2Normalization(own, mode="instance")
     W = mx.sym.L2Normalization(weight, mode="instance")
     others = mx.sym.one_hot(label, depth=num_classes, on_value=0.0, off_value=1.0, dtype=dtype)
     cosine = mx.sym.FullyConnected(own, W, no_bias=True, num_hidden=num_classes) * others
-    angles_from_right = mx.sym.sum(mx.sym.arcsin(mx.sym.clip(cosine, CLIP - 1.0, 1.0 - CLIP)), axis=1)
-    pairs = num_classes - 1
-    return (angles_from_right - pairs * math.pi / 2.0) / (math.pi * max(pairs, 1))
+    return mx.sym.sum(mx.sym.arcsin(mx.sym.clip(cosine, CLIP - 1.0, 1.0 - CLIP)), axis=1)

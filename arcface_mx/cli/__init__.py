@@ -29,6 +29,8 @@ COMMANDS = (
     ("data rendered-sheets", "data_rendered_sheets"),
     ("data rendered-shortcuts", "data_rendered_shortcuts"),
     ("train", "train"),
+    ("plan", "plan"),
+    ("launch", "launch"),
     ("verify", "verify"),
     ("baselines", "baselines"),
     ("table", "table"),

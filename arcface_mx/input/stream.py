@@ -14,6 +14,7 @@ from typing import Any, Dict, Iterator, Optional, Tuple
 import numpy as np
 
 from arcface_mx.config import DataConfig
+from arcface_mx.errors import UserError
 from arcface_mx.input.image_view import ImageView, join_numbers
 
 Rows = Tuple[Any, np.ndarray]  # pixels (NDArray), the four label numbers a row
@@ -36,8 +37,14 @@ def epoch_seed(seed: int, epoch: int) -> int:
     return int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0] & 0x7FFFFFFF)
 
 
-def epoch_iterator(view: ImageView, config: DataConfig, seed: int, epoch: int, threads: int) -> Any:
-    """MXNet's ImageRecordIter over one shuffled, augmented epoch."""
+def part_size(images: int, index: int, count: int) -> int:
+    """Images in part `index` of `count`, as ImageRecordIter splits a file: of equal size, the last ones shorter."""
+    step = -(-images // count)
+    return max(0, min(images, step * (index + 1)) - step * index)
+
+
+def epoch_iterator(view: ImageView, config: DataConfig, seed: int, epoch: int, threads: int, part: Tuple[int, int] = (0, 1)) -> Any:
+    """MXNet's ImageRecordIter over one shuffled, augmented epoch, or a part (index, count) of it."""
     import mxnet as mx
 
     own = epoch_seed(seed, epoch)
@@ -46,13 +53,15 @@ def epoch_iterator(view: ImageView, config: DataConfig, seed: int, epoch: int, t
         path_imgidx=view.index_file,
         data_shape=(3, config.image_size, config.image_size),
         label_width=4,
-        batch_size=min(config.batch_size, view.images),
+        batch_size=min(config.batch_size, part_size(view.images, *part)),
         shuffle=True,
         seed=own,
         seed_aug=own,
         preprocess_threads=threads,
         prefetch_buffer=4,
         verbose=False,
+        part_index=part[0],
+        num_parts=part[1],
         **_augmentation(config, view),
     )
 
@@ -79,9 +88,16 @@ class FaceStream:
     """Batches from sample `position` on (counted from the start of the run); an iterator.
 
     threads: decoding threads (0: MXNet's choice is capped at half of the cores anyway).
+    worker: (rank, number of workers). In epoch e worker r reads part (r + e) of the file, so that together
+    they read each image once an epoch, and each in turn sees all people; `position` counts its own samples.
     """
 
-    def __init__(self, view: ImageView, config: DataConfig, seed: int, position: int = 0, threads: int = 0) -> None:
+    def __init__(
+        self, view: ImageView, config: DataConfig, seed: int, position: int = 0, threads: int = 0, worker: Tuple[int, int] = (0, 1)
+    ) -> None:
+        if not part_size(view.images, worker[1] - 1, worker[1]):
+            raise UserError("%s: %d images are too few for %d workers" % (config.data, view.images, worker[1]))
+        self.worker = worker
         self.view, self.config, self.seed, self.position = view, config, seed, position
         self._threads = threads or 4
         self._rows = self._stream(position)
@@ -90,7 +106,7 @@ class FaceStream:
     @property
     def epoch(self) -> float:
         """Epochs done."""
-        return self.position / self.view.images
+        return self.position * self.worker[1] / self.view.images
 
     def __iter__(self) -> "FaceStream":
         return self
@@ -114,10 +130,14 @@ class FaceStream:
         return Batch(pixels, join_numbers(numbers[:, :2]), join_numbers(numbers[:, 2:]))
 
     def _stream(self, position: int) -> Iterator[Rows]:
-        epoch, skip = divmod(position, self.view.images)
+        cycle, skip = divmod(position, self.view.images)  # in as many epochs as workers each reads every image
+        epoch = cycle * self.worker[1]
+        while skip >= self._images(epoch):
+            skip -= self._images(epoch)
+            epoch += 1
         current = self._open(epoch)
         while True:
-            left, following = self.view.images, None
+            left, following = self._images(epoch), None
             for rows in _native_rows(current):
                 rows = (rows[0][:left], rows[1][:left])
                 left -= len(rows[1])
@@ -130,8 +150,15 @@ class FaceStream:
                     break
             epoch, current = epoch + 1, following
 
+    def _part(self, epoch: int) -> Tuple[int, int]:
+        rank, workers = self.worker
+        return (rank + epoch) % workers, workers
+
+    def _images(self, epoch: int) -> int:
+        return part_size(self.view.images, *self._part(epoch))
+
     def _open(self, epoch: int) -> Any:
-        return epoch_iterator(self.view, self.config, self.seed, epoch, self._threads)
+        return epoch_iterator(self.view, self.config, self.seed, epoch, self._threads, self._part(epoch))
 
 
 def _native_rows(iterator: Any) -> Iterator[Rows]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
+from typing import Tuple
 
 
 import numpy as np
@@ -23,9 +24,16 @@ from arcface_mx.input.stream import Batch
 
 
 class TupleStream:
-    """As FaceStream, in P×K order: an endless iterator of Batches from sample `position` on."""
+    """As FaceStream, in P×K order: an endless iterator of Batches from sample `position` on.
 
-    def __init__(self, view: ImageView, index: RecordIndex, config: DataConfig, seed: int, position: int, threads: int) -> None:
+    worker: (rank, number of workers). `position` counts the samples of all workers; they take batches in turn.
+    """
+
+    def __init__(
+        self, view: ImageView, index: RecordIndex, config: DataConfig, seed: int, position: int, threads: int, worker: Tuple[int, int] = (0, 1)
+    ) -> None:
+        self._stride = config.batch_size * worker[1]
+        position += config.batch_size * worker[0]
         self.view, self.config, self.seed, self.position = view, config, seed, position
         self._index = index
         self._order, self._bounds = index.groups()
@@ -41,7 +49,7 @@ class TupleStream:
 
     def __next__(self) -> Batch:
         batch = self._next.result()
-        self.position += self.config.batch_size
+        self.position += self._stride
         self._next = self._pool.submit(self._batch, self.position)
         return batch
 

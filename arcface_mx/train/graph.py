@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, Mapping, Tuple
 
 from arcface_mx import losses
 from arcface_mx.config import TrainConfig
@@ -20,6 +20,7 @@ class TrainingGraph:
     symbol: Symbol
     outputs: Tuple[str, ...]  # names, in the Group's order
     scheduled: Tuple[str, ...]  # inputs (N,) fed by the trainer, beside data and label
+    num_classes: int = 0
 
 
 def training_graph(config: TrainConfig, num_classes: int) -> TrainingGraph:
@@ -39,20 +40,36 @@ def training_graph(config: TrainConfig, num_classes: int) -> TrainingGraph:
     except ValueError as error:
         raise UserError("--loss %s: %s" % (config.loss.loss, error))
 
+    outputs = loss_outputs(graph.terms)
+    if graph.logits is not None:
+        outputs["target_cosine"] = target_cosine_row(graph, embedding, label)
+        outputs["correct"] = symbols.correct_without_margin(graph.logits, label)
+    return TrainingGraph(mx.sym.Group(list(outputs.values())), tuple(outputs), names, num_classes)
+
+
+def loss_outputs(terms: Mapping[str, Tuple[float, Symbol]]) -> Dict[str, Symbol]:
+    """The weighted sum of the terms as "loss", and each term by its name where there are several."""
+    import mxnet as mx
+
     total = None
-    for weight, term in graph.terms.values():
+    for weight, term in terms.values():
         weighted = term if weight == 1.0 else term * weight
         total = weighted if total is None else total + weighted
     outputs: Dict[str, Symbol] = {"loss": mx.sym.MakeLoss(total, name="loss")}
-    if len(graph.terms) > 1:
-        outputs.update({name: mx.sym.BlockGrad(term, name=name) for name, (_, term) in graph.terms.items()})
+    if len(terms) > 1:
+        outputs.update({name: mx.sym.BlockGrad(term, name=name) for name, (_, term) in terms.items()})
+    return outputs
+
+
+def target_cosine_row(graph: losses.LossGraph, embedding: Symbol, label: Symbol) -> Symbol:
+    """cos θ_y (N,) for the log, of a loss with class logits."""
+    import mxnet as mx
+
+    from arcface_mx import symbols
+
     if graph.centres is not None:
-        outputs["target_cosine"] = symbols.target_cosine(embedding, label, graph.centres)
-    elif graph.logits is not None:
-        outputs["target_cosine"] = mx.sym.BlockGrad(graph.logits.get_internals()["target_cosine_output"])
-    if graph.logits is not None:
-        outputs["correct"] = symbols.correct_without_margin(graph.logits, label)
-    return TrainingGraph(mx.sym.Group(list(outputs.values())), tuple(outputs), names)
+        return symbols.target_cosine(embedding, label, graph.centres)
+    return mx.sym.BlockGrad(graph.logits.get_internals()["target_cosine_output"])  # type: ignore[union-attr]
 
 
 def _in_use(name: str, config: TrainConfig) -> bool:

@@ -96,7 +96,7 @@ def _inputs(batch: Batch, graph: TrainingGraph, schedule: Schedule, step: int) -
     size = len(batch.labels)
     scalars = schedule.scalars_at(step)
     extra = [mx.nd.full((size,), scalars[name]) for name in graph.scheduled]
-    return mx.io.DataBatch(data=[batch.pixels] + extra, label=[mx.nd.array(batch.labels.astype(np.float32))])
+    return mx.io.DataBatch(data=[batch.pixels] + extra, label=[mx.nd.array(batch.labels, dtype="int32")])
 
 
 def _seed(seed: int, step: int, part: int) -> None:

@@ -8,6 +8,9 @@ from typing import Any, Callable, Dict, List, Tuple
 
 from arcface_mx.config import TrainConfig
 from arcface_mx.errors import UserError
+from arcface_mx.network import embedding_symbol
+from arcface_mx.parallel.centre_module import CentreParallelModule
+from arcface_mx.parallel.split import WHOLE_IN_FLOAT32
 from arcface_mx.train.checkpoint import RunState
 from arcface_mx.train.graph import TrainingGraph
 from arcface_mx.train.schedule import Schedule
@@ -26,6 +29,12 @@ def build_module(graph: TrainingGraph, config: TrainConfig, contexts: List[Any])
             "--batch-size %d does not split evenly over %d devices; take a multiple of %d"
             % (size, len(contexts), len(contexts))
         )
+    if config.run.parallel == "centres":
+        return _centre_module(graph, config, contexts)
+    if config.loss.sample_centres < 1.0:
+        raise UserError("--sample-centres %g needs --parallel centres (one device will do)" % config.loss.sample_centres)
+    if graph.num_classes > WHOLE_IN_FLOAT32:
+        raise UserError("%d classes: --parallel data numbers at most %d (float32); use --parallel centres" % (graph.num_classes, WHOLE_IN_FLOAT32))
     inputs = ["data"] + list(graph.scheduled)
     parameters = [name for name in graph.symbol.list_arguments() if name not in inputs + ["label"]]
     module = mx.mod.Module(
@@ -39,9 +48,30 @@ def build_module(graph: TrainingGraph, config: TrainConfig, contexts: List[Any])
     module.bind(
         data_shapes=[("data", (size, 3, side, side))] + [(name, (size,)) for name in graph.scheduled],
         label_shapes=[("label", (size,))],
-        grad_req="add" if config.optimizer.accumulate > 1 else "write",
+        grad_req=_grad_req(config),
     )
     return module
+
+
+def _centre_module(graph: TrainingGraph, config: TrainConfig, contexts: List[Any]) -> CentreParallelModule:
+    size, side = config.data.batch_size, config.data.image_size
+    parameters = [name for name in graph.symbol.list_arguments() if name not in ("data", "label") + graph.scheduled]
+    module = CentreParallelModule(
+        embedding_symbol(config, training=True),
+        config.loss,
+        graph.num_classes,
+        contexts,
+        graph.scheduled,
+        _matching(config.optimizer.freeze, parameters, "--freeze"),
+        logger=_quiet_logger(),
+    )
+    data_shapes = [("data", (size, 3, side, side))] + [(name, (size,)) for name in graph.scheduled]
+    module.bind(data_shapes, [("label", (size,))], grad_req=_grad_req(config))
+    return module
+
+
+def _grad_req(config: TrainConfig) -> str:
+    return "add" if config.optimizer.accumulate > 1 else "write"
 
 
 def weight_sharing_embedder(module: Any, symbol: Any, config: TrainConfig) -> Callable[[Any], Any]:
@@ -49,6 +79,7 @@ def weight_sharing_embedder(module: Any, symbol: Any, config: TrainConfig) -> Ca
     are at the call; BatchNorm's stored statistics, no dropout. B is the batch size."""
     import mxnet as mx
 
+    module = module.body if isinstance(module, CentreParallelModule) else module
     side = config.data.image_size
     shared = mx.mod.Module(symbol, data_names=["data"], label_names=None, context=module._context, logger=_quiet_logger())
     shared.bind([("data", (config.data.batch_size, 3, side, side))], for_training=False, shared_module=module)
@@ -84,7 +115,7 @@ def initialise(module: Any, seed: int, arg_params: Dict[str, Any], aux_params: D
     module.init_params(initializer, arg_params=arg_params, aux_params=aux_params, allow_missing=True, allow_extra=False)
 
 
-def start_optimizer(module: Any, config: TrainConfig, schedule: Schedule) -> None:
+def start_optimizer(module: Any, config: TrainConfig, schedule: Schedule, kvstore: Any) -> None:
     """SGD with momentum on every parameter that is not frozen; gradients are divided by the images a step."""
     options = {
         "learning_rate": schedule.lr,
@@ -92,7 +123,7 @@ def start_optimizer(module: Any, config: TrainConfig, schedule: Schedule) -> Non
         "wd": config.optimizer.weight_decay,
         "rescale_grad": 1.0 / schedule.images_a_step,
     }
-    module.init_optimizer(kvstore=config.run.kvstore, optimizer="sgd", optimizer_params=options)
+    module.init_optimizer(kvstore=kvstore, optimizer="sgd", optimizer_params=options)
     factors = {}
     for entry in config.optimizer.lr_mult:
         pattern, separator, factor = entry.rpartition("=")
@@ -114,6 +145,8 @@ def read_state(module: Any, step: int, best: Dict[str, Any], skipped: int = 0) -
     mx.nd.waitall()  # else BatchNorm's moving statistics come out stale
     arg_params, aux_params = module.get_params()
     momentum = {}
+    if isinstance(module, CentreParallelModule):
+        momentum, module = module.read_momentum(), module.body
     names, devices = module._param_names, len(module._context)
     for index, state in module._updater.states.items():
         if index % devices == 0 and state is not None:  # every device holds the same
@@ -123,6 +156,9 @@ def read_state(module: Any, step: int, best: Dict[str, Any], skipped: int = 0) -
 
 def write_momentum(module: Any, momentum: Dict[str, Any]) -> None:
     """Put a checkpoint's momentum back, on every device."""
+    if isinstance(module, CentreParallelModule):
+        module.write_momentum(momentum)
+        module = module.body
     names, contexts = module._param_names, module._context
     updater = module._updater
     for number, name in enumerate(names):
@@ -180,6 +216,9 @@ def first_bad_layer(module: Any, forward: Callable[[], None]) -> str:
 
 def clear_gradients(module: Any) -> None:
     """Zero the gradients that `--accumulate` adds up."""
+    if isinstance(module, CentreParallelModule):
+        module.clear_gradients()
+        module = module.body
     for arrays in module._exec_group.grad_arrays:
         for array in arrays:
             if array is not None:

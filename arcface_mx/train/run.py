@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
-from typing import Any, Dict, Optional, Union
+from typing import Any, Dict, List
 
 from arcface_mx import losses
 from arcface_mx.config import TrainConfig
-from arcface_mx.data.record_index import RecordIndex
 from arcface_mx.devices import parse_devices
 from arcface_mx.errors import UserError
 from arcface_mx.export.mxnet_model import save_embedding
 from arcface_mx.files import write_json
-from arcface_mx.input.bag import BagMiner
 from arcface_mx.input.image_view import ImageView, as_dict, open_view
-from arcface_mx.input.stream import FaceStream
-from arcface_mx.input.tuples import TupleStream, describe
-from arcface_mx.network import embedding_symbol
-from arcface_mx.platform import available_cores
+from arcface_mx.parallel import sampling
+from arcface_mx.parallel.cluster import Cluster, join
+from arcface_mx.parallel.plan import refuse_what_cannot_fit
 from arcface_mx.train import run_folder
 from arcface_mx.train.checkpoint import RunState
 from arcface_mx.train.evaluate import Evaluator, mean_accuracy
@@ -27,10 +23,11 @@ from arcface_mx.train.lock import RunLock
 from arcface_mx.train.log import RunLog
 from arcface_mx.train.loop import fit
 from arcface_mx.train.metrics import Meter
-from arcface_mx.train.module import build_module, initialise, start_optimizer, weight_sharing_embedder, write_momentum
+from arcface_mx.train.module import build_module, initialise, start_optimizer, write_momentum
 from arcface_mx.train.preflight import preflight
 from arcface_mx.train.schedule import Schedule
 from arcface_mx.train.start import starting_state
+from arcface_mx.train.streams import bag_miner, open_stream
 from arcface_mx.verify.sets import result_table
 
 
@@ -44,20 +41,22 @@ def train(config: TrainConfig) -> Dict[str, Any]:
     if not config.data.data:
         raise UserError("--data is missing: name a folder with train.rec, train.idx and property")
     run_folder.check(config)
-    finished = run_folder.read_metrics(config.run.run)
-    if finished:
-        print("%s: finished before; nothing to do" % config.run.run)
-        return finished
-    if losses.needs_tuples(config.loss) and not config.data.photos_a_person:
-        raise UserError("--loss %s compares photos of one person: give --photos-a-person, for example 4" % config.loss.loss)
-    if config.loss.bag > 1:
-        losses.bag_distance(config.loss)  # refuses losses without triplets
-    with RunLock(config.run.run) as lock:
-        return _train(config, lock)
+    cluster = join(config.run.kvstore)
+    try:
+        finished = run_folder.read_metrics(config.run.run)
+        if cluster.finished(bool(finished)):
+            print("%s: finished before; nothing to do" % config.run.run)
+            return finished or {}
+        own_folder = cluster.run_config(config)
+        with RunLock(own_folder.run.run) as lock:
+            return _train(own_folder, cluster, lock)
+    finally:
+        cluster.leave()
 
 
-def _train(config: TrainConfig, lock: RunLock) -> Dict[str, Any]:
+def _train(config: TrainConfig, cluster: Cluster, lock: RunLock) -> Dict[str, Any]:
     # All that can be wrong is found before the run folder is written.
+    losses.check_needs(config)
     new = not run_folder.exists(config)
     if not new:
         lock.take()
@@ -67,11 +66,14 @@ def _train(config: TrainConfig, lock: RunLock) -> Dict[str, Any]:
     view = open_view(config.data.data)
     data = dict(as_dict(view), folder=config.data.data)
     run_folder.check_data(config, data)
+    refuse_what_cannot_fit(config, view.num_classes)
     graph, schedule = training_graph(config, view.num_classes), Schedule.of(config)
+    own = cluster.own_config(config)
     state, source = starting_state(config)
-    module = build_module(graph, config, contexts)
+    module = build_module(graph, own, contexts)
+    state = cluster.share_state(state, graph.symbol, dict(module.data_shapes + module.label_shapes))
     initialise(module, config.run.seed, state.arg_params, state.aux_params)
-    start_optimizer(module, config, schedule)
+    start_optimizer(module, config, schedule, cluster.kvstore)
     write_momentum(module, state.momentum)
     lines, warnings = preflight(config, schedule, view, module)
 
@@ -80,41 +82,19 @@ def _train(config: TrainConfig, lock: RunLock) -> Dict[str, Any]:
     warnings += run_folder.write_environment(config, data)
     log = RunLog(config.run.run, schedule.steps, state.step)
     try:
-        _introduce(log, config, schedule, view, source)
-        for line in lines:
-            log.say(line)
-        for warning in [lock.left_by] + warnings:
-            log.warn(warning)
-        stream = open_stream(view, config, state.step * schedule.images_a_step, log)
+        _introduce(log, config, schedule, view, source, lines, [lock.left_by] + warnings)
+        stream = open_stream(view, config, state.step * schedule.images_a_step, log, cluster)
         meter = Meter(graph.outputs, losses.find(config.loss.loss).last_angle(config.loss))
-        final = fit(module, graph, stream, config, schedule, state, log, meter, evaluator if config.data.eval else None, bag_miner(config, module))
+        evaluate, mine = evaluator if config.data.eval else None, bag_miner(config, module, cluster)
+        final = fit(module, graph, stream, own, schedule, state, log, meter, evaluate, mine)
         return _finish(config, final, evaluator, log)
     finally:
         log.close()
 
 
-def open_stream(view: ImageView, config: TrainConfig, trained: int, log: RunLog) -> Union[FaceStream, TupleStream]:
-    """Images in random order, or P×K batches where --photos-a-person asks for them (whole bags of them
-    under --bag), from the place where `trained` images have been trained on."""
-    threads = config.run.decode_threads or available_cores()
-    if not config.data.photos_a_person:
-        return FaceStream(view, config.data, config.run.seed, trained, threads)
-    bag = config.loss.bag
-    data = dataclasses.replace(config.data, batch_size=bag * config.data.batch_size)
-    stream = TupleStream(view, RecordIndex.open(config.data.data), data, config.run.seed, bag * trained, threads)
-    log.say(describe(stream) + ("; each batch is mined from %d" % bag if bag > 1 else ""))
-    return stream
-
-
-def bag_miner(config: TrainConfig, module: Any) -> Optional[BagMiner]:
-    """What chooses each batch from its bag, None without --bag."""
-    if config.loss.bag == 1:
-        return None
-    embed = weight_sharing_embedder(module, embedding_symbol(config, training=True), config)
-    return BagMiner(embed, config.data.batch_size, losses.bag_distance(config.loss), config.loss.triplet_margin, config.loss.mining)
-
-
-def _introduce(log: RunLog, config: TrainConfig, schedule: Schedule, view: ImageView, source: str) -> None:
+def _introduce(
+    log: RunLog, config: TrainConfig, schedule: Schedule, view: ImageView, source: str, lines: List[str], warnings: List[str]
+) -> None:
     loss, d = config.loss, config.network.embedding_size
     first = losses.expected_first_loss(loss, view.num_classes, d)
     log.say("data: %s, %d images of %d people" % (config.data.data, view.images, view.num_classes))
@@ -125,6 +105,12 @@ def _introduce(log: RunLog, config: TrainConfig, schedule: Schedule, view: Image
             "expected first loss %.2f for %d classes; smallest sensible scale for them %.1f (AdaCos), chosen %g"
             % (first, view.num_classes, losses.scale_floor(view.num_classes), loss.scale)
         )
+    if loss.sample_centres < 1.0:
+        log.say(sampling.advice(loss.sample_centres, view.num_classes, len(config.run.devices.split(","))))
+    for line in lines:
+        log.say(line)
+    for warning in warnings:
+        log.warn(warning)
     log.event("start", source=source, expected_first_loss=first, steps=schedule.steps, images=view.images)
 
 

@@ -228,6 +228,7 @@ class TestBadInput:
             ({"devices": "gpu(7)"}, r"no gpu\(7\)"),
             ({"devices": "tpu"}, "cannot read 'tpu'"),
             ({"devices": "cpu(0),cpu(0)"}, "twice"),
+            ({"devices": "cpu(0),gpu(0)"}, "devices of one kind"),
             ({"devices": "cpu(0),cpu(1)", "batch_size": 9}, "does not split evenly"),
             ({"loss_option": ("h=1",)}, "--loss margin has no settings of its own"),
             ({"loss": "adaface", "loss_option": ("k=1",)}, "--loss adaface has h, m"),

@@ -1,0 +1,42 @@
+"""`arcface-mx plan`."""
+
+from __future__ import annotations
+
+import argparse
+
+HELP = """memory of a training run on each device, before anything is allocated
+
+Takes the flags of train. The devices need not be here: give --memory. Exit code 1 where it does not fit."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from arcface_mx.flags import add_config_flags
+
+    parser.add_argument("--classes", type=int, metavar="N", help="number of people (default: that of --data)")
+    parser.add_argument("--memory", type=float, metavar="GB", help="memory of one device (default: that of the devices here)")
+    parser.add_argument("--json", metavar="FILE", help="write the plan there")
+    add_config_flags(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from arcface_mx.config import from_flat
+    from arcface_mx.errors import UserError
+    from arcface_mx.files import write_json
+    from arcface_mx.flags import given_values
+    from arcface_mx.parallel.plan import check_whole_arrays, make_plan, plan_table
+
+    config, classes = from_flat(given_values(args)), args.classes
+    if classes is None:
+        from arcface_mx.data.record_index import RecordIndex
+
+        if not config.data.data:
+            raise UserError("give --classes, or --data with a face set to count them in")
+        classes = RecordIndex.open(config.data.data).num_classes
+    if classes < 1 or (args.memory is not None and not args.memory > 0):
+        raise UserError("--classes and --memory must be above 0")
+    plan = make_plan(config, classes, int(args.memory * 1e9) if args.memory else None)
+    print(plan_table(plan))
+    check_whole_arrays(config, classes)
+    if args.json:
+        write_json(args.json, plan.to_json())
+    return 0 if plan.fits else 1

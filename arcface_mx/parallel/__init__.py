@@ -1,0 +1,1 @@
+"""Beyond one device: class centres split over devices, sampled centres, the plan, several machines."""

@@ -1,0 +1,350 @@
+"""Class-centre parallel training behind MXNet's BaseModule: the paper's "parallel acceleration".
+
+The backbone is data-parallel, an ordinary Module. The classifier's n×d centres are split by class:
+each device holds n/D of them with gradient and momentum, and they never leave it. A step:
+
+    1  each device computes the embeddings of its part of the batch
+    2  the embeddings are gathered: every device gets all N×d
+    3  each device computes the logits of all N over its own classes, and reports a few numbers a sample
+    4  the reports are joined into the loss; its gradient by the reports goes back to the devices
+    5  each device computes the gradient of its centres (kept) and of all embeddings
+    6  the gradients of the embeddings are summed, each device gets those of its part, and goes back
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from typing import Any, Dict, List, Optional, Sequence, Tuple
+
+import mxnet as mx
+import numpy as np
+
+from arcface_mx.config import LossConfig
+from arcface_mx.errors import UserError
+from arcface_mx.parallel.exchange import gather, reduce_scatter, sum_to_all
+from arcface_mx.parallel.graphs import joint_graph, shard_graph
+from arcface_mx.parallel.sampling import SampledShard, sample_size
+from arcface_mx.parallel.shard import Shard
+from arcface_mx.parallel.split import check_labels, class_ranges, row_ranges
+
+
+class CentreParallelModule(mx.mod.BaseModule):
+    """A Module whose classifier is split by class over `context`.
+
+    embedding   Symbol (N, d) of the input "data".
+    loss        the loss, any of losses.py with class logits. num_classes: n.
+    scheduled   names of the loss's scheduled scalars, inputs (N,) after "data" in a batch.
+    Labels of a batch are (N,), any dtype that holds them; int32 for more than 2²⁴ classes.
+    `get_params` gives whole arrays, as Module does, so that a checkpoint fits any number of devices.
+    """
+
+    def __init__(
+        self,
+        embedding: Any,
+        loss: LossConfig,
+        num_classes: int,
+        context: Sequence[Any],
+        scheduled: Sequence[str] = (),
+        fixed_param_names: Sequence[str] = (),
+        logger: Any = logging,
+    ) -> None:
+        super().__init__(logger=logger)
+        self._loss, self._num_classes, self._context = loss, num_classes, list(context)
+        self._scheduled, self._fixed = tuple(scheduled), set(fixed_param_names)
+        self._held = class_ranges(num_classes, len(self._context))
+        self._symbol = embedding
+        body_fixed = [name for name in embedding.list_arguments() if name in self._fixed]
+        self._body = mx.mod.Module(
+            embedding, data_names=["data"], label_names=None, context=self._context, fixed_param_names=body_fixed, logger=logger
+        )
+        self._shards: List[Shard] = []
+
+    # ------------------------------------------------------------ what it takes and gives
+
+    @property
+    def data_names(self) -> List[str]:
+        return ["data", *self._scheduled]
+
+    @property
+    def label_names(self) -> List[str]:
+        return ["label"]
+
+    @property
+    def output_names(self) -> List[str]:
+        return [name + "_output" for name in self._joint.outputs]
+
+    @property
+    def data_shapes(self) -> List[Any]:
+        return self._data_shapes
+
+    @property
+    def label_shapes(self) -> List[Any]:
+        return self._label_shapes
+
+    @property
+    def output_shapes(self) -> List[Tuple[str, Tuple[int]]]:
+        return [(name, (self._images,)) for name in self.output_names]
+
+    @property
+    def centre_parameters(self) -> List[str]:
+        """Names of the parameters that are split by class."""
+        return sorted(self._shards[0].parameters)
+
+    @property
+    def body(self) -> Any:
+        """The data-parallel backbone, an ordinary Module."""
+        return self._body
+
+    @property
+    def _param_names(self) -> List[str]:
+        return self._body._param_names + self.centre_parameters
+
+    # ------------------------------------------------------------ memory
+
+    def bind(
+        self,
+        data_shapes: Any,
+        label_shapes: Any = None,
+        for_training: bool = True,
+        inputs_need_grad: bool = False,
+        force_rebind: bool = False,
+        shared_module: Any = None,
+        grad_req: str = "write",
+    ) -> None:
+        """As Module.bind; `shared_module` is not supported. The batch must be a multiple of the devices."""
+        if self.binded and not force_rebind:
+            return
+        if shared_module is not None:
+            raise NotImplementedError("CentreParallelModule does not share memory with another module")
+        self._data_shapes = [shape if isinstance(shape, mx.io.DataDesc) else mx.io.DataDesc(*shape) for shape in data_shapes]
+        self._label_shapes = [shape if isinstance(shape, mx.io.DataDesc) else mx.io.DataDesc(*shape) for shape in label_shapes]
+        self._images = self._data_shapes[0].shape[0]
+        if self._loss.sample_centres < 1.0 and grad_req == "add":
+            raise UserError("--accumulate adds gradients of the same centres; with --sample-centres below 1 each batch has others")
+        if self._images % len(self._context):
+            raise ValueError("a batch of %d does not split evenly over %d devices" % (self._images, len(self._context)))
+        self._body.bind(self._data_shapes[:1], None, for_training, inputs_need_grad, force_rebind, None, grad_req)
+        self._parts = self._body._exec_group.slices
+        self._width = self._body.output_shapes[0][1][1]
+        self._shards = [self._shard(context, held, grad_req) for context, held in zip(self._context, self._held)]
+        self._bind_joint()
+        self.binded, self.for_training, self.inputs_need_grad = True, for_training, inputs_need_grad
+
+    def _shard(self, context: Any, held: Tuple[int, int], grad_req: str) -> Shard:
+        classes, rate = held[1] - held[0], self._loss.sample_centres
+        seen = classes if rate == 1.0 else sample_size(rate, classes, self._images)
+        graph = shard_graph(self._loss, seen, self._images, self._width, self._scheduled)
+        requests = {name: "null" if name in self._fixed else grad_req for name in graph.parameters}
+        kind = Shard if seen == classes else SampledShard
+        return kind(context, held, graph, requests, self._shard_inputs(graph))
+
+    def _shard_inputs(self, graph: Any) -> Dict[str, Tuple[int, ...]]:
+        rows, whole = (self._images,), (self._images, self._width)
+        shapes: Dict[str, Tuple[int, ...]] = {"embedding": whole, "label": rows}
+        shapes.update({name: rows for name in self._scheduled})
+        if graph.needs_own:
+            shapes["own_centre"] = whole
+        return shapes
+
+    def _bind_joint(self) -> None:
+        first, rows = self._context[0], self._shards[0].graph.rows
+        self._joint = joint_graph(self._shards[0].graph.terms, rows, self._num_classes)
+        devices, images = len(self._context), self._images
+        shapes = {"reports": (devices, len(rows), images), "inside": (devices, images)}
+        if self._joint.needs_embedding:
+            shapes.update(embedding=(images, self._width), person=(images,))
+        requests = {name: "write" if name in ("reports", "embedding") else "null" for name in shapes}
+        self._joiner = self._joint.symbol.simple_bind(first, grad_req=requests, **shapes)
+
+    # ------------------------------------------------------------ parameters
+
+    def init_params(
+        self,
+        initializer: Any = mx.init.Uniform(0.01),
+        arg_params: Optional[Dict[str, Any]] = None,
+        aux_params: Optional[Dict[str, Any]] = None,
+        allow_missing: bool = False,
+        force_init: bool = False,
+        allow_extra: bool = False,
+    ) -> None:
+        """As Module.init_params, drawing the same numbers in the same order as one device would."""
+        if self.params_initialized and not force_init:
+            return
+        assert self.binded, "bind comes first"
+        given = dict(arg_params or {})
+        own = dict(self._body._arg_params)
+        own.update({name: shape for name, shape in self._whole_shapes().items()})
+        attributes = {**self._shards[0].graph.symbol.attr_dict(), **self._symbol.attr_dict()}
+        if not allow_extra and set(given) - set(own):
+            raise RuntimeError("%s: no parameter of this network" % ", ".join(sorted(set(given) - set(own))))
+        for name in sorted(own):
+            value = given.get(name)
+            if value is None:
+                if arg_params is not None and not allow_missing:
+                    raise RuntimeError("%s is not presented" % name)
+                value = mx.nd.zeros(own[name] if isinstance(own[name], tuple) else own[name].shape)
+                initializer(mx.init.InitDesc(name, attributes.get(name)), value)
+            if name in self._body._arg_params:
+                given[name] = value
+            else:
+                self._scatter(name, value)
+        body = {name: given[name] for name in self._body._arg_params}
+        self._body.init_params(initializer, body, aux_params, allow_missing, force_init, allow_extra)
+        self.params_initialized = True
+
+    def _whole_shapes(self) -> Dict[str, Tuple[int, ...]]:
+        shapes = {}
+        for name, array in self._shards[0].parameters.items():
+            shapes[name] = (self._num_classes * self._shards[0].rows_a_class[name],) + array.shape[1:]
+        return shapes
+
+    def _row_ranges(self, name: str) -> List[Tuple[int, int]]:
+        return row_ranges(self._held, self._shards[0].rows_a_class[name])
+
+    def _scatter(self, name: str, whole: Any) -> None:
+        for shard, (first, last) in zip(self._shards, self._row_ranges(name)):
+            whole[first:last].copyto(shard.parameters[name])
+
+    def _whole(self, name: str, parts: Sequence[Any]) -> Any:
+        """One array on the CPU from the devices' parts."""
+        array = mx.nd.empty(self._whole_shapes()[name])
+        for part, (first, last) in zip(parts, self._row_ranges(name)):
+            part.copyto(array[first:last])
+        return array
+
+    def get_params(self) -> Tuple[Dict[str, Any], Dict[str, Any]]:
+        """Whole arrays on the CPU, backbone and centres."""
+        arg_params, aux_params = self._body.get_params()
+        arg_params = dict(arg_params)
+        for name in self.centre_parameters:
+            arg_params[name] = self._whole(name, [shard.parameters[name] for shard in self._shards])
+        return arg_params, aux_params
+
+    # ------------------------------------------------------------ optimizer
+
+    def init_optimizer(
+        self,
+        kvstore: Any = "local",
+        optimizer: Any = "sgd",
+        optimizer_params: Any = (("learning_rate", 0.01),),
+        force_init: bool = False,
+    ) -> None:
+        """As Module.init_optimizer: one optimizer object for backbone and centres.
+
+        Centres get a state for each device; `kvstore` adds the backbone's gradients only.
+        """
+        assert self.binded and self.params_initialized
+        if self.optimizer_initialized and not force_init:
+            return
+        devices = len(self._context)
+        names = {
+            number * devices + device: name for number, name in enumerate(self._body._param_names) for device in range(devices)
+        }
+        self._indices: List[Dict[str, int]] = []
+        for _ in self._shards:
+            self._indices.append({name: len(names) + number for number, name in enumerate(self.centre_parameters)})
+            names.update({index: name for name, index in self._indices[-1].items()})
+        if isinstance(optimizer, str):
+            options = dict(optimizer_params)
+            options.setdefault("rescale_grad", 1.0 / self._images)
+            optimizer = mx.optimizer.create(optimizer, param_idx2name=names, **options)
+        with warnings.catch_warnings():  # Module wonders about rescale_grad, which was chosen here
+            warnings.simplefilter("ignore")
+            self._body.init_optimizer(kvstore, optimizer, force_init=force_init)
+        self._optimizer = optimizer
+        self._updater = mx.optimizer.get_updater(optimizer)
+        self.optimizer_initialized = True
+
+    def update(self) -> None:
+        """One step: the backbone's gradients are added over devices, the centres' stay where they are."""
+        self._body.update()
+        for shard, indices in zip(self._shards, self._indices):
+            shard.update(self._updater, indices)
+
+    # ------------------------------------------------------------ a step
+
+    def forward(self, data_batch: Any, is_train: Optional[bool] = None) -> None:
+        """Steps 1 to 4's loss. Raises UserError for a label outside 0…n−1."""
+        assert self.binded and self.params_initialized
+        is_train = self.for_training if is_train is None else is_train
+        labels = data_batch.label[0].asnumpy().astype(np.int64)
+        check_labels(labels, self._num_classes)
+        # MXNet's own random state says which centres are drawn, so that seeding it repeats a step.
+        seed = 0 if self._loss.sample_centres == 1.0 else int(mx.nd.random.randint(0, 1 << 31, shape=(1,)).asscalar())
+        self._body.forward(mx.io.DataBatch(data=data_batch.data[:1]), is_train=is_train)
+        embeddings = self._body.get_outputs(merge_multi_context=False)[0]
+        gather(embeddings, self._parts, [shard.inputs["embedding"] for shard in self._shards])
+        scheduled = dict(zip(self._scheduled, data_batch.data[1:]))
+        inside = [shard.receive(labels, scheduled, seed) for shard in self._shards]
+        if self._shards[0].graph.needs_own:
+            sum_to_all([shard.own_centres() for shard in self._shards], [shard.inputs["own_centre"] for shard in self._shards])
+        joint = self._joiner.arg_dict
+        for number, shard in enumerate(self._shards):
+            shard.forward(is_train).copyto(joint["reports"][number])
+        joint["inside"][:] = np.stack(inside)
+        if self._joint.needs_embedding:
+            self._shards[0].inputs["embedding"].copyto(joint["embedding"])
+            joint["person"][:] = np.unique(labels, return_inverse=True)[1].astype(np.float32)
+        self._outputs = self._joiner.forward(is_train=is_train)
+
+    def backward(self, out_grads: Optional[List[Any]] = None) -> None:
+        """Gradients of everything; the loss is its own head gradient, so `out_grads` must be None."""
+        if out_grads is not None:
+            raise ValueError("CentreParallelModule ends in its loss: backward takes no out_grads")
+        self._joiner.backward()
+        gradients = self._joiner.grad_dict
+        for number, shard in enumerate(self._shards):
+            shard.backward(gradients["reports"][number].as_in_context(shard.context))
+        if self._shards[0].graph.needs_own:
+            own = [shard.input_gradients["own_centre"] for shard in self._shards]
+            totals = [mx.nd.empty(own[0].shape, shard.context) for shard in self._shards]
+            sum_to_all(own, totals)
+            for shard, total in zip(self._shards, totals):
+                shard.own_backward(total)
+        parts = [shard.input_gradients["embedding"] for shard in self._shards]
+        if self._joint.needs_embedding:
+            parts.append(gradients["embedding"])
+        summed = reduce_scatter(parts, self._parts, self._context)
+        for executor, gradient in zip(self._body._exec_group.execs, summed):
+            executor.backward([gradient])
+
+    # ------------------------------------------------------------ results
+
+    def get_outputs(self, merge_multi_context: bool = True) -> List[Any]:
+        """(N,) arrays in the order of `output_names`; each in a list of one where not merged, as Module."""
+        return list(self._outputs) if merge_multi_context else [[array] for array in self._outputs]
+
+    def get_input_grads(self, merge_multi_context: bool = True) -> List[Any]:
+        return self._body.get_input_grads(merge_multi_context)
+
+    def update_metric(self, eval_metric: Any, labels: Any, pre_sliced: bool = False) -> None:
+        eval_metric.update_dict(dict(zip(self.label_names, labels)), dict(zip(self.output_names, self._outputs)))
+
+    def install_monitor(self, mon: Any) -> None:
+        """Watches the backbone."""
+        self._body.install_monitor(mon)
+
+    # ------------------------------------------------------------ what the trainer's checkpoint needs
+
+    def read_momentum(self) -> Dict[str, Any]:
+        """Whole momentum arrays of the centres on the CPU, by name."""
+        found = {}
+        for name in self.centre_parameters:
+            states = [self._updater.states.get(indices[name]) for indices in self._indices]
+            if all(state is not None for state in states):
+                found[name] = self._whole(name, states)
+        return found
+
+    def write_momentum(self, momentum: Dict[str, Any]) -> None:
+        """Put `read_momentum`'s arrays back, split over the devices of this run."""
+        for name in set(self.centre_parameters) & set(momentum):
+            for shard, indices, (first, last) in zip(self._shards, self._indices, self._row_ranges(name)):
+                self._updater.states[indices[name]] = momentum[name][first:last].copyto(shard.context)
+                self._updater.states_synced[indices[name]] = True
+
+    def clear_gradients(self) -> None:
+        """Zero the centres' gradients (for grad_req "add")."""
+        for shard in self._shards:
+            for array in shard.gradients.values():
+                array[:] = 0

@@ -1,0 +1,131 @@
+"""A training run's place among several workers: which part it reads, what it shares, what it writes.
+
+Workers are the processes that `arcface-mx launch` starts. MXNet's parameter server (ps-lite) adds their
+gradients; each updates its own copy of the weights, so that all hold the same. Rank 0 keeps the run
+folder and verifies; the others write to a folder that goes when they end.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from typing import Any, Dict, List, Tuple
+
+from arcface_mx.config import TrainConfig
+from arcface_mx.errors import UserError
+from arcface_mx.train.checkpoint import RunState
+
+NEVER = 1 << 40  # steps
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """One worker of `size`; `kvstore` is MXNet's, or the name of one where there is a single worker."""
+
+    kvstore: Any
+    rank: int = 0
+    size: int = 1
+    scratch: str = ""
+
+    @property
+    def part(self) -> Tuple[int, int]:
+        return self.rank, self.size
+
+    def run_config(self, config: TrainConfig) -> TrainConfig:
+        """The configuration with this worker's run folder: the run's own on rank 0."""
+        if not self.rank:
+            return config
+        run = dataclasses.replace(config.run, run=os.path.join(self.scratch, "run"), checkpoint_every=NEVER, eval_every=0)
+        return dataclasses.replace(config, run=run, data=dataclasses.replace(config.data, eval=()))
+
+    def own_config(self, config: TrainConfig) -> TrainConfig:
+        """The configuration with this worker's share of the batch, and random numbers of its own.
+
+        Raises UserError where the batch cannot be shared evenly.
+        """
+        batch, seed = config.data.batch_size, config.run.seed
+        if self.size == 1:
+            return config
+        if batch % self.size:
+            raise UserError("--batch-size %d does not split evenly over %d workers; take a multiple of %d" % (batch, self.size, self.size))
+        if config.run.parallel == "centres":
+            raise UserError("--parallel centres works over the devices of one machine; with launch use --parallel data")
+        data = dataclasses.replace(config.data, batch_size=batch // self.size)
+        run = dataclasses.replace(config.run, seed=(seed + 1_000_003 * self.rank) % (1 << 31))
+        return dataclasses.replace(config, data=data, run=run)
+
+    def finished(self, here: bool) -> bool:
+        """Whether rank 0 found the run finished before."""
+        return bool(self._shared("finished", [float(here)])[0]) if self.size > 1 else here
+
+    def share_state(self, state: RunState, symbol: Any, shapes: Dict[str, Tuple[int, ...]]) -> RunState:
+        """Rank 0's state on every worker; one that starts from scratch is made by each from the seed.
+
+        symbol: of the training graph, and its input shapes: they say what arrays there are.
+        """
+        if self.size == 1:
+            return state
+        step, whole = self._shared("start", [float(state.step), float(bool(state.arg_params))])
+        if not whole:
+            return state
+        args, _, states = symbol.infer_shape(**shapes)
+        wanted = {"arg": _without(dict(zip(symbol.list_arguments(), args)), shapes), "aux": dict(zip(symbol.list_auxiliary_states(), states))}
+        wanted["momentum"] = wanted["arg"]
+        given = {"arg": state.arg_params, "aux": state.aux_params, "momentum": state.momentum}
+        found = {group: self._shared_arrays(group, given[group], wanted[group]) for group in wanted}
+        return dataclasses.replace(
+            state, step=int(step), arg_params=found["arg"], aux_params=found["aux"], momentum=found["momentum"] if step else {}
+        )
+
+    def _shared_arrays(self, group: str, given: Dict[str, Any], shapes: Dict[str, Tuple[int, ...]]) -> Dict[str, Any]:
+        import mxnet as mx
+
+        names = sorted(shapes)
+        there = self._shared("there " + group, [float(name in given) for name in names])
+        found = {}
+        for name, on_rank_0 in zip(names, there):
+            if on_rank_0:
+                array = given[name] if name in given else mx.nd.zeros(shapes[name])
+                found[name] = self._from_rank_0("%s:%s" % (group, name), array.reshape(shapes[name]))
+        return found
+
+    def _shared(self, key: str, numbers: List[float]) -> List[float]:
+        import mxnet as mx
+
+        return [float(value) for value in self._from_rank_0(key, mx.nd.array(numbers)).asnumpy()]
+
+    def _from_rank_0(self, key: str, array: Any) -> Any:
+        import mxnet as mx
+
+        self.kvstore.init("share " + key, array)  # takes rank 0's value
+        found = mx.nd.zeros(array.shape)
+        self.kvstore.pull("share " + key, out=found)
+        return found
+
+    def leave(self) -> None:
+        """Remove what this worker wrote for itself."""
+        if self.scratch:
+            shutil.rmtree(self.scratch, ignore_errors=True)
+
+
+def join(kvstore: str) -> Cluster:
+    """This process's place: the only worker, or one of those that `arcface-mx launch` started.
+
+    Blocks until all workers are there. Raises UserError where a distributed store has no launcher.
+    """
+    if not kvstore.startswith("dist"):
+        return Cluster(kvstore)
+    if os.environ.get("DMLC_ROLE") != "worker":
+        raise UserError("--kvstore %s adds over several workers; start them with: arcface-mx launch -n WORKERS -- train …" % kvstore)
+    import mxnet as mx
+
+    store = mx.kv.create(kvstore)
+    scratch = tempfile.mkdtemp(prefix="arcface-mx-worker-") if store.rank else ""
+    return Cluster(store, store.rank, store.num_workers, scratch)
+
+
+def _without(values: Dict[str, Any], names: Any) -> Dict[str, Any]:
+    return {name: value for name, value in values.items() if name not in names}

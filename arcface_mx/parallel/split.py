@@ -1,0 +1,58 @@
+"""Which device holds which classes, and what a label is there. Whole numbers only, no MXNet.
+
+Device k of D holds the classes first…last−1 of an even, contiguous split. A label is handed to it
+as a whole number of its own, 0…(last − first − 1), or −1 for a class that it does not hold, so that
+float32 (whole up to 2²⁴) limits the classes of a device and not those of the run.
+"""
+
+from __future__ import annotations
+
+from typing import List, Sequence, Tuple
+
+import numpy as np
+
+from arcface_mx.errors import UserError
+
+ELSEWHERE = -1  # the label, on a device, of a sample whose class another device holds
+WHOLE_IN_FLOAT32 = 1 << 24
+
+Range = Tuple[int, int]
+
+
+def class_ranges(num_classes: int, devices: int) -> List[Range]:
+    """(first, last + 1) of each device; sizes differ by at most one.
+
+    Raises UserError where a device would hold no class, or more than float32 can number.
+    """
+    if num_classes < devices:
+        raise UserError("--parallel centres: %d classes do not fill %d devices; give fewer --devices" % (num_classes, devices))
+    size, longer = divmod(num_classes, devices)
+    bounds = [device * size + min(device, longer) for device in range(devices + 1)]
+    if size + bool(longer) > WHOLE_IN_FLOAT32:
+        needed = -(-num_classes // WHOLE_IN_FLOAT32)
+        raise UserError(
+            "--parallel centres: %d classes on each of %d devices; a device numbers at most %d (float32): give %d devices or more"
+            % (size + bool(longer), devices, WHOLE_IN_FLOAT32, needed)
+        )
+    return list(zip(bounds[:-1], bounds[1:]))
+
+
+def local_labels(labels: np.ndarray, held: Range) -> np.ndarray:
+    """Labels (N,) as a device that holds the classes `held` numbers them; ELSEWHERE for all others."""
+    inside = (labels >= held[0]) & (labels < held[1])
+    return np.where(inside, labels - held[0], ELSEWHERE)
+
+
+def check_labels(labels: np.ndarray, num_classes: int) -> None:
+    """Raise UserError where a label is no class: MXNet itself would train on without a word."""
+    wrong = np.flatnonzero((labels < 0) | (labels >= num_classes))
+    if len(wrong):
+        raise UserError(
+            "row %d of the batch has label %d, but there are %d classes (0 to %d); check the data with: arcface-mx data check"
+            % (wrong[0], labels[wrong[0]], num_classes, num_classes - 1)
+        )
+
+
+def row_ranges(held: Sequence[Range], rows_a_class: int) -> List[Range]:
+    """The rows of a parameter with `rows_a_class` rows for each class."""
+    return [(first * rows_a_class, last * rows_a_class) for first, last in held]
