@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from types import SimpleNamespace
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import mxnet as mx
@@ -92,6 +93,11 @@ class CentreParallelModule(mx.mod.BaseModule):
         return sorted(self._shards[0].parameters)
 
     @property
+    def head_executors(self) -> List[Any]:
+        """The classifier's executor on each device."""
+        return [shard.executor for shard in self._shards]
+
+    @property
     def body(self) -> Any:
         """The data-parallel backbone, an ordinary Module."""
         return self._body
@@ -99,6 +105,19 @@ class CentreParallelModule(mx.mod.BaseModule):
     @property
     def _param_names(self) -> List[str]:
         return self._body._param_names + self.centre_parameters
+
+    @property
+    def _exec_group(self) -> Any:
+        """What guards and checkpoints look at, as they find it in Module: arrays by parameter and device."""
+        body, shards = self._body._exec_group, self._shards
+        weights = [[shard.parameters[name] for shard in shards] for name in self.centre_parameters]
+        gradients = [[shard.gradients.get(name) for shard in shards] for name in self.centre_parameters]
+        return SimpleNamespace(
+            execs=body.execs,
+            aux_arrays=body.aux_arrays,
+            param_arrays=body.param_arrays + weights,
+            grad_arrays=body.grad_arrays + gradients,
+        )
 
     # ------------------------------------------------------------ memory
 
@@ -342,9 +361,3 @@ class CentreParallelModule(mx.mod.BaseModule):
             for shard, indices, (first, last) in zip(self._shards, self._indices, self._row_ranges(name)):
                 self._updater.states[indices[name]] = momentum[name][first:last].copyto(shard.context)
                 self._updater.states_synced[indices[name]] = True
-
-    def clear_gradients(self) -> None:
-        """Zero the centres' gradients (for grad_req "add")."""
-        for shard in self._shards:
-            for array in shard.gradients.values():
-                array[:] = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import re
 from typing import Any, Callable, Dict, List, Tuple
 
@@ -9,7 +10,6 @@ from arcface_mx.config import TrainConfig
 from arcface_mx.errors import UserError
 from arcface_mx.network import embedding_symbol
 from arcface_mx.parallel.centre_module import CentreParallelModule
-from arcface_mx.parallel.split import WHOLE_IN_FLOAT32
 from arcface_mx.train.checkpoint import RunState
 from arcface_mx.train.graph import TrainingGraph
 from arcface_mx.train.schedule import Schedule
@@ -32,8 +32,6 @@ def build_module(graph: TrainingGraph, config: TrainConfig, contexts: List[Any])
         return _centre_module(graph, config, contexts)
     if config.loss.sample_centres < 1.0:
         raise UserError("--sample-centres %g needs --parallel centres (one device will do)" % config.loss.sample_centres)
-    if graph.num_classes > WHOLE_IN_FLOAT32:
-        raise UserError("%d classes: --parallel data numbers at most %d (float32); use --parallel centres" % (graph.num_classes, WHOLE_IN_FLOAT32))
     inputs = ["data"] + list(graph.scheduled)
     parameters = [name for name in graph.symbol.list_arguments() if name not in inputs + ["label"]]
     module = mx.mod.Module(
@@ -137,7 +135,7 @@ def start_optimizer(module: Any, config: TrainConfig, schedule: Schedule, kvstor
         module._optimizer.set_lr_mult(factors)
 
 
-def read_state(module: Any, step: int, best: Dict[str, Any]) -> RunState:
+def read_state(module: Any, step: int, best: Dict[str, Any], skipped: int = 0) -> RunState:
     """All that a checkpoint holds, copied to the CPU."""
     import mxnet as mx
 
@@ -150,7 +148,7 @@ def read_state(module: Any, step: int, best: Dict[str, Any]) -> RunState:
     for index, state in module._updater.states.items():
         if index % devices == 0 and state is not None:  # every device holds the same
             momentum[names[index // devices]] = state.as_in_context(mx.cpu())
-    return RunState(step, dict(arg_params), dict(aux_params), momentum, best)
+    return RunState(step, dict(arg_params), dict(aux_params), momentum, best, skipped)
 
 
 def write_momentum(module: Any, momentum: Dict[str, Any]) -> None:
@@ -169,11 +167,52 @@ def write_momentum(module: Any, momentum: Dict[str, Any]) -> None:
             updater.states_synced[index] = True
 
 
+def gradients(module: Any) -> List[Any]:
+    """All gradient arrays, of every device."""
+    return [array for arrays in module._exec_group.grad_arrays for array in arrays if array is not None]
+
+
+def auxiliary_arrays(module: Any) -> List[Any]:
+    """BatchNorm's statistics, of every device."""
+    return [array for arrays in module._exec_group.aux_arrays for array in arrays]
+
+
+def first_bad_layer(module: Any, forward: Callable[[], None]) -> str:
+    """Where the first value that is not finite stands: a parameter, a layer's output, else a gradient.
+
+    `forward` runs the forward pass in question again; the module is of no more use for training.
+    """
+    import mxnet as mx
+    import numpy as np
+
+    def bad(array: Any) -> bool:
+        return not np.isfinite(array.asnumpy()).all()
+
+    for name, arrays in zip(module._param_names, module._exec_group.param_arrays):
+        if any(map(bad, arrays)):
+            return "parameter %s" % name
+    found: List[str] = []
+
+    visible = set(module.symbol.get_internals().list_outputs())  # a dropout mask, say, is not
+
+    def look(name: Any, handle: Any) -> None:
+        text = name if isinstance(name, str) else name.decode()
+        array = mx.nd.NDArray(ctypes.cast(handle, mx.base.NDArrayHandle), writable=False)
+        if not found and text in visible and bad(array):
+            found.append("output of %s" % text[: -len("_output")] if text.endswith("_output") else text)
+
+    for executor in module._exec_group.execs:
+        executor.set_monitor_callback(look)
+    forward()
+    mx.nd.waitall()
+    for name, arrays in zip(reversed(module._param_names), reversed(module._exec_group.grad_arrays)):
+        if not found and any(array is not None and bad(array) for array in arrays):
+            found.append("gradient of %s" % name)
+    return found[0] if found else "not found again: a value that changes from run to run"
+
+
 def clear_gradients(module: Any) -> None:
     """Zero the gradients that `--accumulate` adds up."""
-    if isinstance(module, CentreParallelModule):
-        module.clear_gradients()
-        module = module.body
     for arrays in module._exec_group.grad_arrays:
         for array in arrays:
             if array is not None:

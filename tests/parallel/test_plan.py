@@ -49,7 +49,7 @@ def test_a_million_people_on_the_papers_machine():
 def allocated(shard):
     """Bytes of one device's classifier: its arrays, its optimizer's states, and what MXNet says it allocated for the graph."""
     arrays = [*shard.parameters.values(), *shard.gradients.values(), *shard.parameters.values()]  # once more: momentum
-    megabytes = int(re.findall(r"Total (\d+) MB allocated", shard._head.debug_str())[-1])
+    megabytes = int(re.findall(r"Total (\d+) MB allocated", shard.executor.debug_str())[-1])
     return sum(4 * int(np.prod(array.shape)) for array in arrays) + (megabytes << 20)
 
 
