@@ -31,7 +31,7 @@ def training_graph(config: TrainConfig, num_classes: int) -> TrainingGraph:
 
     loss = losses.find(config.loss.loss)
     label = mx.sym.Variable("label")
-    names = tuple(name for name in loss.scheduled if _in_use(name, config))
+    names = scheduled_names(config)
     scheduled = {name: mx.sym.Variable(name) for name in names}
     embedding = embedding_symbol(config, training=True)
     losses.options(config.loss)  # refuses those that this loss does not have
@@ -72,5 +72,6 @@ def target_cosine_row(graph: losses.LossGraph, embedding: Symbol, label: Symbol)
     return mx.sym.BlockGrad(graph.logits.get_internals()["target_cosine_output"])  # type: ignore[union-attr]
 
 
-def _in_use(name: str, config: TrainConfig) -> bool:
-    return name != "margin_ramp" or config.loss.margin_ramp > 0.0
+def scheduled_names(config: TrainConfig) -> Tuple[str, ...]:
+    """Names of the scalars that change during this training."""
+    return tuple(name for name in losses.find(config.loss.loss).scheduled if name != "margin_ramp" or config.loss.margin_ramp > 0.0)

@@ -89,10 +89,18 @@ def test_planning_touches_no_memory():
 
 
 def test_centres_beyond_one_array_are_refused():
-    config = from_flat({"embedding_size": 512})
+    config = from_flat({"embedding_size": 512, "batch_size": 256})
     check_whole_arrays(config, 4_194_303)
     with pytest.raises(UserError, match="at most 4194303 classes"):
         check_whole_arrays(config, 4_194_304)
+
+
+@pytest.mark.parametrize("values, most", [({}, 4_194_304), ({"parallel": "centres"}, 4_194_304), ({"parallel": "centres", "sample_centres": 0.5}, 8_388_608)])
+def test_logits_beyond_one_array_are_refused(values, most):
+    config = from_flat(dict({"embedding_size": 16, "batch_size": 1024, "devices": gpus(2)}, **values))
+    check_whole_arrays(config, most - 8)
+    with pytest.raises(UserError, match="the logits on a device"):
+        check_whole_arrays(config, most)
 
 
 def test_a_run_that_cannot_fit_is_refused_before_it_starts():
