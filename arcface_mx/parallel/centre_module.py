@@ -35,6 +35,7 @@ class CentreParallelModule(mx.mod.BaseModule):
 
     embedding   Symbol (N, d) of the input "data".
     loss        the loss, any of losses.py with class logits. num_classes: n.
+    gradient_scale  factor on all gradients, by which the optimizer's rescale_grad must divide.
     scheduled   names of the loss's scheduled scalars, inputs (N,) after "data" in a batch.
     Labels of a batch are (N,), any dtype that holds them; int32 for more than 2²⁴ classes.
     `get_params` gives whole arrays, as Module does, so that a checkpoint fits any number of devices.
@@ -48,10 +49,12 @@ class CentreParallelModule(mx.mod.BaseModule):
         context: Sequence[Any],
         scheduled: Sequence[str] = (),
         fixed_param_names: Sequence[str] = (),
+        gradient_scale: float = 1.0,
         logger: Any = logging,
     ) -> None:
         super().__init__(logger=logger)
         self._loss, self._num_classes, self._context = loss, num_classes, list(context)
+        self._scale = gradient_scale
         self._scheduled, self._fixed = tuple(scheduled), set(fixed_param_names)
         self._held = class_ranges(num_classes, len(self._context))
         self._symbol = embedding
@@ -168,7 +171,7 @@ class CentreParallelModule(mx.mod.BaseModule):
 
     def _bind_joint(self) -> None:
         first, rows = self._context[0], self._shards[0].graph.rows
-        self._joint = joint_graph(self._shards[0].graph.terms, rows, self._num_classes)
+        self._joint = joint_graph(self._shards[0].graph.terms, rows, self._num_classes, self._scale)
         devices, images = len(self._context), self._images
         shapes = {"reports": (devices, len(rows), images), "inside": (devices, images)}
         if self._joint.needs_embedding:

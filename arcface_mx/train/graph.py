@@ -40,22 +40,27 @@ def training_graph(config: TrainConfig, num_classes: int) -> TrainingGraph:
     except ValueError as error:
         raise UserError("--loss %s: %s" % (config.loss.loss, error))
 
-    outputs = loss_outputs(graph.terms)
+    outputs = loss_outputs(graph.terms, gradient_scale(config))
     if graph.logits is not None:
         outputs["target_cosine"] = target_cosine_row(graph, embedding, label)
         outputs["correct"] = symbols.correct_without_margin(graph.logits, label)
     return TrainingGraph(mx.sym.Group(list(outputs.values())), tuple(outputs), names, num_classes)
 
 
-def loss_outputs(terms: Mapping[str, Tuple[float, Symbol]]) -> Dict[str, Symbol]:
-    """The weighted sum of the terms as "loss", and each term by its name where there are several."""
+def gradient_scale(config: TrainConfig) -> float:
+    """By what all gradients are multiplied, and the update divided: --loss-scale keeps half precision from underflow."""
+    return config.optimizer.loss_scale if config.network.dtype == "float16" else 1.0
+
+
+def loss_outputs(terms: Mapping[str, Tuple[float, Symbol]], scale: float = 1.0) -> Dict[str, Symbol]:
+    """The weighted sum of the terms as "loss", its gradient times `scale`, and each term by its name where there are several."""
     import mxnet as mx
 
     total = None
     for weight, term in terms.values():
         weighted = term if weight == 1.0 else term * weight
         total = weighted if total is None else total + weighted
-    outputs: Dict[str, Symbol] = {"loss": mx.sym.MakeLoss(total, name="loss")}
+    outputs: Dict[str, Symbol] = {"loss": mx.sym.MakeLoss(total, name="loss", grad_scale=scale)}
     if len(terms) > 1:
         outputs.update({name: mx.sym.BlockGrad(term, name=name) for name, (_, term) in terms.items()})
     return outputs
