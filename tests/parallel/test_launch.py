@@ -72,7 +72,7 @@ def fail_in_the_middle(words, victim, after="step 3/"):
         if after in line:
             break
     members = family(launcher.pid)
-    assert sorted(members) == ["scheduler", "server", "worker"] and len(members["worker"]) == 2, "".join(said)
+    assert sorted(members) == ["scheduler", "server", "worker"], "".join(said)
     os.kill(members[victim][-1], signal.SIGKILL)
     began = time.monotonic()
     said += launcher.stdout.readlines()
@@ -98,7 +98,7 @@ def test_a_worker_killed_in_the_middle_and_the_run_ends_as_on_one_device(tmp_pat
 
 @pytest.mark.parametrize("victim", ["server", "scheduler"])
 def test_a_server_or_scheduler_killed_in_the_middle(tmp_path, forty, victim):
-    code, said, seconds = fail_in_the_middle(command(str(tmp_path / "run"), forty, steps=100_000), victim)
+    code, said, seconds = fail_in_the_middle(command(str(tmp_path / "run"), forty, ("-n", "1"), steps=100_000), victim)
     assert code == 1 and seconds < 30
     assert "launch: %s" % victim in said
 
