@@ -27,7 +27,8 @@ from arcface_mx.parallel.exchange import gather, reduce_scatter, sum_to_all
 from arcface_mx.parallel.graphs import joint_graph, shard_graph
 from arcface_mx.parallel.sampling import SampledShard, sample_size
 from arcface_mx.parallel.shard import Shard
-from arcface_mx.parallel.split import check_labels, class_ranges, row_ranges
+from arcface_mx.parallel.split import check_labels, class_ranges
+from arcface_mx.parallel.whole import joined, parts_of, whole_shapes
 
 
 class CentreParallelModule(mx.mod.BaseModule):
@@ -196,7 +197,7 @@ class CentreParallelModule(mx.mod.BaseModule):
         assert self.binded, "bind comes first"
         given = dict(arg_params or {})
         own = dict(self._body._arg_params)
-        own.update({name: shape for name, shape in self._whole_shapes().items()})
+        own.update(whole_shapes(self._shards))
         attributes = {**self._shards[0].graph.symbol.attr_dict(), **self._symbol.attr_dict()}
         if not allow_extra and set(given) - set(own):
             raise RuntimeError("%s: no parameter of this network" % ", ".join(sorted(set(given) - set(own))))
@@ -209,38 +210,19 @@ class CentreParallelModule(mx.mod.BaseModule):
                 initializer(mx.init.InitDesc(name, attributes.get(name)), value)
             if name in self._body._arg_params:
                 given[name] = value
-            else:
-                self._scatter(name, value)
+                continue
+            for shard, part in zip(self._shards, parts_of(self._shards, name, value)):
+                part.copyto(shard.parameters[name])
         body = {name: given[name] for name in self._body._arg_params}
         self._body.init_params(initializer, body, aux_params, allow_missing, force_init, allow_extra)
         self.params_initialized = True
-
-    def _whole_shapes(self) -> Dict[str, Tuple[int, ...]]:
-        shapes = {}
-        for name, array in self._shards[0].parameters.items():
-            shapes[name] = (self._num_classes * self._shards[0].rows_a_class[name],) + array.shape[1:]
-        return shapes
-
-    def _row_ranges(self, name: str) -> List[Tuple[int, int]]:
-        return row_ranges(self._held, self._shards[0].rows_a_class[name])
-
-    def _scatter(self, name: str, whole: Any) -> None:
-        for shard, (first, last) in zip(self._shards, self._row_ranges(name)):
-            whole[first:last].copyto(shard.parameters[name])
-
-    def _whole(self, name: str, parts: Sequence[Any]) -> Any:
-        """One array on the CPU from the devices' parts."""
-        array = mx.nd.empty(self._whole_shapes()[name])
-        for part, (first, last) in zip(parts, self._row_ranges(name)):
-            part.copyto(array[first:last])
-        return array
 
     def get_params(self) -> Tuple[Dict[str, Any], Dict[str, Any]]:
         """Whole arrays on the CPU, backbone and centres."""
         arg_params, aux_params = self._body.get_params()
         arg_params = dict(arg_params)
         for name in self.centre_parameters:
-            arg_params[name] = self._whole(name, [shard.parameters[name] for shard in self._shards])
+            arg_params[name] = joined(self._shards, name, [shard.parameters[name] for shard in self._shards])
         return arg_params, aux_params
 
     # ------------------------------------------------------------ optimizer
@@ -355,12 +337,12 @@ class CentreParallelModule(mx.mod.BaseModule):
         for name in self.centre_parameters:
             states = [self._updater.states.get(indices[name]) for indices in self._indices]
             if all(state is not None for state in states):
-                found[name] = self._whole(name, states)
+                found[name] = joined(self._shards, name, states)
         return found
 
     def write_momentum(self, momentum: Dict[str, Any]) -> None:
         """Put `read_momentum`'s arrays back, split over the devices of this run."""
         for name in set(self.centre_parameters) & set(momentum):
-            for shard, indices, (first, last) in zip(self._shards, self._indices, self._row_ranges(name)):
-                self._updater.states[indices[name]] = momentum[name][first:last].copyto(shard.context)
+            for shard, indices, part in zip(self._shards, self._indices, parts_of(self._shards, name, momentum[name])):
+                self._updater.states[indices[name]] = part.copyto(shard.context)
                 self._updater.states_synced[indices[name]] = True

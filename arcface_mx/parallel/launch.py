@@ -66,10 +66,12 @@ def run(launch: Launch) -> int:
     children: List[Child] = []
     before = {number: signal.signal(number, _raise) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
-        for role, count, words in (("scheduler", 1, SERVER), ("server", launch.servers, SERVER), ("worker", launch.workers, ["-m", "arcface_mx", *command])):
+        training = ["-m", "arcface_mx", *command]
+        for role, count, words in (("scheduler", 1, SERVER), ("server", launch.servers, SERVER), ("worker", launch.workers, training)):
             for number in range(count):
-                name = role if role == "scheduler" else "%s %d" % (role, number)
-                host = launch.hosts[number % len(launch.hosts)] if launch.hosts and role != "scheduler" else None
+                name, host = "%s %d" % (role, number), launch.hosts[number % len(launch.hosts)] if launch.hosts else None
+                if role == "scheduler":
+                    name, host = role, None
                 children.append(_start(name, host, words, dict(shared, DMLC_ROLE=role), launch))
         return _watch(children)
     except KeyboardInterrupt:

@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Sequence
 from arcface_mx.config import TrainConfig
 from arcface_mx.errors import UserError
 from arcface_mx.network import embedding_symbol
-from arcface_mx.parallel.cost import Machine, forward_operations, step
+from arcface_mx.parallel.cost import Machine, Step, forward_operations, step
 from arcface_mx.parallel.dry_bind import parameter_bytes
 from arcface_mx.parallel.plan import check_whole_arrays, make_plan
 
@@ -21,29 +21,31 @@ MODES: Dict[str, Dict[str, Any]] = {
 }
 
 
-def scaling(config: TrainConfig, machine: Machine, images: int, classes: Sequence[int] = CLASSES, devices: Sequence[int] = DEVICES) -> List[Dict[str, Any]]:
+def scaling(
+    config: TrainConfig, machine: Machine, images: int, classes: Sequence[int] = CLASSES, devices: Sequence[int] = DEVICES
+) -> List[Dict[str, Any]]:
     """A row for each mode, n and D: images/s of all devices, what takes most of a step, GB a device, and what MXNet cannot do."""
     symbol, side = embedding_symbol(config, training=True), config.data.image_size
     forward = forward_operations(symbol, data=(1, 3, side, side))
     parameters = sum(parameter_bytes(symbol, ["data"], data=(1, 3, side, side)).values()) / 4
     rows = []
     for mode, values in MODES.items():
+        rate, split = values.get("sample_centres", 1.0), values["parallel"] == "centres"
         for count in classes:
             for number in devices:
                 if mode != "centres" or number > 1:
-                    rows.append(_row(config, machine, mode, values, images, count, number, forward, parameters))
+                    cost = step(forward, parameters, images, number, count, config.network.embedding_size, split, rate)
+                    rows.append(_row(config, cost, machine, mode, images, count, number))
     return rows
 
 
-def _row(config: TrainConfig, machine: Machine, mode: str, values: Dict[str, Any], images: int, classes: int, devices: int, forward: float, parameters: float) -> Dict[str, Any]:
-    rate = values.get("sample_centres", 1.0)
-    cost = step(forward, parameters, images, devices, classes, config.network.embedding_size, values["parallel"] == "centres", rate)
-    seconds = cost.seconds(machine)
+def _row(config: TrainConfig, cost: Step, machine: Machine, mode: str, images: int, classes: int, devices: int) -> Dict[str, Any]:
+    seconds, values = cost.seconds(machine), MODES[mode]
     names = ",".join("gpu(%d)" % number for number in range(devices))
     own = dataclasses.replace(
         config,
         data=dataclasses.replace(config.data, batch_size=images * devices),
-        loss=dataclasses.replace(config.loss, sample_centres=rate),
+        loss=dataclasses.replace(config.loss, sample_centres=values.get("sample_centres", 1.0)),
         run=dataclasses.replace(config.run, devices=names, parallel=values["parallel"]),
     )
     row = {"mode": mode, "classes": classes, "devices": devices, "images_per_second": images * devices / sum(seconds.values())}
@@ -58,7 +60,7 @@ def _row(config: TrainConfig, machine: Machine, mode: str, values: Dict[str, Any
 
 def scaling_table(rows: Sequence[Dict[str, Any]]) -> str:
     """Markdown."""
-    lines = ["| mode | classes | devices | images/s | most of a step | MB sent a step | GB a device | MXNet 1.9.1 |", "|---|---|---|---|---|---|---|---|"]
+    lines = ["| mode | classes | devices | images/s | most of a step | MB sent a step | GB a device | MXNet 1.9.1 |", "|---" * 8 + "|"]
     for row in rows:
         memory = "%.1f" % row["gigabytes"] if "gigabytes" in row else "-"
         limit = "refused: " + row["limit"] if row["limit"] else ""

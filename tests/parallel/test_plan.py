@@ -12,6 +12,7 @@ import pytest
 from arcface_mx.cli import main
 from arcface_mx.config import LossConfig, from_flat
 from arcface_mx.errors import UserError
+from arcface_mx.parallel import plan
 from arcface_mx.parallel.plan import check_whole_arrays, make_plan, refuse_what_cannot_fit
 from tests.parallel.modules import prepared, split
 
@@ -103,8 +104,10 @@ def test_logits_beyond_one_array_are_refused(values, most):
         check_whole_arrays(config, most)
 
 
-def test_a_run_that_cannot_fit_is_refused_before_it_starts():
-    config = from_flat(dict(SMALL, embedding_size=512, batch_size=1024, parallel="centres"))
+def test_a_run_that_cannot_fit_is_refused_before_it_starts(monkeypatch):
+    monkeypatch.setattr(plan, "_machine_memory", lambda: 24_000_000_000)
+    config = from_flat(dict(SMALL, embedding_size=512, batch_size=64, parallel="centres"))
+    refuse_what_cannot_fit(config, 1_000_000)
     with pytest.raises(UserError, match="needs .* GB on each device"):
         refuse_what_cannot_fit(config, 4_000_000)
 
@@ -116,8 +119,8 @@ class TestCommand:
         assert main(["plan", "--classes", "10572", *flags]) == 0
         shown = capsys.readouterr().out
         with open(file, encoding="utf-8") as stream:
-            plan = json.load(stream)
-        assert plan["bytes"]["centres"] == 10572 // 2 * 512 * 4 and plan["total"] == sum(plan["bytes"].values())
+            written = json.load(stream)
+        assert written["bytes"]["centres"] == 10572 // 2 * 512 * 4 and written["total"] == sum(written["bytes"].values())
         for what in ("backbone weights", "activations", "centres' momentum", "logits", "on each of 2 devices", "it fits"):
             assert what in shown
 
