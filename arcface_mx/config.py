@@ -44,6 +44,7 @@ class NetworkConfig:
     units: Tuple[int, ...] = _flag((), "iresnet: residual units in each stage, in the place of the name's (none: the name's)")
     embedding_size: int = _flag(512, "length d of the embedding")
     dropout: float = _flag(0.4, "dropout before the embedding layer, share of values set to 0")
+    dtype: str = _flag("float32", "of the backbone's layers; float16 needs GPUs, its weights are kept in float32 too", ("float32", "float16"))
     freeze_batchnorm: bool = _flag(False, "use BatchNorm's stored statistics while training, and leave them as they are")
 
 
@@ -90,6 +91,7 @@ class OptimizerConfig:
     schedule_batch: int = _flag(0, "images a step for which lr and steps are meant; another --batch-size scales both (0: no scaling)")
     accumulate: int = _flag(1, "batches whose gradients are added before an update")
     skip_bad_batches: int = _flag(0, "steps whose loss or gradient is not finite that are skipped, in the whole run, before it stops", same_run=True)
+    loss_scale: float = _flag(128.0, "with --dtype float16: factor on the gradient while it is in half precision")
     freeze: Tuple[str, ...] = _flag((), "regular expressions: parameters that stay as they are")
     lr_mult: Tuple[str, ...] = _flag((), "REGEX=FACTOR on the learning rate of parameters")
 
@@ -210,7 +212,7 @@ _RANGES = (
     ("triplet_weight", 0.0, 1e6), ("sample_centres", 1e-6, 1.0), ("triplet_margin", 1e-6, 4.0), ("positive_margin", 0.0, 2.0),
     ("negative_margin", 1e-6, 2.0), ("a_softmax_m", 1, 16), ("lambda_base", 0.0, 1e9), ("lambda_gamma", 0.0, 1e3),
     ("lambda_power", 0.0, 10.0), ("lambda_min", 0.0, 1e9), ("photos_a_person", 0, 1024), ("bag", 1, 1024),
-    ("lr", 0.0, 1e3), ("momentum", 0.0, 0.9999), ("weight_decay", 0.0, 1.0), ("steps", 1, 1 << 40),
+    ("lr", 0.0, 1e3), ("loss_scale", 1.0, 65536.0), ("momentum", 0.0, 0.9999), ("weight_decay", 0.0, 1.0), ("steps", 1, 1 << 40),
     ("warmup_steps", 0, 1 << 40), ("schedule_batch", 0, 1 << 20), ("accumulate", 1, 1 << 16), ("skip_bad_batches", 0, 1 << 20),
     ("seed", 0, (1 << 31) - 1), ("decode_threads", 0, 1024), ("log_every", 1, 1 << 40), ("eval_every", 0, 1 << 40),
     ("checkpoint_every", 1, 1 << 40), ("keep_checkpoints", 1, 1 << 20), ("keep_every", 0, 1 << 40),

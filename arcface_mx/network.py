@@ -11,17 +11,18 @@ Symbol = Any
 
 
 def embedding_symbol(config: TrainConfig, training: bool = False) -> Symbol:
-    """Pixels (N, 3, side, side) → embedding "fc1" (N, d); `training` takes the fast PReLU."""
+    """Pixels (N, 3, side, side) → embedding "fc1" (N, d), float32; `training` takes the fast PReLU and --dtype."""
     import mxnet as mx
 
     from arcface_mx import symbols
 
     side, network = config.data.image_size, config.network
     data = mx.sym.Variable("data", attr={"arcface_input_size": "%d,%d" % (side, side), "arcface_colour_order": "RGB"})
+    half = training and network.dtype == "float16"
     try:
-        return symbols.backbone(
+        embedding = symbols.backbone(
             network.network,
-            data,
+            mx.sym.Cast(data, dtype="float16") if half else data,
             embedding_size=network.embedding_size,
             width=network.width,
             units=network.units or None,
@@ -32,6 +33,7 @@ def embedding_symbol(config: TrainConfig, training: bool = False) -> Symbol:
         )
     except ValueError as error:
         raise UserError("--network %s: %s" % (network.network, error))
+    return mx.sym.Cast(embedding, dtype="float32") if half else embedding
 
 
 def embedding_arrays(symbol: Any, side: int, arg_params: Dict[str, Any], aux_params: Dict[str, Any]) -> Tuple[Dict[str, Any], Dict[str, Any]]:

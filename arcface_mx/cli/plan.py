@@ -6,7 +6,8 @@ import argparse
 
 HELP = """memory of a training run on each device, before anything is allocated
 
-Takes the flags of train. The devices need not be here: give --memory. Exit code 1 where it does not fit."""
+Takes the flags of train. The devices need not be here: give --memory. Exit code 1 where it does not fit.
+--scaling: instead, the cost model over 10,000 to 100,000,000 classes and 1 to 1024 devices."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,6 +15,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     parser.add_argument("--classes", type=int, metavar="N", help="number of people (default: that of --data)")
     parser.add_argument("--memory", type=float, metavar="GB", help="memory of one device (default: that of the devices here)")
+    parser.add_argument("--scaling", action="store_true", help="print the cost model's table; --batch-size is then the images a device")
+    parser.add_argument("--tflops", type=float, default=4.0, metavar="T", help="scaling: 10^12 operations/s that a device sustains (4)")
+    parser.add_argument("--link", type=float, default=5.0, metavar="GB/S", help="scaling: GB/s that a device sends (5)")
+    parser.add_argument("--traffic", type=float, default=300.0, metavar="GB/S", help="scaling: GB/s of a device's memory (300)")
     parser.add_argument("--json", metavar="FILE", help="write the plan there")
     add_config_flags(parser)
 
@@ -26,6 +31,15 @@ def run(args: argparse.Namespace) -> int:
     from arcface_mx.parallel.plan import check_whole_arrays, make_plan, plan_table
 
     config, classes = from_flat(given_values(args)), args.classes
+    if args.scaling:
+        from arcface_mx.parallel.cost import Machine
+        from arcface_mx.parallel.scaling import scaling, scaling_table
+
+        rows = scaling(config, Machine(args.tflops * 1e12, args.link * 1e9, args.traffic * 1e9), config.data.batch_size)
+        print(scaling_table(rows))
+        if args.json:
+            write_json(args.json, rows)
+        return 0
     if classes is None:
         from arcface_mx.data.record_index import RecordIndex
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from types import SimpleNamespace
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import mxnet as mx
@@ -26,7 +27,8 @@ from arcface_mx.parallel.exchange import gather, reduce_scatter, sum_to_all
 from arcface_mx.parallel.graphs import joint_graph, shard_graph
 from arcface_mx.parallel.sampling import SampledShard, sample_size
 from arcface_mx.parallel.shard import Shard
-from arcface_mx.parallel.split import check_labels, class_ranges, row_ranges
+from arcface_mx.parallel.split import check_labels, class_ranges
+from arcface_mx.parallel.whole import joined, parts_of, whole_shapes
 
 
 class CentreParallelModule(mx.mod.BaseModule):
@@ -34,6 +36,7 @@ class CentreParallelModule(mx.mod.BaseModule):
 
     embedding   Symbol (N, d) of the input "data".
     loss        the loss, any of losses.py with class logits. num_classes: n.
+    gradient_scale  factor on all gradients, by which the optimizer's rescale_grad must divide.
     scheduled   names of the loss's scheduled scalars, inputs (N,) after "data" in a batch.
     Labels of a batch are (N,), any dtype that holds them; int32 for more than 2²⁴ classes.
     `get_params` gives whole arrays, as Module does, so that a checkpoint fits any number of devices.
@@ -47,10 +50,12 @@ class CentreParallelModule(mx.mod.BaseModule):
         context: Sequence[Any],
         scheduled: Sequence[str] = (),
         fixed_param_names: Sequence[str] = (),
+        gradient_scale: float = 1.0,
         logger: Any = logging,
     ) -> None:
         super().__init__(logger=logger)
         self._loss, self._num_classes, self._context = loss, num_classes, list(context)
+        self._scale = gradient_scale
         self._scheduled, self._fixed = tuple(scheduled), set(fixed_param_names)
         self._held = class_ranges(num_classes, len(self._context))
         self._symbol = embedding
@@ -92,6 +97,11 @@ class CentreParallelModule(mx.mod.BaseModule):
         return sorted(self._shards[0].parameters)
 
     @property
+    def head_executors(self) -> List[Any]:
+        """The classifier's executor on each device."""
+        return [shard.executor for shard in self._shards]
+
+    @property
     def body(self) -> Any:
         """The data-parallel backbone, an ordinary Module."""
         return self._body
@@ -99,6 +109,19 @@ class CentreParallelModule(mx.mod.BaseModule):
     @property
     def _param_names(self) -> List[str]:
         return self._body._param_names + self.centre_parameters
+
+    @property
+    def _exec_group(self) -> Any:
+        """What guards and checkpoints look at, as they find it in Module: arrays by parameter and device."""
+        body, shards = self._body._exec_group, self._shards
+        weights = [[shard.parameters[name] for shard in shards] for name in self.centre_parameters]
+        gradients = [[shard.gradients.get(name) for shard in shards] for name in self.centre_parameters]
+        return SimpleNamespace(
+            execs=body.execs,
+            aux_arrays=body.aux_arrays,
+            param_arrays=body.param_arrays + weights,
+            grad_arrays=body.grad_arrays + gradients,
+        )
 
     # ------------------------------------------------------------ memory
 
@@ -149,7 +172,7 @@ class CentreParallelModule(mx.mod.BaseModule):
 
     def _bind_joint(self) -> None:
         first, rows = self._context[0], self._shards[0].graph.rows
-        self._joint = joint_graph(self._shards[0].graph.terms, rows, self._num_classes)
+        self._joint = joint_graph(self._shards[0].graph.terms, rows, self._num_classes, self._scale)
         devices, images = len(self._context), self._images
         shapes = {"reports": (devices, len(rows), images), "inside": (devices, images)}
         if self._joint.needs_embedding:
@@ -174,7 +197,7 @@ class CentreParallelModule(mx.mod.BaseModule):
         assert self.binded, "bind comes first"
         given = dict(arg_params or {})
         own = dict(self._body._arg_params)
-        own.update({name: shape for name, shape in self._whole_shapes().items()})
+        own.update(whole_shapes(self._shards))
         attributes = {**self._shards[0].graph.symbol.attr_dict(), **self._symbol.attr_dict()}
         if not allow_extra and set(given) - set(own):
             raise RuntimeError("%s: no parameter of this network" % ", ".join(sorted(set(given) - set(own))))
@@ -187,38 +210,19 @@ class CentreParallelModule(mx.mod.BaseModule):
                 initializer(mx.init.InitDesc(name, attributes.get(name)), value)
             if name in self._body._arg_params:
                 given[name] = value
-            else:
-                self._scatter(name, value)
+                continue
+            for shard, part in zip(self._shards, parts_of(self._shards, name, value)):
+                part.copyto(shard.parameters[name])
         body = {name: given[name] for name in self._body._arg_params}
         self._body.init_params(initializer, body, aux_params, allow_missing, force_init, allow_extra)
         self.params_initialized = True
-
-    def _whole_shapes(self) -> Dict[str, Tuple[int, ...]]:
-        shapes = {}
-        for name, array in self._shards[0].parameters.items():
-            shapes[name] = (self._num_classes * self._shards[0].rows_a_class[name],) + array.shape[1:]
-        return shapes
-
-    def _row_ranges(self, name: str) -> List[Tuple[int, int]]:
-        return row_ranges(self._held, self._shards[0].rows_a_class[name])
-
-    def _scatter(self, name: str, whole: Any) -> None:
-        for shard, (first, last) in zip(self._shards, self._row_ranges(name)):
-            whole[first:last].copyto(shard.parameters[name])
-
-    def _whole(self, name: str, parts: Sequence[Any]) -> Any:
-        """One array on the CPU from the devices' parts."""
-        array = mx.nd.empty(self._whole_shapes()[name])
-        for part, (first, last) in zip(parts, self._row_ranges(name)):
-            part.copyto(array[first:last])
-        return array
 
     def get_params(self) -> Tuple[Dict[str, Any], Dict[str, Any]]:
         """Whole arrays on the CPU, backbone and centres."""
         arg_params, aux_params = self._body.get_params()
         arg_params = dict(arg_params)
         for name in self.centre_parameters:
-            arg_params[name] = self._whole(name, [shard.parameters[name] for shard in self._shards])
+            arg_params[name] = joined(self._shards, name, [shard.parameters[name] for shard in self._shards])
         return arg_params, aux_params
 
     # ------------------------------------------------------------ optimizer
@@ -333,18 +337,12 @@ class CentreParallelModule(mx.mod.BaseModule):
         for name in self.centre_parameters:
             states = [self._updater.states.get(indices[name]) for indices in self._indices]
             if all(state is not None for state in states):
-                found[name] = self._whole(name, states)
+                found[name] = joined(self._shards, name, states)
         return found
 
     def write_momentum(self, momentum: Dict[str, Any]) -> None:
         """Put `read_momentum`'s arrays back, split over the devices of this run."""
         for name in set(self.centre_parameters) & set(momentum):
-            for shard, indices, (first, last) in zip(self._shards, self._indices, self._row_ranges(name)):
-                self._updater.states[indices[name]] = momentum[name][first:last].copyto(shard.context)
+            for shard, indices, part in zip(self._shards, self._indices, parts_of(self._shards, name, momentum[name])):
+                self._updater.states[indices[name]] = part.copyto(shard.context)
                 self._updater.states_synced[indices[name]] = True
-
-    def clear_gradients(self) -> None:
-        """Zero the centres' gradients (for grad_req "add")."""
-        for shard in self._shards:
-            for array in shard.gradients.values():
-                array[:] = 0

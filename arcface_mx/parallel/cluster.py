@@ -18,8 +18,6 @@ from arcface_mx.config import TrainConfig
 from arcface_mx.errors import UserError
 from arcface_mx.train.checkpoint import RunState
 
-NEVER = 1 << 40  # steps
-
 
 @dataclass(frozen=True)
 class Cluster:
@@ -38,7 +36,7 @@ class Cluster:
         """The configuration with this worker's run folder: the run's own on rank 0."""
         if not self.rank:
             return config
-        run = dataclasses.replace(config.run, run=os.path.join(self.scratch, "run"), checkpoint_every=NEVER, eval_every=0)
+        run = dataclasses.replace(config.run, run=os.path.join(self.scratch, "run"), keep_checkpoints=0, eval_every=0)
         return dataclasses.replace(config, run=run, data=dataclasses.replace(config.data, eval=()))
 
     def own_config(self, config: TrainConfig) -> TrainConfig:
@@ -53,6 +51,8 @@ class Cluster:
             raise UserError("--batch-size %d does not split evenly over %d workers; take a multiple of %d" % (batch, self.size, self.size))
         if config.run.parallel == "centres":
             raise UserError("--parallel centres works over the devices of one machine; with launch use --parallel data")
+        if config.optimizer.skip_bad_batches:
+            raise UserError("--skip-bad-batches: the workers cannot skip a step one by one; give 0 with launch")
         data = dataclasses.replace(config.data, batch_size=batch // self.size)
         run = dataclasses.replace(config.run, seed=(seed + 1_000_003 * self.rank) % (1 << 31))
         return dataclasses.replace(config, data=data, run=run)

@@ -106,8 +106,8 @@ class JointGraph:
     needs_embedding: bool
 
 
-def joint_graph(config: LossConfig, rows: Tuple[str, ...], num_classes: int) -> JointGraph:
-    """The loss of the whole batch over all classes, from what the devices report."""
+def joint_graph(config: LossConfig, rows: Tuple[str, ...], num_classes: int, scale: float = 1.0) -> JointGraph:
+    """The loss of the whole batch over all classes, from what the devices report; its gradient times `scale`."""
     import mxnet as mx
 
     from arcface_mx import symbols
@@ -126,7 +126,7 @@ def joint_graph(config: LossConfig, rows: Tuple[str, ...], num_classes: int) -> 
         x, person = mx.sym.Variable("embedding"), mx.sym.Variable("person")
         margin, mining = config.triplet_margin, config.mining
         terms["triplet"] = (config.triplet_weight, symbols.angular_triplet_loss(x, person, margin=margin, mining=mining))
-    outputs = loss_outputs(terms)
+    outputs = loss_outputs(terms, scale)
     outputs["target_cosine"] = mx.sym.BlockGrad(mx.sym.sum(inside * row["target_cosine"], axis=0))
     winner = mx.sym.argmax(row["highest"], axis=0)
     outputs["correct"] = mx.sym.BlockGrad(mx.sym.pick(row["correct"], winner, axis=0))

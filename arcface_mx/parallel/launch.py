@@ -10,12 +10,13 @@ import socket
 import sys
 import time
 from dataclasses import dataclass
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 from arcface_mx.errors import UserError
 from arcface_mx.parallel.processes import Child, end, how_it_ended, start
 from arcface_mx.platform import available_cores
 
+FAREWELL = 20.0  # seconds in which the others end when the first has ended well; verification is over by then
 SERVER = ["-m", "arcface_mx.parallel.server"]
 PASSED_ON = ("OMP_NUM_THREADS", "ARCFACE_", "MXNET_", "PS_", "CUDA_", "LD_LIBRARY_PATH", "PYTHONPATH")
 
@@ -65,10 +66,12 @@ def run(launch: Launch) -> int:
     children: List[Child] = []
     before = {number: signal.signal(number, _raise) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
-        for role, count, words in (("scheduler", 1, SERVER), ("server", launch.servers, SERVER), ("worker", launch.workers, ["-m", "arcface_mx", *command])):
+        training = ["-m", "arcface_mx", *command]
+        for role, count, words in (("scheduler", 1, SERVER), ("server", launch.servers, SERVER), ("worker", launch.workers, training)):
             for number in range(count):
-                name = role if role == "scheduler" else "%s %d" % (role, number)
-                host = launch.hosts[number % len(launch.hosts)] if launch.hosts and role != "scheduler" else None
+                name, host = "%s %d" % (role, number), launch.hosts[number % len(launch.hosts)] if launch.hosts else None
+                if role == "scheduler":
+                    name, host = role, None
                 children.append(_start(name, host, words, dict(shared, DMLC_ROLE=role), launch))
         return _watch(children)
     except KeyboardInterrupt:
@@ -82,32 +85,27 @@ def run(launch: Launch) -> int:
 
 def _watch(children: List[Child]) -> int:
     workers = [child for child in children if child.name.startswith("worker")]
-    while True:
-        failed = _failed(children, workers)
+    limit: Optional[float] = None
+    while not all(child.code == 0 for child in workers):
+        failed = next((child for child in children if child.code not in (None, 0)), None)
+        if failed is None and limit is None and any(child.code == 0 for child in children):
+            limit = time.monotonic() + FAREWELL  # the first has left; a whole run ends at once
+        if failed is None and limit is not None and time.monotonic() > limit:
+            failed = next(child for child in children if child.code == 0)
         if failed is not None:
-            code = failed.code or 0
-            failed.reader.join(timeout=2.0)  # its last words first
-            print("launch: %s %s; ending the others" % (failed.name, how_it_ended(code)), file=sys.stderr)
-            if code == 2 and failed in workers:
-                return 2
-            print("launch: the same command goes on from the run's last checkpoint", file=sys.stderr, flush=True)
-            return 1
-        if all(child.code == 0 for child in workers):
-            return 0
+            return _report(failed, failed in workers)
         time.sleep(0.1)
+    return 0
 
 
-def _failed(children: Sequence[Child], workers: Sequence[Child]) -> Optional[Child]:
-    """The first process that ended badly: a worker not with 0, a server or the scheduler before all workers."""
-    for child in workers:
-        if child.code not in (None, 0):
-            return child
-    if any(child.code is None for child in workers):
-        for child in children:
-            # Servers end by themselves once the first worker has said that it is done.
-            if child not in workers and child.code is not None and (child.code != 0 or all(worker.code is None for worker in workers)):
-                return child
-    return None
+def _report(failed: Child, worker: bool) -> int:
+    code = failed.code or 0
+    failed.reader.join(timeout=2.0)  # its last words first
+    print("launch: %s %s; ending the others" % (failed.name, how_it_ended(code)), file=sys.stderr, flush=True)
+    if worker and code == 2:
+        return 2
+    print("launch: the same command goes on from the run's last checkpoint", file=sys.stderr, flush=True)
+    return 1
 
 
 def _start(name: str, host: Optional[str], words: List[str], added: Dict[str, str], launch: Launch) -> Child:

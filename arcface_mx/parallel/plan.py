@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, List, Optional
+from functools import lru_cache
+from typing import Any, Dict, List, Optional, Tuple
 
-from arcface_mx.config import TrainConfig
+from arcface_mx.config import DataConfig, NetworkConfig, TrainConfig
 from arcface_mx.devices import device_names
 from arcface_mx.errors import UserError
 from arcface_mx.network import embedding_symbol
@@ -13,10 +14,10 @@ from arcface_mx.parallel.dry_bind import line_through, parameter_bytes, planned_
 from arcface_mx.parallel.graphs import shard_graph
 from arcface_mx.parallel.sampling import sample_size
 from arcface_mx.parallel.split import class_ranges
-from arcface_mx.train.graph import training_graph
+from arcface_mx.train.graph import scheduled_names
 
 # The planner is asked at these sizes and the line through them taken: it reports whole megabytes.
-_IMAGES, _CLASSES = (16, 32), (1 << 15, 1 << 16)
+_IMAGES, _CLASSES, _LOGITS = (16, 32), 1 << 15, 1 << 27
 _WORTH_A_PLAN = 1 << 26  # numbers in the centres: 256 MB
 LARGEST_ARRAY = 1 << 31  # elements; MXNet 1.9.1's wheels index with 32 bits
 
@@ -58,19 +59,34 @@ def make_plan(config: TrainConfig, num_classes: int, capacity: Optional[int] = N
 
 
 def check_whole_arrays(config: TrainConfig, num_classes: int) -> None:
-    """Raise UserError where the centres have more numbers than one MXNet array, which a checkpoint needs, can hold."""
+    """Raise UserError where an array would have more numbers than MXNet can hold in one: the centres, which a
+    checkpoint keeps whole, or the logits on a device."""
     width = config.network.embedding_size
     if num_classes * width >= LARGEST_ARRAY:
         raise UserError(
             "%d classes × %d are more numbers than one array of MXNet 1.9.1 holds (2^31), and a checkpoint keeps the centres "
             "in one; at most %d classes at --embedding-size %d" % (num_classes, width, (LARGEST_ARRAY - 1) // width, width)
         )
+    logits = _logits_a_device(config, num_classes)
+    if logits >= LARGEST_ARRAY:
+        raise UserError(
+            "the logits on a device would be %d numbers; an array of MXNet 1.9.1 holds fewer than 2^31: give a smaller "
+            "--batch-size or a lower --sample-centres" % logits
+        )
+
+
+def _logits_a_device(config: TrainConfig, num_classes: int) -> int:
+    devices, images = len(device_names(config.run.devices)), config.data.batch_size
+    if config.run.parallel == "data":
+        return images // devices * num_classes
+    held = -(-num_classes // devices)
+    rate = config.loss.sample_centres
+    return images * (held if rate == 1.0 else sample_size(rate, held, images))
 
 
 def refuse_what_cannot_fit(config: TrainConfig, num_classes: int) -> None:
     """Raise UserError where a classifier of size cannot be held by the devices here. Small ones are not planned: it takes a second."""
-    if config.run.parallel == "centres":
-        check_whole_arrays(config, num_classes)
+    check_whole_arrays(config, num_classes)
     if num_classes * config.network.embedding_size < _WORTH_A_PLAN:
         return
     plan = make_plan(config, num_classes)
@@ -79,17 +95,23 @@ def refuse_what_cannot_fit(config: TrainConfig, num_classes: int) -> None:
 
 
 def _backbone(config: TrainConfig, devices: int) -> Dict[str, float]:
-    symbol, side = embedding_symbol(config, training=True), config.data.image_size
-    weights = sum(parameter_bytes(symbol, ["data"], data=(1, 3, side, side)).values())
-    sizes = [(images, planned_bytes(symbol, ["data"], data=(images, 3, side, side))) for images in _IMAGES]
-    fixed, an_image = line_through(*sizes)
-    images = config.data.batch_size / devices
+    weights, fixed, an_image = _backbone_bytes(config.network, config.data.image_size)
     return {
         "backbone weights": weights,
         "backbone gradients": weights,
         "backbone momentum": weights,
-        "activations": max(0.0, fixed) + images * (an_image + 4 * 3 * side * side),
+        "activations": max(0.0, fixed) + config.data.batch_size / devices * an_image,
     }
+
+
+@lru_cache(maxsize=4)
+def _backbone_bytes(network: NetworkConfig, side: int) -> Tuple[float, float, float]:
+    """Of the weights; of the layers without an image; of an image, in the layers and as input."""
+    symbol = embedding_symbol(TrainConfig(network=network, data=DataConfig(image_size=side)), training=True)
+    weights = sum(parameter_bytes(symbol, ["data"], data=(1, 3, side, side)).values())
+    sizes = [(images, planned_bytes(symbol, ["data"], data=(images, 3, side, side))) for images in _IMAGES]
+    fixed, an_image = line_through(*sizes)
+    return weights, fixed, an_image + 4 * 3 * side * side
 
 
 def _whole_head(config: TrainConfig, num_classes: int, devices: int) -> Dict[str, float]:
@@ -110,7 +132,7 @@ def _split_head(config: TrainConfig, num_classes: int, devices: int) -> Dict[str
 
 
 def _head(config: TrainConfig, held: int, seen: int, images: int) -> Dict[str, float]:
-    scheduled = training_graph(config, 2).scheduled
+    scheduled = scheduled_names(config)
     width = config.network.embedding_size
 
     def logits(classes: int) -> int:
@@ -119,7 +141,8 @@ def _head(config: TrainConfig, held: int, seen: int, images: int) -> Dict[str, f
         without = [name for name in inputs if name not in ("embedding", "own_centre")]
         return planned_bytes(graph.symbol, without)
 
-    fixed, a_class = line_through(*[(classes, logits(classes)) for classes in _CLASSES])
+    few = max(256, min(_CLASSES, _LOGITS // images))
+    fixed, a_class = line_through(*[(classes, logits(classes)) for classes in (few, 2 * few)])
     one = shard_graph(config.loss, 1, images, width, scheduled)
     row = sum(4 * _numbers(shape) for shape in one.parameters.values())
     copies = 0 if seen == held else row * seen

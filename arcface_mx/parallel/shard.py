@@ -46,7 +46,7 @@ class Shard:
         arrays = {**self.inputs, **self._bound()}
         gradients = {**self.gradients, **self.input_gradients}
         requests = {name: self._requests.get(name, "null") for name in arrays}
-        self._head = self.graph.symbol.bind(self.context, _only(arrays, self.graph.symbol), gradients, _only(requests, self.graph.symbol))
+        self.executor = self.graph.symbol.bind(self.context, _only(arrays, self.graph.symbol), gradients, _only(requests, self.graph.symbol))
         self._own: Optional[Any] = None
         if self.graph.needs_own:
             self.inside = mx.nd.zeros(self.inputs["label"].shape, self.context)
@@ -80,11 +80,11 @@ class Shard:
 
     def forward(self, is_train: bool) -> NDArray:
         """The report (K, N), from the inputs as they stand."""
-        return self._head.forward(is_train=is_train)[0]
+        return self.executor.forward(is_train=is_train)[0]
 
     def backward(self, gradient: NDArray) -> None:
         """Gradients of parameters and embeddings, from that of the report (K, N)."""
-        self._head.backward([gradient])
+        self.executor.backward([gradient])
 
     def own_backward(self, gradient: NDArray) -> None:
         """Add what comes through the own centres, from the gradient of all of them (N, d); after `backward`."""

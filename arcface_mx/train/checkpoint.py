@@ -50,10 +50,12 @@ def checkpoint_path(run: str, step: int) -> str:
 def save(run: str, state: RunState, keep: int, keep_every: int = 0) -> str:
     """Write a checkpoint, then remove old ones; returns its folder.
 
-    The newest `keep` stay, and those whose step is a multiple of `keep_every` (0: none). Raises
+    The newest `keep` stay (0: none is written), and those whose step is a multiple of `keep_every` (0: none). Raises
     UserError where it cannot be written; the ones before are then untouched.
     """
     path = checkpoint_path(run, state.step)
+    if not keep:
+        return path
     try:
         if os.path.isdir(path):
             if is_whole(path):

@@ -31,7 +31,7 @@ def training_graph(config: TrainConfig, num_classes: int) -> TrainingGraph:
 
     loss = losses.find(config.loss.loss)
     label = mx.sym.Variable("label")
-    names = tuple(name for name in loss.scheduled if _in_use(name, config))
+    names = scheduled_names(config)
     scheduled = {name: mx.sym.Variable(name) for name in names}
     embedding = embedding_symbol(config, training=True)
     losses.options(config.loss)  # refuses those that this loss does not have
@@ -40,22 +40,27 @@ def training_graph(config: TrainConfig, num_classes: int) -> TrainingGraph:
     except ValueError as error:
         raise UserError("--loss %s: %s" % (config.loss.loss, error))
 
-    outputs = loss_outputs(graph.terms)
+    outputs = loss_outputs(graph.terms, gradient_scale(config))
     if graph.logits is not None:
         outputs["target_cosine"] = target_cosine_row(graph, embedding, label)
         outputs["correct"] = symbols.correct_without_margin(graph.logits, label)
     return TrainingGraph(mx.sym.Group(list(outputs.values())), tuple(outputs), names, num_classes)
 
 
-def loss_outputs(terms: Mapping[str, Tuple[float, Symbol]]) -> Dict[str, Symbol]:
-    """The weighted sum of the terms as "loss", and each term by its name where there are several."""
+def gradient_scale(config: TrainConfig) -> float:
+    """By what all gradients are multiplied, and the update divided: --loss-scale keeps half precision from underflow."""
+    return config.optimizer.loss_scale if config.network.dtype == "float16" else 1.0
+
+
+def loss_outputs(terms: Mapping[str, Tuple[float, Symbol]], scale: float = 1.0) -> Dict[str, Symbol]:
+    """The weighted sum of the terms as "loss", its gradient times `scale`, and each term by its name where there are several."""
     import mxnet as mx
 
     total = None
     for weight, term in terms.values():
         weighted = term if weight == 1.0 else term * weight
         total = weighted if total is None else total + weighted
-    outputs: Dict[str, Symbol] = {"loss": mx.sym.MakeLoss(total, name="loss")}
+    outputs: Dict[str, Symbol] = {"loss": mx.sym.MakeLoss(total, name="loss", grad_scale=scale)}
     if len(terms) > 1:
         outputs.update({name: mx.sym.BlockGrad(term, name=name) for name, (_, term) in terms.items()})
     return outputs
@@ -72,5 +77,6 @@ def target_cosine_row(graph: losses.LossGraph, embedding: Symbol, label: Symbol)
     return mx.sym.BlockGrad(graph.logits.get_internals()["target_cosine_output"])  # type: ignore[union-attr]
 
 
-def _in_use(name: str, config: TrainConfig) -> bool:
-    return name != "margin_ramp" or config.loss.margin_ramp > 0.0
+def scheduled_names(config: TrainConfig) -> Tuple[str, ...]:
+    """Names of the scalars that change during this training."""
+    return tuple(name for name in losses.find(config.loss.loss).scheduled if name != "margin_ramp" or config.loss.margin_ramp > 0.0)

@@ -89,7 +89,7 @@ def all_finite(arrays: Sequence[Any]) -> bool:
 
     by_device: Any = {}
     for array in arrays:
-        by_device.setdefault(array.context, []).append(array)
+        by_device.setdefault((array.context, array.dtype), []).append(array)
     flags = [
         mx.nd.multi_all_finite(*group[start : start + CHUNK], num_arrays=len(group[start : start + CHUNK]))
         for group in by_device.values()

@@ -10,9 +10,8 @@ from arcface_mx.config import TrainConfig
 from arcface_mx.errors import UserError
 from arcface_mx.network import embedding_symbol
 from arcface_mx.parallel.centre_module import CentreParallelModule
-from arcface_mx.parallel.split import WHOLE_IN_FLOAT32
 from arcface_mx.train.checkpoint import RunState
-from arcface_mx.train.graph import TrainingGraph
+from arcface_mx.train.graph import TrainingGraph, gradient_scale
 from arcface_mx.train.schedule import Schedule
 
 
@@ -24,6 +23,8 @@ def build_module(graph: TrainingGraph, config: TrainConfig, contexts: List[Any])
     import mxnet as mx
 
     size, side = config.data.batch_size, config.data.image_size
+    if config.network.dtype == "float16" and any(context.device_type == "cpu" for context in contexts):
+        raise UserError("--dtype float16 needs GPUs: MXNet has no products in half precision on the CPU")
     if size % len(contexts):
         raise UserError(
             "--batch-size %d does not split evenly over %d devices; take a multiple of %d"
@@ -33,8 +34,6 @@ def build_module(graph: TrainingGraph, config: TrainConfig, contexts: List[Any])
         return _centre_module(graph, config, contexts)
     if config.loss.sample_centres < 1.0:
         raise UserError("--sample-centres %g needs --parallel centres (one device will do)" % config.loss.sample_centres)
-    if graph.num_classes > WHOLE_IN_FLOAT32:
-        raise UserError("%d classes: --parallel data numbers at most %d (float32); use --parallel centres" % (graph.num_classes, WHOLE_IN_FLOAT32))
     inputs = ["data"] + list(graph.scheduled)
     parameters = [name for name in graph.symbol.list_arguments() if name not in inputs + ["label"]]
     module = mx.mod.Module(
@@ -63,6 +62,7 @@ def _centre_module(graph: TrainingGraph, config: TrainConfig, contexts: List[Any
         contexts,
         graph.scheduled,
         _matching(config.optimizer.freeze, parameters, "--freeze"),
+        gradient_scale(config),
         logger=_quiet_logger(),
     )
     data_shapes = [("data", (size, 3, side, side))] + [(name, (size,)) for name in graph.scheduled]
@@ -121,7 +121,8 @@ def start_optimizer(module: Any, config: TrainConfig, schedule: Schedule, kvstor
         "learning_rate": schedule.lr,
         "momentum": config.optimizer.momentum,
         "wd": config.optimizer.weight_decay,
-        "rescale_grad": 1.0 / schedule.images_a_step,
+        "rescale_grad": 1.0 / schedule.images_a_step / gradient_scale(config),
+        "multi_precision": config.network.dtype == "float16",  # float32 copies of weights in half precision
     }
     module.init_optimizer(kvstore=kvstore, optimizer="sgd", optimizer_params=options)
     factors = {}
@@ -144,18 +145,25 @@ def read_state(module: Any, step: int, best: Dict[str, Any], skipped: int = 0) -
 
     mx.nd.waitall()  # else BatchNorm's moving statistics come out stale
     arg_params, aux_params = module.get_params()
-    momentum = {}
+    arg_params, momentum = dict(arg_params), {}
     if isinstance(module, CentreParallelModule):
         momentum, module = module.read_momentum(), module.body
     names, devices = module._param_names, len(module._context)
     for index, state in module._updater.states.items():
         if index % devices == 0 and state is not None:  # every device holds the same
-            momentum[names[index // devices]] = state.as_in_context(mx.cpu())
-    return RunState(step, dict(arg_params), dict(aux_params), momentum, best, skipped)
+            name = names[index // devices]
+            if isinstance(state, tuple):  # of a weight in half precision: momentum, the weight in float32
+                state, arg_params[name] = state[0], state[1].as_in_context(mx.cpu())
+            if state is not None:
+                momentum[name] = state.as_in_context(mx.cpu())
+    arg_params = {name: array.astype("float32", copy=False) for name, array in arg_params.items()}
+    return RunState(step, arg_params, dict(aux_params), momentum, best, skipped)
 
 
-def write_momentum(module: Any, momentum: Dict[str, Any]) -> None:
-    """Put a checkpoint's momentum back, on every device."""
+def write_momentum(module: Any, momentum: Dict[str, Any], arg_params: Dict[str, Any]) -> None:
+    """Put a checkpoint's momentum back, on every device, and the float32 copies of weights in half precision."""
+    import numpy as np
+
     if isinstance(module, CentreParallelModule):
         module.write_momentum(momentum)
         module = module.body
@@ -166,7 +174,9 @@ def write_momentum(module: Any, momentum: Dict[str, Any]) -> None:
             continue
         for device, context in enumerate(contexts):
             index = number * len(contexts) + device
-            updater.states[index] = momentum[name].copyto(context)
+            state = momentum[name].copyto(context)
+            half = module._exec_group.param_arrays[number][device].dtype == np.float16
+            updater.states[index] = (state, arg_params[name].copyto(context)) if half else state
             updater.states_synced[index] = True
 
 
@@ -216,9 +226,6 @@ def first_bad_layer(module: Any, forward: Callable[[], None]) -> str:
 
 def clear_gradients(module: Any) -> None:
     """Zero the gradients that `--accumulate` adds up."""
-    if isinstance(module, CentreParallelModule):
-        module.clear_gradients()
-        module = module.body
     for arrays in module._exec_group.grad_arrays:
         for array in arrays:
             if array is not None:

@@ -22,16 +22,20 @@ def preflight(config: TrainConfig, schedule: Schedule, view: ImageView, module: 
     Raises UserError where the run cannot end well: more classes than a float32 label tells apart, or
     no room for its checkpoints.
     """
-    if view.num_classes > EXACT:
-        raise UserError("%s: %d classes; labels are float32, exact up to %d" % (config.data.data, view.num_classes, EXACT))
+    if view.num_classes > EXACT and config.run.parallel == "data":
+        raise UserError(
+            "%s: %d classes; labels are float32, exact up to %d; --parallel centres numbers them on each device"
+            % (config.data.data, view.num_classes, EXACT)
+        )
     parameters = sum(_bytes(arrays[0]) for arrays in module._exec_group.param_arrays)
-    needed, free = checkpoint_room(config, schedule, parameters), free_bytes(config.run.run)
+    needed, free = checkpoint_room(config, schedule, stored_bytes(module)), free_bytes(config.run.run)
     if needed > free:
         raise UserError(
             "%s: its checkpoints need %d MB, and the disk has %d MB free; make room, or keep fewer "
             "(--keep-checkpoints, --keep-every)" % (config.run.run, -(-needed // MB), free // MB)
         )
     layers = max(_planned_mb(executor) for executor in module._exec_group.execs)
+    layers += max([_planned_mb(executor) for executor in getattr(module, "head_executors", ())], default=0)
     say, warnings = [], clock(schedule, config, view.images)
     say.append("room: checkpoints %d MB on disk (%d MB free); memory %d MB a device for layers, parameters, gradients and momentum" % (
         -(-needed // MB), free // MB, layers + 3 * parameters // MB))  # fmt: skip
@@ -41,6 +45,13 @@ def preflight(config: TrainConfig, schedule: Schedule, view: ImageView, module: 
         warnings.append("the plan takes %d MB of memory and %d MB are free: lower --batch-size, with --accumulate to make up for it" % (
             on_cpu * (layers + 3 * parameters // MB), left // MB))  # fmt: skip
     return say, warnings
+
+
+def stored_bytes(module: Any) -> int:
+    """Bytes of the parameters as a checkpoint holds them: once, and whole where devices hold parts."""
+    split = set(getattr(module, "centre_parameters", ()))
+    arrays = zip(module._param_names, module._exec_group.param_arrays)
+    return sum(sum(map(_bytes, own)) if name in split else _bytes(own[0]) for name, own in arrays)
 
 
 def checkpoint_room(config: TrainConfig, schedule: Schedule, parameters: int) -> int:

@@ -74,7 +74,7 @@ def _train(config: TrainConfig, cluster: Cluster, lock: RunLock) -> Dict[str, An
     state = cluster.share_state(state, graph.symbol, dict(module.data_shapes + module.label_shapes))
     initialise(module, config.run.seed, state.arg_params, state.aux_params)
     start_optimizer(module, config, schedule, cluster.kvstore)
-    write_momentum(module, state.momentum)
+    write_momentum(module, state.momentum, state.arg_params)
     lines, warnings = preflight(config, schedule, view, module)
 
     lock.take()

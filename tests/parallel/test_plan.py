@@ -12,6 +12,7 @@ import pytest
 from arcface_mx.cli import main
 from arcface_mx.config import LossConfig, from_flat
 from arcface_mx.errors import UserError
+from arcface_mx.parallel import plan
 from arcface_mx.parallel.plan import check_whole_arrays, make_plan, refuse_what_cannot_fit
 from tests.parallel.modules import prepared, split
 
@@ -49,7 +50,7 @@ def test_a_million_people_on_the_papers_machine():
 def allocated(shard):
     """Bytes of one device's classifier: its arrays, its optimizer's states, and what MXNet says it allocated for the graph."""
     arrays = [*shard.parameters.values(), *shard.gradients.values(), *shard.parameters.values()]  # once more: momentum
-    megabytes = int(re.findall(r"Total (\d+) MB allocated", shard._head.debug_str())[-1])
+    megabytes = int(re.findall(r"Total (\d+) MB allocated", shard.executor.debug_str())[-1])
     return sum(4 * int(np.prod(array.shape)) for array in arrays) + (megabytes << 20)
 
 
@@ -89,14 +90,24 @@ def test_planning_touches_no_memory():
 
 
 def test_centres_beyond_one_array_are_refused():
-    config = from_flat({"embedding_size": 512})
+    config = from_flat({"embedding_size": 512, "batch_size": 256})
     check_whole_arrays(config, 4_194_303)
     with pytest.raises(UserError, match="at most 4194303 classes"):
         check_whole_arrays(config, 4_194_304)
 
 
-def test_a_run_that_cannot_fit_is_refused_before_it_starts():
-    config = from_flat(dict(SMALL, embedding_size=512, batch_size=1024, parallel="centres"))
+@pytest.mark.parametrize("values, most", [({}, 4_194_304), ({"parallel": "centres"}, 4_194_304), ({"parallel": "centres", "sample_centres": 0.5}, 8_388_608)])
+def test_logits_beyond_one_array_are_refused(values, most):
+    config = from_flat(dict({"embedding_size": 16, "batch_size": 1024, "devices": gpus(2)}, **values))
+    check_whole_arrays(config, most - 8)
+    with pytest.raises(UserError, match="the logits on a device"):
+        check_whole_arrays(config, most)
+
+
+def test_a_run_that_cannot_fit_is_refused_before_it_starts(monkeypatch):
+    monkeypatch.setattr(plan, "_machine_memory", lambda: 24_000_000_000)
+    config = from_flat(dict(SMALL, embedding_size=512, batch_size=64, parallel="centres"))
+    refuse_what_cannot_fit(config, 1_000_000)
     with pytest.raises(UserError, match="needs .* GB on each device"):
         refuse_what_cannot_fit(config, 4_000_000)
 
@@ -108,8 +119,8 @@ class TestCommand:
         assert main(["plan", "--classes", "10572", *flags]) == 0
         shown = capsys.readouterr().out
         with open(file, encoding="utf-8") as stream:
-            plan = json.load(stream)
-        assert plan["bytes"]["centres"] == 10572 // 2 * 512 * 4 and plan["total"] == sum(plan["bytes"].values())
+            written = json.load(stream)
+        assert written["bytes"]["centres"] == 10572 // 2 * 512 * 4 and written["total"] == sum(written["bytes"].values())
         for what in ("backbone weights", "activations", "centres' momentum", "logits", "on each of 2 devices", "it fits"):
             assert what in shown
 
