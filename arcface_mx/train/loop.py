@@ -6,11 +6,12 @@ Given a graph, a stream of batches and a frozen configuration; knows no loss and
 from __future__ import annotations
 
 import time
-from typing import Any, Callable, Dict, List, Optional, Union
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple, Union
 
 import numpy as np
 
 from arcface_mx.config import TrainConfig
+from arcface_mx.input.bag import BagStream
 from arcface_mx.input.stream import Batch, FaceStream
 from arcface_mx.input.tuples import TupleStream
 from arcface_mx.train import checkpoint
@@ -31,7 +32,7 @@ Evaluate = Callable[[RunState], List[SetResult]]
 def fit(
     module: Any,
     graph: TrainingGraph,
-    stream: Union[FaceStream, TupleStream],
+    stream: Union[FaceStream, TupleStream, BagStream],
     config: TrainConfig,
     schedule: Schedule,
     state: RunState,
@@ -47,7 +48,7 @@ def fit(
     step, best, run = state.step, state.best, config.run
     guard = Guard(module, config, schedule, stream.view.num_classes, state.skipped)
     progress = Progress(config, schedule, stream.view.images, stream.view.num_classes)
-    batch = next(stream)
+    batch, waited = _timed(stream)
     with Interrupts() as interrupts:
         while step < schedule.steps:
             for part in range(config.optimizer.accumulate):
@@ -56,18 +57,14 @@ def fit(
                 _seed(run.seed, step, part)
                 module.forward_backward(inputs)
                 outputs = module.get_outputs(merge_multi_context=False)
-                # The next batch is fetched while the devices work on this one.
-                start = time.perf_counter()
-                following = next(stream)
-                fetched = time.perf_counter()
                 values = [np.concatenate([array.asnumpy() for array in arrays]) for arrays in outputs]
-                idle = time.perf_counter() - fetched < 1e-3  # the devices had finished first
                 if guard.sound(values[0], batch, step, lambda: _forward_again(module, inputs, run.seed, step, part)):
-                    meter.add(values, fetched - start if idle else 0.0)
-                batch = following
-            if guard.may_update(log):
-                module._optimizer.set_learning_rate(schedule.lr_at(step))
-                module.update()
+                    meter.add(values, waited)
+                if part == config.optimizer.accumulate - 1 and guard.may_update(log):
+                    module._optimizer.set_learning_rate(schedule.lr_at(step))
+                    module.update()
+                # After the update: mined batches depend on the weights, as they do after a resume.
+                batch, waited = _timed(stream)
             if config.optimizer.accumulate > 1:
                 clear_gradients(module)
             step += 1
@@ -85,6 +82,12 @@ def fit(
                 log.say("interrupted after step %d; saved %s. The same command goes on from there." % (step, path))
                 raise KeyboardInterrupt
     return read_state(module, step, best, guard.skipped)
+
+
+def _timed(stream: Iterator[Batch]) -> Tuple[Batch, float]:
+    """The next batch, and the seconds that it was waited for; streams read ahead in threads."""
+    start = time.perf_counter()
+    return next(stream), time.perf_counter() - start
 
 
 def _inputs(batch: Batch, graph: TrainingGraph, schedule: Schedule, step: int) -> Any:
