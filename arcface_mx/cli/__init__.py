@@ -38,6 +38,7 @@ COMMANDS = (
     ("bench", "bench"),
     ("templates", "templates"),
     ("identify", "identify"),
+    ("doctor", "doctor"),
 )
 
 DESCRIPTION = """ArcFace on MXNet: make face data, train, verify, export.
