@@ -19,6 +19,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 
+from arcface_mx.data.decode import decode_bgr
 from arcface_mx.data.record_index import RecordIndex
 from arcface_mx.errors import UserError
 from arcface_mx.files import sync_folder, write_json
@@ -153,15 +154,14 @@ class _Shape:
 
     def decode(self, record: Tuple[int, int, bytes]) -> Tuple[int, int]:
         """Height and width of a record's image; threads may call it."""
-        import cv2
-
         number, _, image = record
-        pixels = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR) if image else None
-        if pixels is None:
+        try:
+            pixels = decode_bgr(image)
+        except ValueError:
             raise UserError(
                 "%s: record %d holds no image that can be decoded (%d bytes). Find all such records with: "
                 "arcface-mx data check" % (self.path, number, len(image))
-            )
+            ) from None
         return pixels.shape[0], pixels.shape[1]
 
     def check(self, number: int, size: Tuple[int, int]) -> None:
