@@ -10,6 +10,7 @@ for any number of identities, and every row of a batch says which record it came
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -21,6 +22,7 @@ import numpy as np
 
 from arcface_mx.data.decode import decode_bgr
 from arcface_mx.data.record_index import RecordIndex
+from arcface_mx.data.records import append, close_whole
 from arcface_mx.errors import UserError
 from arcface_mx.files import sync_folder, write_json
 from arcface_mx.platform import available_cores
@@ -124,8 +126,8 @@ def _make(index: RecordIndex, place: str, source: Dict[str, int]) -> ImageView:
                     header = recordio.IRHeader(0, np.asarray(split_number(label) + split_number(number), np.float32), number, 0)
                     packed = recordio.pack(header, image)
                     digest.update(packed)
-                    writer.write_idx(number, packed)
-        writer.close()
+                    append(writer, number, packed, record_file)
+        close_whole(writer, temporary[0], record_file)
         view: Dict[str, Any] = {
             "images": len(index),
             "num_classes": index.num_classes,
@@ -138,8 +140,11 @@ def _make(index: RecordIndex, place: str, source: Dict[str, int]) -> ImageView:
         os.replace(temporary[1], index_file)
         sync_folder(place)
         write_json(note_file, {"format": FORMAT, "source": source, "bytes": size, "view": view})
+    except OSError as error:
+        raise UserError("%s: cannot be written: %s" % (record_file, error.strerror)) from error
     finally:
-        writer.close()
+        with contextlib.suppress(Exception):
+            writer.close()
         for path in temporary:
             if os.path.exists(path):
                 os.unlink(path)
