@@ -3,8 +3,9 @@
     python -m tests.fuzz READER… --runs 1000000            random changes to sound files
     python -m tests.fuzz READER… --runs 1000000 --guided   by coverage (pip install atheris)
 
-Stops with exit code 1, leaving the content in --keep, at another exception or at more than 10 s; with
-1 GB of address space beyond the start an absurd allocation is an exception. Native readers run in a
+Stops with exit code 1, leaving the content in --keep, at another exception, at more than 10 s of
+processor time or 5 minutes of any; with 1 GB of address space beyond the start an absurd allocation is
+an exception. Native readers run in a
 child process, so that a death by signal is counted with its content too.
 """
 
@@ -23,7 +24,7 @@ import traceback
 from tests.fuzz.mutate import mutate
 from tests.fuzz.readers import READERS
 
-LIMIT_SECONDS, LIMIT_BYTES, CHUNK = 10, 1 << 30, 500
+LIMIT_SECONDS, LIMIT_WAITING, LIMIT_BYTES, CHUNK = 10, 300, 1 << 30, 500
 
 
 class TooSlow(BaseException):
@@ -35,7 +36,8 @@ def _too_slow(number, frame):
 
 
 def limits(native):
-    signal.signal(signal.SIGALRM, signal.SIG_DFL if native else _too_slow)
+    for number in (signal.SIGALRM, signal.SIGPROF):
+        signal.signal(number, signal.SIG_DFL if native else _too_slow)
     with open("/proc/self/statm") as stream:
         size = int(stream.read().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (size + LIMIT_BYTES, resource.RLIM_INFINITY))
@@ -45,7 +47,8 @@ def one(reader, content, folder):
     """True where the content was read, False where it was refused; another exception is a finding."""
     from arcface_mx.errors import UserError
 
-    signal.alarm(LIMIT_SECONDS)
+    signal.alarm(LIMIT_WAITING)
+    signal.setitimer(signal.ITIMER_PROF, LIMIT_SECONDS)
     try:
         reader.read(content, folder)
         return True
@@ -54,6 +57,7 @@ def one(reader, content, folder):
         return False
     finally:
         signal.alarm(0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 def fuzz(name, runs, seed, keep):
@@ -145,7 +149,6 @@ def guided(name, runs, seed):
             stream.write(content)
     folder = tempfile.mkdtemp(dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
     options = ["-atheris_runs=%d" % runs, "-timeout=%d" % LIMIT_SECONDS, "-rss_limit_mb=2048", "-seed=%d" % (seed + 1), "-max_len=4096", "-verbosity=0", "-print_final_stats=1"]
-    signal.alarm(0)
     atheris.Setup([sys.argv[0]] + options + [corpus], lambda content: _refused_or_read(reader, bytes(content), folder))
     atheris.Fuzz()
 
