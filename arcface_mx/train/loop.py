@@ -6,12 +6,11 @@ Given a graph, a stream of batches and a frozen configuration; knows no loss and
 from __future__ import annotations
 
 import time
-from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple, Union
+from typing import Any, Callable, Dict, List, Optional, Union
 
 import numpy as np
 
 from arcface_mx.config import TrainConfig
-from arcface_mx.input.bag import BagStream
 from arcface_mx.input.stream import Batch, FaceStream
 from arcface_mx.input.tuples import TupleStream
 from arcface_mx.train import checkpoint
@@ -32,39 +31,46 @@ Evaluate = Callable[[RunState], List[SetResult]]
 def fit(
     module: Any,
     graph: TrainingGraph,
-    stream: Union[FaceStream, TupleStream, BagStream],
+    stream: Union[FaceStream, TupleStream],
     config: TrainConfig,
     schedule: Schedule,
     state: RunState,
     log: RunLog,
     meter: Meter,
     evaluate: Optional[Evaluate] = None,
+    mine: Optional[Callable[[Batch], Batch]] = None,
 ) -> RunState:
     """Train `module` from `state.step` to the schedule's end; returns the last state, checkpointed.
 
+    mine: chooses from what the stream gives the batch to train on, by the weights of that step.
     Ctrl-C and SIGTERM save a checkpoint at the end of the step and raise KeyboardInterrupt. Raises
     UserError where loss or gradient is no longer finite (see Guard); the last checkpoint stays.
     """
     step, best, run = state.step, state.best, config.run
     guard = Guard(module, config, schedule, stream.view.num_classes, state.skipped)
     progress = Progress(config, schedule, stream.view.images, stream.view.num_classes)
-    batch, waited = _timed(stream)
+    batch = next(stream)
     with Interrupts() as interrupts:
         while step < schedule.steps:
             for part in range(config.optimizer.accumulate):
+                batch = mine(batch) if mine else batch
                 guard.before(batch, part)
                 inputs = _inputs(batch, graph, schedule, step)
                 _seed(run.seed, step, part)
                 module.forward_backward(inputs)
                 outputs = module.get_outputs(merge_multi_context=False)
+                # The next batch is fetched while the devices work on this one.
+                start = time.perf_counter()
+                following = next(stream)
+                fetched = time.perf_counter()
                 values = [np.concatenate([array.asnumpy() for array in arrays]) for arrays in outputs]
+                idle = time.perf_counter() - fetched < 1e-3  # the devices had finished first
                 if guard.sound(values[0], batch, step, lambda: _forward_again(module, inputs, run.seed, step, part)):
-                    meter.add(values, waited)
-                if part == config.optimizer.accumulate - 1 and guard.may_update(log):
-                    module._optimizer.set_learning_rate(schedule.lr_at(step))
-                    module.update()
-                # After the update: mined batches depend on the weights, as they do after a resume.
-                batch, waited = _timed(stream)
+                    meter.add(values, fetched - start if idle else 0.0)
+                batch = following
+            if guard.may_update(log):
+                module._optimizer.set_learning_rate(schedule.lr_at(step))
+                module.update()
             if config.optimizer.accumulate > 1:
                 clear_gradients(module)
             step += 1
@@ -82,12 +88,6 @@ def fit(
                 log.say("interrupted after step %d; saved %s. The same command goes on from there." % (step, path))
                 raise KeyboardInterrupt
     return read_state(module, step, best, guard.skipped)
-
-
-def _timed(stream: Iterator[Batch]) -> Tuple[Batch, float]:
-    """The next batch, and the seconds that it was waited for; streams read ahead in threads."""
-    start = time.perf_counter()
-    return next(stream), time.perf_counter() - start
 
 
 def _inputs(batch: Batch, graph: TrainingGraph, schedule: Schedule, step: int) -> Any:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
-from typing import Any, Dict, Union
+from typing import Any, Dict, Optional, Union
 
 from arcface_mx import losses
 from arcface_mx.config import TrainConfig
@@ -12,7 +13,7 @@ from arcface_mx.devices import parse_devices
 from arcface_mx.errors import UserError
 from arcface_mx.export.mxnet_model import save_embedding
 from arcface_mx.files import write_json
-from arcface_mx.input.bag import BagStream, chooser
+from arcface_mx.input.bag import BagMiner
 from arcface_mx.input.image_view import ImageView, as_dict, open_view
 from arcface_mx.input.stream import FaceStream
 from arcface_mx.input.tuples import TupleStream, describe
@@ -84,29 +85,33 @@ def _train(config: TrainConfig, lock: RunLock) -> Dict[str, Any]:
             log.say(line)
         for warning in [lock.left_by] + warnings:
             log.warn(warning)
-        stream = open_stream(view, config, state.step * schedule.images_a_step, log, module)
+        stream = open_stream(view, config, state.step * schedule.images_a_step, log)
         meter = Meter(graph.outputs, losses.find(config.loss.loss).last_angle(config.loss))
-        final = fit(module, graph, stream, config, schedule, state, log, meter, evaluator if config.data.eval else None)
+        final = fit(module, graph, stream, config, schedule, state, log, meter, evaluator if config.data.eval else None, bag_miner(config, module))
         return _finish(config, final, evaluator, log)
     finally:
         log.close()
 
 
-def open_stream(view: ImageView, config: TrainConfig, trained: int, log: RunLog, module: Any) -> Union[FaceStream, TupleStream, BagStream]:
-    """Images in random order, P×K batches where --photos-a-person asks for them, or those mined from
-    bags; from the place where `trained` images have been trained on."""
+def open_stream(view: ImageView, config: TrainConfig, trained: int, log: RunLog) -> Union[FaceStream, TupleStream]:
+    """Images in random order, or P×K batches where --photos-a-person asks for them (whole bags of them
+    under --bag), from the place where `trained` images have been trained on."""
     threads = config.run.decode_threads or available_cores()
     if not config.data.photos_a_person:
         return FaceStream(view, config.data, config.run.seed, trained, threads)
     bag = config.loss.bag
-    tuples = TupleStream(view, RecordIndex.open(config.data.data), config.data, config.run.seed, trained * bag, threads)
-    log.say(describe(tuples))
-    if bag == 1:
-        return tuples
-    log.say("each batch is mined from %d" % bag)
+    data = dataclasses.replace(config.data, batch_size=bag * config.data.batch_size)
+    stream = TupleStream(view, RecordIndex.open(config.data.data), data, config.run.seed, bag * trained, threads)
+    log.say(describe(stream) + ("; each batch is mined from %d" % bag if bag > 1 else ""))
+    return stream
+
+
+def bag_miner(config: TrainConfig, module: Any) -> Optional[BagMiner]:
+    """What chooses each batch from its bag, None without --bag."""
+    if config.loss.bag == 1:
+        return None
     embed = weight_sharing_embedder(module, embedding_symbol(config, training=True), config)
-    rule = chooser(config.data.batch_size, losses.bag_distance(config.loss), config.loss.triplet_margin, config.loss.mining)
-    return BagStream(tuples, bag, embed, rule)
+    return BagMiner(embed, config.data.batch_size, losses.bag_distance(config.loss), config.loss.triplet_margin, config.loss.mining)
 
 
 def _introduce(log: RunLog, config: TrainConfig, schedule: Schedule, view: ImageView, source: str) -> None:

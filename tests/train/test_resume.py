@@ -35,7 +35,7 @@ MAY_CHANGE = {
     r"module\._(optimizer|updater\.optimizer)\.lr": "a function of the step, set before each update",
     r"module\._(optimizer|updater\.optimizer)\.(num_update|_index_update_count|_all_index_update_counts)\b.*": "SGD does not read it",
     r"module\._exec_group\.(grad_arrays|input_grad_arrays|data_arrays|label_arrays|shared_data_arrays)\b.*": "written anew in each step",
-    r"(batch|waited|inputs|outputs|values|part|last|figures|path)\b.*": "written anew in each step",
+    r"(batch|following|inputs|outputs|values|start|fetched|idle|part|last|figures|path)\b.*": "written anew in each step",
     r"stream\._spare\b.*": "rows read ahead, a function of the position",
     r"meter\b.*": "figures since the last log line",
     r"(log|progress)\b.*": "what was said",
