@@ -12,12 +12,19 @@ from arcface_mx.cli import main
 from arcface_mx.doctor import checks, head, product
 
 
-def test_a_sound_machine(tmp_path, capsys):
+def test_a_sound_machine(tmp_path, capsys, monkeypatch):
     path = tmp_path / "doctor.json"
+    monkeypatch.setattr(checks, "gpus", lambda: [checks.Finding("GPUs", "left out")])  # those here may be too new
     assert main(["doctor", "--json", str(path)]) == 0
     shown = capsys.readouterr().out
     assert "head" in shown and "within" in shown and "mxnet" in shown and "WRONG" not in shown
     assert {"arcface-mx", "python", "mxnet", "threads", "head", "GPUs"} <= {entry["subject"] for entry in json.loads(path.read_text())}
+
+
+def test_a_cpu_build_beside_cards_is_named(monkeypatch):
+    monkeypatch.setattr(checks, "cards_of_the_machine", lambda: [("NVIDIA H100", "9.0"), ("Tesla T4", "7.5")])
+    found = {finding.text: finding for finding in checks.gpus()}
+    assert found["NVIDIA H100, compute capability 9.0"].ok is None and found["Tesla T4, compute capability 7.5"].ok
 
 
 def test_a_wrong_head_is_noticed(monkeypatch, capsys):

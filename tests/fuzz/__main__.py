@@ -131,7 +131,7 @@ def _in_child(reader, seeds, runs, seed, folder, current, name, keep):
     return eval(said, {"__builtins__": {}})  # two numbers of our own child
 
 
-def guided(name, runs, seed):
+def guided(name, runs, seed, seconds):
     """Coverage-guided runs with atheris; it ends the process itself, with an error at a finding."""
     import atheris
 
@@ -148,7 +148,7 @@ def guided(name, runs, seed):
         with open(os.path.join(corpus, str(number)), "wb") as stream:
             stream.write(content)
     folder = tempfile.mkdtemp(dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
-    options = ["-atheris_runs=%d" % runs, "-timeout=%d" % LIMIT_SECONDS, "-rss_limit_mb=2048", "-seed=%d" % (seed + 1), "-max_len=4096", "-verbosity=0", "-print_final_stats=1"]
+    options = ["-atheris_runs=%d" % runs, "-timeout=%d" % LIMIT_SECONDS, "-rss_limit_mb=2048", "-seed=%d" % (seed + 1), "-max_len=4096", "-verbosity=0", "-max_total_time=%d" % seconds]
     atheris.Setup([sys.argv[0]] + options + [corpus], lambda content: _refused_or_read(reader, bytes(content), folder))
     atheris.Fuzz()
 
@@ -159,13 +159,14 @@ def main():
     parser.add_argument("--runs", type=int, default=10000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--guided", action="store_true", help="by coverage; one reader that is not native")
+    parser.add_argument("--seconds", type=int, default=0, help="with --guided: stop after this time (0: not)")
     parser.add_argument("--keep", default="fuzz-finding", help="where a content that is a finding is left")
     args = parser.parse_args()
     unknown = set(args.readers) - set(READERS)
     if unknown:
         parser.error("no reader %s" % ", ".join(sorted(unknown)))
     if args.guided:
-        guided(args.readers[0], args.runs, args.seed)
+        guided(args.readers[0], args.runs, args.seed, args.seconds)
         return 0
     findings = 0
     for name in args.readers or READERS:
