@@ -149,7 +149,15 @@ def guided(name, runs, seed, seconds):
             stream.write(content)
     folder = tempfile.mkdtemp(dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
     options = ["-atheris_runs=%d" % runs, "-timeout=%d" % LIMIT_SECONDS, "-rss_limit_mb=2048", "-seed=%d" % (seed + 1), "-max_len=4096", "-verbosity=0", "-max_total_time=%d" % seconds]
-    atheris.Setup([sys.argv[0]] + options + [corpus], lambda content: _refused_or_read(reader, bytes(content), folder))
+    done = [0]
+
+    def run(content):
+        _refused_or_read(reader, bytes(content), folder)
+        done[0] += 1
+        if done[0] % 10000 == 0:  # libFuzzer ends the process itself
+            print("%-22s %9d contents guided by coverage, 0 findings" % (name, done[0]), flush=True)
+
+    atheris.Setup([sys.argv[0]] + options + [corpus], run)
     atheris.Fuzz()
 
 
