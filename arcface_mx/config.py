@@ -186,20 +186,24 @@ def from_json(value: Mapping[str, Any], source: str) -> TrainConfig:
         if name not in GROUPS or not isinstance(entries, dict):
             raise UserError("%s: unknown entry %r; was it written by another version?" % (source, name))
         known = {f.name: f.default for f in dataclasses.fields(GROUPS[name])}
+        kinds = {f.name: f.type for f in dataclasses.fields(GROUPS[name])}
         for key, entry in entries.items():
             if key not in known:
                 raise UserError("%s: unknown entry %s.%s; was it written by another version?" % (source, name, key))
             flat[key] = _typed(entry, known[key], "%s: %s.%s" % (source, name, key))
+            items = {"Tuple[int, ...]": int, "Tuple[str, ...]": str}.get(kinds[key])
+            if items and not all(type(item) is items for item in flat[key]):
+                raise UserError("%s: %s.%s is %.60r; every item must be a %s" % (source, name, key, entry, items.__name__))
     return from_flat(flat)
 
 
 def _typed(value: Any, default: Any, where: str) -> Any:
     if isinstance(default, tuple) and isinstance(value, (list, tuple)):
         return tuple(value)
-    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(default, float) and type(value) is int and abs(value) < 1 << 53:
         return float(value)
-    if type(value) is not type(default):
-        raise UserError("%s is %r; expected a value like %r" % (where, value, default))
+    if type(value) is not type(default) or (isinstance(value, str) and "\0" in value):
+        raise UserError("%s is %.60r; expected a value like %r" % (where, value, default))
     return value
 
 

@@ -43,6 +43,8 @@ def _prepare_numpy() -> None:
 def prepare() -> None:
     """Make `import mxnet` work and use all cores. Settings the user made are left alone."""
     _check_python()
+    # What a stranger's image may ask for, whatever its kind (OpenCV's own limit is four times that).
+    os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(1 << 28))
     if "mxnet" not in sys.modules:
         os.environ.setdefault("OMP_NUM_THREADS", str(available_cores()))
         # Without it the oneDNN graph pass runs, which breaks some published models ("We can't

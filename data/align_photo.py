@@ -11,6 +11,7 @@ import numpy as np
 
 from arcface_mx.data.align import WIDTH, align, reference_points, similarity
 from arcface_mx.data.check_images import decode
+from arcface_mx.data.decode import MOST_PHOTO_PIXELS
 from arcface_mx.data.detect import Detector, Faces
 from arcface_mx.errors import UserError
 
@@ -78,7 +79,7 @@ def align_photo(source: str, options: AlignOptions, task: Tuple[str, Optional[np
     if options.landmarks and points is None:
         return Outcome(photo, NO_POINTS, 0, 0.0, None, None)
     with open(os.path.join(source, photo), "rb") as stream:
-        pixels = decode(stream.read())
+        pixels = decode(stream.read(), MOST_PHOTO_PIXELS)
     if pixels is None:
         return Outcome(photo, UNREADABLE, 0, 0.0, None, None)
     count, again = 1, False

@@ -13,6 +13,7 @@ from typing import IO, Any, Dict, Iterable, Iterator, List, Sequence, Tuple, Uni
 
 import numpy as np
 
+from arcface_mx.data.decode import decode_bgr
 from arcface_mx.data.pickle_values import Array, Span, array_values, read_span
 from arcface_mx.data.safe_pickle import read_pickle
 from arcface_mx.errors import UserError
@@ -119,15 +120,7 @@ class PairSet:
 
 def decode_rgb(image: bytes) -> np.ndarray:
     """Decode JPEG, PNG, … bytes to uint8 (height, width, 3), RGB. Raises ValueError when that fails."""
-    import cv2
-
-    try:
-        decoded = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error as error:
-        raise ValueError("cannot be decoded: %s" % error.err) from error
-    if decoded is None:
-        raise ValueError("%d bytes that are no readable image (they begin with %r)" % (len(image), image[:8]))
-    return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)
+    return np.ascontiguousarray(decode_bgr(image)[:, :, ::-1])
 
 
 def read_pairs(path: str) -> PairSet:

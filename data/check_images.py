@@ -7,16 +7,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import List, Optional, Tuple
 
-import cv2
 import numpy as np
 
+from arcface_mx.data.decode import JPEG_START, MOST_PIXELS, decode_bgr
 from arcface_mx.data.record_index import RecordIndex
 from arcface_mx.data.record_scan import read_payload
 from arcface_mx.data.records import unpack
 from arcface_mx.progress import progress
 
 CHUNK = 256  # images a task
-JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
+JPEG_END = b"\xff\xd9"
 
 
 @dataclass
@@ -86,12 +86,12 @@ def _look_at(index: RecordIndex, chunk: np.ndarray) -> Images:
     return found
 
 
-def decode(image: bytes) -> Optional[np.ndarray]:
-    """Pixels (height×width×3 uint8, BGR), or None where the bytes are no image or part of one."""
+def decode(image: bytes, most: int = MOST_PIXELS) -> Optional[np.ndarray]:
+    """Pixels (height×width×3 uint8, BGR), or None where the bytes are no image, part of one, or a bomb."""
     # OpenCV before 4.11 fills the missing part of a JPEG with grey and says nothing.
     if image.startswith(JPEG_START) and JPEG_END not in image[-64:]:
         return None
     try:
-        return cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error:
+        return decode_bgr(image, most)
+    except ValueError:
         return None

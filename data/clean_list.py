@@ -51,11 +51,14 @@ def write_list(path: str, index: RecordIndex, entries: List[Entry]) -> None:
 
 def read_list(path: str, index: RecordIndex) -> List[Entry]:
     """Read a list for `index`. Raises UserError where it is another set's, or naming the line."""
-    with open(path, encoding="utf-8-sig", newline="") as stream:
+    with open(path, encoding="utf-8-sig", errors="replace", newline="") as stream:
         first = stream.readline().strip()
         if first != "# " + stamp(index):
             raise UserError("%s: was made for another set (%s; this one: %s); make it again" % (path, first[2:], stamp(index)))
-        rows = list(csv.reader(stream))
+        try:
+            rows = list(csv.reader(stream))
+        except csv.Error as error:
+            raise UserError("%s: cannot be read as CSV: %s" % (path, error)) from None
     if not rows or tuple(rows[0]) != COLUMNS:
         raise UserError("%s: line 2 must be %s" % (path, ",".join(COLUMNS)))
     entries = []
@@ -63,11 +66,11 @@ def read_list(path: str, index: RecordIndex) -> List[Entry]:
     for number, row in enumerate(rows[1:], 3):
         if not row:
             continue
-        good = len(row) == 5 and row[1].isdigit() and row[2].isdigit() and row[0] in ("photo", "identity")
+        good = len(row) == 5 and all(re.fullmatch("[0-9]{1,18}", word) for word in row[1:3]) and row[0] in ("photo", "identity")
         if good:
             entry = Entry(row[0], int(row[1]), int(row[2]), row[3].strip(), row[4])
             known = entry.number in numbers if entry.what == "photo" else entry.number < index.num_classes
-            merge = re.fullmatch(r"merge into (\d+)", entry.action)
+            merge = re.fullmatch(r"merge into ([0-9]{1,18})", entry.action)
             action = entry.action in (LEAVE_OUT, KEEP) or (
                 entry.what == "identity" and merge is not None and int(merge[1]) < index.num_classes)  # fmt: skip
             good = known and action

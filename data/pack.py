@@ -13,6 +13,7 @@ import numpy as np
 from arcface_mx.data.align import HEIGHT, WIDTH
 from arcface_mx.data.bins import write_pairs
 from arcface_mx.data.check_images import decode
+from arcface_mx.data.decode import MOST_PHOTO_PIXELS
 from arcface_mx.data.people_pairs import choose_pairs
 from arcface_mx.data.photo_list import Photos, find_photos
 from arcface_mx.data.records import RecordWriter
@@ -154,7 +155,7 @@ def read_photo(path: str, options: PackOptions) -> Union[bytes, str]:
             data = stream.read()
     except OSError as error:
         return "%s: cannot be read: %s" % (path, error.strerror)
-    pixels = decode(data)
+    pixels = decode(data, MOST_PHOTO_PIXELS)
     if pixels is None:
         return "%s: cannot be decoded as an image" % path
     size = (options.height, options.width)

@@ -82,7 +82,7 @@ def _entry(line: str) -> Tuple[str, str]:
     words = [word.strip() for word in line.split("\t")]
     if len(words) == 2 and all(words):
         return words[0], words[1]
-    if len(words) >= 3 and words[0].isdigit():
+    if len(words) >= 3 and words[0].isdecimal():
         # im2rec: number, label, path; InsightFace: aligned (0 or 1), path, label.
         if _is_photo(words[-1]):
             return words[-1], _whole(words[1])
@@ -123,4 +123,4 @@ def _is_photo(name: str) -> bool:
 
 def natural(name: str) -> List[Tuple[int, int, str]]:
     """Sorting key under which s2 comes before s10."""
-    return [(0, int(part), part) if part.isdigit() else (1, 0, part) for part in re.split(r"([0-9]+)", name)]
+    return [(0, int(part), part) if part.isdecimal() else (1, 0, part) for part in re.split(r"([0-9]+)", name)]

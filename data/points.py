@@ -34,7 +34,7 @@ def read_points(path: str) -> Dict[str, np.ndarray]:
     columns: Optional[List[int]] = None
     for number, line in enumerate(lines, 1):
         words = _split(line)
-        if not words or (len(words) == 1 and words[0].isdigit()):  # CelebA's first line is a count
+        if not words or (len(words) == 1 and words[0].isdecimal()):  # CelebA's first line is a count
             continue
         heading = _columns(words)
         if heading is not None:

@@ -47,6 +47,10 @@ def _lines(path: str) -> List[Tuple[int, str]]:
         raise UserError("%s: is no text file (UTF-8)" % path) from None
 
 
+def _is_number(word: str) -> bool:
+    return re.fullmatch("[0-9]{1,9}", word) is not None
+
+
 def _wrong(path: str, number: int, line: str, expected: str) -> UserError:
     return UserError("%s: line %d is %r; expected %s" % (path, number, line[:80], expected))
 
@@ -54,15 +58,15 @@ def _wrong(path: str, number: int, line: str, expected: str) -> UserError:
 def _read_lfw(path: str) -> List[PhotoPair]:
     lines = _lines(path)
     header = lines[0][1].split() if lines else []
-    if not 1 <= len(header) <= 2 or not all(word.isdigit() for word in header):
+    if not 1 <= len(header) <= 2 or not all(_is_number(word) for word in header):
         raise UserError("%s: line 1 must say how many folds and pairs, as in LFW's pairs.txt: 10<TAB>300" % path)
     folds, size = (int(header[0]), int(header[1])) if len(header) == 2 else (1, int(header[0]))
     pairs = []
     for number, line in lines[1:]:
         words = line.split("\t") if "\t" in line else line.split()
-        if len(words) == 3 and words[1].isdigit() and words[2].isdigit():
+        if len(words) == 3 and _is_number(words[1]) and _is_number(words[2]):
             pairs.append(PhotoPair(_lfw_photo(words[0], words[1]), _lfw_photo(words[0], words[2]), True))
-        elif len(words) == 4 and words[1].isdigit() and words[3].isdigit():
+        elif len(words) == 4 and _is_number(words[1]) and _is_number(words[3]):
             pairs.append(PhotoPair(_lfw_photo(words[0], words[1]), _lfw_photo(words[2], words[3]), False))
         else:
             raise _wrong(path, number, line, "name n1 n2, or name1 n1 name2 n2")
@@ -83,11 +87,11 @@ def _read_cfp(second: str) -> Callable[[str], List[PhotoPair]]:
         split = os.path.join(folder, "Split", "F" + second)
         folds = sorted(os.listdir(split)) if os.path.isdir(split) else []
         pairs = []
-        for fold in [name for name in folds if name.isdigit()]:
+        for fold in [name for name in folds if _is_number(name)]:
             for name, same in (("same.txt", True), ("diff.txt", False)):
                 path = os.path.join(split, fold, name)
                 for number, line in _lines(path):
-                    places = re.fullmatch(r"(\d+)\s*,\s*(\d+)", line)
+                    places = re.fullmatch(r"([0-9]{1,9})\s*,\s*([0-9]{1,9})", line)
                     if not places or int(places[1]) not in first_paths or int(places[2]) not in second_paths:
                         raise _wrong(path, number, line, "two numbers of Pair_list files, such as 1,14")
                     pairs.append(PhotoPair(first_paths[int(places[1])], second_paths[int(places[2])], same))
@@ -104,7 +108,7 @@ def _read_cfp_list(path: str) -> Dict[int, str]:
     for number, line in _lines(path):
         words = line.split(None, 1)
         place = words[1].replace("\\", "/") if len(words) == 2 else ""
-        if not words[0].isdigit() or "/" not in place:
+        if not _is_number(words[0]) or "/" not in place:
             raise _wrong(path, number, line, "a number and a path, such as 1 ../Data/Images/001/frontal/01.jpg")
         found[int(words[0])] = place.rpartition("Images/")[2]
     return found
@@ -124,7 +128,7 @@ def _read_two_lines(path: str) -> List[PhotoPair]:
     entries = []
     for number, line in _lines(path):
         name, _, flag = line.replace("\t", " ").rpartition(" ")
-        if not name or not flag.isdigit():
+        if not name or not _is_number(flag):
             raise _wrong(path, number, line, "a file name and a number (0: different)")
         entries.append((number, line, name.strip(), flag != "0"))
     if len(entries) % 2:
@@ -141,9 +145,9 @@ def _read_ytf(path: str) -> List[PhotoPair]:
     pairs: List[Tuple[int, PhotoPair]] = []
     for number, line in _lines(path):
         words = [word.strip() for word in line.split(",")]
-        if not words[0].isdigit() and not pairs:  # the heading
+        if not _is_number(words[0]) and not pairs:  # the heading
             continue
-        if len(words) < 5 or "/" not in words[2] or "/" not in words[3] or words[4] not in ("0", "1"):
+        if len(words) < 5 or not _is_number(words[0]) or "/" not in words[2] or "/" not in words[3] or words[4] not in ("0", "1"):
             raise _wrong(path, number, line, "split, pair, person/video, person/video, 1 or 0")
         pairs.append((int(words[0]), PhotoPair(words[2], words[3], words[4] == "1")))
     return [pair for _, pair in sorted(pairs, key=lambda entry: entry[0])]

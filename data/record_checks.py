@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, List, Tuple
 
 import numpy as np
 
+from arcface_mx.data.decode import decode_bgr
+
 if TYPE_CHECKING:
     from arcface_mx.data.record_index import RecordIndex
 
@@ -70,11 +72,10 @@ def _label_problems(index: "RecordIndex", raw: np.ndarray) -> List[Problem]:
 
 def _size_problems(index: "RecordIndex") -> List[Problem]:
     """Of the first image alone; arcface-mx data check looks at all."""
-    import cv2
-
     number, _, image = next(index.images(np.zeros(1, np.int64)))
-    pixels = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR)
-    if pixels is None:
+    try:
+        pixels = decode_bgr(image)
+    except ValueError:
         return [Problem("cannot be decoded as an image", "pack the images again", (number,))]
     if pixels.shape[:2] != (index.height, index.width):
         found = "is %d×%d (height×width), but property says %d×%d" % (pixels.shape[:2] + (index.height, index.width))

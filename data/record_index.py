@@ -18,6 +18,7 @@ from typing import Iterator, Optional, Tuple
 
 import numpy as np
 
+from arcface_mx.data.decode import decode_bgr
 from arcface_mx.data.record_checks import Problem, find_problems
 from arcface_mx.data.record_scan import read_payload
 from arcface_mx.data.record_survey import COPY, survey_records
@@ -160,11 +161,10 @@ def _whole(labels: np.ndarray) -> np.ndarray:
 
 
 def _image_size(path: str, offset: int) -> Tuple[int, int]:
-    import cv2
-
-    with open(path, "rb") as stream:
-        _, image = unpack(read_payload(stream.fileno(), int(offset)))
-    pixels = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR)
-    if pixels is None:
-        raise UserError("%s: the first image cannot be decoded; pack the images again" % path)
+    try:
+        with open(path, "rb") as stream:
+            _, image = unpack(read_payload(stream.fileno(), int(offset)))
+        pixels = decode_bgr(image)
+    except ValueError as error:
+        raise UserError("%s: the first image cannot be decoded (%s); pack the images again" % (path, error)) from None
     return pixels.shape[0], pixels.shape[1]

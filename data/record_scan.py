@@ -22,6 +22,7 @@ from arcface_mx.errors import UserError
 PART = struct.Struct("<II")
 WHOLE, FIRST, LAST = 0, 1, 3
 _LENGTH = (1 << 29) - 1
+LARGEST = 1 << 48  # of record numbers and offsets: sums of them stay in int64
 _BLOCK = 1 << 16  # records gathered at a time
 _SCAN = 1 << 24  # words searched at a time
 
@@ -133,7 +134,7 @@ def read_index_file(path: str) -> Tuple[np.ndarray, np.ndarray]:
             values = np.fromstring(text, np.int64, sep=" ") if text.strip() else np.zeros(0, np.int64)
         except (DeprecationWarning, ValueError):
             values = np.zeros(1, np.int64)
-    if len(values) != 2 * lines:
+    if len(values) != 2 * lines or (len(values) and not -LARGEST < values.min() <= values.max() < LARGEST):
         raise UserError(
             "%s: line %d is not a record number and an offset; delete the file, it is then rebuilt "
             "from the .rec" % (path, _bad_line(text))
@@ -145,7 +146,7 @@ def _bad_line(text: bytes) -> int:
     number = 0
     for number, line in enumerate(text.split(b"\n"), 1):
         words = line.split()
-        if len(words) != 2 or not all(word.lstrip(b"-").isdigit() for word in words):
+        if len(words) != 2 or not all(word.lstrip(b"-").isdigit() and int(word.lstrip(b"-")[:20]) < LARGEST for word in words):
             break
     return number
 

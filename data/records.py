@@ -15,7 +15,7 @@ import shutil
 import struct
 import tempfile
 from types import TracebackType
-from typing import List, Optional, Tuple, Type
+from typing import Any, List, Optional, Tuple, Type
 
 import numpy as np
 
@@ -69,7 +69,7 @@ class RecordWriter:
             raise UserError("image %d of identity %d is empty" % (self._count + 1, label))
         self._count += 1
         header = HEADER.pack(0, float(label), self._count, 0)
-        self._stream.write_idx(self._count, header + image)
+        append(self._stream, self._count, header + image, self.folder)
 
     def __exit__(
         self,
@@ -82,8 +82,7 @@ class RecordWriter:
                 raise UserError("%s: no image was added; nothing is written" % self.folder)
             if kind is None:
                 self._finish()
-            self._stream.close()
-            if kind is None:
+                close_whole(self._stream, self._path("train.rec"), self.folder)
                 self._publish()
         finally:
             with contextlib.suppress(Exception):
@@ -95,7 +94,7 @@ class RecordWriter:
 
     def _write(self, number: int, labels: List[float], body: bytes) -> None:
         packed = HEADER.pack(len(labels), 0.0, number, 0) + np.asarray(labels, "<f4").tobytes()
-        self._stream.write_idx(number, packed + body)
+        append(self._stream, number, packed + body, self.folder)
 
     def _finish(self) -> None:
         ends = self._starts[1:] + [self._count + 1]
@@ -116,6 +115,28 @@ class RecordWriter:
         # `property` comes last: a folder that has it is whole.
         with whole_file(os.path.join(self.folder, "property"), "w") as stream:
             stream.write("%d,%d,%d\n" % (len(self._starts), self.height, self.width))
+
+
+def append(stream: Any, number: int, payload: bytes, shown: str) -> None:
+    """`write_idx` of an MXIndexedRecordIO; UserError, naming `shown`, where the disk takes no more."""
+    from mxnet.base import MXNetError
+
+    try:
+        stream.write_idx(number, payload)
+    except (OSError, MXNetError) as error:
+        reason = getattr(error, "strerror", None) or "is the disk full?"
+        raise UserError("%s: cannot be written: %s" % (shown, reason)) from None
+
+
+def close_whole(stream: Any, path: str, shown: str) -> None:
+    """Close an MXIndexedRecordIO writer of `path`; UserError where the disk did not take all of it (MXNet says nothing)."""
+    expected = stream.tell()
+    try:
+        stream.close()
+    except OSError as error:
+        raise UserError("%s: cannot be written: %s" % (shown, error.strerror)) from None
+    if os.path.getsize(path) != expected:
+        raise UserError("%s: cannot be written: %d of %d bytes arrived; is the disk full?" % (shown, os.path.getsize(path), expected))
 
 
 def unpack(record: bytes) -> Tuple[np.ndarray, bytes]:

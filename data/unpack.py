@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Any, Dict, Optional
 
 import numpy as np
@@ -62,10 +63,10 @@ def read_names(path: str) -> Optional[Dict[int, str]]:
     if not os.path.exists(path):
         return None
     names: Dict[int, str] = {}
-    with open(path, encoding="utf-8") as stream:
+    with open(path, encoding="utf-8", errors="replace") as stream:
         for number, line in enumerate(stream, 1):
             words = line.rstrip("\r\n").split("\t")
-            good = len(words) >= 2 and words[0].isdigit() and words[1] not in ("", ".", "..") and "\0" not in words[1]
+            good = len(words) >= 2 and re.fullmatch(r"[0-9]{1,9}", words[0]) and "\ufffd" not in words[1] and words[1] not in ("", ".", "..") and "\0" not in words[1]
             if not good or os.path.basename(words[1]) != words[1]:
                 raise UserError('%s: line %d: expected "label<TAB>name"; names are folder names' % (path, number))
             names[int(words[0])] = words[1]

@@ -44,7 +44,8 @@ def test_commands_run_in_order(block, tmp_path, photos, monkeypatch):
     for line in commands(block):
         words = shlex.split(line)[1:]
         code = main(words + (SHORT if words[0] == "train" else []))
-        assert code in ((0, 1) if words[:2] == ["data", "align"] else (0,)), line
+        may_find = words[:2] == ["data", "align"] or words[0] == "doctor"  # a small face; a card too new
+        assert code in ((0, 1) if may_find else (0,)), line
 
 
 def test_scripts_of_the_readme_exist():

@@ -40,6 +40,7 @@ COMMANDS = (
     ("bench", "bench"),
     ("templates", "templates"),
     ("identify", "identify"),
+    ("doctor", "doctor"),
 )
 
 DESCRIPTION = """ArcFace on MXNet: make face data, train, verify, export.
@@ -79,6 +80,9 @@ def build_parser() -> Parser:
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Run one command line; returns the exit code (2: wrong use or bad input)."""
+    for stream in (sys.stdout, sys.stderr):  # file names need not be text
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     given: List[str] = list(sys.argv[1:] if arguments is None else arguments)
     parser = build_parser()
     args = parser.parse_args(given)
@@ -88,6 +92,9 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     try:
         return args._run(args) or 0
     except UserError as error:
+        print("arcface-mx: error: %s" % error, file=sys.stderr)
+        return 2
+    except OSError as error:  # a full disk, a folder that may not be written
         print("arcface-mx: error: %s" % error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -10,6 +10,7 @@ for any number of identities, and every row of a batch says which record it came
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -19,7 +20,9 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 
+from arcface_mx.data.decode import decode_bgr
 from arcface_mx.data.record_index import RecordIndex
+from arcface_mx.data.records import append, close_whole
 from arcface_mx.errors import UserError
 from arcface_mx.files import sync_folder, write_json
 from arcface_mx.platform import available_cores
@@ -123,8 +126,8 @@ def _make(index: RecordIndex, place: str, source: Dict[str, int]) -> ImageView:
                     header = recordio.IRHeader(0, np.asarray(split_number(label) + split_number(number), np.float32), number, 0)
                     packed = recordio.pack(header, image)
                     digest.update(packed)
-                    writer.write_idx(number, packed)
-        writer.close()
+                    append(writer, number, packed, record_file)
+        close_whole(writer, temporary[0], record_file)
         view: Dict[str, Any] = {
             "images": len(index),
             "num_classes": index.num_classes,
@@ -137,8 +140,11 @@ def _make(index: RecordIndex, place: str, source: Dict[str, int]) -> ImageView:
         os.replace(temporary[1], index_file)
         sync_folder(place)
         write_json(note_file, {"format": FORMAT, "source": source, "bytes": size, "view": view})
+    except OSError as error:
+        raise UserError("%s: cannot be written: %s" % (record_file, error.strerror)) from error
     finally:
-        writer.close()
+        with contextlib.suppress(Exception):
+            writer.close()
         for path in temporary:
             if os.path.exists(path):
                 os.unlink(path)
@@ -153,15 +159,14 @@ class _Shape:
 
     def decode(self, record: Tuple[int, int, bytes]) -> Tuple[int, int]:
         """Height and width of a record's image; threads may call it."""
-        import cv2
-
         number, _, image = record
-        pixels = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR) if image else None
-        if pixels is None:
+        try:
+            pixels = decode_bgr(image)
+        except ValueError:
             raise UserError(
                 "%s: record %d holds no image that can be decoded (%d bytes). Find all such records with: "
                 "arcface-mx data check" % (self.path, number, len(image))
-            )
+            ) from None
         return pixels.shape[0], pixels.shape[1]
 
     def check(self, number: int, size: Tuple[int, int]) -> None:

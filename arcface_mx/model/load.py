@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 from arcface_mx.array_file import read_arrays
 from arcface_mx.errors import UserError
 from arcface_mx.model.embedder import Embedder
-from arcface_mx.model.graph import embedding_symbol, find_input_size, mxnet_reason
+from arcface_mx.model.graph import Size, embedding_symbol, find_input_size, mxnet_reason
+from arcface_mx.model.graph_check import MOST_BYTES, Hostile, check_extent, check_graph
 
 if TYPE_CHECKING:
     import mxnet as mx
@@ -36,9 +37,22 @@ def load_model(spec: str, contexts: "Optional[List[mx.Context]]" = None, layer: 
     arg_params, aux_params = read_parameters(params_path, symbol_path)
     symbol, note = embedding_symbol(symbol, arg_params, layer, symbol_path)
     input_size = find_input_size(symbol, arg_params, aux_params, params_path)
+    _check_layers(symbol, symbol_path, arg_params, input_size)
     embedder = Embedder(symbol, arg_params, aux_params, contexts, input_size, name=spec)
     embedder.notes = [note] if note else []
     return embedder
+
+
+def _check_layers(symbol: "mx.sym.Symbol", path: str, arg_params: "Parameters", size: Size) -> None:
+    """Refuse a graph that would take absurd memory for one image."""
+    internals = symbol.get_internals()
+    known = {name: arg_params[name].shape for name in symbol.list_arguments() if name in arg_params}
+    image = [name for name in symbol.list_arguments() if name not in arg_params]
+    _, shapes, _ = internals.infer_shape_partial(**dict(known, **{name: (1, 3) + size for name in image}))
+    try:
+        check_extent(shapes or [], internals.list_outputs())
+    except Hostile as reason:
+        raise UserError("%s: %s" % (path, reason)) from None
 
 
 def locate(spec: str) -> Tuple[str, str]:
@@ -76,13 +90,17 @@ def _epochs(prefix: str, remedy: str) -> str:
 
 
 def read_symbol(path: str) -> "mx.sym.Symbol":
-    """Load a graph of any MXNet version (MXNet upgrades old ones). Raises UserError when it cannot."""
+    """Load a graph of any MXNet version (MXNet upgrades old ones). Raises UserError when it cannot or must not."""
     import mxnet as mx
 
     try:
-        return mx.sym.load(path)
-    except (mx.base.MXNetError, UnicodeDecodeError) as error:
+        with open(path, "rb") as stream:
+            text = check_graph(stream.read(MOST_BYTES + 1))
+        return mx.sym.load_json(text)
+    except (mx.base.MXNetError, Hostile) as error:
         raise UserError("%s: cannot be read as an MXNet symbol: %s" % (path, mxnet_reason(error))) from error
+    except OSError as error:
+        raise UserError("%s: cannot be read: %s" % (path, error.strerror)) from error
 
 
 def graph_digest(text: str) -> str:

@@ -17,7 +17,7 @@ from arcface_mx.train.module import auxiliary_arrays, first_bad_layer, gradients
 from arcface_mx.train.schedule import Schedule
 
 STUCK_ANGLE = 88.0  # degrees; before training the mean target angle is 90
-CHUNK = 100  # arrays that one multi_all_finite takes
+CHUNK = 100  # arrays that one operator takes
 
 
 class Guard:
@@ -90,12 +90,12 @@ def all_finite(arrays: Sequence[Any]) -> bool:
     by_device: Any = {}
     for array in arrays:
         by_device.setdefault((array.context, array.dtype), []).append(array)
-    flags = [
-        mx.nd.multi_all_finite(*group[start : start + CHUNK], num_arrays=len(group[start : start + CHUNK]))
-        for group in by_device.values()
-        for start in range(0, len(group), CHUNK)
-    ]
-    return all(bool(flag.asscalar()) for flag in flags)
+    groups = [group[start : start + CHUNK] for group in by_device.values() for start in range(0, len(group), CHUNK)]
+    # A sum of squares takes a tenth of the time of multi_all_finite; where it overflows that one decides.
+    sums = [mx.nd.multi_sum_sq(*group, num_arrays=len(group)) for group in groups]
+    if all(np.isfinite(total.asnumpy()).all() for total in sums):
+        return True
+    return all(bool(mx.nd.multi_all_finite(*group, num_arrays=len(group)).asscalar()) for group in groups)
 
 
 def _some(records: np.ndarray, most: int = 8) -> str:

@@ -71,12 +71,16 @@ class RunLog:
 
 def _cut_torn_line(path: str) -> None:
     """Take off what a killed process left of its last line."""
-    if not os.path.exists(path):
+    if not os.path.isfile(path):
         return
     with open(path, "r+b") as stream:
-        size = stream.seek(0, os.SEEK_END)
-        start = max(0, size - (1 << 16))
-        stream.seek(start)
-        tail = stream.read()
-        if tail and not tail.endswith(b"\n"):
-            stream.truncate(start + tail.rfind(b"\n") + 1)
+        end = stream.seek(0, os.SEEK_END)
+        while end > 0:
+            start = max(0, end - (1 << 16))
+            stream.seek(start)
+            newline = stream.read(end - start).rfind(b"\n")
+            if newline >= 0:
+                stream.truncate(start + newline + 1)
+                return
+            end = start
+        stream.truncate(0)

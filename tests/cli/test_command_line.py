@@ -11,6 +11,7 @@ import pytest
 
 from arcface_mx import config
 from arcface_mx.cli import COMMANDS, build_parser, main
+from arcface_mx.errors import UserError
 
 
 def run(*arguments):
@@ -70,3 +71,17 @@ def test_configuration_survives_json():
 def test_print_config_shows_what_differs(capsys):
     assert main(["train", "--lr", "0.2", "--print-config"]) == 0
     assert capsys.readouterr().out == "--lr 0.2 (default 0.1)\n"
+
+
+@pytest.mark.parametrize(
+    "group, entry, value",
+    [
+        ("optimizer", "lr_drops", [3, "5"]), ("optimizer", "lr_drops", [[3]]), ("optimizer", "lr", 10**400), ("data", "eval", [1]),
+        ("data", "data", "a\0b"), ("optimizer", "steps", 1.5), ("optimizer", "steps", True), ("loss", "scale", "64"), ("run", "seed", None),
+    ],
+)  # fmt: skip
+def test_a_configuration_file_with_values_of_another_kind(group, entry, value):
+    stored = config.to_json(config.TrainConfig())
+    stored[group][entry] = value
+    with pytest.raises(UserError, match="config.json: %s.%s is " % (group, entry)):
+        config.from_json(stored, "config.json")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 
 import mxnet as mx
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 
 from arcface_mx.cli import main
 from arcface_mx.config import from_flat
+from arcface_mx.errors import UserError
 from arcface_mx.model import load_model
 from arcface_mx.network import embedding_symbol
 from arcface_mx.train import checkpoint
@@ -69,6 +72,51 @@ def test_standard_operators_names_and_attributes(run):
     assert any(node["attrs"].get("act_type") == "prelu" for node in nodes if node["op"] == "LeakyReLU")
     data = next(node for node in nodes if node["name"] == "data")
     assert data["attrs"]["arcface_input_size"] == "32,32" and data["attrs"]["arcface_colour_order"] == "RGB"
+
+
+@pytest.fixture
+def copy(run, tmp_path):
+    shutil.copytree(run + "-model", str(tmp_path / "model"))
+    return str(tmp_path / "model")
+
+
+def test_a_flipped_bit_of_an_export_is_refused_and_the_array_named(copy):
+    path = os.path.join(copy, "model-0000.params")
+    load_model(copy)
+    with open(path, "r+b") as stream:
+        stream.seek(200)
+        byte = stream.read(1)[0]
+        stream.seek(200)
+        stream.write(bytes([byte ^ 16]))
+    with pytest.raises(UserError, match=r"model-0000.params: array arg:\w+ differs from its checksum"):
+        load_model(copy)
+    mx.nd.load(path)  # MXNet sees nothing
+
+
+def test_a_changed_graph_is_refused(copy):
+    path = os.path.join(copy, "model-symbol.json")
+    with open(path, encoding="utf-8") as stream:
+        text = stream.read()
+    with open(path, "w", encoding="utf-8") as stream:
+        stream.write(text.replace("\n", "\r\n"))  # line ends say nothing
+    load_model(copy)
+    changed = re.sub(r'("eps": ")2e-05', r"\g<1>2e-03", text)
+    changed = changed if changed != text else re.sub(r'("num_filter": ")(\d+)"', r'\g<1>\g<2>", "workspace": "1"', text, count=1)
+    with open(path, "w", encoding="utf-8") as stream:
+        stream.write(changed)
+    with pytest.raises(UserError, match="model-symbol.json: is not the graph that was exported with model-0000.params"):
+        load_model(copy)
+    arrays = mx.nd.load(os.path.join(copy, "model-0000.params"))
+    mx.nd.save(os.path.join(copy, "model-0000.params"), arrays)  # saved by MXNet: no checksums, no comparison
+    load_model(copy)
+
+
+def test_an_export_is_the_same_bytes_each_time(run, tmp_path):
+    mx.sym.Variable("x") + 1  # unnamed operators elsewhere do not number those of the export
+    assert main(["export", run, "--out", str(tmp_path)]) == 0
+    for name in ("model-symbol.json", "model-0000.params"):
+        with open(os.path.join(run + "-model", name), "rb") as one, open(str(tmp_path / name), "rb") as two:
+            assert one.read() == two.read()
 
 
 def test_a_run_without_checkpoint_is_refused(tmp_path, capsys):

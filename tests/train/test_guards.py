@@ -13,7 +13,7 @@ import pytest
 from arcface_mx.config import from_flat
 from arcface_mx.errors import UserError
 from arcface_mx.train import checkpoint, loop
-from arcface_mx.train.guards import Progress
+from arcface_mx.train.guards import Progress, all_finite
 from arcface_mx.train.run import train
 from arcface_mx.train.schedule import Schedule
 from tests.train.test_training import assert_same, events, final, tiny
@@ -113,6 +113,14 @@ def wrong_label(real):
         return batch
 
     return following
+
+
+@pytest.mark.parametrize("value, finite", [(1.0, True), (1e30, True), (np.inf, False), (-np.inf, False), (np.nan, False)])
+def test_all_finite(value, finite):
+    """1e30: its square is no float32."""
+    arrays = [mx.nd.ones((3, 2), ctx=mx.cpu(place % 2)) for place in range(250)]
+    arrays[220][1, 1] = value
+    assert all_finite(arrays) is finite and all_finite(arrays[:220])
 
 
 class TestProgress:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import numbers
 import os
 import re
 import shutil
+import subprocess
 import sys
 
 import mxnet as mx
@@ -158,6 +160,34 @@ def test_a_run_does_not_go_on_with_other_data(tmp_path, monkeypatch):
     write_tiny_faces(faces)
     with pytest.raises(UserError, match="started on other images or labels than are in"):
         train(tiny(tmp_path, faces))
+
+
+def test_a_disk_that_fills_up_stops_the_run_and_room_lets_it_go_on(tmp_path, tiny_faces, monkeypatch):
+    place, filler, count = tmp_path / "disk", tmp_path / "disk" / "filler", []
+    place.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(place)], capture_output=True).returncode:
+        pytest.skip("a tmpfs cannot be mounted here")
+
+    def step(self):
+        count.append(1)
+        if len(count) == 6:
+            with contextlib.suppress(OSError), open(str(filler), "wb", buffering=0) as stream:
+                while True:
+                    stream.write(bytes(4096))
+
+    try:
+        unbroken, broken = tiny(tmp_path, tiny_faces, "unbroken"), tiny(place, tiny_faces, "broken")
+        train(unbroken)
+        with monkeypatch.context() as patch:
+            patch.setattr(log.RunLog, "step", step)
+            with pytest.raises(UserError, match="No space left on device.*(the one before is untouched|the checkpoints are untouched)"):
+                train(broken)
+        assert final(broken).step == 4
+        filler.unlink()
+        train(broken)
+        assert_same(final(unbroken), final(broken))
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)
 
 
 def test_a_resume_elsewhere_is_said_and_written_down(tmp_path, tiny_faces, monkeypatch):
