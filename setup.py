@@ -32,6 +32,7 @@ EXTRAS = {
         "numba>=0.58,<1", "threadpoolctl>=2,<4",
     ],  # fmt: skip
 }
+EXTRAS["test"] += EXTRAS["export"]
 
 setup(
     name="arcface-mx",

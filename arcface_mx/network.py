@@ -17,7 +17,7 @@ def embedding_symbol(config: TrainConfig, training: bool = False) -> Symbol:
     from arcface_mx import symbols
 
     side, network = config.data.image_size, config.network
-    data = mx.sym.Variable("data", attr={"arcface_input_size": "%d,%d" % (side, side), "arcface_colour_order": "RGB"})
+    data = mx.sym.Variable("data")
     try:
         return symbols.backbone(
             network.network,

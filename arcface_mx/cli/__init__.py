@@ -33,6 +33,7 @@ COMMANDS = (
     ("baselines", "baselines"),
     ("table", "table"),
     ("export", "export"),
+    ("calibrate", "calibrate"),
     ("bench", "bench"),
     ("templates", "templates"),
     ("identify", "identify"),
