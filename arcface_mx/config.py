@@ -39,7 +39,7 @@ class DataConfig:
 class NetworkConfig:
     """The backbone."""
 
-    network: str = _flag("iresnet50", "iresnet18|34|50|100, mobilefacenet, or gluoncv:NAME")
+    network: str = _flag("iresnet50", "iresnet18|34|50|100, mobilefacenet, gluoncv:NAME, or init: the graph of --init, whatever it is")
     width: float = _flag(1.0, "factor on the number of filters")
     units: Tuple[int, ...] = _flag((), "iresnet: residual units in each stage, in the place of the name's (none: the name's)")
     embedding_size: int = _flag(512, "length d of the embedding")

@@ -15,7 +15,7 @@ from arcface_mx.verify.pairs import unit_vectors
 from arcface_mx.verify.photos import load_photos
 
 TOLERANCE = 1e-4  # largest difference between elements of unit embeddings
-PHOTOS = 64
+PHOTOS = 32
 
 
 def check_photos(source: str, size: Size) -> List[np.ndarray]:

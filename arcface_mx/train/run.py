@@ -15,6 +15,7 @@ from arcface_mx.files import write_json
 from arcface_mx.input.image_view import ImageView, as_dict, open_view
 from arcface_mx.input.stream import FaceStream
 from arcface_mx.input.tuples import TupleStream, describe
+from arcface_mx.network import with_init_sizes
 from arcface_mx.platform import available_cores
 from arcface_mx.train import run_folder
 from arcface_mx.train.checkpoint import RunState
@@ -38,6 +39,7 @@ def train(config: TrainConfig) -> Dict[str, Any]:
         raise UserError("--run is missing: name a folder for the run, for example --run runs/first")
     if not config.data.data:
         raise UserError("--data is missing: name a folder with train.rec, train.idx and property")
+    config = with_init_sizes(config)
     run_folder.check(config)
     finished = run_folder.read_metrics(config.run.run)
     if finished:
