@@ -64,6 +64,7 @@ class LossConfig:
     triplet_weight: float = _flag(0.0, "weight of the angular triplet loss on top of a classification loss")
     triplet_margin: float = _flag(0.35, "margin of triplet losses: radians (triplet), squared distance (euclidean_triplet)")
     mining: str = _flag("semi_hard", "which tuples of a batch count", ("semi_hard", "facenet", "batch_hard", "all"))
+    bag: int = _flag(1, "triplet losses: batches drawn for each that is trained on; the photos of the hardest triplets stay")
     positive_margin: float = _flag(0.0, "contrastive: same pairs nearer than this cost nothing (distance of unit vectors)")
     negative_margin: float = _flag(1.0, "contrastive: different pairs farther than this cost nothing")
     a_softmax_m: int = _flag(4, "A-Softmax: the whole number m on the angle")
@@ -71,6 +72,7 @@ class LossConfig:
     lambda_gamma: float = _flag(0.12, "A-Softmax annealing: gamma")
     lambda_power: float = _flag(1.0, "A-Softmax annealing: power")
     lambda_min: float = _flag(5.0, "A-Softmax annealing: smallest lambda")
+    loss_option: Tuple[str, ...] = _flag((), "NAME=VALUE: a setting that this loss alone has (arcface_mx/losses.py)")
 
 
 @dataclass(frozen=True)
@@ -196,7 +198,7 @@ _RANGES = (
     ("margin_ramp", 0.0, 1.0), ("intra_weight", 0.0, 1e6), ("inter_weight", 0.0, 1e6),
     ("triplet_weight", 0.0, 1e6), ("triplet_margin", 1e-6, 4.0), ("positive_margin", 0.0, 2.0),
     ("negative_margin", 1e-6, 2.0), ("a_softmax_m", 1, 16), ("lambda_base", 0.0, 1e9), ("lambda_gamma", 0.0, 1e3),
-    ("lambda_power", 0.0, 10.0), ("lambda_min", 0.0, 1e9), ("photos_a_person", 0, 1024),
+    ("lambda_power", 0.0, 10.0), ("lambda_min", 0.0, 1e9), ("photos_a_person", 0, 1024), ("bag", 1, 1024),
     ("lr", 0.0, 1e3), ("momentum", 0.0, 0.9999), ("weight_decay", 0.0, 1.0), ("steps", 1, 1 << 40),
     ("warmup_steps", 0, 1 << 40), ("schedule_batch", 0, 1 << 20), ("accumulate", 1, 1 << 16),
     ("seed", 0, (1 << 31) - 1), ("decode_threads", 0, 1024), ("log_every", 1, 1 << 40), ("eval_every", 0, 1 << 40),

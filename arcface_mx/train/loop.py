@@ -13,6 +13,7 @@ import numpy as np
 
 from arcface_mx.config import TrainConfig
 from arcface_mx.errors import UserError
+from arcface_mx.input.bag import BagStream
 from arcface_mx.input.stream import Batch, FaceStream
 from arcface_mx.input.tuples import TupleStream
 from arcface_mx.train import checkpoint
@@ -31,7 +32,7 @@ Evaluate = Callable[[RunState], List[SetResult]]
 def fit(
     module: Any,
     graph: TrainingGraph,
-    stream: Union[FaceStream, TupleStream],
+    stream: Union[FaceStream, TupleStream, BagStream],
     config: TrainConfig,
     schedule: Schedule,
     state: RunState,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Dict, List, Tuple
+from typing import Any, Callable, Dict, List, Tuple
 
 from arcface_mx.config import TrainConfig
 from arcface_mx.errors import UserError
@@ -41,6 +41,22 @@ def build_module(graph: TrainingGraph, config: TrainConfig, contexts: List[Any])
         grad_req="add" if config.optimizer.accumulate > 1 else "write",
     )
     return module
+
+
+def weight_sharing_embedder(module: Any, symbol: Any, config: TrainConfig) -> Callable[[Any], Any]:
+    """Pixels (B, 3, side, side) → embeddings (B, d), NumPy, by the training module's own arrays, as they
+    are at the call; BatchNorm's stored statistics, no dropout. B is the batch size."""
+    import mxnet as mx
+
+    side = config.data.image_size
+    shared = mx.mod.Module(symbol, data_names=["data"], label_names=None, context=module._context, logger=_quiet_logger())
+    shared.bind([("data", (config.data.batch_size, 3, side, side))], for_training=False, shared_module=module)
+
+    def embed(pixels: Any) -> Any:
+        shared.forward(mx.io.DataBatch([pixels]), is_train=False)
+        return shared.get_outputs()[0].asnumpy()
+
+    return embed
 
 
 def _matching(patterns: Tuple[str, ...], names: List[str], flag: str) -> List[str]:

@@ -12,10 +12,11 @@ from arcface_mx.devices import parse_devices
 from arcface_mx.errors import UserError
 from arcface_mx.export.mxnet_model import save_embedding
 from arcface_mx.files import write_json
+from arcface_mx.input.bag import BagStream, chooser
 from arcface_mx.input.image_view import ImageView, as_dict, open_view
 from arcface_mx.input.stream import FaceStream
 from arcface_mx.input.tuples import TupleStream, describe
-from arcface_mx.network import with_init_sizes
+from arcface_mx.network import embedding_symbol, with_init_sizes
 from arcface_mx.platform import available_cores
 from arcface_mx.train import run_folder
 from arcface_mx.train.checkpoint import RunState
@@ -24,7 +25,7 @@ from arcface_mx.train.graph import training_graph
 from arcface_mx.train.log import RunLog
 from arcface_mx.train.loop import fit
 from arcface_mx.train.metrics import Meter
-from arcface_mx.train.module import build_module, initialise, start_optimizer, write_momentum
+from arcface_mx.train.module import build_module, initialise, start_optimizer, weight_sharing_embedder, write_momentum
 from arcface_mx.train.schedule import Schedule
 from arcface_mx.train.start import starting_state
 from arcface_mx.verify.sets import result_table
@@ -48,6 +49,8 @@ def train(config: TrainConfig) -> Dict[str, Any]:
 
     if losses.needs_tuples(config.loss) and not config.data.photos_a_person:
         raise UserError("--loss %s compares photos of one person: give --photos-a-person, for example 4" % config.loss.loss)
+    if config.loss.bag > 1:
+        losses.bag_distance(config.loss)  # refuses losses without triplets
     # All that can be wrong is found before the run folder is written.
     contexts = parse_devices(config.run.devices)
     evaluator = Evaluator(config, contexts)
@@ -64,7 +67,7 @@ def train(config: TrainConfig) -> Dict[str, Any]:
     log = RunLog(config.run.run, schedule.steps, state.step)
     try:
         _introduce(log, config, schedule, view, source)
-        stream = open_stream(view, config, state.step * schedule.images_a_step, log)
+        stream = open_stream(view, config, state.step * schedule.images_a_step, log, module)
         meter = Meter(graph.outputs, losses.find(config.loss.loss).last_angle(config.loss))
         final = fit(module, graph, stream, config, schedule, state, log, meter, evaluator if config.data.eval else None)
         return _finish(config, final, evaluator, log)
@@ -72,14 +75,21 @@ def train(config: TrainConfig) -> Dict[str, Any]:
         log.close()
 
 
-def open_stream(view: ImageView, config: TrainConfig, position: int, log: RunLog) -> Union[FaceStream, TupleStream]:
-    """Images in random order, or P×K batches where --photos-a-person asks for them."""
+def open_stream(view: ImageView, config: TrainConfig, trained: int, log: RunLog, module: Any) -> Union[FaceStream, TupleStream, BagStream]:
+    """Images in random order, P×K batches where --photos-a-person asks for them, or those mined from
+    bags; from the place where `trained` images have been trained on."""
     threads = config.run.decode_threads or available_cores()
     if not config.data.photos_a_person:
-        return FaceStream(view, config.data, config.run.seed, position, threads)
-    stream = TupleStream(view, RecordIndex.open(config.data.data), config.data, config.run.seed, position, threads)
-    log.say(describe(stream))
-    return stream
+        return FaceStream(view, config.data, config.run.seed, trained, threads)
+    bag = config.loss.bag
+    tuples = TupleStream(view, RecordIndex.open(config.data.data), config.data, config.run.seed, trained * bag, threads)
+    log.say(describe(tuples))
+    if bag == 1:
+        return tuples
+    log.say("each batch is mined from %d" % bag)
+    embed = weight_sharing_embedder(module, embedding_symbol(config, training=True), config)
+    rule = chooser(config.data.batch_size, losses.bag_distance(config.loss), config.loss.triplet_margin, config.loss.mining)
+    return BagStream(tuples, bag, embed, rule)
 
 
 def _introduce(log: RunLog, config: TrainConfig, schedule: Schedule, view: ImageView, source: str) -> None:

@@ -46,8 +46,12 @@ LOSSES = [
     {}, {"loss": "softmax"}, {"loss": "norm_softmax"}, {"literal": True}, {"margin_ramp": 0.5}, {"loss": "a_softmax"},
     {"intra_weight": 1.0, "inter_weight": 1.0}, {"loss": "norm_softmax", "intra_weight": 1.0, "inter_weight": 1.0},
     {"triplet_weight": 1.0, "photos_a_person": 4, "batch_size": 20},
+    {"loss": "sub_centre", "loss_option": ("sub_centres=2",)}, {"loss": "adaface"},
 ]  # fmt: skip
-TUPLE_LOSSES = [{"loss": "triplet"}, {"loss": "euclidean_triplet", "triplet_margin": 0.2}, {"loss": "contrastive", "mining": "all"}]
+TUPLE_LOSSES = [
+    {"loss": "triplet"}, {"loss": "euclidean_triplet", "triplet_margin": 0.2}, {"loss": "contrastive", "mining": "all"},
+    {"loss": "triplet", "mining": "batch_hard", "bag": 2},
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -91,9 +95,13 @@ def test_same_command_gives_the_same_bits(tmp_path, tiny_faces):
         assert_same(final(runs[0]), final(other))
 
 
-@pytest.mark.parametrize("stop", [3, 4, 9])
-def test_an_interrupted_run_ends_with_the_same_bits(tmp_path, tiny_faces, monkeypatch, stop):
-    unbroken, broken = (tiny(tmp_path, tiny_faces, name, dropout=0.3, margin_ramp=0.5) for name in ("unbroken", "broken"))
+MINED = {"loss": "triplet", "photos_a_person": 4, "bag": 2}
+
+
+@pytest.mark.parametrize("stop, values", [(3, {}), (4, {}), (9, {}), (7, MINED)])
+def test_an_interrupted_run_ends_with_the_same_bits(tmp_path, tiny_faces, monkeypatch, stop, values):
+    settings = dict({"dropout": 0.3, "margin_ramp": 0.5}, **values)
+    unbroken, broken = (tiny(tmp_path, tiny_faces, name, **settings) for name in ("unbroken", "broken"))
     train(unbroken)
     interrupt_after(monkeypatch, stop)
     with pytest.raises(KeyboardInterrupt):
@@ -228,6 +236,13 @@ class TestBadInput:
             ({"devices": "tpu"}, "cannot read 'tpu'"),
             ({"devices": "cpu(0),cpu(0)"}, "twice"),
             ({"devices": "cpu(0),cpu(1)", "batch_size": 9}, "does not split evenly"),
+            ({"loss_option": ("h=1",)}, "--loss margin has no settings of its own"),
+            ({"loss": "adaface", "loss_option": ("k=1",)}, "--loss adaface has h, m"),
+            ({"loss": "adaface", "loss_option": ("h=much",)}, "NAME=NUMBER"),
+            ({"loss": "adaface", "loss_option": ("h=-1",)}, "h is -1.0; it must be a finite number above 0"),
+            ({"loss": "sub_centre", "loss_option": ("sub_centres=1.5",)}, "whole number"),
+            ({"bag": 2}, "has no triplets to mine"),
+            ({"loss": "contrastive", "mining": "all", "photos_a_person": 4, "bag": 2}, "has no triplets to mine"),
             ({"loss": "arcfase"}, "unknown; choose one of"),
             ({"network": "iresnet19"}, "--network iresnet19"),
             ({"freeze": ("nothing_like_this",)}, "matches none"),
