@@ -34,6 +34,7 @@ COMMANDS = (
     ("table", "table"),
     ("angles", "angles"),
     ("figures", "figures"),
+    ("report", "report"),
     ("export", "export"),
     ("calibrate", "calibrate"),
     ("embed", "embed"),

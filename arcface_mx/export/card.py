@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import shlex
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
@@ -13,7 +12,7 @@ from arcface_mx.config import TrainConfig, differences, flag_name
 from arcface_mx.files import whole_file
 from arcface_mx.model import Embedder
 from arcface_mx.text_table import markdown_table
-from arcface_mx.train.run_folder import ENVIRONMENT, read_config, read_metrics
+from arcface_mx.train.run_folder import read_config, read_environment, read_metrics
 from arcface_mx.verify.calibration_file import StoredCalibration, calibration_notes, calibration_rows
 
 USE = """```python
@@ -57,7 +56,7 @@ def _properties(card: Card) -> str:
 def _origin(card: Card) -> str:
     if not card.is_run:
         return "## Made from\n\nThe published model `%s`. What it was trained on is not known to this card." % card.source
-    environment = _environment(card.source)
+    environment = read_environment(card.source)
     data: Dict[str, Any] = environment.get("data", {})
     rows = [
         ("what", "value"),
@@ -70,14 +69,6 @@ def _origin(card: Card) -> str:
     command = environment.get("command") or ["arcface-mx"]
     shown = shlex.join([os.path.basename(command[0])] + command[1:])
     return "## Made from\n\n%s\n\n```sh\n%s\n```\n\n%s" % (markdown_table(rows), shown, _settings(card.source))
-
-
-def _environment(run: str) -> Dict[str, Any]:
-    path = os.path.join(run, ENVIRONMENT)
-    if not os.path.exists(path):
-        return {}
-    with open(path, encoding="utf-8") as stream:
-        return dict(json.load(stream))
 
 
 def _settings(run: str) -> str:

@@ -28,6 +28,12 @@ def read_metrics(run: str) -> Optional[Dict[str, Any]]:
     return _read_json(path, "") if os.path.exists(path) else None
 
 
+def read_environment(run: str) -> Dict[str, Any]:
+    """environment.json: versions, machine, data; empty where there is none."""
+    path = os.path.join(run, ENVIRONMENT)
+    return _read_json(path, "") if os.path.exists(path) else {}
+
+
 def read_data_fingerprint(run: str) -> str:
     """Fingerprint of the images that a run was trained on."""
     path = os.path.join(run, ENVIRONMENT)
