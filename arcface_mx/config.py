@@ -105,6 +105,7 @@ class RunConfig:
     log_every: int = _flag(50, "steps between two log lines", same_run=True)
     eval_every: int = _flag(0, "steps between two verifications (0: at the end only)", same_run=True)
     checkpoint_every: int = _flag(1000, "steps between two checkpoints", same_run=True)
+    tensorboard: bool = _flag(False, "also write the log's figures as TensorBoard events, in RUN/tensorboard", same_run=True)
     keep_checkpoints: int = _flag(2, "checkpoints kept, newest first", same_run=True)
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import Any, Dict
+from typing import Any, Dict, Optional
+
+from arcface_mx.train.tensorboard import TensorBoard
 
 
 class RunLog:
-    """Prints lines and appends events to `log.jsonl`; a progress bar on a terminal."""
+    """Prints lines and appends events to `log.jsonl`; a progress bar on a terminal; with `tensorboard`, event files."""
 
-    def __init__(self, folder: str, total_steps: int, first_step: int) -> None:
+    def __init__(self, folder: str, total_steps: int, first_step: int, tensorboard: bool = False) -> None:
         from tqdm import tqdm
 
         self._stream = open(os.path.join(folder, "log.jsonl"), "a", encoding="utf-8")
@@ -19,6 +21,7 @@ class RunLog:
             total=total_steps, initial=first_step, unit="step", disable=not sys.stderr.isatty(), dynamic_ncols=True, leave=False
         )
         self._total = total_steps
+        self._tensorboard: Optional[TensorBoard] = TensorBoard(folder, first_step) if tensorboard else None
 
     def say(self, text: str) -> None:
         """One line for people."""
@@ -47,7 +50,11 @@ class RunLog:
         parts.append("input wait %.0f %%" % (100 * figures["input_wait_share"]))
         self.say("  ".join(parts))
         self.event("step", step=step, epoch=epoch, lr=lr, **figures)
+        if self._tensorboard:
+            self._tensorboard.add(step, dict(figures, epoch=epoch, lr=lr))
 
     def close(self) -> None:
         self._bar.close()
         self._stream.close()
+        if self._tensorboard:
+            self._tensorboard.close()

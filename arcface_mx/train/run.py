@@ -27,6 +27,7 @@ from arcface_mx.train.loop import fit
 from arcface_mx.train.metrics import Meter
 from arcface_mx.train.module import build_module, initialise, start_optimizer, weight_sharing_embedder, write_momentum
 from arcface_mx.train.schedule import Schedule
+from arcface_mx.train.tensorboard import check_installed
 from arcface_mx.train.start import starting_state
 from arcface_mx.verify.sets import result_table
 
@@ -52,6 +53,8 @@ def train(config: TrainConfig) -> Dict[str, Any]:
     if config.loss.bag > 1:
         losses.bag_distance(config.loss)  # refuses losses without triplets
     # All that can be wrong is found before the run folder is written.
+    if config.run.tensorboard:
+        check_installed()
     contexts = parse_devices(config.run.devices)
     evaluator = Evaluator(config, contexts)
     view = open_view(config.data.data)
@@ -64,7 +67,7 @@ def train(config: TrainConfig) -> Dict[str, Any]:
 
     run_folder.claim(config)
     run_folder.write_environment(config, dict(as_dict(view), folder=config.data.data))
-    log = RunLog(config.run.run, schedule.steps, state.step)
+    log = RunLog(config.run.run, schedule.steps, state.step, config.run.tensorboard)
     try:
         _introduce(log, config, schedule, view, source)
         stream = open_stream(view, config, state.step * schedule.images_a_step, log, module)
