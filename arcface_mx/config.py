@@ -88,6 +88,7 @@ class OptimizerConfig:
     warmup_steps: int = _flag(0, "updates over which the learning rate grows linearly from 0")
     schedule_batch: int = _flag(0, "images a step for which lr and steps are meant; another --batch-size scales both (0: no scaling)")
     accumulate: int = _flag(1, "batches whose gradients are added before an update")
+    skip_bad_batches: int = _flag(0, "steps whose loss or gradient is not finite that are skipped, in the whole run, before it stops", same_run=True)
     freeze: Tuple[str, ...] = _flag((), "regular expressions: parameters that stay as they are")
     lr_mult: Tuple[str, ...] = _flag((), "REGEX=FACTOR on the learning rate of parameters")
 
@@ -107,6 +108,7 @@ class RunConfig:
     checkpoint_every: int = _flag(1000, "steps between two checkpoints", same_run=True)
     tensorboard: bool = _flag(False, "also write the log's figures as TensorBoard events, in RUN/tensorboard", same_run=True)
     keep_checkpoints: int = _flag(2, "checkpoints kept, newest first", same_run=True)
+    keep_every: int = _flag(0, "checkpoints whose step is a multiple of this are kept too (0: none)", same_run=True)
 
 
 @dataclass(frozen=True)
@@ -201,9 +203,9 @@ _RANGES = (
     ("negative_margin", 1e-6, 2.0), ("a_softmax_m", 1, 16), ("lambda_base", 0.0, 1e9), ("lambda_gamma", 0.0, 1e3),
     ("lambda_power", 0.0, 10.0), ("lambda_min", 0.0, 1e9), ("photos_a_person", 0, 1024), ("bag", 1, 1024),
     ("lr", 0.0, 1e3), ("momentum", 0.0, 0.9999), ("weight_decay", 0.0, 1.0), ("steps", 1, 1 << 40),
-    ("warmup_steps", 0, 1 << 40), ("schedule_batch", 0, 1 << 20), ("accumulate", 1, 1 << 16),
+    ("warmup_steps", 0, 1 << 40), ("schedule_batch", 0, 1 << 20), ("accumulate", 1, 1 << 16), ("skip_bad_batches", 0, 1 << 20),
     ("seed", 0, (1 << 31) - 1), ("decode_threads", 0, 1024), ("log_every", 1, 1 << 40), ("eval_every", 0, 1 << 40),
-    ("checkpoint_every", 1, 1 << 40), ("keep_checkpoints", 1, 1 << 20),
+    ("checkpoint_every", 1, 1 << 40), ("keep_checkpoints", 1, 1 << 20), ("keep_every", 0, 1 << 40),
 )  # fmt: skip
 
 

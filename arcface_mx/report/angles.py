@@ -1,64 +1,78 @@
-"""Angle statistics for the page: whole people of the training set, as many as a limit of photos allows."""
+"""The paper's angle table, measured beside printed."""
 
 from __future__ import annotations
 
+import csv
 import os
-from typing import List, Optional, Sequence
+from typing import Dict, List, Optional, Sequence
 
-import numpy as np
+from arcface_mx.diagnose.measure import RunAngles
+from arcface_mx.errors import UserError
+from arcface_mx.report.paper import default_path
 
-from arcface_mx.data.record_index import RecordIndex
-from arcface_mx.diagnose.angles import centre_angles, linked_identities, spread
-from arcface_mx.diagnose.measure import class_centres_of
-from arcface_mx.model import Embedder
-from arcface_mx.progress import progress
-
-HEADER = ("angle in degrees", "of", "value")
-Rows = List[Sequence[str]]
-
-
-def training_rows(run: str, folder: str, embedder: Embedder, most: int) -> Rows:
-    """W-EC, W-Inter, Intra, Inter of the training set in `folder`; people are spread evenly over it."""
-    index = RecordIndex.open(folder)
-    chosen = _whole_people(index.labels, most)
-    labels = index.labels[chosen]
-    photos = (image for _, _, image in index.images(chosen))
-    embeddings = embedder.embed(progress(photos, os.path.basename(os.path.normpath(folder)), "image", len(chosen)))
-    found, weight = spread(embeddings, labels, folder), class_centres_of(run)
-    rows: Rows = []
-    if weight is not None and len(weight) == index.num_classes:  # a loss with several centres a class has no W_j
-        centres = centre_angles(weight, embeddings, labels)
-        rows.append(("W-EC: class centre to its embedding centre", "%d people" % found.identities, degrees(centres.to_embeddings)))
-        rows.append(("W-Inter: class centre to the nearest other", "%d classes" % len(weight), degrees(centres.inter)))
-    told = "training, %d photos of %d people" % (found.images, found.identities)
-    return rows + _spread_rows(told, found.intra, found.inter)
+PRINTED_FILE = "paper_angles.csv"
+# The paper's columns by the row of recipes/paper.csv that trained them.
+COLUMN_OF_ROW = {
+    "Norm-Softmax (NS)": "NS",
+    "ArcFace (0.5)": "ArcFace",
+    "NS+Intra": "Intra",
+    "NS+Inter": "Inter",
+    "Triplet (0.35)": "Triplet",
+}
 
 
-def set_rows(name: str, embeddings: np.ndarray, left: np.ndarray, right: np.ndarray, same: np.ndarray) -> Rows:
-    """Intra and Inter of a verification set, from the embeddings of its images; none without a same pair."""
-    images, labels = linked_identities(left, right, same, len(embeddings))
-    if not len(images):
-        return []
-    found = spread(embeddings[images], labels, name)
-    return _spread_rows("%s, %d people" % (name, found.identities), found.intra, found.inter)
+def read_printed(path: Optional[str] = None) -> Dict[str, Dict[str, Optional[float]]]:
+    """{statistic: {loss: degrees, None where not given}} of the paper."""
+    path = path or os.path.join(os.path.dirname(default_path()), PRINTED_FILE)
+    try:
+        with open(path, encoding="utf-8", newline="") as stream:
+            return {
+                entry.pop("statistic"): {loss: None if text == "-" else float(text) for loss, text in entry.items()}
+                for entry in csv.DictReader(stream)
+            }
+    except OSError as error:
+        raise UserError("%s: cannot be read (%s)" % (path, error.strerror))
+    except (KeyError, ValueError, TypeError) as error:
+        raise UserError("%s: not the paper's angle table (%s)" % (path, error))
 
 
-def _spread_rows(told: str, intra: float, inter: Optional[float]) -> Rows:
-    return [
-        ("Intra: embedding to its person's centre", told, degrees(intra)),
-        ("Inter: person's centre to the nearest other", told, degrees(inter)),
-    ]
+def statistics(angles: RunAngles) -> Dict[str, Optional[float]]:
+    """One run's figures under the paper's names; Intra2 and Inter2 carry their set's name."""
+    centres = angles.centres
+    found: Dict[str, Optional[float]] = {
+        "W-EC": centres.to_embeddings if centres else None,
+        "W-Inter": centres.inter if centres else None,
+        "Intra1": angles.train.intra,
+        "Inter1": angles.train.inter,
+    }
+    for name, test in angles.tests.items():
+        found["Intra2, " + name] = test.intra
+        found["Inter2, " + name] = test.inter
+    return found
 
 
-def _whole_people(labels: np.ndarray, most: int) -> np.ndarray:
-    """Positions of all photos of people 0, k, 2k, …, with k such that there are at most about `most`."""
-    people = int(labels.max()) + 1
-    step = max(1, int(np.ceil(len(labels) / most)))
-    kept = np.zeros(people, bool)
-    kept[::step] = True
-    kept[-1] |= kept.sum() < 2
-    return np.flatnonzero(kept[labels])
+def as_markdown(runs: Sequence[RunAngles], rows: Sequence[Optional[str]], printed: Dict[str, Dict[str, Optional[float]]]) -> str:
+    """A table in degrees: a line a statistic, for each run its figure and the paper's, where it has one.
+
+    rows: for each run the row of the paper's table that it is, None where it is none.
+    """
+    measured = [statistics(run) for run in runs]
+    columns = [COLUMN_OF_ROW.get(row) if row else None for row in rows]
+    header = ["degrees"]
+    for run, row, column in zip(runs, rows, columns):
+        header += [row or os.path.basename(os.path.normpath(run.run))] + (["(paper)"] if column else [])
+    lines: List[List[str]] = [header]
+    for name in dict.fromkeys(name for figures in measured for name in figures):
+        line = [name]
+        for figures, column in zip(measured, columns):
+            line.append(_text(figures.get(name)))
+            if column:
+                line.append(_text(printed.get(name.split(",")[0], {}).get(column)))
+        lines.append(line)
+    widths = [max(len(line[place]) for line in lines) for place in range(len(header))]
+    lines.insert(1, ["-" * width for width in widths])
+    return "\n".join("| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths)) + " |" for line in lines)
 
 
-def degrees(value: Optional[float]) -> str:
+def _text(value: Optional[float]) -> str:
     return "-" if value is None else "%.2f" % value

@@ -16,7 +16,7 @@ from arcface_mx.errors import UserError
 from arcface_mx.files import whole_file
 from arcface_mx.model import Embedder
 from arcface_mx.progress import progress
-from arcface_mx.report import angles, html
+from arcface_mx.report import html, page_angles
 from arcface_mx.report.hardest import HardPair, hardest_pairs
 from arcface_mx.report.paper import default_path, find_row, read_rows
 from arcface_mx.report.table import accuracy, collect
@@ -167,14 +167,14 @@ def _kind(photo: bytes) -> str:
 
 
 def _angles(run: str, config: TrainConfig, embedder: Embedder, scored: Sequence[Scored], most: int) -> str:
-    rows: List[Sequence[str]] = [angles.HEADER]
+    rows: List[Sequence[str]] = [page_angles.HEADER]
     note = ""
     if os.path.exists(config.data.data):
-        rows += angles.training_rows(run, config.data.data, embedder, most)
+        rows += page_angles.training_rows(run, config.data.data, embedder, most)
     else:
         note = html.paragraph("The training photos, %s, are not there: no figures of them." % config.data.data)
     for one in scored:
-        rows += angles.set_rows(one.drawn.set, one.embeddings, one.pairs.left, one.pairs.right, one.drawn.same)
+        rows += page_angles.set_rows(one.drawn.set, one.embeddings, one.pairs.left, one.pairs.right, one.drawn.same)
     return html.table(rows) * (len(rows) > 1) + note
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import re
 from typing import Any, Callable, Dict, List, Tuple
 
@@ -106,7 +107,7 @@ def start_optimizer(module: Any, config: TrainConfig, schedule: Schedule) -> Non
         module._optimizer.set_lr_mult(factors)
 
 
-def read_state(module: Any, step: int, best: Dict[str, Any]) -> RunState:
+def read_state(module: Any, step: int, best: Dict[str, Any], skipped: int = 0) -> RunState:
     """All that a checkpoint holds, copied to the CPU."""
     import mxnet as mx
 
@@ -117,7 +118,7 @@ def read_state(module: Any, step: int, best: Dict[str, Any]) -> RunState:
     for index, state in module._updater.states.items():
         if index % devices == 0 and state is not None:  # every device holds the same
             momentum[names[index // devices]] = state.as_in_context(mx.cpu())
-    return RunState(step, dict(arg_params), dict(aux_params), momentum, best)
+    return RunState(step, dict(arg_params), dict(aux_params), momentum, best, skipped)
 
 
 def write_momentum(module: Any, momentum: Dict[str, Any]) -> None:
@@ -131,6 +132,50 @@ def write_momentum(module: Any, momentum: Dict[str, Any]) -> None:
             index = number * len(contexts) + device
             updater.states[index] = momentum[name].copyto(context)
             updater.states_synced[index] = True
+
+
+def gradients(module: Any) -> List[Any]:
+    """All gradient arrays, of every device."""
+    return [array for arrays in module._exec_group.grad_arrays for array in arrays if array is not None]
+
+
+def auxiliary_arrays(module: Any) -> List[Any]:
+    """BatchNorm's statistics, of every device."""
+    return [array for arrays in module._exec_group.aux_arrays for array in arrays]
+
+
+def first_bad_layer(module: Any, forward: Callable[[], None]) -> str:
+    """Where the first value that is not finite stands: a parameter, a layer's output, else a gradient.
+
+    `forward` runs the forward pass in question again; the module is of no more use for training.
+    """
+    import mxnet as mx
+    import numpy as np
+
+    def bad(array: Any) -> bool:
+        return not np.isfinite(array.asnumpy()).all()
+
+    for name, arrays in zip(module._param_names, module._exec_group.param_arrays):
+        if any(map(bad, arrays)):
+            return "parameter %s" % name
+    found: List[str] = []
+
+    visible = set(module.symbol.get_internals().list_outputs())  # a dropout mask, say, is not
+
+    def look(name: Any, handle: Any) -> None:
+        text = name if isinstance(name, str) else name.decode()
+        array = mx.nd.NDArray(ctypes.cast(handle, mx.base.NDArrayHandle), writable=False)
+        if not found and text in visible and bad(array):
+            found.append("output of %s" % text[: -len("_output")] if text.endswith("_output") else text)
+
+    for executor in module._exec_group.execs:
+        executor.set_monitor_callback(look)
+    forward()
+    mx.nd.waitall()
+    for name, arrays in zip(reversed(module._param_names), reversed(module._exec_group.grad_arrays)):
+        if not found and any(array is not None and bad(array) for array in arrays):
+            found.append("gradient of %s" % name)
+    return found[0] if found else "not found again: a value that changes from run to run"
 
 
 def clear_gradients(module: Any) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arcface_mx.input.bag import BagStream, chooser
+from arcface_mx.input.bag import BagMiner
 from arcface_mx.input.mining import choose_rows, hardest_triplets
 from arcface_mx.input.stream import Batch
 
@@ -72,18 +72,11 @@ def test_rows_are_distinct_and_as_many_as_asked_for(seed, size):
 def test_a_bag_keeps_pixels_labels_and_records_together():
     import mxnet as mx
 
-    class Source:
-        view, number = None, 0
-
-        def __next__(self):
-            self.number += 1
-            records = np.arange(4) + 10 * self.number
-            return Batch(mx.nd.array(np.tile(records[:, None, None, None], (1, 3, 2, 2))), records % 3, records)
-
-    seen = []
-    stream = BagStream(Source(), 3, lambda pixels: pixels.asnumpy()[:, :2, 0, 0], chooser(4, "angle", 0.35, "batch_hard"))
-    for _ in range(2):
-        batch = next(stream)
-        assert (batch.pixels.asnumpy()[:, 0, 0, 0] == batch.records).all() and (batch.labels == batch.records % 3).all()
-        seen += batch.records.tolist()
-    assert len(set(seen)) == 8 and max(seen[:4]) < 40 <= min(seen[4:])
+    random = np.random.RandomState(0)
+    records = np.arange(100, 112)
+    pixels = np.tile(records[:, None, None, None], (1, 3, 2, 2)).astype(np.float32)
+    points = random.randn(200, 4)
+    mine = BagMiner(lambda part: points[part.asnumpy()[:, 0, 0, 0].astype(int)], 4, "angle", 0.35, "batch_hard")
+    batch = mine(Batch(mx.nd.array(pixels), records % 3, records))
+    assert (batch.pixels.asnumpy()[:, 0, 0, 0] == batch.records).all() and (batch.labels == batch.records % 3).all()
+    assert batch.records.tolist() == records[choose_rows(points[records], records % 3, 4, "angle", 0.35, "batch_hard")].tolist()
