@@ -20,6 +20,7 @@ from arcface_mx.files import whole_file
 from arcface_mx.verify.calibration import Calibration
 from arcface_mx.verify.pairs import unit_vectors
 
+CHUNK = 128  # entries
 BLOCK = 256  # probes: with 100,000 entries 100 MB of cosines
 
 
@@ -111,12 +112,30 @@ def nearest(vectors: np.ndarray, probes: np.ndarray, k: int, faiss: bool = False
     scores, rows = np.empty((len(probes), k), np.float32), np.empty((len(probes), k), np.int64)
     for start in range(0, len(probes), BLOCK):
         block = probes[start : start + BLOCK] @ vectors.T
-        best = np.argpartition(block, -k, axis=1)[:, -k:] if k < block.shape[1] else np.tile(np.arange(k), (len(block), 1))
+        best = _best_columns(block, k)
         found = np.take_along_axis(block, best, 1)
         falling = np.argsort(-found, axis=1, kind="stable")
         scores[start : start + BLOCK] = np.take_along_axis(found, falling, 1)
         rows[start : start + BLOCK] = np.take_along_axis(best, falling, 1)
     return scores, rows
+
+
+def _best_columns(scores: np.ndarray, k: int) -> np.ndarray:
+    """Columns of the k highest scores of each row, in no order: (P, k).
+
+    The k best lie in the k chunks with the highest maxima: a tenth of the time of looking at all.
+    """
+    count = scores.shape[1]
+    whole = count // CHUNK
+    if k >= whole:
+        return np.argpartition(scores, -k, axis=1)[:, -k:] if k < count else np.tile(np.arange(k), (len(scores), 1))
+    highest = scores[:, : whole * CHUNK].reshape(len(scores), whole, CHUNK).max(2)
+    chunks = np.argpartition(highest, -k, axis=1)[:, -k:]
+    inside = (chunks[:, :, None] * CHUNK + np.arange(CHUNK)).reshape(len(scores), -1)
+    rest = np.broadcast_to(np.arange(whole * CHUNK, count), (len(scores), count - whole * CHUNK))
+    candidates = np.concatenate([inside, rest], 1)
+    best = np.argpartition(np.take_along_axis(scores, candidates, 1), -k, axis=1)[:, -k:]
+    return np.take_along_axis(candidates, best, 1)
 
 
 def _import_faiss() -> Any:

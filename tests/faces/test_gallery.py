@@ -19,7 +19,7 @@ def unit(count, d=16, seed=0):
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-@pytest.mark.parametrize("entries, probes, k", [(1, 1, 1), (7, 3, 7), (300, BLOCK + 5, 10)])
+@pytest.mark.parametrize("entries, probes, k", [(1, 1, 1), (7, 3, 7), (300, BLOCK + 5, 10), (1283, 40, 5), (1280, 3, 9), (1281, 3, 10)])
 def test_nearest_is_exact(entries, probes, k):
     vectors, queries = unit(entries), unit(probes, seed=1)
     scores, rows = nearest(vectors, queries, k)
