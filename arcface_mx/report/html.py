@@ -22,7 +22,7 @@ table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabul
 th, td { text-align: left; padding: .35rem .75rem .35rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { color: var(--soft); font-weight: 600; white-space: nowrap; } td { max-width: 24rem; overflow-wrap: break-word; }
 figure { margin: 1rem 0; } figure img { max-width: 100%; height: auto; }
-.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr)); gap: 0 1rem; align-items: end; }
+.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 17rem), 1fr)); gap: 0 1rem; align-items: end; }
 @media (max-width: 40rem) { .panorama img { max-width: none; height: 13rem; } }
 .pairs { display: grid; grid-template-columns: repeat(auto-fill, minmax(13.5rem, 1fr)); gap: .75rem; }
 .pair { background: var(--tint); border-radius: .4rem; padding: .5rem; margin: 0; }
