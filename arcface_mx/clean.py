@@ -102,7 +102,7 @@ def _overlap(path: str, pairs: PairSet, embed: Embed, centres: Centres, limit: f
     vectors: List[np.ndarray] = []
     for chunk in _chunks(images):
         vectors.append(_sound_units(embed(chunk), lambda at: pairs.describe(sum(map(len, vectors)) + at)))
-    matches: List[Tuple[int, int, float]] = [tuple(match) for match in overlap(centres, np.concatenate(vectors), limit)]
+    matches: List[Tuple[int, int, float]] = [(a, b, score) for a, b, score in overlap(centres, np.concatenate(vectors), limit)]
     return [
         Entry("identity", label, label, LEAVE_OUT,
               "its centre is %.0f degrees from image %d of %s" % (angle, pairs.positions[photo], os.path.basename(path)))

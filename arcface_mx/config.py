@@ -39,7 +39,7 @@ class DataConfig:
 class NetworkConfig:
     """The backbone."""
 
-    network: str = _flag("iresnet50", "iresnet18|34|50|100, mobilefacenet, or gluoncv:NAME")
+    network: str = _flag("iresnet50", "iresnet18|34|50|100, mobilefacenet, gluoncv:NAME, or init: the graph of --init, whatever it is")
     width: float = _flag(1.0, "factor on the number of filters")
     units: Tuple[int, ...] = _flag((), "iresnet: residual units in each stage, in the place of the name's (none: the name's)")
     embedding_size: int = _flag(512, "length d of the embedding")
@@ -117,6 +117,7 @@ class RunConfig:
     log_every: int = _flag(50, "steps between two log lines", same_run=True)
     eval_every: int = _flag(0, "steps between two verifications (0: at the end only)", same_run=True)
     checkpoint_every: int = _flag(1000, "steps between two checkpoints", same_run=True)
+    tensorboard: bool = _flag(False, "also write the log's figures as TensorBoard events, in RUN/tensorboard", same_run=True)
     keep_checkpoints: int = _flag(2, "checkpoints kept, newest first", same_run=True)
     keep_every: int = _flag(0, "checkpoints whose step is a multiple of this are kept too (0: none)", same_run=True)
 

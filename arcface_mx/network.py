@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, Dict, Tuple
 
-from arcface_mx.config import TrainConfig
+from arcface_mx.config import DataConfig, NetworkConfig, TrainConfig
 from arcface_mx.errors import UserError
 
 Symbol = Any
+INIT = "init"  # the name of a network that is the graph of --init
 
 
 def embedding_symbol(config: TrainConfig, training: bool = False) -> Symbol:
@@ -16,8 +18,10 @@ def embedding_symbol(config: TrainConfig, training: bool = False) -> Symbol:
 
     from arcface_mx import symbols
 
+    if config.network.network == INIT:
+        return _init_symbol(config)
     side, network = config.data.image_size, config.network
-    data = mx.sym.Variable("data", attr={"arcface_input_size": "%d,%d" % (side, side), "arcface_colour_order": "RGB"})
+    data = mx.sym.Variable("data")
     half = training and network.dtype == "float16"
     try:
         embedding = symbols.backbone(
@@ -34,6 +38,53 @@ def embedding_symbol(config: TrainConfig, training: bool = False) -> Symbol:
     except ValueError as error:
         raise UserError("--network %s: %s" % (network.network, error))
     return mx.sym.Cast(embedding, dtype="float32") if half else embedding
+
+
+def with_init_sizes(config: TrainConfig) -> TrainConfig:
+    """For --network init: the configuration with the model's own image and embedding size.
+
+    Raises UserError where --init is missing, or a flag asks for another size than the model has.
+    """
+    if config.network.network != INIT:
+        return config
+    if not config.run.init:
+        raise UserError("--network init: is the graph of --init, which is missing")
+    from arcface_mx.model import load_model
+    from arcface_mx.symbols.centres import embedding_width
+
+    model = load_model(config.run.init)
+    try:
+        embedding_width(model.symbol)
+    except ValueError as error:
+        raise UserError("--init %s: cannot be trained on: %s" % (config.run.init, error)) from error
+    height, width = model.input_size
+    if height != width:
+        raise UserError("--init %s: takes images of %d×%d; training takes square ones" % (config.run.init, height, width))
+    sizes = (("--image-size", config.data.image_size, DataConfig.image_size, height),
+             ("--embedding-size", config.network.embedding_size, NetworkConfig.embedding_size, model.embedding_size))  # fmt: skip
+    for flag, asked, default, own in sizes:
+        if asked not in (default, own):
+            raise UserError("%s %d: the model of --init has %d; leave the flag away" % (flag, asked, own))
+    return dataclasses.replace(
+        config,
+        data=dataclasses.replace(config.data, image_size=height),
+        network=dataclasses.replace(config.network, embedding_size=model.embedding_size),
+    )
+
+
+def _init_symbol(config: TrainConfig) -> Symbol:
+    """The graph of --init up to its embedding, its image input called "data"; it has its own dropout."""
+    from arcface_mx.model import load_model
+    from arcface_mx.model.nodes import Graph
+
+    model = load_model(config.run.init)
+    graph = Graph(model.symbol)
+    for node in graph.nodes():
+        if node.op == "null" and node.name == model.image_input:
+            node.name = "data"
+        if node.op == "BatchNorm" and config.network.freeze_batchnorm:
+            node.attrs["use_global_stats"] = "True"
+    return graph.symbol()
 
 
 def embedding_arrays(symbol: Any, side: int, arg_params: Dict[str, Any], aux_params: Dict[str, Any]) -> Tuple[Dict[str, Any], Dict[str, Any]]:

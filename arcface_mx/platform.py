@@ -23,7 +23,7 @@ def _check_python() -> None:
         raise ImportError(
             "arcface-mx runs on Python %d.%d to %d.%d; this is %d.%d (%s). "
             "Make a virtual environment with one of those (3.10 to 3.12 install fastest)."
-            % (OLDEST_PYTHON + NEWEST_PYTHON + tuple(sys.version_info[:2]) + (sys.executable,))
+            % (*OLDEST_PYTHON, *NEWEST_PYTHON, *sys.version_info[:2], sys.executable)
         )
 
 

@@ -164,7 +164,7 @@ def read_photo(path: str, options: PackOptions) -> Union[bytes, str]:
     if pixels.shape[:2] != size:
         if options.fit == "refuse":
             return "%s: is %d×%d (height×width), not %d×%d: align first (arcface-mx data align), or give --fit" % (
-                (path,) + pixels.shape[:2] + size)  # fmt: skip
+                path, pixels.shape[0], pixels.shape[1], size[0], size[1])  # fmt: skip
         pixels = _fit(pixels, options)
     quality = QUALITY if options.quality is None else options.quality
     done, encoded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])

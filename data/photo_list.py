@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Dict, List, NamedTuple, Tuple
+from typing import Dict, List, NamedTuple, Optional, Tuple
 
+from arcface_mx.data.list_file import existing_photo, read_lines, read_words
 from arcface_mx.errors import UserError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".pgm", ".ppm", ".tif", ".tiff", ".webp")
@@ -19,14 +20,14 @@ class Photos(NamedTuple):
     skipped: List[str]  # files that are no photos by their names
 
 
-def find_photos(source: str) -> Photos:
-    """Photos of a folder of identities, or of a list file (see `read_list`).
+def find_photos(source: str, images: Optional[str] = None) -> Photos:
+    """Photos of a folder of identities, or of a list file (see `_read_list`).
 
-    Identities and photos are sorted by name, numbers in names as numbers, so that the order is the
+    images: where a list's photos are; None: beside the list. Identities and photos are sorted by name, numbers in names as numbers, so that the order is the
     same on every machine. Hidden files are passed over. Raises UserError where there is no photo.
     """
     if os.path.isfile(source):
-        return read_list(source)
+        return _read_list(source, images)
     if not os.path.isdir(source):
         raise UserError("%s: no such file or folder; give a folder with one sub-folder an identity, or a list" % source)
     names, paths, skipped = [], [], []
@@ -48,38 +49,23 @@ def find_photos(source: str) -> Photos:
     return Photos(names, paths, skipped)
 
 
-def read_list(path: str) -> Photos:
-    """Photos of a text file with a line a photo: "path<TAB>identity", or an .lst file of im2rec
-    ("number<TAB>label<TAB>path") or of InsightFace ("aligned<TAB>path<TAB>label").
-
-    Paths are relative to the file's folder. Identities are sorted as in a folder. Raises UserError
-    naming the line.
+def _read_list(path: str, images: Optional[str]) -> Photos:
+    """Photos of a text file with a line a photo: "path identity" (or with a tab between, then names
+    may hold spaces), or an .lst file of im2rec ("number<TAB>label<TAB>path") or of InsightFace
+    ("aligned<TAB>path<TAB>label"). Identities are sorted as in a folder. Raises UserError naming the line.
     """
-    folder = os.path.dirname(os.path.abspath(path))
     found: Dict[str, List[str]] = {}
-    try:
-        with open(path, encoding="utf-8-sig") as stream:
-            lines = stream.read().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError("%s: cannot be read as a list of photos: %s" % (path, error)) from None
-    for number, line in enumerate(lines, 1):
-        if not line.strip() or line.startswith("#"):
-            continue
-        photo, identity = _entry(line.rstrip("\r\n"))
+    for number, line in read_lines(path):
+        photo, identity = _entry(line)
         if not photo:
             raise UserError('%s: line %d: expected "path<TAB>identity"' % (path, number))
-        place = os.path.join(folder, photo)
-        if not os.path.isfile(place):
-            raise UserError("%s: line %d: there is no file %s" % (path, number, place))
-        found.setdefault(identity, []).append(place)
-    if not found:
-        raise UserError("%s: lists no photo" % path)
+        found.setdefault(identity, []).append(existing_photo(path, number, photo, images))
     names = sorted(found, key=natural)
     return Photos(names, [sorted(found[name], key=natural) for name in names], [])
 
 
 def _entry(line: str) -> Tuple[str, str]:
-    words = [word.strip() for word in line.split("\t")]
+    words = [word.strip() for word in (line.split("\t") if "\t" in line else line.rsplit(None, 1))]
     if len(words) == 2 and all(words):
         return words[0], words[1]
     if len(words) >= 3 and words[0].isdecimal():
@@ -115,6 +101,16 @@ def photos_below(folder: str) -> List[str]:
     if not found:
         raise UserError("%s: holds no photo (%s)" % (folder, " ".join(SUFFIXES)))
     return found
+
+
+def photo_paths(source: str, images: Optional[str] = None) -> List[str]:
+    """All photos of a folder, at any depth, or of a list with one photo a line; or the one photo itself.
+
+    Raises UserError where there is none.
+    """
+    if os.path.isdir(source):
+        return [os.path.join(source, photo) for photo in photos_below(source)]
+    return [source] if _is_photo(source) and os.path.isfile(source) else read_words(source, 0, images)[0]
 
 
 def _is_photo(name: str) -> bool:

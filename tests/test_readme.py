@@ -38,8 +38,21 @@ def photos(tmp_path):
             cv2.imwrite(str(folder / ("%d.jpg" % number)), large)
 
 
+@pytest.fixture
+def others(tmp_path):
+    """`others/`: aligned crops of 20 people who are not in `photos/`, five each."""
+    import cv2
+
+    from arcface_mx.data.orl import load_faces
+
+    for person, own in enumerate(load_faces()[14:34]):
+        (tmp_path / "others" / ("other%02d" % person)).mkdir(parents=True)
+        for number, photo in enumerate(own[:5]):
+            cv2.imwrite(str(tmp_path / "others" / ("other%02d" % person) / ("%d.png" % number)), photo)
+
+
 @pytest.mark.parametrize("block", [block for block in blocks() if commands(block)], ids=lambda block: commands(block)[0][11:21])
-def test_commands_run_in_order(block, tmp_path, photos, monkeypatch):
+def test_commands_run_in_order(block, tmp_path, photos, others, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for line in commands(block):
         words = shlex.split(line)[1:]
@@ -54,3 +67,30 @@ def test_scripts_of_the_readme_exist():
     root = os.path.dirname(README)
     for name in re.findall(r"(?:recipes|tests)/[\w.]+\.sh", text) + re.findall(r"\]\(([^)#:]+)\)", text):
         assert os.path.exists(os.path.join(root, name)), name
+
+
+def python_block(word):
+    with open(README, encoding="utf-8") as stream:
+        return next(block for block in re.findall(r"```python\n(.*?)```", stream.read(), re.S) if word in block)
+
+
+def test_python_examples_run(tmp_path, monkeypatch, capsys):
+    """Train from arrays of photos, then load and embed, as the README shows it."""
+    import cv2
+    import numpy as np
+
+    from arcface_mx.data.orl import load_faces
+
+    monkeypatch.chdir(tmp_path)
+    crops = [cv2.cvtColor(crop, cv2.COLOR_GRAY2BGR) for person in load_faces()[:3] for crop in person[:6]]
+    encoded = [(place // 6, cv2.imencode(".png", crop)[1].tobytes()) for place, crop in enumerate(crops)]
+    names = {"photos": encoded}
+    exec(python_block("from_flat"), names)
+    assert names["metrics"]["step"] == 4
+    assert main(["export", "runs/python", "--out", "own"]) == 0
+    for name, crop in zip(("a.png", "b.png"), crops):
+        cv2.imwrite(name, crop)
+    names = {}
+    exec(python_block("load_model"), names)
+    assert names["model"].embedding_size == 64 and np.isfinite([names["a"], names["b"]]).all()
+    assert "cosine " in capsys.readouterr().out

@@ -63,3 +63,15 @@ def test_the_recipes_page_lists_every_row():
     for row in ROWS:
         assert "| %s | [%s](%s) |" % (row.name, row.recipe, row.recipe) in page
         assert "`%s`" % row.builder in page
+
+
+def test_fine_tuning_verifies_before_and_after_on_the_same_set():
+    with open(os.path.join(RECIPES, "fine_tune.sh"), encoding="utf-8") as stream:
+        body = stream.read().replace('. "$(dirname "$0")/common.sh"', "")
+    script = 'arcface() { printf "%s\\n" "$*"; }\nMODEL=model,0 DATA=faces RUN=runs/x SEED=1\n' + body.replace('"$@"', "--steps 3")
+    done = subprocess.run(["bash", "-euo", "pipefail", "-c", script], capture_output=True, text=True, check=True)
+    _, before, training = done.stdout.splitlines()
+    assert before == "verify model,0 faces/held_out.bin"
+    values = given_values(build_parser().parse_args(training.split()))
+    assert values["eval"] == ("faces/held_out.bin",) and values["init"] == "model,0" and values["network"] == "init"
+    assert from_flat(values).optimizer.steps == 3

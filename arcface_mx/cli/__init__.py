@@ -36,12 +36,20 @@ COMMANDS = (
     ("table", "table"),
     ("angles", "angles"),
     ("figures", "figures"),
+    ("report", "report"),
     ("export", "export"),
+    ("calibrate", "calibrate"),
+    ("embed", "embed"),
+    ("verify-pair", "verify_pair"),
+    ("gallery build", "gallery_build"),
+    ("gallery search", "gallery_search"),
     ("bench", "bench"),
     ("templates", "templates"),
     ("identify", "identify"),
     ("doctor", "doctor"),
 )
+
+GROUPS = {"data": "make and check data", "gallery": "who is it? build and search a gallery of people"}
 
 DESCRIPTION = """ArcFace on MXNet: make face data, train, verify, export.
 
@@ -65,7 +73,7 @@ def build_parser() -> Parser:
         module = importlib.import_module("arcface_mx.cli." + module_name)
         group, _, name = words.rpartition(" ")
         if group not in groups:
-            group_parser = groups[""].add_parser(group, help="make and check %s (see: %s --help)" % (group, group))
+            group_parser = groups[""].add_parser(group, help="%s (see: %s --help)" % (GROUPS[group], group))
             groups[group] = group_parser.add_subparsers(dest="subcommand", metavar="COMMAND", title="commands")
         command = groups[group].add_parser(
             name,

@@ -42,9 +42,9 @@ def run(args: argparse.Namespace) -> int:
         _print(report)
     if args.json:
         write_json(args.json, [report.to_json() for report in reports])
-    with_mean = [report for report in reports if report.mean is not None]
-    if args.mean_face and with_mean:
-        write_mean_face(with_mean[0].mean, args.mean_face)
+    means = [report.mean for report in reports if report.mean is not None]
+    if args.mean_face and means:
+        write_mean_face(means[0], args.mean_face)
     if args.fix:
         if reports[0].index is None:
             raise UserError("--fix %s: %s is no face set to copy" % (args.fix, reports[0].path))

@@ -17,12 +17,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from arcface_mx.data.rendered import shortcuts
+    from arcface_mx.data.rendered.shortcuts import measure, problems, table
     from arcface_mx.files import write_json
 
-    figures = shortcuts.measure(args.folder, args.also)
-    print(shortcuts.table(figures))
-    found = shortcuts.problems(figures)
+    figures = measure(args.folder, args.also)
+    print(table(figures))
+    found = problems(figures)
     for line in found:
         print(line)
     if args.json:

@@ -1,31 +1,33 @@
-"""`arcface-mx export`: the embedding network of a run."""
+"""`arcface-mx export`: the embedding network of a run or of a published model."""
 
 from __future__ import annotations
 
 import argparse
 
-HELP = """write the embedding network of a run in MXNet's format
+HELP = """write an embedding network for use elsewhere: MXNet, ONNX, model card
 
 Writes model-symbol.json and model-0000.params: pixels 0-255, RGB, in; the embedding "fc1" out;
-standard operators only. mx.mod.Module and mx.gluon.SymbolBlock load it. A finished run holds the
-export of its last step already."""
+standard operators only. mx.mod.Module, mx.gluon.SymbolBlock and the C predict interface load it. The
+graph states input size, colour order, alignment and embedding size. MODEL is a run folder (its newest
+checkpoint is taken) or PREFIX,EPOCH. --fold and --onnx are compared with the network on photos, and
+refused where unit embeddings differ by more than 1e-4. model-card.md tells what it was made from and
+measured to do.
+
+  arcface-mx export runs/first --out first --onnx --calibrate lfw.bin"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", metavar="RUN", help="run folder; its newest checkpoint is taken")
+    parser.add_argument("run", metavar="MODEL", help="run folder or PREFIX,EPOCH")
     parser.add_argument("--out", metavar="FOLDER", help="where to write (default: the run folder)")
+    parser.add_argument("--fold", action="store_true", help="fold BatchNorm into its neighbours (inference only)")
+    parser.add_argument("--onnx", action="store_true", help="also model.onnx, any number of images at once")
+    parser.add_argument("--photos", metavar="FACES", help="what to compare on: .bin, face set, folder or list (default: the run's own sets)")
+    parser.add_argument("--calibrate", metavar="SET", nargs="+", default=(), help="measure thresholds on these sets (default: the model's own calibration)")
 
 
 def run(args: argparse.Namespace) -> int:
-    from arcface_mx.errors import UserError
-    from arcface_mx.export.mxnet_model import save_embedding
-    from arcface_mx.train import checkpoint
-    from arcface_mx.train.run_folder import read_config
+    from arcface_mx.export.export import ExportOptions, export_model
 
-    config = read_config(args.run)
-    state = checkpoint.newest(args.run)
-    if state is None:
-        raise UserError("%s: holds no checkpoint; train first" % args.run)
-    prefix = save_embedding(config, state.arg_params, state.aux_params, args.out or args.run)
-    print("%s-symbol.json, %s-0000.params: step %d" % (prefix, prefix, state.step))
+    options = ExportOptions(args.fold, args.onnx, args.photos, tuple(args.calibrate))
+    print("\n".join(export_model(args.run, args.out, options)))
     return 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Sequence
+from typing import Any, Sequence
 
 import numpy as np
 
@@ -35,7 +35,7 @@ def _moved(pixels: np.ndarray, config: DataConfig, random: np.random.Generator) 
     side = pixels.shape[0]
     angle = random.uniform(-config.rotate, config.rotate)
     zoom = 1.0 + random.uniform(0.0, config.zoom)
-    matrix = cv2.getRotationMatrix2D(((side - 1) / 2, (side - 1) / 2), angle, zoom)
+    matrix: Any = cv2.getRotationMatrix2D(((side - 1) / 2, (side - 1) / 2), angle, zoom)
     matrix[:, 2] += random.integers(-config.shift, config.shift + 1, 2)
     matrix[:, 2] += random.uniform(-0.5, 0.5, 2) * (zoom - 1.0) * side
     return cv2.warpAffine(pixels, matrix, (side, side), flags=cv2.INTER_LINEAR, borderValue=FILL)

@@ -135,11 +135,11 @@ def _make(index: RecordIndex, place: str, source: Dict[str, int]) -> ImageView:
             "width": shape.size[1],
             "fingerprint": digest.hexdigest(),
         }
-        size = os.path.getsize(temporary[0])
+        length = os.path.getsize(temporary[0])
         os.replace(temporary[0], record_file)
         os.replace(temporary[1], index_file)
         sync_folder(place)
-        write_json(note_file, {"format": FORMAT, "source": source, "bytes": size, "view": view})
+        write_json(note_file, {"format": FORMAT, "source": source, "bytes": length, "view": view})
     except OSError as error:
         raise UserError("%s: cannot be written: %s" % (record_file, error.strerror)) from error
     finally:

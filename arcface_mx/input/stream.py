@@ -67,7 +67,7 @@ def epoch_iterator(view: ImageView, config: DataConfig, seed: int, epoch: int, t
 
 
 def _augmentation(config: DataConfig, view: ImageView) -> Dict[str, Any]:
-    options = {
+    options: Dict[str, Any] = {
         "rand_mirror": config.mirror,
         "resize": config.image_size if min(view.height, view.width) != config.image_size else -1,
         "inter_method": 3,  # area: as verification scales

@@ -55,6 +55,16 @@ class Embedder:
         self._module: Any = None
         self._batch = 0  # what the module is bound for
 
+    @property
+    def image_input(self) -> str:
+        """Name of the graph's image input."""
+        return self._input
+
+    @property
+    def params(self) -> Tuple[Dict[str, Any], Dict[str, Any]]:
+        """(arg_params, aux_params): the arrays that the graph uses, by name."""
+        return dict(self._params[0]), dict(self._params[1])
+
     def set_params(self, arg_params: Mapping[str, Any], aux_params: Mapping[str, Any]) -> None:
         """Take other values for the parameters, of the same names and shapes (training goes on)."""
         self._params = self._needed(arg_params, aux_params)

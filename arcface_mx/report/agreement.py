@@ -38,7 +38,7 @@ def agreements(rows: Sequence[TableRow]) -> List[Agreement]:
             continue
         values, printed = _both(rows, name, column)
         if len(values) >= FEWEST_ROWS:
-            found.append(Agreement(name, column, len(values), _rho([np.mean(v) for v in values], printed), _interval(values, printed)))
+            found.append(Agreement(name, column, len(values), _rho([float(np.mean(v)) for v in values], printed), _interval(values, printed)))
     return found
 
 

@@ -6,15 +6,16 @@ import contextlib
 import json
 import os
 import sys
-from typing import Any, Dict
+from typing import Any, Dict, Optional
 
 from arcface_mx.errors import UserError
+from arcface_mx.train.tensorboard import TensorBoard
 
 
 class RunLog:
-    """Prints lines and appends events to `log.jsonl`; a progress bar on a terminal."""
+    """Prints lines and appends events to `log.jsonl`; a progress bar on a terminal; with `tensorboard`, event files."""
 
-    def __init__(self, folder: str, total_steps: int, first_step: int) -> None:
+    def __init__(self, folder: str, total_steps: int, first_step: int, tensorboard: bool = False) -> None:
         from tqdm import tqdm
 
         self._path = os.path.join(folder, "log.jsonl")
@@ -24,6 +25,7 @@ class RunLog:
             total=total_steps, initial=first_step, unit="step", disable=not sys.stderr.isatty(), dynamic_ncols=True, leave=False
         )
         self._total = total_steps
+        self._tensorboard: Optional[TensorBoard] = TensorBoard(folder, first_step) if tensorboard else None
 
     def say(self, text: str) -> None:
         """One line for people."""
@@ -62,9 +64,13 @@ class RunLog:
         parts.append("input wait %.0f %%" % (100 * figures["input_wait_share"]))
         self.say("  ".join(parts))
         self.event("step", step=step, epoch=epoch, lr=lr, **figures)
+        if self._tensorboard:
+            self._tensorboard.add(step, dict(figures, epoch=epoch, lr=lr))
 
     def close(self) -> None:
         self._bar.close()
+        if self._tensorboard:
+            self._tensorboard.close()
         with contextlib.suppress(OSError):  # `event` has told of it
             self._stream.close()
 

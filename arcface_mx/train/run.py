@@ -12,6 +12,7 @@ from arcface_mx.errors import UserError
 from arcface_mx.export.mxnet_model import save_embedding
 from arcface_mx.files import write_json
 from arcface_mx.input.image_view import ImageView, as_dict, open_view
+from arcface_mx.network import with_init_sizes
 from arcface_mx.parallel import sampling
 from arcface_mx.parallel.cluster import Cluster, join
 from arcface_mx.parallel.plan import refuse_what_cannot_fit
@@ -28,6 +29,7 @@ from arcface_mx.train.preflight import preflight
 from arcface_mx.train.schedule import Schedule
 from arcface_mx.train.start import starting_state
 from arcface_mx.train.streams import bag_miner, open_stream
+from arcface_mx.train.tensorboard import check_installed
 from arcface_mx.verify.sets import result_table
 
 
@@ -40,6 +42,7 @@ def train(config: TrainConfig) -> Dict[str, Any]:
         raise UserError("--run is missing: name a folder for the run, for example --run runs/first")
     if not config.data.data:
         raise UserError("--data is missing: name a folder with train.rec, train.idx and property")
+    config = with_init_sizes(config)
     run_folder.check(config)
     cluster = join(config.run.kvstore)
     try:
@@ -57,6 +60,8 @@ def train(config: TrainConfig) -> Dict[str, Any]:
 def _train(config: TrainConfig, cluster: Cluster, lock: RunLock) -> Dict[str, Any]:
     # All that can be wrong is found before the run folder is written.
     losses.check_needs(config)
+    if config.run.tensorboard:
+        check_installed()
     new = not run_folder.exists(config)
     if not new:
         lock.take()
@@ -80,7 +85,7 @@ def _train(config: TrainConfig, cluster: Cluster, lock: RunLock) -> Dict[str, An
     lock.take()
     run_folder.claim(config, new)
     warnings += run_folder.write_environment(config, data)
-    log = RunLog(config.run.run, schedule.steps, state.step)
+    log = RunLog(config.run.run, schedule.steps, state.step, config.run.tensorboard)
     try:
         _introduce(log, config, schedule, view, source, lines, [lock.left_by] + warnings)
         stream = open_stream(view, config, state.step * schedule.images_a_step, log, cluster)

@@ -43,7 +43,7 @@ def initial_weights(config: TrainConfig) -> Tuple[Dict[str, Any], Dict[str, Any]
     arg_params = _fitting(given_arg, wanted_arg, config.run.init)
     aux_params = _fitting(given_aux, wanted_aux, config.run.init)
     if not arg_params:
-        raise UserError("--init %s: none of its arrays has a name of %s" % (config.run.init, config.network.network))
+        raise UserError("--init %s: none of its arrays has a name of %s; --network init takes its own graph" % (config.run.init, config.network.network))
     created = sorted(set(wanted_arg) - set(arg_params)) + ["class centres"]
     left = sorted((set(given_arg) | set(given_aux)) - set(wanted_arg) - set(wanted_aux))
     text = "weights of %s: %d arrays loaded, created anew: %s, left out: %s" % (
@@ -67,7 +67,7 @@ def _fitting(given: Dict[str, Any], wanted: Dict[str, Tuple[int, ...]], source: 
         if array.shape != shape:
             raise UserError(
                 "--init %s: %s is %s there, this network needs %s; give the same --network, --width, "
-                "--embedding-size and --image-size" % (source, name, array.shape, shape)
+                "--embedding-size and --image-size, or --network init, its own graph" % (source, name, array.shape, shape)
             )
         found[name] = array
     return found

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import Callable, Dict, List, Optional
 
+from arcface_mx.data.photo_list import photo_paths
 from arcface_mx.errors import UserError
 from arcface_mx.model.embedder import BATCH_SIZE, Embedder
 from arcface_mx.verify.identification import Identification, identify
 from arcface_mx.verify.pairs import PairMetrics, evaluate
-from arcface_mx.verify.photos import embed_photos, read_identities, read_photos, read_template_pairs, read_templates
+from arcface_mx.verify.photos import embed_photos, read_identities, read_template_pairs, read_templates
 from arcface_mx.verify.roc import Rates, error_rates
 from arcface_mx.verify.templates import mean_by_identity, pool, template_scores
 
@@ -32,7 +33,7 @@ def identify_photos(
     probe_paths, probe_ids = read_identities(probes, images)
     if not set(gallery_ids) & set(probe_ids):
         raise UserError("%s and %s have no identity in common; are the names the same?" % (gallery, probes))
-    other_paths = read_photos(distractors, images) if distractors else []
+    other_paths = photo_paths(distractors, images) if distractors else []
     embedder = open_model()
     ids, features = mean_by_identity(embed_photos(embedder, gallery_paths, "gallery", batch_size, mirror), gallery_ids)
     found = embed_photos(embedder, probe_paths, "probes", batch_size, mirror)

@@ -7,6 +7,7 @@ u runs from the person's right to the left over ±110°, v from above the crown 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +28,7 @@ def u_of(theta: np.ndarray) -> np.ndarray:
     return (theta / REACH + 1) / 2
 
 
-def v_of(y: np.ndarray) -> np.ndarray:
+def v_of(y: Any) -> Any:
     return (TOP - y) / (TOP - BOTTOM)
 
 

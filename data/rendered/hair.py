@@ -7,7 +7,7 @@ length are the photo's. Hats and head scarves are hair of cloth.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, Dict, NamedTuple
 
 import numpy as np
 
@@ -73,7 +73,7 @@ def draw_hair(person: Person, age: float, grey: float, r: Stream) -> Hair:
     loss = person.balding * max(0.0, age - 25) / 40  # 0 … about 1
     if style in ("crop", "full", "fringe") and r.random() < 0.5 * loss:
         style = "receding"
-    values = dict(
+    values: Dict[str, Any] = dict(
         cover=1.0,
         volume=r.uniform(0.03, 0.10),
         lumps=r.uniform(0.05, 0.25),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -74,7 +74,7 @@ def clipped_beta(r: Stream) -> float:
 
 
 def macro_shape(
-    head: Head, male: float, ancestry: Sequence[float], muscle: float, weight: float, age: str
+    head: Head, male: float, ancestry: np.ndarray, muscle: float, weight: float, age: str
 ) -> np.ndarray:
     """One full set of macro weights, summing to 1 within each kind: displacement (3V,)."""
     total = np.zeros(head.count * 3, np.float32)

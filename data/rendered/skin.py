@@ -6,7 +6,7 @@ Lengths along the face are in decimetres of the template, noise cells and stroke
 from __future__ import annotations
 
 import math
-from typing import Dict, List, Sequence, Tuple
+from typing import Any, Dict, List, Sequence, Tuple
 
 import numpy as np
 
@@ -53,7 +53,7 @@ def _skin_colour(head: Head, colours: Colours, r: Stream) -> np.ndarray:
     if freckles > 0:
         melanin += 0.7 * freckles * smooth_step(1.0, 1.8, noise(r, SIZE, 5)) * blob(x, y, 0.25, 7.0, 0.4, 0.3)
     melanin += _moles(r)
-    absorbed = melanin[..., None] * np.asarray(MELANIN_ABSORBS, np.float32)
+    absorbed: Any = melanin[..., None] * np.asarray(MELANIN_ABSORBS, np.float32)
     absorbed += blood[..., None] * np.asarray(BLOOD_ABSORBS, np.float32)
     return colours.skin.astype(np.float32) * np.exp(-absorbed)
 
@@ -163,7 +163,7 @@ def _age_spots(r: Stream) -> np.ndarray:
 
 
 def _texel(theta: float, y: float) -> Tuple[float, float]:
-    return (theta / cylinder.REACH + 1) / 2 * cylinder.WIDTH, cylinder.v_of(np.float64(y)) * cylinder.HEIGHT
+    return (theta / cylinder.REACH + 1) / 2 * cylinder.WIDTH, float(cylinder.v_of(np.float64(y))) * cylinder.HEIGHT
 
 
 def _steps(count: int) -> List[float]:

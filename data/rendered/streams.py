@@ -6,7 +6,7 @@ neither the order of the work nor the number of workers or people changes a byte
 
 from __future__ import annotations
 
-from typing import Sequence, Tuple, TypeVar
+from typing import Sequence, Tuple, TypeVar, Union
 
 import numpy as np
 
@@ -48,7 +48,7 @@ def chosen(r: Stream, weighted: Sequence[Tuple[T, float]]) -> T:
     return weighted[-1][0]
 
 
-def smooth_step(low: float, high: float, value: np.ndarray) -> np.ndarray:
+def smooth_step(low: Union[float, np.ndarray], high: Union[float, np.ndarray], value: np.ndarray) -> np.ndarray:
     """0 below `low`, 1 above `high`, a smooth cubic between."""
     t = np.clip((value - low) / (high - low), 0, 1)
     return t * t * (3 - 2 * t)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import re
@@ -18,6 +19,7 @@ from arcface_mx.model import load_model
 from arcface_mx.network import embedding_symbol
 from arcface_mx.train import checkpoint
 from arcface_mx.train.run import train
+from arcface_mx.verify.calibration_file import read_calibration
 from tests.train.test_training import TINY
 
 
@@ -122,3 +124,51 @@ def test_an_export_is_the_same_bytes_each_time(run, tmp_path):
 def test_a_run_without_checkpoint_is_refused(tmp_path, capsys):
     assert main(["export", str(tmp_path)]) == 2
     assert "config.json: no such file" in capsys.readouterr().err
+
+
+def test_c_predict_interface_loads_the_files(run, images):
+    """The two files as bytes, as C and C++ programs hand them to MXNet."""
+    library = mx.base._LIB
+    if not hasattr(library, "MXPredCreate"):
+        pytest.skip("this MXNet is built without the C predict interface")
+    prefix = os.path.join(run + "-model", "model")
+    with open(prefix + "-symbol.json", "rb") as stream:
+        symbol = stream.read()
+    with open(prefix + "-0000.params", "rb") as stream:
+        arrays = stream.read()
+    handle, shape = ctypes.c_void_p(), images.shape
+    starts, sides = (ctypes.c_uint * 2)(0, 4), (ctypes.c_uint * 4)(*shape)
+    keys = (ctypes.c_char_p * 1)(b"data")
+    code = library.MXPredCreate(symbol, arrays, len(arrays), 1, 0, 1, keys, starts, sides, ctypes.byref(handle))
+    assert code == 0, library.MXGetLastError()
+    flat = np.ascontiguousarray(images.ravel())
+    pointer = flat.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
+    assert library.MXPredSetInput(handle, b"data", pointer, flat.size) == 0
+    assert library.MXPredForward(handle) == 0
+    found = np.zeros_like(module_embeddings(run, images))
+    pointer = found.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
+    assert library.MXPredGetOutput(handle, 0, pointer, found.size) == 0
+    library.MXPredFree(handle)
+    np.testing.assert_allclose(found, module_embeddings(run, images), atol=1e-5 * np.abs(found).max())
+
+
+def test_the_card_tells_where_the_network_comes_from(run):
+    with open(os.path.join(run + "-model", "model-card.md"), encoding="utf-8") as stream:
+        card = stream.read()
+    with open(os.path.join(run, "environment.json"), encoding="utf-8") as stream:
+        assert json.load(stream)["data"]["fingerprint"] in card
+    assert "35 images of 5 people" in card and "| input size | 32,32 |" in card and "--network" in card
+    assert "Not calibrated" in card
+
+
+def test_calibration_is_measured_or_carried_over(run, tiny_pairs, tmp_path):
+    out, again = str(tmp_path / "out"), str(tmp_path / "again")
+    assert main(["export", run, "--out", out, "--calibrate", tiny_pairs]) == 0
+    assert main(["export", out, "--out", again, "--fold", "--photos", tiny_pairs]) == 0
+    levels = []
+    for folder in (out, again):
+        stored = read_calibration(os.path.join(folder, "model-calibration.json"), folder)
+        levels.append(stored.crop(False).levels)
+        with open(os.path.join(folder, "model-card.md"), encoding="utf-8") as stream:
+            assert "20 same, 20 different pairs" in stream.read()
+    assert levels[0] == levels[1] and levels[0][0.1].accepted <= 2

@@ -1,0 +1,36 @@
+"""`arcface-mx embed`: photos become embeddings in one file."""
+
+from __future__ import annotations
+
+import argparse
+
+from arcface_mx.cli.face_flags import add_face_flags, face_options, print_skipped
+from arcface_mx.cli.model_flags import add_model_flags, open_model
+
+HELP = """embeddings of photos, in one .npz
+
+PHOTOS is a folder (sub-folders too), a list with one photo a line, or a photo. OUT.npz holds paths (n,),
+vectors (n, d) float32, not normalised, and skipped with reasons: photos without a usable face (exit
+code 1). An interrupted call goes on where it was.
+
+  arcface-mx embed runs/first photos/ photos.npz --align"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_model_flags(parser)
+    parser.add_argument("photos", metavar="PHOTOS", help="folder, list or photo")
+    parser.add_argument("out", metavar="OUT.npz", help="file to make; it appears when it is whole")
+    parser.add_argument("--images", metavar="FOLDER", help="where the list's photos are (default: beside the list)")
+    add_face_flags(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from arcface_mx.data.photo_list import photo_paths
+    from arcface_mx.faces.embed import embed_to_file
+    from arcface_mx.verify.calibration_file import model_fingerprint
+
+    paths = photo_paths(args.photos, args.images)
+    found = embed_to_file(open_model(args), model_fingerprint(args.model), paths, args.out, face_options(args))
+    print("%s: %d embeddings of length %d" % ((args.out,) + found.vectors.shape))
+    print_skipped(found.skipped.tolist(), found.reasons.tolist())
+    return 1 if len(found.skipped) else 0

@@ -1,0 +1,39 @@
+"""`arcface-mx verify-pair`: do two photos show one person?"""
+
+from __future__ import annotations
+
+import argparse
+
+from arcface_mx.cli.face_flags import add_calibration_flag, add_face_flags, face_options, model_calibration
+from arcface_mx.cli.model_flags import add_model_flags, open_model
+
+HELP = """similarity of two photos, and the decision at a stated false accept rate
+
+The threshold is the model's own: arcface-mx calibrate measures it, export keeps it.
+
+  arcface-mx verify-pair runs/first a.jpg b.jpg --align --far 0.001"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_model_flags(parser)
+    parser.add_argument("first", metavar="A", help="photo")
+    parser.add_argument("second", metavar="B", help="photo")
+    parser.add_argument("--far", type=float, default=1e-3, help="false accept rate of the decision: 0.1, 0.01, … (default: %(default)s)")
+    add_calibration_flag(parser)
+    add_face_flags(parser)
+    parser.add_argument("--json", metavar="FILE", help="also write the figures to FILE")
+
+
+def run(args: argparse.Namespace) -> int:
+    from arcface_mx.faces.compare import compare, verdict
+    from arcface_mx.files import write_json
+
+    level = model_calibration(args, args.mirror).level(args.far)
+    found = compare(open_model(args), args.first, args.second, face_options(args))
+    for note in found.notes:
+        print(note)
+    print("cosine %.4f, angle %.1f°" % (found.cosine, found.angle))
+    print(verdict(found, level))
+    if args.json:
+        write_json(args.json, dict(cosine=found.cosine, angle=found.angle, same=found.same(level), **vars(level)))
+    return 0

@@ -1,0 +1,122 @@
+"""The model card: what the network is, was made from and was measured to do. Written by export, never by hand."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shlex
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+
+from arcface_mx import __version__
+from arcface_mx.config import TrainConfig, differences, flag_name
+from arcface_mx.files import whole_file
+from arcface_mx.model import Embedder
+from arcface_mx.text_table import markdown_table
+from arcface_mx.train.run_folder import read_config, read_environment, read_metrics
+from arcface_mx.verify.calibration_file import StoredCalibration, calibration_notes, calibration_rows
+
+USE = """```python
+from arcface_mx.model import load_model
+
+embeddings = load_model("model,0").embed(photos)  # photos: uint8 (height, width, 3), RGB, aligned
+```"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Card:
+    """What the card tells. checks: (form, largest difference of unit embeddings) on `photos` photos."""
+
+    source: str
+    is_run: bool
+    network: Embedder
+    attributes: Mapping[str, str]
+    folded: bool
+    checks: Sequence[Tuple[str, float]]
+    photos: int
+    calibration: Optional[StoredCalibration]
+
+
+def write_card(path: str, card: Card) -> None:
+    """Write the card, whole or not at all."""
+    parts = ["# Model card: %s" % card.network.name, _properties(card), USE, _origin(card), _measured(card)]
+    parts += [_thresholds(card.calibration), _checks(card), _terms(card)]
+    with whole_file(path, "w") as stream:
+        stream.write("\n\n".join(filter(None, parts)) + "\n")
+
+
+def _properties(card: Card) -> str:
+    rows = [("property", "value")] + [(name[len("arcface_") :].replace("_", " "), text) for name, text in card.attributes.items()]
+    rows.append(("parameters", "{:,}".format(sum(value.size for value in card.network.params[0].values()))))
+    rows.append(("embedding", "not normalised; compare by cosine"))
+    if card.folded:
+        rows.append(("BatchNorm", "folded into its neighbours: for inference, not for training on"))
+    return markdown_table(rows)
+
+
+def _origin(card: Card) -> str:
+    if not card.is_run:
+        return "## Made from\n\nThe published model `%s`. What it was trained on is not known to this card." % card.source
+    environment = read_environment(card.source)
+    data: Dict[str, Any] = environment.get("data", {})
+    rows = [
+        ("what", "value"),
+        ("data", "%s images of %s people" % (data.get("images"), data.get("num_classes"))),
+        ("data fingerprint", str(data.get("fingerprint"))),
+        ("code", "arcface-mx %s, commit %s" % (environment.get("arcface_mx"), environment.get("commit"))),
+        ("MXNet, Python", "%s, %s" % (environment.get("mxnet"), environment.get("python"))),
+        ("processor", str(environment.get("processor"))),
+    ]
+    command = environment.get("command") or ["arcface-mx"]
+    shown = shlex.join([os.path.basename(command[0])] + command[1:])
+    return "## Made from\n\n%s\n\n```sh\n%s\n```\n\n%s" % (markdown_table(rows), shown, _settings(card.source))
+
+
+def _settings(run: str) -> str:
+    """What differs from the defaults, folders left out."""
+    rows = [("flag", "value", "default")]
+    for name, (default, value) in differences(TrainConfig(), read_config(run), of_result=True).items():
+        if name not in ("data", "eval", "run"):
+            rows.append((flag_name(name), str(value), str(default)))
+    return markdown_table(rows)
+
+
+def _measured(card: Card) -> str:
+    metrics = read_metrics(card.source) if card.is_run else None
+    if not metrics or not metrics.get("sets"):
+        return "## Measured\n\nNothing yet; run `arcface-mx verify`."
+    rows = [("set", "pairs", "crop", "accuracy %", "TAR at FAR")]
+    for result in metrics["sets"].values():
+        for crop in ("single", "mirror"):
+            if result.get(crop):
+                tars = ["%.4f at %s" % (value, far) for far, value in result[crop]["tar_at_far"].items() if value is not None]
+                accuracy = "%.2f ± %.2f" % (100 * result[crop]["accuracy"], 100 * result[crop]["std"])
+                rows.append((result["set"], str(result["pairs"]), crop, accuracy, ", ".join(tars)))
+    return "## Measured\n\n%s\n\nAccuracy over ten folds; ± is over the folds." % markdown_table(rows)
+
+
+def _thresholds(calibration: Optional[StoredCalibration]) -> str:
+    if calibration is None:
+        return "## Thresholds\n\nNot calibrated; run `arcface-mx calibrate`."
+    notes: List[str] = ["- " + note for note in calibration_notes(calibration)]
+    text = "Photos of another kind (camera, age, alignment) have other scores: calibrate on photos like those in use."
+    return "## Thresholds\n\n%s\n\n%s\n\n%s" % (markdown_table(calibration_rows(calibration)), "\n".join(notes), text)
+
+
+def _checks(card: Card) -> str:
+    if not card.checks:
+        return ""
+    rows = [("form", "largest difference of unit embeddings")] + [(name, "%.1e" % worst) for name, worst in card.checks]
+    return "## Checks\n\nAgainst the network as trained, on %d photos:\n\n%s" % (card.photos, markdown_table(rows))
+
+
+def _terms(card: Card) -> str:
+    weights = (
+        "The weights carry the terms of the data they were trained on; those of the data are yours to know."
+        if card.is_run
+        else "The weights carry their publisher's terms."
+    )
+    return (
+        "## Licence and limits\n\n%s The code (arcface-mx %s) is Apache-2.0. Face embeddings are biometric data where "
+        "they identify people. Error rates differ between groups of people; only those in the tables were measured."
+        % (weights, __version__)
+    )

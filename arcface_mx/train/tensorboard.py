@@ -1,0 +1,49 @@
+"""The log's figures for TensorBoard, with tensorboardX (no TensorFlow, no torch)."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Mapping
+
+import numpy as np
+
+from arcface_mx.errors import UserError
+
+FOLDER = "tensorboard"
+
+
+def check_installed() -> None:
+    """Raise UserError, naming the command, where tensorboardX is missing."""
+    try:
+        import tensorboardX  # noqa: F401
+    except ImportError:
+        raise UserError("--tensorboard needs tensorboardX: pip install 'arcface-mx[tensorboard]'") from None
+
+
+class TensorBoard:
+    """Event files in RUN/tensorboard. first_step: a resumed run hides what it is about to do again."""
+
+    def __init__(self, run: str, first_step: int) -> None:
+        import tensorboardX
+
+        self._writer = tensorboardX.SummaryWriter(os.path.join(run, FOLDER), purge_step=first_step + 1)
+
+    def add(self, step: int, figures: Mapping[str, Any]) -> None:
+        """Numbers become scalars; lists of counts, histograms of equal bins over 0° to 180°."""
+        for name, value in figures.items():
+            if isinstance(value, (list, tuple)):
+                self._histogram(name, np.asarray(value, float), step)
+            elif isinstance(value, (int, float)):
+                self._writer.add_scalar("train/" + name, value, step)
+        self._writer.flush()
+
+    def _histogram(self, name: str, counts: np.ndarray, step: int) -> None:
+        limits = np.linspace(0.0, 180.0, len(counts) + 1)
+        middles = (limits[1:] + limits[:-1]) / 2
+        self._writer.add_histogram_raw(
+            "train/" + name, 0.0, 180.0, float(counts.sum()), float(counts @ middles), float(counts @ middles**2),
+            limits[1:].tolist(), counts.tolist(), step,
+        )  # fmt: skip
+
+    def close(self) -> None:
+        self._writer.close()

@@ -1,0 +1,116 @@
+"""`PREFIX-calibration.json`: a model's calibration beside its symbol and parameters.
+
+It names the parameters it was made with by their SHA-256, and is refused for others.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from typing import Any, Dict, List, Optional, Sequence, Tuple
+
+from arcface_mx.errors import UserError
+from arcface_mx.files import fingerprint, write_json
+from arcface_mx.model.load import locate
+from arcface_mx.verify.calibration import RESAMPLES, Calibration, Level, not_measurable
+
+FORMAT = 1
+SINGLE, MIRROR = "single", "mirror"
+
+
+@dataclasses.dataclass(frozen=True)
+class StoredCalibration:
+    """What the file holds. sets: the names of the verification sets. crops: by SINGLE, MIRROR."""
+
+    model: str  # SHA-256 of the parameter file
+    sets: Tuple[str, ...]
+    crops: Dict[str, Calibration]
+
+    def crop(self, mirror: bool) -> Calibration:
+        """The calibration of single crops, or of image + mirror image. Raises UserError where it was not measured."""
+        name = MIRROR if mirror else SINGLE
+        if name not in self.crops:
+            raise UserError("the calibration has no figures for %s; run: arcface-mx calibrate without --no-mirror" % name)
+        return self.crops[name]
+
+
+def calibration_path(model: str) -> str:
+    """Where a model's calibration is kept; `model`: run folder or PREFIX,EPOCH."""
+    return locate(model)[0][: -len("-symbol.json")] + "-calibration.json"
+
+
+def model_fingerprint(model: str) -> str:
+    """SHA-256 of a model's parameter file."""
+    return fingerprint(locate(model)[1])
+
+
+def write_calibration(path: str, calibration: StoredCalibration) -> None:
+    """Write the file, whole or not at all."""
+    crops: Dict[str, Any] = {}
+    for name, value in calibration.crops.items():
+        crops[name] = dataclasses.asdict(value)
+        crops[name]["levels"] = [_plain_level(far, level) for far, level in value.levels.items()]
+    write_json(path, {"format": FORMAT, "model": calibration.model, "sets": list(calibration.sets), "crops": crops})
+
+
+def _plain_level(far: float, level: Optional[Level]) -> Dict[str, Any]:
+    return dataclasses.asdict(level) if level else {"far": far, "threshold": None}
+
+
+def read_calibration(path: str, model: str) -> StoredCalibration:
+    """The calibration of `model` (run folder or PREFIX,EPOCH) in the file `path`.
+
+    Raises UserError where there is none, it cannot be read, or it was made with other parameters.
+    """
+    if not os.path.exists(path):
+        raise UserError("%s: no such file; run: arcface-mx calibrate %s SET.bin" % (path, model))
+    try:
+        with open(path, encoding="utf-8") as stream:
+            stored = json.load(stream)
+        if stored["format"] != FORMAT:
+            raise UserError("%s: format %r; this version reads %d" % (path, stored["format"], FORMAT))
+        crops = {name: _read_crop(value) for name, value in stored["crops"].items()}
+        result = StoredCalibration(str(stored["model"]), tuple(stored["sets"]), crops)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError("%s: is no calibration (%s: %s)" % (path, type(error).__name__, error)) from error
+    if result.model != model_fingerprint(model):
+        raise UserError("%s: was made with other parameters than %s has; run arcface-mx calibrate again" % (path, model))
+    return result
+
+
+def _read_crop(value: Dict[str, Any]) -> Calibration:
+    levels = {
+        float(level["far"]): Level(**level) if level["threshold"] is not None else None for level in value["levels"]
+    }
+    return Calibration(
+        int(value["num_same"]), int(value["num_different"]), str(value["interval"]), levels,
+        tuple(int(rank) for rank in value["ranks"]), tuple(float(score) for score in value["scores"]),
+    )  # fmt: skip
+
+
+HEADER = ("crop", "FAR asked", "threshold", "accepted / different pairs", "95 % interval of FAR", "TAR")
+
+
+def calibration_rows(stored: StoredCalibration) -> List[Sequence[str]]:
+    """HEADER and a row of cells for each level that was measured."""
+    rows: List[Sequence[str]] = [HEADER]
+    for crop, value in stored.crops.items():
+        for level in filter(None, value.levels.values()):
+            rows.append((
+                crop, "%g" % level.far, "%.4f" % level.threshold, "%d / %d" % (level.accepted, level.different),
+                "%.1e to %.1e" % (level.low, level.high), "%.4f" % level.tar,
+            ))  # fmt: skip
+    return rows
+
+
+def calibration_notes(stored: StoredCalibration) -> List[str]:
+    """What the table cannot say: where the figures come from, and which rates no pairs could tell."""
+    value = next(iter(stored.crops.values()))
+    notes = ["%s: %d same, %d different pairs" % (", ".join(stored.sets), value.num_same, value.num_different)]
+    kind = {"pairs": "pairs taken as independent", "people": "people drawn with their photos, %d times" % RESAMPLES}
+    notes.append("interval of FAR: 95 %%, %s" % kind.get(value.interval, value.interval))
+    hidden = ["%g" % far for far, level in value.levels.items() if level is None]
+    if hidden:
+        notes.append("FAR %s: %s" % (", ".join(hidden), not_measurable(value.num_different)))
+    return notes

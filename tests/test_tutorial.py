@@ -1,0 +1,31 @@
+"""The tutorial runs from first to last command, with few steps, and its page shows an output for each block."""
+
+from __future__ import annotations
+
+import pytest
+
+from arcface_mx.cli import main
+from tests.tutorial import BLOCK, PAGE, blocks, commands
+
+SHORT = ["--steps", "2", "--lr-drops", "1"]  # answers are anybody's, but every command has its input
+
+
+def test_every_command_runs(tmp_path, monkeypatch, capsys):
+    for package in ("onnxruntime", "matplotlib"):
+        pytest.importorskip(package)
+    monkeypatch.chdir(tmp_path)
+    for script in blocks():
+        for call in commands(script, str(tmp_path)):
+            assert main(call + (SHORT if call[0] == "train" else [])) == 0, call
+    printed = capsys.readouterr().out
+    for told in ("300 of 300 photos aligned", "10 identities held out", "PCA + LDA", "report.html", "4500 different pairs",
+                 "cosine ", "40 photos of 5 people", "ONNX Runtime", "weights of runs/own"):  # fmt: skip
+        assert told in printed, told
+
+
+def test_every_block_shows_its_output():
+    with open(PAGE, encoding="utf-8") as stream:
+        found = list(BLOCK.finditer(stream.read()))
+    assert len(found) >= 10
+    for block in found:
+        assert block.group(2) and block.group(2).strip(), block.group(1)
