@@ -71,6 +71,7 @@ class LossConfig:
     lambda_gamma: float = _flag(0.12, "A-Softmax annealing: gamma")
     lambda_power: float = _flag(1.0, "A-Softmax annealing: power")
     lambda_min: float = _flag(5.0, "A-Softmax annealing: smallest lambda")
+    loss_option: Tuple[str, ...] = _flag((), "NAME=VALUE: a setting that this loss alone has (arcface_mx/losses.py)")
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ def _list_of(kind: Callable[[str], Any]) -> Callable[[str], Tuple[Any, ...]]:
 
 
 # Fields whose items are texts; each flag may be given several times.
-_TEXT_LISTS = ("eval", "freeze", "lr_mult")
+_TEXT_LISTS = ("eval", "freeze", "lr_mult", "loss_option")
 
 
 class _Append(argparse.Action):

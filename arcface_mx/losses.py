@@ -22,7 +22,8 @@ Builder = Callable[[Symbol, Symbol, int, LossConfig, Mapping[str, Symbol]], "Los
 class LossGraph:
     """Terms to minimise, {name: (weight, per-sample Symbol (N,))}, and what the log reads.
 
-    logits: (N, n) class logits, where the loss has any; centres: the (n, d) Variable behind them.
+    logits: (N, n) class logits, where the loss has any; centres: the (n, d) Variable behind them,
+    None where a class has not just one (the log then reads the logits' node "target_cosine").
     """
 
     terms: Dict[str, Tuple[float, Symbol]]
@@ -40,6 +41,7 @@ class Loss:
     margin_term: Callable[[LossConfig], float] = field(default=lambda config: 0.0)
     last_angle: Callable[[LossConfig], float] = field(default=lambda config: math.pi)  # where the margin's policy starts
     scaled: bool = True  # logits are s·cosine
+    options: Mapping[str, float] = field(default_factory=dict)  # --loss-option names and their defaults
 
 
 def _margin(embedding: Symbol, label: Symbol, n: int, config: LossConfig, scheduled: Mapping[str, Symbol]) -> LossGraph:
@@ -82,6 +84,35 @@ def _a_softmax(embedding: Symbol, label: Symbol, n: int, config: LossConfig, sch
 
     centres = symbols.class_centres(embedding, n)
     logits = symbols.a_softmax_logits(embedding, label, n, config.a_softmax_m, scheduled["lambda"], weight=centres)
+    return _classes(embedding, logits, label, centres, n, config)
+
+
+def _sub_centre(embedding: Symbol, label: Symbol, n: int, config: LossConfig, scheduled: Mapping[str, Symbol]) -> LossGraph:
+    from arcface_mx import symbols
+
+    count = option(config, "sub_centres")
+    if count != int(count):
+        raise UserError("--loss-option sub_centres=%g: give a whole number" % count)
+    logits = symbols.sub_centre_logits(
+        embedding, label, n, sub_centres=int(count), scale=config.scale, m=config.m2, ramp=scheduled.get("margin_ramp")
+    )
+    return LossGraph({"cross_entropy": (1.0, symbols.cross_entropy(logits, label))}, logits)
+
+
+def _adaface(embedding: Symbol, label: Symbol, n: int, config: LossConfig, scheduled: Mapping[str, Symbol]) -> LossGraph:
+    from arcface_mx import symbols
+
+    centres = symbols.class_centres(embedding, n)
+    logits = symbols.adaface_logits(
+        embedding,
+        label,
+        n,
+        scale=config.scale,
+        m=option(config, "m"),
+        h=option(config, "h"),
+        weight=centres,
+        ramp=scheduled.get("margin_ramp"),
+    )
     return _classes(embedding, logits, label, centres, n, config)
 
 
@@ -144,6 +175,16 @@ LOSSES: Dict[str, Loss] = {
     "softmax": Loss(_softmax, scaled=False),
     "norm_softmax": Loss(_norm_softmax),
     "a_softmax": Loss(_a_softmax, scheduled=("lambda",), scaled=False),
+    "sub_centre": Loss(
+        _sub_centre,
+        scheduled=("margin_ramp",),
+        margin_term=lambda config: math.sin(config.m2),
+        last_angle=lambda config: math.pi - config.m2,
+        options={"sub_centres": 3},
+    ),
+    "adaface": Loss(
+        _adaface, scheduled=("margin_ramp",), margin_term=lambda config: option(config, "m"), options={"m": 0.4, "h": 0.333}
+    ),
     "triplet": Loss(_triplet, needs="tuples"),
     "euclidean_triplet": Loss(_euclidean, needs="tuples"),
     "contrastive": Loss(_contrastive, needs="tuples"),
@@ -155,6 +196,30 @@ def find(name: str) -> Loss:
     if name not in LOSSES:
         raise UserError("--loss %s: unknown; choose one of %s" % (name, ", ".join(LOSSES)))
     return LOSSES[name]
+
+
+def option(config: LossConfig, name: str) -> float:
+    """A setting of the chosen loss: its --loss-option, else the table's default (`options`)."""
+    return options(config)[name]
+
+
+def options(config: LossConfig) -> Dict[str, float]:
+    """All settings that the chosen loss alone has.
+
+    Raises UserError on a --loss-option that this loss does not have, and on one that is no number.
+    """
+    known = dict(find(config.loss).options)
+    for given in config.loss_option:
+        key, _, value = given.partition("=")
+        if key not in known:
+            raise UserError(
+                "--loss-option %s: --loss %s has %s" % (given, config.loss, ", ".join(sorted(known)) or "no settings of its own")
+            )
+        try:
+            known[key] = float(value)
+        except ValueError:
+            raise UserError("--loss-option %s: give NAME=NUMBER" % given)
+    return known
 
 
 def needs_tuples(config: LossConfig) -> bool:

@@ -57,15 +57,21 @@ own_schedule() {
   fi
 }
 
-# Train, verify, export; then the row beside the paper's.
+# Train, verify, export; then the row beside the paper's. JUST_TRAIN: without the rest (table.sh).
 train() {
   local evals=() set
   for set in $EVAL; do evals+=(--eval "$set"); done
   arcface train --data "$DATA" ${evals[@]+"${evals[@]}"} "${SETTINGS[@]}" --seed "$SEED" --run "$RUN" "$@"
-  [ -e "$RUN/baselines.json" ] || arcface baselines "$DATA" $EVAL --json "$RUN/baselines.json" >/dev/null
+  if [ -n "${JUST_TRAIN:-}" ]; then return; fi
+  baselines "$RUN"
   arcface export "$RUN" --out "$RUN/export"
   echo
   arcface table "$RUN"
   arcface table "$RUN" --mirror
   arcface table "$RUN" --tar 0.01
+}
+
+# baselines RUN: what methods without a network reach on the same sets, for the table's first lines.
+baselines() {
+  [ -e "$1/baselines.json" ] || arcface baselines "$DATA" $EVAL --json "$1/baselines.json" >/dev/null
 }

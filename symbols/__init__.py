@@ -1,6 +1,7 @@
 """Graph builders: Symbols and numbers in, a Symbol out. No I/O, no global state, no NDArray."""
 
 from arcface_mx.symbols.a_softmax import a_softmax_logits, annealed_lambda
+from arcface_mx.symbols.adaface import adaface_logits
 from arcface_mx.symbols.backbone import backbone, backbone_names
 from arcface_mx.symbols.centre_terms import inter_loss, intra_loss
 from arcface_mx.symbols.centres import class_centres
@@ -12,10 +13,12 @@ from arcface_mx.symbols.model_zoo import model_zoo, model_zoo_names
 from arcface_mx.symbols.monitor import correct_without_margin, margin_free_logits, target_cosine
 from arcface_mx.symbols.prelu import prelu
 from arcface_mx.symbols.softmax import cross_entropy, norm_softmax_logits, softmax_logits
+from arcface_mx.symbols.sub_centre import sub_centre_logits
 from arcface_mx.symbols.triplet import angular_triplet_loss, euclidean_triplet_loss
 
 __all__ = [
     "a_softmax_logits",
+    "adaface_logits",
     "angular_triplet_loss",
     "annealed_lambda",
     "backbone",
@@ -36,5 +39,6 @@ __all__ = [
     "norm_softmax_logits",
     "prelu",
     "softmax_logits",
+    "sub_centre_logits",
     "target_cosine",
 ]

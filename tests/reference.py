@@ -71,9 +71,7 @@ def margin_logits(
 ) -> np.ndarray:
     logits = scale * cosines(x, w)
     for i, y in enumerate(label):
-        own = logits[i, y] / scale
-        if not clip - 1.0 <= own.real <= 1.0 - clip:
-            own = own * 0 + np.sign(own.real) * (1.0 - clip)  # and no slope
+        own = _clipped(logits[i, y] / scale, clip)
         r = ramp[i] if len(ramp) else 1.0
         logits[i, y] = scale * target_curve(own, 1.0 + (m1 - 1.0) * r, m2 * r, m3 * r, policy)
     return logits
@@ -99,6 +97,34 @@ def a_softmax_logits(x: np.ndarray, w: np.ndarray, label: Numbers, m: int, lam: 
         cosine = logits[i, y] / norm
         logits[i, y] = norm * (lam[i] * cosine + psi(np.arccos(cosine), m)) / (1.0 + lam[i])
     return logits
+
+
+def sub_centre_logits(x: np.ndarray, sub_centres: Sequence[np.ndarray], label: Numbers, scale: float, m: float, clip: float) -> np.ndarray:
+    """sub_centres: K arrays (n, d), one sub-centre a class in each."""
+    every = np.stack([cosines(x, w) for w in sub_centres])
+    nearest = np.argmax(every.real, axis=0)
+    logits = scale * np.take_along_axis(every, nearest[None], axis=0)[0]
+    for i, y in enumerate(label):
+        logits[i, y] = scale * target_curve(_clipped(logits[i, y] / scale, clip), 1.0, m, 0.0)
+    return logits
+
+
+def adaface_logits(x: np.ndarray, w: np.ndarray, label: Numbers, scale: float, m: float, h: float, clip: float) -> np.ndarray:
+    norm = np.clip(np.linalg.norm(x.real, axis=1), 1e-3, 100.0)  # no slope goes through the norm
+    quality = np.clip(h * (norm - norm.mean()) / (norm.std() + 1e-3), -1.0, 1.0)
+    logits = scale * cosines(x, w)
+    for i, y in enumerate(label):
+        angle = np.arccos(_clipped(logits[i, y] / scale, clip)) - m * quality[i]
+        if not 1e-3 <= angle.real <= math.pi - 1e-3:
+            angle = angle * 0 + np.clip(angle.real, 1e-3, math.pi - 1e-3)
+        logits[i, y] = scale * (np.cos(angle) - (m + m * quality[i]))
+    return logits
+
+
+def _clipped(cosine: complex, clip: float) -> complex:
+    if clip - 1.0 <= cosine.real <= 1.0 - clip:
+        return cosine
+    return cosine * 0 + np.sign(cosine.real) * (1.0 - clip)  # and no slope
 
 
 def cross_entropy(logits: np.ndarray, label: Numbers) -> np.ndarray:

@@ -42,7 +42,7 @@ def test_the_header_names_the_row_and_the_papers_figures(row):
     with open(os.path.join(RECIPES, row.recipe), encoding="utf-8") as stream:
         header = [line for line in stream if line.startswith("# ")]
     assert header[0].startswith("# Row: %s." % row.name)
-    figures = {name: float(value) for name, value in re.findall(r"(LFW|CFP-FP|AgeDB-30) ([\d.]+\d)", header[1])}
+    figures = {name: float(value) for name, value in re.findall(r"(LFW|CFP-FP|AgeDB-30|YTF) ([\d.]+\d)", header[1])}
     assert figures == {name: value for name, value in row.figures.items() if value is not None}
 
 

@@ -32,6 +32,8 @@ COMMANDS = (
     ("verify", "verify"),
     ("baselines", "baselines"),
     ("table", "table"),
+    ("angles", "angles"),
+    ("figures", "figures"),
     ("export", "export"),
     ("bench", "bench"),
     ("templates", "templates"),

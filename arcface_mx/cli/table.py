@@ -7,7 +7,8 @@ import argparse
 HELP = """the ablation table from finished runs
 
 Rows are recognised by the runs' flags, seeds are averaged (mean ± standard deviation), and the
-paper's figures (CASIA-WebFace, ResNet50) stand beside: other data, another network."""
+paper's figures (CASIA-WebFace, ResNet50) stand beside: other data, another network. Where five rows
+and more can be compared, Spearman's rank correlation tells whether they stand in the paper's order."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,12 +19,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--paper", metavar="CSV", help="the paper's figures (default: recipes/paper.csv of the checkout)")
     parser.add_argument("--markdown", metavar="FILE", help="write the table there too")
     parser.add_argument("--csv", metavar="FILE", help="write the table there as CSV")
+    parser.add_argument("--png", metavar="FILE", help="draw the table there")
     parser.add_argument("--json", metavar="FILE", help="write every figure of every run there")
 
 
 def run(args: argparse.Namespace) -> int:
     from arcface_mx.files import whole_file, write_json
-    from arcface_mx.report import paper, table
+    from arcface_mx.report import agreement, paper, picture, provenance, table
 
     is_accuracy = args.tar is None
     figure = table.accuracy if is_accuracy else table.tar_at("%.0e" % args.tar)
@@ -31,13 +33,17 @@ def run(args: argparse.Namespace) -> int:
     rows = table.collect(args.runs, printed, figure, "mirror" if args.mirror else "single", args.all_rows)
     what = "Accuracy in %" if is_accuracy else "TAR in %% at FAR %g" % args.tar
     beside = "; (paper): CASIA-WebFace, ResNet50" if is_accuracy else ""
-    print("%s, %s%s" % (what, "image + mirror" if args.mirror else "single crops", beside))
-    print(table.as_markdown(rows, is_accuracy))
-    files = ((args.markdown, table.as_markdown(rows, is_accuracy) + "\n"), (args.csv, table.as_csv(rows, is_accuracy)))
-    for path, text in files:
+    title = "%s, %s%s" % (what, "image + mirror" if args.mirror else "single crops", beside)
+    found = agreement.agreements(rows) if is_accuracy else []
+    print("\n".join(filter(None, [title, table.as_markdown(rows, is_accuracy), agreement.describe(found)])))
+    page = [title, table.as_markdown(rows, is_accuracy), agreement.describe(found), provenance.describe(args.runs)]
+    for path, text in ((args.markdown, "\n\n".join(filter(None, page)) + "\n"), (args.csv, table.as_csv(rows, is_accuracy))):
         if path:
             with whole_file(path, "w") as stream:
                 stream.write(text)
+    if args.png:
+        picture.draw_table(rows, args.png, title)
     if args.json:
-        write_json(args.json, [{"row": row.name, "runs": row.runs, "values": row.values} for row in rows])
+        figures = [{"row": row.name, "runs": row.runs, "values": row.values} for row in rows]
+        write_json(args.json, {"rows": figures, "agreement": [one._asdict() for one in found]})
     return 0

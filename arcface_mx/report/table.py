@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
 from arcface_mx.errors import UserError
-from arcface_mx.report.paper import COLUMNS, PaperRow, find_row
+from arcface_mx.report.paper import ABLATION, COLUMNS, PaperRow, find_row
 from arcface_mx.train.run_folder import METRICS, read_baselines, read_config, read_data_fingerprint, read_metrics
 
 # (metrics of one crop) → a percentage, None where the set cannot tell
@@ -44,9 +45,9 @@ def tar_at(level: str) -> Figure:
 
 
 def collect(runs: Sequence[str], paper: List[PaperRow], figure: Figure, crop: str = "single", all_rows: bool = False) -> List[TableRow]:
-    """Baselines, then the paper's rows in the paper's order, then runs that are no row of it.
+    """Baselines, then the rows of paper.csv in its order, then runs that are no row of it, seeds together.
 
-    crop: "single" or "mirror". all_rows: rows without a run are listed too. Raises UserError where
+    crop: "single" or "mirror". all_rows: the paper's rows without a run are listed too. Raises UserError where
     a run has not finished.
     """
     baselines: Dict[str, TableRow] = {}
@@ -67,12 +68,12 @@ def collect(runs: Sequence[str], paper: List[PaperRow], figure: Figure, crop: st
             if key not in measured:
                 measured.add(key)
                 _add(entry, [result], figure, crop)
-    kept = [row for row in rows.values() if row.runs or all_rows]
+    kept = [row for row in rows.values() if row.runs or (all_rows and row.paper and row.paper.table == ABLATION)]
     return list(baselines.values()) + kept + list(others.values())
 
 
 def _name(run: str) -> str:
-    return os.path.basename(os.path.normpath(run))
+    return re.sub(r"-seed\d+$", "", os.path.basename(os.path.normpath(run)))
 
 
 def _add(row: TableRow, results: Any, figure: Figure, crop: str) -> None:
@@ -83,8 +84,8 @@ def _add(row: TableRow, results: Any, figure: Figure, crop: str) -> None:
 
 
 def _cells(rows: List[TableRow], paper: bool) -> Tuple[List[str], List[List[str]]]:
-    sets = list(dict.fromkeys(name for row in rows for name in row.values))
-    columns = COLUMNS if paper else ()
+    sets = set_names(rows)
+    columns = _printed(rows) if paper else []
     header = ["row", "runs"] + sets + [column + " (paper)" for column in columns]
     body = []
     for row in rows:
@@ -92,6 +93,16 @@ def _cells(rows: List[TableRow], paper: bool) -> Tuple[List[str], List[List[str]
         figures = row.paper.figures if row.paper else {}
         body.append([row.name, str(row.runs or "-")] + measured + [_figure(figures.get(column)) for column in columns])
     return header, body
+
+
+def _printed(rows: List[TableRow]) -> List[str]:
+    """The columns of the printed tables in which one of these rows has a figure."""
+    return [column for column in COLUMNS if any(row.paper and row.paper.figures[column] is not None for row in rows)]
+
+
+def set_names(rows: List[TableRow]) -> List[str]:
+    """Names of the measured sets, in the order of their first appearance."""
+    return list(dict.fromkeys(name for row in rows for name in row.values))
 
 
 def _mean(values: Optional[List[float]], row: TableRow) -> str:

@@ -7,6 +7,7 @@ from typing import Any, Dict, Tuple
 
 from arcface_mx import losses
 from arcface_mx.config import TrainConfig
+from arcface_mx.errors import UserError
 from arcface_mx.network import embedding_symbol
 
 Symbol = Any
@@ -32,7 +33,11 @@ def training_graph(config: TrainConfig, num_classes: int) -> TrainingGraph:
     names = tuple(name for name in loss.scheduled if _in_use(name, config))
     scheduled = {name: mx.sym.Variable(name) for name in names}
     embedding = embedding_symbol(config, training=True)
-    graph = loss.build(embedding, label, num_classes, config.loss, scheduled)
+    losses.options(config.loss)  # refuses those that this loss does not have
+    try:
+        graph = loss.build(embedding, label, num_classes, config.loss, scheduled)
+    except ValueError as error:
+        raise UserError("--loss %s: %s" % (config.loss.loss, error))
 
     total = None
     for weight, term in graph.terms.values():
@@ -43,6 +48,8 @@ def training_graph(config: TrainConfig, num_classes: int) -> TrainingGraph:
         outputs.update({name: mx.sym.BlockGrad(term, name=name) for name, (_, term) in graph.terms.items()})
     if graph.centres is not None:
         outputs["target_cosine"] = symbols.target_cosine(embedding, label, graph.centres)
+    elif graph.logits is not None:
+        outputs["target_cosine"] = mx.sym.BlockGrad(graph.logits.get_internals()["target_cosine_output"])
     if graph.logits is not None:
         outputs["correct"] = symbols.correct_without_margin(graph.logits, label)
     return TrainingGraph(mx.sym.Group(list(outputs.values())), tuple(outputs), names)

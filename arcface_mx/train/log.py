@@ -34,7 +34,7 @@ class RunLog:
     def step(self) -> None:
         self._bar.update(1)
 
-    def progress(self, step: int, epoch: float, lr: float, figures: Dict[str, float]) -> None:
+    def progress(self, step: int, epoch: float, lr: float, figures: Dict[str, Any]) -> None:
         """The periodic line: step, lr, loss, angle, accuracy without margin, speed."""
         parts = ["step %d/%d" % (step, self._total), "epoch %.1f" % epoch, "lr %.4g" % lr, "loss %.3f" % figures["loss"]]
         if "target_angle" in figures:

@@ -8,6 +8,9 @@ from typing import Any, Dict, List, Sequence
 import numpy as np
 
 
+HISTOGRAM_STEP = 2  # degrees a bin of the target angles' histogram, 0° to 180°
+
+
 class Meter:
     """Collects per-sample outputs; `mean` gives the log line's figures and starts anew.
 
@@ -32,14 +35,17 @@ class Meter:
         self._waited += waited
         return float(np.mean(outputs[0]))
 
-    def mean(self) -> Dict[str, float]:
-        """Means since the last call: loss and its terms, angle in degrees, accuracy, speed."""
+    def mean(self) -> Dict[str, Any]:
+        """Means since the last call: loss and its terms, angle in degrees, accuracy, speed; and how
+        many target angles fell into each bin of 2°, 0° to 180°."""
         seconds = max(1e-9, time.perf_counter() - self._started)
         values = {name: np.concatenate(parts).astype(np.float64) for name, parts in self._values.items() if parts}
-        figures = {name: float(value.mean()) for name, value in values.items() if name not in ("target_cosine", "correct")}
+        figures: Dict[str, Any] = {name: float(value.mean()) for name, value in values.items() if name not in ("target_cosine", "correct")}
         if "target_cosine" in values:
             cosine = np.clip(values["target_cosine"], -1.0, 1.0)
-            figures["target_angle"] = float(np.degrees(np.arccos(cosine)).mean())
+            angles = np.degrees(np.arccos(cosine))
+            figures["target_angle"] = float(angles.mean())
+            figures["target_angle_histogram"] = np.histogram(angles, 180 // HISTOGRAM_STEP, (0.0, 180.0))[0].tolist()
             if self._bound:
                 figures["past_pi_minus_m"] = int((cosine < self._last_cosine).sum())
         if "correct" in values:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import subprocess
@@ -31,6 +32,12 @@ def read_data_fingerprint(run: str) -> str:
     """Fingerprint of the images that a run was trained on."""
     path = os.path.join(run, ENVIRONMENT)
     return str(_read_json(path, "is %s a run folder?" % run).get("data", {}).get("fingerprint"))
+
+
+def read_environment(run: str) -> Dict[str, Any]:
+    """environment.json of a run; empty where there is none."""
+    path = os.path.join(run, ENVIRONMENT)
+    return _read_json(path, "") if os.path.exists(path) else {}
 
 
 def read_baselines(run: str) -> List[Dict[str, Any]]:
@@ -81,6 +88,7 @@ def write_environment(config: TrainConfig, data: Dict[str, Any]) -> None:
         "arcface_mx": __version__,
         "commit": commit(),
         "command": sys.argv,
+        "date": datetime.date.today().isoformat(),
         "python": sys.version.split()[0],
         "mxnet": mxnet.__version__,
         "numpy": numpy.__version__,

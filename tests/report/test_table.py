@@ -25,7 +25,7 @@ def write_run(folder, accuracy, **values):
 
 
 def test_the_paper_has_twenty_rows_and_each_is_found_by_its_own_flags():
-    assert len(ROWS) == 20
+    assert len([row for row in ROWS if row.table == "ArcFace"]) == 20
     for row in ROWS:
         found = paper.find_row(from_flat({**paper.row_values(row.flags), "run": "x"}), ROWS)
         assert found is row

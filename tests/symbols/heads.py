@@ -8,7 +8,14 @@ import mxnet as mx
 import numpy as np
 from mxnet.symbol import Symbol
 
-from arcface_mx.symbols import a_softmax_logits, margin_logits, norm_softmax_logits, softmax_logits
+from arcface_mx.symbols import (
+    a_softmax_logits,
+    adaface_logits,
+    margin_logits,
+    norm_softmax_logits,
+    softmax_logits,
+    sub_centre_logits,
+)
 from arcface_mx.symbols.margin import CLIP
 from tests import reference
 
@@ -30,6 +37,7 @@ class Head(NamedTuple):
     build: Callable[[Symbol, Symbol, Symbol, int, str], Symbol]
     reference: Callable[[np.ndarray, np.ndarray, Any], np.ndarray]
     safe: bool = True  # finite everywhere, as all but the literal graphs are
+    sees_norm: bool = True  # False: the value depends on ‖x‖, and no gradient is sent for it
 
 
 def margin_head(m1: float, m2: float, m3: float, policy: str = "none", literal: bool = False) -> Head:
@@ -52,7 +60,21 @@ def a_softmax_head(m: int, lam: float) -> Head:
     return Head(build, lambda x, w, label: reference.a_softmax_logits(x, w, label, m, [lam] * len(label)))
 
 
+def two_centres(x: Symbol, label: Symbol, w: Symbol, n: int, dtype: str) -> Symbol:
+    # The second sub-centre of a class is the first one's mirror image.
+    both = mx.sym.reshape(mx.sym.stack(w, mx.sym.flip(w, axis=1), axis=1), shape=(-3, 0))
+    return sub_centre_logits(x, label, n, sub_centres=2, scale=SCALE, m=0.5, weight=both, dtype=dtype)
+
+
 HEADS: Dict[str, Head] = {
+    "sub_centre": Head(
+        two_centres, lambda x, w, label: reference.sub_centre_logits(x, [w, w[:, ::-1]], label, SCALE, 0.5, CLIP)
+    ),
+    "adaface": Head(
+        lambda x, label, w, n, dtype: adaface_logits(x, label, n, scale=SCALE, m=0.4, h=0.333, weight=w, dtype=dtype),
+        lambda x, w, label: reference.adaface_logits(x, w, label, SCALE, 0.4, 0.333, CLIP),
+        sees_norm=False,
+    ),
     "softmax": Head(
         lambda x, label, w, n, dtype: softmax_logits(x, n, weight=w, bias=mx.sym.zeros((n,), dtype=dtype)),
         lambda x, w, label: reference.softmax_logits(x, w, np.zeros(len(w))),

@@ -46,6 +46,7 @@ LOSSES = [
     {}, {"loss": "softmax"}, {"loss": "norm_softmax"}, {"literal": True}, {"margin_ramp": 0.5}, {"loss": "a_softmax"},
     {"intra_weight": 1.0, "inter_weight": 1.0}, {"loss": "norm_softmax", "intra_weight": 1.0, "inter_weight": 1.0},
     {"triplet_weight": 1.0, "photos_a_person": 4, "batch_size": 20},
+    {"loss": "sub_centre", "loss_option": ("sub_centres=2",)}, {"loss": "adaface"},
 ]  # fmt: skip
 TUPLE_LOSSES = [{"loss": "triplet"}, {"loss": "euclidean_triplet", "triplet_margin": 0.2}, {"loss": "contrastive", "mining": "all"}]
 
@@ -228,6 +229,11 @@ class TestBadInput:
             ({"devices": "tpu"}, "cannot read 'tpu'"),
             ({"devices": "cpu(0),cpu(0)"}, "twice"),
             ({"devices": "cpu(0),cpu(1)", "batch_size": 9}, "does not split evenly"),
+            ({"loss_option": ("h=1",)}, "--loss margin has no settings of its own"),
+            ({"loss": "adaface", "loss_option": ("k=1",)}, "--loss adaface has h, m"),
+            ({"loss": "adaface", "loss_option": ("h=much",)}, "NAME=NUMBER"),
+            ({"loss": "adaface", "loss_option": ("h=-1",)}, "h is -1.0; it must be a finite number above 0"),
+            ({"loss": "sub_centre", "loss_option": ("sub_centres=1.5",)}, "whole number"),
             ({"loss": "arcfase"}, "unknown; choose one of"),
             ({"network": "iresnet19"}, "--network iresnet19"),
             ({"freeze": ("nothing_like_this",)}, "matches none"),

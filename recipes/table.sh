@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# The whole table: every row × seeds, then Markdown, CSV and a picture. Finished runs are not run again,
+# interrupted ones go on where they stopped.
+#
+#   recipes/table.sh                                       all rows, seeds 0 1 2, the default data
+#   recipes/table.sh --rows 'softmax arcface_m0.50' --seeds '0 1'
+#   DATA=/data/faces_webface_112x112 recipes/table.sh --jobs 1 -- --devices 'gpu(0),gpu(1)'
+#
+# --rows    names of recipes; "paper" (default): the paper's twenty; "all": the others, too
+# --seeds   seeds (0 1 2)
+# --data    the same as DATA=; EVAL= chooses the verification sets
+# --jobs    runs at a time, each on one thread (as many as cores); 1: one run on all cores
+# --out     folder of runs and tables (runs/table-DATA)
+# --slim    folder that also gets each finished run's configuration, environment and metrics, and the
+#           table: what is worth keeping once the runs are deleted. Runs found there count as finished.
+# --        flags of `arcface-mx train` for every run
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+ROWS=paper SEEDS="0 1 2" JOBS=$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN) OUT= SLIM=
+while [ $# -gt 0 ]; do
+  case $1 in
+    --rows) ROWS=$2 ;; --seeds) SEEDS=$2 ;; --data) export DATA=$2 ;; --jobs) JOBS=$2 ;; --out) OUT=$2 ;; --slim) SLIM=$2 ;;
+    --) shift; break ;;
+    *) echo "table.sh: unknown argument $1; it takes --rows, --seeds, --data, --jobs, --out, --slim, and -- flags of train" >&2; exit 2 ;;
+  esac
+  shift 2 || { echo "table.sh: $1 needs a value" >&2; exit 2; }
+done
+. recipes/common.sh
+OUT=${OUT:-runs/table-$(basename "$DATA")}
+mkdir -p "$OUT/logs" ${SLIM:+"$SLIM/runs"}
+
+names=$(awk -F, -v which="$ROWS" 'NR > 1 {
+  line = $0; match(line, /[a-z0-9_.]+\.sh/); name = substr(line, RSTART, RLENGTH - 3)
+  if (which == "all" || line ~ /,ArcFace,[^,]*,[^,]*,[^,]*,[^,]*$/) print name }' recipes/paper.csv)
+case $ROWS in paper | all) ;; *) names=$ROWS ;; esac
+
+runs=()
+for seed in $SEEDS; do
+  for name in $names; do
+    if [ ! -e "recipes/$name.sh" ]; then echo "table.sh: no recipe recipes/$name.sh" >&2; exit 2; fi
+    runs+=("$name-seed$seed")
+  done
+done
+
+# one NAME-seedS FLAGS…: one run; its output goes to a file of its own.
+one() {
+  local run=$1 name=${1%-seed*} seed=${1##*-seed}
+  shift
+  if [ -n "$SLIM" ] && [ -e "$SLIM/runs/$run/metrics.json" ]; then return; fi
+  if ! JUST_TRAIN=yes RUN="$OUT/$run" SEED=$seed recipes/"$name".sh "$@" >"$OUT/logs/$run.txt" 2>&1; then
+    echo "$run failed: $(tail -n 1 "$OUT/logs/$run.txt")" >&2
+    return 1
+  fi
+  if [ -n "$SLIM" ]; then
+    mkdir -p "$SLIM/runs/$run.part"
+    cp "$OUT/$run"/{config,environment,metrics}.json "$SLIM/runs/$run.part"
+    mv "$SLIM/runs/$run.part" "$SLIM/runs/$run"
+  fi
+  echo "$(date +%H:%M) $run done"
+}
+export -f one
+export OUT SLIM
+if [ "$JOBS" -gt 1 ]; then export OMP_NUM_THREADS=1; fi
+failed=0
+printf '%s\n' "${runs[@]}" | xargs -P "$JOBS" -I RUN bash -c 'one "$@"' one RUN "$@" || failed=1
+
+done_runs=()
+for run in "${runs[@]}"; do
+  for folder in "$OUT/$run" ${SLIM:+"$SLIM/runs/$run"}; do
+    if [ -e "$folder/metrics.json" ]; then done_runs+=("$folder"); break; fi
+  done
+done
+if [ ${#done_runs[@]} -eq 0 ]; then echo "table.sh: no run finished" >&2; exit 1; fi
+to=${SLIM:-$OUT}
+baselines "${done_runs[0]}"
+arcface table "${done_runs[@]}" --all-rows --markdown "$to/table.md" --csv "$to/table.csv" --png "$to/table.png" --json "$to/table.json"
+arcface table "${done_runs[@]}" --mirror --markdown "$to/table_mirror.md" >/dev/null
+exit $failed
