@@ -58,6 +58,12 @@ class LossConfig:
     m3: float = _flag(0.0, "margin m3 of eq. 4: taken from the cosine")
     policy: str = _flag("none", "what the margin does where m1*theta + m2 > pi", ("none", "linear", "easy"))
     literal: bool = _flag(False, "the nine operators of Algorithm 1 and nothing else (can give NaN)")
+    head: str = _flag(
+        "auto",
+        "margin and softmax: native, one compiled operator (CPU; needs g++); graph, MXNet's own operators; auto, native where it can be had",
+        ("auto", "native", "graph"),
+        same_run=True,
+    )
     margin_ramp: float = _flag(0.0, "share of the run over which the margins grow from 0 to their values")
     intra_weight: float = _flag(0.0, "weight of the intra-loss, eq. 5")
     inter_weight: float = _flag(0.0, "weight of the inter-loss, eq. 6")

@@ -40,10 +40,10 @@ struct Margin {
 };
 
 // Target logit / s as a function of the target cosine, with its slope (symbols/margin.py, lines 4 to 6).
-void with_margin(const Margin& margin, double ramp, float cosine, float* value, float* slope) {
+void with_margin(const Margin& margin, double ramp, double cosine, float* value, float* slope) {
   const double m1 = 1.0 + (margin.m1 - 1.0) * ramp, m2 = margin.m2 * ramp, m3 = margin.m3 * ramp;
   const double low = CLIP - 1.0f, high = 1.0f - CLIP;
-  const double theta = std::acos(std::min(std::max(static_cast<double>(cosine), low), high));
+  const double theta = std::acos(std::min(std::max(cosine, low), high));
   const double angle = m1 * theta + m2;
   const bool inside = cosine >= low && cosine <= high;
   *value = static_cast<float>(std::cos(angle) - m3);
@@ -53,8 +53,8 @@ void with_margin(const Margin& margin, double ramp, float cosine, float* value, 
     *value = static_cast<float>(cosine - (std::max(phi * std::sin(phi), 1.0 - std::cos(phi)) + m3));
     *slope = 1.0f;
   }
-  if (margin.policy == Policy::easy && !(cosine > 0.0f)) {
-    *value = cosine;
+  if (margin.policy == Policy::easy && !(cosine > 0.0)) {
+    *value = static_cast<float>(cosine);
     *slope = 1.0f;
   }
 }
@@ -75,7 +75,8 @@ class MarginLoss : public mxnet::ext::CustomStatefulOp {
     bind(*in);
     const float* label = in->at(1).data<float>();
     if (!sort_labels(label)) return mxnet::ext::MX_FAIL;
-    pack(in->at(0).data<float>());
+    embedding_ = in->at(0).data<float>();
+    pack(embedding_);
     const float* weight = in->at(2).data<float>();
     const float* ramp = in->size() > 3 ? in->at(3).data<float>() : nullptr;
 
@@ -88,7 +89,7 @@ class MarginLoss : public mxnet::ext::CustomStatefulOp {
       maximum_[i] = sums[0].maximum[i], sum_[i] = sums[0].sum[i];
       out->at(0).data<float>()[i] = std::log(sum_[i]) + (maximum_[i] - scale() * target_[i]);
       out->at(1).data<float>()[i] = cosine_[i];
-      out->at(2).data<float>()[i] = cosine_[i] >= sums[0].largest[i];
+      out->at(2).data<float>()[i] = own_[i] >= sums[0].largest[i];
     }
     return mxnet::ext::MX_SUCCESS;
   }
@@ -130,7 +131,7 @@ class MarginLoss : public mxnet::ext::CustomStatefulOp {
     by_sample_.assign(width_ * size_, 0.0f);
     by_feature_.assign(samples_ * depth_, 0.0f);
     unit_.assign(samples_ * depth_, 0.0f);
-    for (Floats* row : {&maximum_, &sum_, &head_, &head_over_sum_, &cosine_, &target_, &slope_}) row->assign(width_, 0.0f);
+    for (Floats* row : {&maximum_, &sum_, &head_, &head_over_sum_, &cosine_, &own_, &target_, &slope_}) row->assign(width_, 0.0f);
     inverse_.assign(samples_, 0.0f);
     centre_inverse_.assign(classes_, 0.0f);
   }
@@ -174,7 +175,6 @@ class MarginLoss : public mxnet::ext::CustomStatefulOp {
       for (size_t i = 0; i < width_; i += LANES)
         store(cosines + c * width_ + i, load(cosines + c * width_ + i) * centre_inverse_[first + c]);
     }
-    for (const Target& target : targets_[block]) cosine_[target.sample] = cosines[target.row * width_ + target.sample];
     for (size_t i = 0; i < width_; i += LANES) {
       Vec largest = load(&sums->largest[i]);
       for (int c = 0; c < count; ++c) largest = larger(largest, load(cosines + c * width_ + i));
@@ -182,10 +182,25 @@ class MarginLoss : public mxnet::ext::CustomStatefulOp {
     }
     for (const Target& target : targets_[block]) {
       const int i = target.sample;
-      with_margin(margin_, ramp ? ramp[i] : 1.0, cosine_[i], &target_[i], &slope_[i]);
+      // Near 0 and pi the margin's slope is steep in the cosine: this one in double.
+      const double cosine = target_cosine(i, centres + target.row * size_);
+      with_margin(margin_, ramp ? ramp[i] : 1.0, cosine, &target_[i], &slope_[i]);
+      cosine_[i] = static_cast<float>(cosine);
+      own_[i] = cosines[target.row * width_ + i];
       cosines[target.row * width_ + i] = target_[i];
     }
     add_exponentials(count, cosines, sums);
+  }
+
+  double target_cosine(int sample, const float* centre) const {
+    const float* x = embedding_ + sample * size_;
+    double product = 0.0, x_squares = EPS, centre_squares = EPS;
+    for (size_t k = 0; k < size_; ++k) {
+      product += static_cast<double>(x[k]) * centre[k];
+      x_squares += static_cast<double>(x[k]) * x[k];
+      centre_squares += static_cast<double>(centre[k]) * centre[k];
+    }
+    return product / std::sqrt(x_squares * centre_squares);
   }
 
   float squares(const float* row) const {
@@ -306,9 +321,10 @@ class MarginLoss : public mxnet::ext::CustomStatefulOp {
   Margin margin_;
   size_t samples_ = 0, size_ = 0, classes_ = 0, width_ = 0, depth_ = 0;  // width, depth: padded N, d
   int blocks_ = 0;
+  const float* embedding_ = nullptr;  // of the forward pass under way
   std::unique_ptr<float[]> cosines_;  // (n, width); the target's place holds the margin's value
   Floats by_sample_, by_feature_, unit_, inverse_, centre_inverse_;
-  Floats maximum_, sum_, head_, head_over_sum_, cosine_, target_, slope_;  // of each sample
+  Floats maximum_, sum_, head_, head_over_sum_, cosine_, own_, target_, slope_;  // of each sample
   std::vector<std::vector<Target>> targets_;
 };
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Dict, Tuple
 
 from arcface_mx import losses
@@ -35,7 +35,7 @@ def training_graph(config: TrainConfig, num_classes: int) -> TrainingGraph:
     embedding = embedding_symbol(config, training=True)
     losses.options(config.loss)  # refuses those that this loss does not have
     try:
-        graph = loss.build(embedding, label, num_classes, config.loss, scheduled)
+        graph = loss.build(embedding, label, num_classes, replace(config.loss, head=chosen_head(config)), scheduled)
     except ValueError as error:
         raise UserError("--loss %s: %s" % (config.loss.loss, error))
 
@@ -46,13 +46,42 @@ def training_graph(config: TrainConfig, num_classes: int) -> TrainingGraph:
     outputs: Dict[str, Symbol] = {"loss": mx.sym.MakeLoss(total, name="loss")}
     if len(graph.terms) > 1:
         outputs.update({name: mx.sym.BlockGrad(term, name=name) for name, (_, term) in graph.terms.items()})
-    if graph.centres is not None:
+    if graph.monitored:
+        outputs.update(graph.monitored)
+    elif graph.centres is not None:
         outputs["target_cosine"] = symbols.target_cosine(embedding, label, graph.centres)
     elif graph.logits is not None:
         outputs["target_cosine"] = mx.sym.BlockGrad(graph.logits.get_internals()["target_cosine_output"])
     if graph.logits is not None:
         outputs["correct"] = symbols.correct_without_margin(graph.logits, label)
     return TrainingGraph(mx.sym.Group(list(outputs.values())), tuple(outputs), names)
+
+
+def chosen_head(config: TrainConfig) -> str:
+    """"native" or "graph": what --head asks for and this loss and machine have.
+
+    Raises UserError where "native" was asked for and cannot be had.
+    """
+    if config.loss.head == "graph":
+        return "graph"
+    reason = _no_native_head(config)
+    if reason and config.loss.head == "native":
+        raise UserError("--head native: %s" % reason)
+    return "graph" if reason else "native"
+
+
+def _no_native_head(config: TrainConfig) -> str:
+    from arcface_mx.native import library
+
+    if not losses.find(config.loss.loss).native:
+        return "the loss %s has no compiled head" % config.loss.loss
+    if config.loss.literal:
+        return "--literal is Algorithm 1's own operators"
+    if config.optimizer.accumulate > 1:
+        return "MXNet lets compiled operators write gradients, and --accumulate adds them"
+    if "gpu" in config.run.devices:
+        return "it runs on the CPU, not on %s" % config.run.devices
+    return library.unavailable()
 
 
 def _in_use(name: str, config: TrainConfig) -> bool:
