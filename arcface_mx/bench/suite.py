@@ -1,0 +1,71 @@
+"""The measurements by name: what `arcface-mx bench` runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Callable, Dict, List, Tuple
+
+from arcface_mx.bench import embed, head, network, start, verification
+from arcface_mx.bench import input as reading
+from arcface_mx.bench.timing import Timing
+from arcface_mx.errors import UserError
+
+
+@dataclass(frozen=True)
+class Options:
+    """Settings of all measurements; each reads its own."""
+
+    data: str = ""
+    images: int = 6400
+    batch_size: int = 128
+    classes: int = 10572
+    embedding_size: int = 512
+    network: str = "recipe"
+    torch: str = ""
+    dali: str = ""
+    repetitions: int = 5
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """unit: of the rates. settings: the options it reads. run: gives timings, the baseline first."""
+
+    unit: str
+    settings: Tuple[str, ...]
+    run: Callable[[Options], List[Timing]]
+
+
+def _input(options: Options) -> List[Timing]:
+    if not options.data:
+        raise UserError("bench input: --data is missing: name a folder with train.rec")
+    return reading.measure(options.data, options.images, options.batch_size, options.repetitions, options.dali)
+
+
+def _head(options: Options) -> List[Timing]:
+    return head.measure(options.classes, options.batch_size, options.embedding_size, options.repetitions)
+
+
+def _network(training: bool) -> Callable[[Options], List[Timing]]:
+    return lambda options: network.measure(options.network, training, options.repetitions, options.torch)
+
+
+def _embed(options: Options) -> List[Timing]:
+    return embed.measure(options.network, options.repetitions, options.torch)
+
+
+def _render(options: Options) -> List[Timing]:
+    from arcface_mx.bench import rendering
+
+    return rendering.measure(options.images, options.repetitions)
+
+
+MEASUREMENTS: Dict[str, Measurement] = {
+    "input": Measurement("images/s", ("data", "images", "batch_size"), _input),
+    "head": Measurement("steps/s", ("classes", "batch_size", "embedding_size"), _head),
+    "backbone": Measurement("images/s", ("network",), _network(False)),
+    "step": Measurement("images/s", ("network",), _network(True)),
+    "embed": Measurement("images/s", ("network",), _embed),
+    "verify": Measurement("sets/s", (), lambda options: verification.measure(options.repetitions)),
+    "render": Measurement("photos/s", ("images",), _render),
+    "start": Measurement("starts/s", (), lambda options: start.measure(options.repetitions)),
+}
