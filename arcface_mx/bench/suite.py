@@ -69,3 +69,11 @@ MEASUREMENTS: Dict[str, Measurement] = {
     "render": Measurement("photos/s", ("images",), _render),
     "start": Measurement("starts/s", (), lambda options: start.measure(options.repetitions)),
 }
+
+
+def measurement(name: str, options: Options) -> Measurement:
+    """The measurement of a name; raises UserError where a setting makes no sense."""
+    for setting in ("images", "batch_size", "classes", "embedding_size", "repetitions"):
+        if getattr(options, setting) < 1:
+            raise UserError("--%s %d: give at least 1" % (setting.replace("_", "-"), getattr(options, setting)))
+    return MEASUREMENTS[name]

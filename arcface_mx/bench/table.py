@@ -46,6 +46,12 @@ def report(command: str, unit: str, settings: Dict[str, Any], timings: Sequence[
     }
 
 
+def command(what: str, settings: Dict[str, Any]) -> str:
+    """The command line that measures this again; folders by their last name."""
+    words = ["--%s %s" % (name.replace("_", "-"), os.path.basename(str(value))) for name, value in settings.items()]
+    return " ".join(["arcface-mx bench", what, *words])
+
+
 def machine() -> Dict[str, Any]:
     """Processor, cores, threads, load, versions."""
     import mxnet as mx

@@ -6,27 +6,50 @@ import argparse
 
 HELP = """measure speed against a baseline in the same run
 
-input: images a second of the training stream, against a Python loop on the same file."""
+input     images a second of the training stream; baseline: a Python loop on the same file
+head      the margin head, forward and backward, and with the update of W; baseline: its three matrix products
+backbone  a network's forward pass; baseline: MXNet's default settings
+step      a whole training step; baseline: MXNet's default settings
+embed     embedding with the mirror image, by forms of the graph and engines; baseline: the first row
+verify    6,000 pairs; baseline: InsightFace's 400 thresholds in ten folds
+render    rendered photos a second
+start     start-up of commands; baseline: an empty Python
+
+Contestants run in processes of their own, in turn, after one warm-up each; ratios are medians over
+the rounds. "CPU" columns count processor time, which a busy machine distorts little. PyTorch and
+DALI are compared where an interpreter that has them is named."""
+
+CHOICES = ("input", "head", "backbone", "step", "embed", "verify", "render", "start")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("what", choices=("input",), help="what to measure")
-    parser.add_argument("--data", required=True, metavar="DATA", help="folder with train.rec")
-    parser.add_argument("--images", type=int, default=6400, metavar="N", help="images a repetition (6400)")
-    parser.add_argument("--batch-size", type=int, default=128, metavar="B", help="images a batch (128)")
-    parser.add_argument("--repetitions", type=int, default=5, metavar="N", help="repetitions, after one warm-up (5)")
+    parser.add_argument("what", choices=CHOICES, help="what to measure")
+    parser.add_argument("--data", default="", metavar="DATA", help="input: folder with train.rec")
+    parser.add_argument("--images", type=int, default=6400, metavar="N", help="input: images a repetition (6400)")
+    parser.add_argument("--batch-size", type=int, default=128, metavar="B", help="input, head: images a batch (128)")
+    parser.add_argument("--classes", type=int, default=10572, metavar="N", help="head: classes (10572)")
+    parser.add_argument("--embedding-size", type=int, default=512, metavar="D", help="head: length of the embedding (512)")
+    parser.add_argument(
+        "--network", choices=("recipe", "iresnet50", "mobilefacenet"), default="recipe",
+        help="backbone, step, embed: the default recipes' network, or a full one at 112 pixels (recipe)",
+    )  # fmt: skip
+    parser.add_argument("--torch", default="", metavar="PYTHON", help="backbone, step, embed: a Python that has PyTorch")
+    parser.add_argument("--dali", default="", metavar="PYTHON", help="input: a Python that has NVIDIA DALI")
+    parser.add_argument("--repetitions", type=int, default=5, metavar="N", help="rounds, after one warm-up (5)")
     parser.add_argument("--json", metavar="FILE", help="write the figures there")
 
 
 def run(args: argparse.Namespace) -> int:
     import dataclasses
 
-    from arcface_mx.bench import input as bench_input
+    from arcface_mx.bench import suite, table
     from arcface_mx.files import write_json
 
-    timings = bench_input.measure(args.data, args.images, args.batch_size, args.repetitions)
-    for timing in timings:
-        print("%-40s %8.0f images/s (%.0f to %.0f)  ×%.2f" % (timing.name, timing.median, min(timing.rates), max(timing.rates), timing.ratio))
+    options = suite.Options(**{field.name: getattr(args, field.name) for field in dataclasses.fields(suite.Options)})
+    measurement = suite.measurement(args.what, options)
+    timings = measurement.run(options)
+    print("\n".join(table.lines(timings, measurement.unit)))
     if args.json:
-        write_json(args.json, [dataclasses.asdict(timing) for timing in timings])
+        settings = {name: getattr(options, name) for name in measurement.settings + ("repetitions",)}
+        write_json(args.json, table.report(table.command(args.what, settings), measurement.unit, settings, timings))
     return 0
