@@ -115,7 +115,18 @@ def _session(symbol: Any, args: Dict[str, Any], aux: Dict[str, Any], side: int, 
     from arcface_mx.export.onnx_model import onnx_bytes
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads()
+    options.intra_op_num_threads, options.log_severity_level = threads(), 3
     data = onnx_bytes(symbol, args, aux, "data", (side, side), {})
-    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(_constants(data), options, providers=["CPUExecutionProvider"])
     return lambda: session.run(None, {"data": images})[0]
+
+
+def _constants(data: bytes) -> bytes:
+    """Parameters as constants: MXNet's exporter lists them as inputs too, which keeps ONNX Runtime from folding them."""
+    import onnx
+
+    model = onnx.load_from_string(data)
+    parameters = {parameter.name for parameter in model.graph.initializer}
+    for entry in [entry for entry in model.graph.input if entry.name in parameters]:
+        model.graph.input.remove(entry)
+    return bytes(model.SerializeToString())

@@ -57,9 +57,9 @@ def gflop(network: str, width: float, side: int, size: int) -> float:
 
 
 def setup(
-    network: str, width: float, side: int, size: int, batch: int, classes: int, training: bool, tuned: bool
+    network: str, width: float, side: int, size: int, batch: int, classes: int, training: bool, tuned: bool, devices: int = 1
 ) -> Callable[[], int]:
-    """One network on a fixed random batch; `tuned`: the trainer's own choices."""
+    """One network on a fixed random batch; `tuned`: the trainer's own choices. devices: CPU contexts, for training."""
     import mxnet as mx
     import numpy as np
 
@@ -67,7 +67,7 @@ def setup(
     images = mx.nd.array(rng.integers(0, 256, (batch, 3, side, side)).astype(np.float32))
     labels = mx.nd.array(rng.integers(0, classes, batch).astype(np.float32))
     if training:
-        return _training(network, width, side, size, batch, classes, tuned, images, labels)
+        return _training(network, width, side, size, classes, tuned, devices, images, labels)
     return _forward(network, width, side, size, images)
 
 
@@ -90,7 +90,7 @@ def _forward(network: str, width: float, side: int, size: int, images: Any) -> C
 
 
 def _training(
-    network: str, width: float, side: int, size: int, batch: int, classes: int, tuned: bool, images: Any, labels: Any
+    network: str, width: float, side: int, size: int, classes: int, tuned: bool, devices: int, images: Any, labels: Any
 ) -> Callable[[], int]:
     import mxnet as mx
 
@@ -98,10 +98,10 @@ def _training(
     from arcface_mx.train.module import build_module, initialise, start_optimizer
     from arcface_mx.train.schedule import Schedule
 
-    values = {"network": network, "width": width, "image_size": side, "embedding_size": size, "batch_size": batch}
+    values = {"network": network, "width": width, "image_size": side, "embedding_size": size, "batch_size": len(labels)}
     config = from_flat(dict(values, head="auto" if tuned else "graph"))
     graph = _graph(config, classes, tuned)
-    module = build_module(graph, config, [mx.cpu()])
+    module = build_module(graph, config, [mx.cpu(number) for number in range(devices)])
     initialise(module, 0, {}, {})
     start_optimizer(module, config, Schedule.of(config))
     data = mx.io.DataBatch([images], [labels])
@@ -110,7 +110,7 @@ def _training(
         module.forward_backward(data)
         module.update()
         mx.nd.waitall()
-        return batch
+        return len(labels)
 
     return step
 

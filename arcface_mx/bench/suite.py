@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, List, Tuple
 
-from arcface_mx.bench import embed, head, network, start, verification
+from arcface_mx.bench import embed, growth, head, network, start, table, verification
 from arcface_mx.bench import input as reading
 from arcface_mx.bench.timing import Timing
 from arcface_mx.errors import UserError
@@ -23,6 +24,7 @@ class Options:
     network: str = "recipe"
     torch: str = ""
     dali: str = ""
+    png: str = ""
     repetitions: int = 5
 
 
@@ -60,20 +62,32 @@ def _render(options: Options) -> List[Timing]:
 
 
 MEASUREMENTS: Dict[str, Measurement] = {
-    "input": Measurement("images/s", ("data", "images", "batch_size"), _input),
+    "input": Measurement("images/s", ("data", "images", "batch_size", "dali"), _input),
     "head": Measurement("steps/s", ("classes", "batch_size", "embedding_size"), _head),
-    "backbone": Measurement("images/s", ("network",), _network(False)),
-    "step": Measurement("images/s", ("network",), _network(True)),
-    "embed": Measurement("images/s", ("network",), _embed),
+    "backbone": Measurement("images/s", ("network", "torch"), _network(False)),
+    "step": Measurement("images/s", ("network", "torch"), _network(True)),
+    "embed": Measurement("images/s", ("network", "torch"), _embed),
     "verify": Measurement("sets/s", (), lambda options: verification.measure(options.repetitions)),
     "render": Measurement("photos/s", ("images",), _render),
     "start": Measurement("starts/s", (), lambda options: start.measure(options.repetitions)),
 }
 
 
-def measurement(name: str, options: Options) -> Measurement:
-    """The measurement of a name; raises UserError where a setting makes no sense."""
+def measure(name: str, options: Options) -> Tuple[List[str], Dict[str, Any]]:
+    """Lines of a table and where they come from, and the same for a JSON file. Raises UserError where a setting makes no sense."""
     for setting in ("images", "batch_size", "classes", "embedding_size", "repetitions"):
         if getattr(options, setting) < 1:
             raise UserError("--%s %d: give at least 1" % (setting.replace("_", "-"), getattr(options, setting)))
-    return MEASUREMENTS[name]
+    if name == "growth":
+        points = growth.measure(options.repetitions)
+        if options.png:
+            growth.draw(points, options.png)
+        settings = {"repetitions": options.repetitions}
+        report = table.report(table.command(name, settings), settings, points=growth.to_json(points))
+        return growth.lines(points) + table.origin(report), report
+    chosen = MEASUREMENTS[name]
+    timings = chosen.run(options)
+    settings = {setting: getattr(options, setting) for setting in chosen.settings + ("repetitions",)}
+    figures = {"unit": chosen.unit, "timings": [dataclasses.asdict(one) for one in timings]}
+    report = table.report(table.command(name, settings), settings, **figures)
+    return table.lines(timings, chosen.unit) + table.origin(report), report

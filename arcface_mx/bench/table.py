@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 import os
 import platform
@@ -34,21 +33,39 @@ def lines(timings: Sequence[Timing], unit: str) -> List[str]:
     return rows
 
 
-def report(command: str, unit: str, settings: Dict[str, Any], timings: Sequence[Timing]) -> Dict[str, Any]:
+def report(command: str, settings: Dict[str, Any], **figures: Any) -> Dict[str, Any]:
     """What goes into a JSON file: the figures, the command, date and machine."""
     return {
         "command": command,
         "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         "machine": machine(),
         "settings": settings,
-        "unit": unit,
-        "timings": [dataclasses.asdict(one) for one in timings],
+        **figures,
     }
+
+
+def origin(report: Dict[str, Any]) -> List[str]:
+    """The command, date and machine of a report, as the table's last lines."""
+    where = report["machine"]
+    return [
+        "",
+        "`%s`" % report["command"],
+        "%s, %s, %d cores, %s threads, load average %s at the end, MXNet %s, Python %s."
+        % (
+            report["date"],
+            where["processor"],
+            where["cores"],
+            where["OMP_NUM_THREADS"],
+            where["load_average"],
+            where["mxnet"],
+            where["python"],
+        ),
+    ]
 
 
 def command(what: str, settings: Dict[str, Any]) -> str:
     """The command line that measures this again; folders by their last name."""
-    words = ["--%s %s" % (name.replace("_", "-"), os.path.basename(str(value))) for name, value in settings.items()]
+    words = ["--%s %s" % (name.replace("_", "-"), os.path.basename(str(value))) for name, value in settings.items() if value]
     return " ".join(["arcface-mx bench", what, *words])
 
 

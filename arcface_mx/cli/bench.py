@@ -14,12 +14,13 @@ embed     embedding with the mirror image, by forms of the graph and engines; ba
 verify    6,000 pairs; baseline: InsightFace's 400 thresholds in ten folds
 render    rendered photos a second
 start     start-up of commands; baseline: an empty Python
+growth    a step's time and memory over classes, batch and devices, with the cost model's line (--png FILE)
 
 Contestants run in processes of their own, in turn, after one warm-up each; ratios are medians over
 the rounds. "CPU" columns count processor time, which a busy machine distorts little. PyTorch and
 DALI are compared where an interpreter that has them is named."""
 
-CHOICES = ("input", "head", "backbone", "step", "embed", "verify", "render", "start")
+CHOICES = ("input", "head", "backbone", "step", "embed", "verify", "render", "start", "growth")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--torch", default="", metavar="PYTHON", help="backbone, step, embed: a Python that has PyTorch")
     parser.add_argument("--dali", default="", metavar="PYTHON", help="input: a Python that has NVIDIA DALI")
+    parser.add_argument("--png", default="", metavar="FILE", help="growth: draw the curves there")
     parser.add_argument("--repetitions", type=int, default=5, metavar="N", help="rounds, after one warm-up (5)")
     parser.add_argument("--json", metavar="FILE", help="write the figures there")
 
@@ -42,14 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     import dataclasses
 
-    from arcface_mx.bench import suite, table
+    from arcface_mx.bench import suite
     from arcface_mx.files import write_json
 
     options = suite.Options(**{field.name: getattr(args, field.name) for field in dataclasses.fields(suite.Options)})
-    measurement = suite.measurement(args.what, options)
-    timings = measurement.run(options)
-    print("\n".join(table.lines(timings, measurement.unit)))
+    lines, report = suite.measure(args.what, options)
+    print("\n".join(lines))
     if args.json:
-        settings = {name: getattr(options, name) for name in measurement.settings + ("repetitions",)}
-        write_json(args.json, table.report(table.command(args.what, settings), measurement.unit, settings, timings))
+        write_json(args.json, report)
     return 0

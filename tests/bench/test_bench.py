@@ -9,7 +9,7 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from arcface_mx.bench import head, race, suite, table, verification
+from arcface_mx.bench import growth, head, race, suite, table, verification
 from arcface_mx.bench.timing import Sample, compare, rounds, summarise
 from arcface_mx.bench.work import gflop_an_image
 from arcface_mx.cli import main
@@ -82,7 +82,15 @@ def test_by_thresholds_is_as_accurate_as_the_exact_search():
 
 
 def test_every_choice_has_a_measurement():
-    assert set(CHOICES) == set(suite.MEASUREMENTS)
+    assert set(CHOICES) == set(suite.MEASUREMENTS) | {"growth"}
+
+
+def test_growth_draws_what_it_measured(tmp_path):
+    points = [growth.Point("classes", line, n, n / 10, n / 10, n, 6e-9 * n, n / 2) for n in (10, 20) for line in growth.HEADS]
+    points.append(growth.Point("devices", "native", 1, 5.0, 5.0, 7.0, None, None))
+    path = tmp_path / "growth.png"
+    growth.draw(points, str(path))
+    assert path.read_bytes().startswith(b"\x89PNG") and len(growth.lines(points)) == 2 + len(points)
 
 
 def test_input_bench_and_its_report(tiny_faces, tmp_path, capsys):
@@ -98,8 +106,7 @@ def test_input_bench_and_its_report(tiny_faces, tmp_path, capsys):
 def test_mistakes_are_named():
     for words, message in ((["input"], "--data"), (["head", "--classes", "0"], "--classes 0")):
         with pytest.raises(UserError, match=message):
-            options = suite.Options(classes=0) if "head" in words else suite.Options()
-            suite.measurement(words[0], options).run(options)
+            suite.measure(words[0], suite.Options(classes=0) if "head" in words else suite.Options())
 
 
 def test_table_has_a_row_each():
