@@ -70,6 +70,7 @@ class LossConfig:
     triplet_weight: float = _flag(0.0, "weight of the angular triplet loss on top of a classification loss")
     triplet_margin: float = _flag(0.35, "margin of triplet losses: radians (triplet), squared distance (euclidean_triplet)")
     mining: str = _flag("semi_hard", "which tuples of a batch count", ("semi_hard", "facenet", "batch_hard", "all"))
+    bag: int = _flag(1, "triplet losses: batches drawn for each that is trained on; the photos of the hardest triplets stay")
     positive_margin: float = _flag(0.0, "contrastive: same pairs nearer than this cost nothing (distance of unit vectors)")
     negative_margin: float = _flag(1.0, "contrastive: different pairs farther than this cost nothing")
     a_softmax_m: int = _flag(4, "A-Softmax: the whole number m on the angle")
@@ -93,6 +94,7 @@ class OptimizerConfig:
     warmup_steps: int = _flag(0, "updates over which the learning rate grows linearly from 0")
     schedule_batch: int = _flag(0, "images a step for which lr and steps are meant; another --batch-size scales both (0: no scaling)")
     accumulate: int = _flag(1, "batches whose gradients are added before an update")
+    skip_bad_batches: int = _flag(0, "steps whose loss or gradient is not finite that are skipped, in the whole run, before it stops", same_run=True)
     freeze: Tuple[str, ...] = _flag((), "regular expressions: parameters that stay as they are")
     lr_mult: Tuple[str, ...] = _flag((), "REGEX=FACTOR on the learning rate of parameters")
 
@@ -111,6 +113,7 @@ class RunConfig:
     eval_every: int = _flag(0, "steps between two verifications (0: at the end only)", same_run=True)
     checkpoint_every: int = _flag(1000, "steps between two checkpoints", same_run=True)
     keep_checkpoints: int = _flag(2, "checkpoints kept, newest first", same_run=True)
+    keep_every: int = _flag(0, "checkpoints whose step is a multiple of this are kept too (0: none)", same_run=True)
 
 
 @dataclass(frozen=True)
@@ -203,11 +206,11 @@ _RANGES = (
     ("margin_ramp", 0.0, 1.0), ("intra_weight", 0.0, 1e6), ("inter_weight", 0.0, 1e6),
     ("triplet_weight", 0.0, 1e6), ("triplet_margin", 1e-6, 4.0), ("positive_margin", 0.0, 2.0),
     ("negative_margin", 1e-6, 2.0), ("a_softmax_m", 1, 16), ("lambda_base", 0.0, 1e9), ("lambda_gamma", 0.0, 1e3),
-    ("lambda_power", 0.0, 10.0), ("lambda_min", 0.0, 1e9), ("photos_a_person", 0, 1024),
+    ("lambda_power", 0.0, 10.0), ("lambda_min", 0.0, 1e9), ("photos_a_person", 0, 1024), ("bag", 1, 1024),
     ("lr", 0.0, 1e3), ("momentum", 0.0, 0.9999), ("weight_decay", 0.0, 1.0), ("steps", 1, 1 << 40),
-    ("warmup_steps", 0, 1 << 40), ("schedule_batch", 0, 1 << 20), ("accumulate", 1, 1 << 16),
+    ("warmup_steps", 0, 1 << 40), ("schedule_batch", 0, 1 << 20), ("accumulate", 1, 1 << 16), ("skip_bad_batches", 0, 1 << 20),
     ("seed", 0, (1 << 31) - 1), ("decode_threads", 0, 1024), ("log_every", 1, 1 << 40), ("eval_every", 0, 1 << 40),
-    ("checkpoint_every", 1, 1 << 40), ("keep_checkpoints", 1, 1 << 20),
+    ("checkpoint_every", 1, 1 << 40), ("keep_checkpoints", 1, 1 << 20), ("keep_every", 0, 1 << 40),
 )  # fmt: skip
 
 

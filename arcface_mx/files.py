@@ -10,6 +10,8 @@ import shutil
 import tempfile
 from typing import IO, Any, Iterator
 
+MOST_JSON = 1 << 28  # bytes; the largest there is lists the records that a cleaned set left out
+
 
 def sync_folder(path: str) -> None:
     """Flush a folder's entries, so that a rename in it survives a power cut."""
@@ -20,6 +22,18 @@ def sync_folder(path: str) -> None:
         os.close(descriptor)
 
 
+def make_folder(path: str) -> None:
+    """`os.makedirs` whose new folders survive a power cut."""
+    missing = []
+    while not os.path.isdir(path):
+        missing.append(path)
+        path = os.path.dirname(path)
+    for path in reversed(missing):
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(path)
+        sync_folder(os.path.dirname(path))
+
+
 @contextlib.contextmanager
 def whole_file(path: str, mode: str = "wb") -> Iterator[IO[Any]]:
     """Open a temporary sibling of `path` for writing; it takes the name when the block ends well.
@@ -27,7 +41,7 @@ def whole_file(path: str, mode: str = "wb") -> Iterator[IO[Any]]:
     On any exception the sibling is removed and `path` is as it was.
     """
     folder = os.path.dirname(os.path.abspath(path))
-    os.makedirs(folder, exist_ok=True)
+    make_folder(folder)
     descriptor, temporary = tempfile.mkstemp(prefix=".%s." % os.path.basename(path), dir=folder)
     try:
         encoding = None if "b" in mode else "utf-8"
@@ -51,7 +65,7 @@ def whole_folder(path: str) -> Iterator[str]:
     Every file in it is flushed first. `path` must not exist yet.
     """
     parent = os.path.dirname(os.path.abspath(path))
-    os.makedirs(parent, exist_ok=True)
+    make_folder(parent)
     temporary = tempfile.mkdtemp(prefix=".%s." % os.path.basename(path), dir=parent)
     try:
         yield temporary
@@ -66,6 +80,44 @@ def whole_folder(path: str) -> Iterator[str]:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     sync_folder(parent)
+
+
+def rename_away(path: str, suffix: str) -> str:
+    """Give a folder a hidden name, free until now, that ends in `suffix`; returns it."""
+    parent, name = os.path.split(os.path.abspath(path))
+    away, number = os.path.join(parent, ".%s%s" % (name, suffix)), 1
+    while os.path.lexists(away):
+        number += 1
+        away = os.path.join(parent, ".%s%s%d" % (name, suffix, number))
+    os.rename(path, away)
+    sync_folder(parent)
+    return away
+
+
+def remove_temporary(folder: str, prefix: str) -> None:
+    """Remove what killed processes left in `folder`: siblings of names that start with `prefix`."""
+    if not os.path.isdir(folder):
+        return
+    for name in os.listdir(folder):
+        path = os.path.join(folder, name)
+        if name.startswith("." + prefix) and ".damaged" not in name:
+            if os.path.isdir(path):
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                with contextlib.suppress(OSError):
+                    os.unlink(path)
+
+
+def read_json(path: str) -> Any:
+    """A JSON file's value. Raises OSError, or ValueError where it is no JSON, too large or too deep."""
+    with open(path, "rb") as stream:
+        raw = stream.read(MOST_JSON + 1)
+    if len(raw) > MOST_JSON:
+        raise ValueError("more than %d bytes" % MOST_JSON)
+    try:
+        return json.loads(raw.decode("utf-8"))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def write_json(path: str, value: Any) -> None:

@@ -44,6 +44,7 @@ class Loss:
     margin_term: Callable[[LossConfig], float] = field(default=lambda config: 0.0)
     last_angle: Callable[[LossConfig], float] = field(default=lambda config: math.pi)  # where the margin's policy starts
     scaled: bool = True  # logits are s·cosine
+    distance: str = "angle"  # which of input/mining.py's distances its triplets have; "": it has none
     options: Mapping[str, float] = field(default_factory=dict)  # --loss-option names and their defaults
     native: bool = False  # has a compiled head
 
@@ -225,8 +226,8 @@ LOSSES: Dict[str, Loss] = {
         _adaface, scheduled=("margin_ramp",), margin_term=lambda config: option(config, "m"), options={"m": 0.4, "h": 0.333}
     ),
     "triplet": Loss(_triplet, needs="tuples"),
-    "euclidean_triplet": Loss(_euclidean, needs="tuples"),
-    "contrastive": Loss(_contrastive, needs="tuples"),
+    "euclidean_triplet": Loss(_euclidean, needs="tuples", distance="squared"),
+    "contrastive": Loss(_contrastive, needs="tuples", distance=""),
 }
 
 
@@ -264,6 +265,14 @@ def options(config: LossConfig) -> Dict[str, float]:
 def needs_tuples(config: LossConfig) -> bool:
     """Whether batches must hold several photos of each person."""
     return find(config.loss).needs == "tuples" or config.triplet_weight > 0.0
+
+
+def bag_distance(config: LossConfig) -> str:
+    """The distance by which a --bag is mined. Raises UserError for a loss without triplets."""
+    distance = find(config.loss).distance if needs_tuples(config) else ""
+    if not distance:
+        raise UserError("--bag %d: --loss %s has no triplets to mine; bags are for triplet losses" % (config.bag, config.loss))
+    return distance
 
 
 def expected_first_loss(config: LossConfig, num_classes: int, embedding_size: int) -> Optional[float]:

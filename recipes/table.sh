@@ -5,6 +5,9 @@
 #   recipes/table.sh                                       all rows, seeds 0 1 2, the default data
 #   recipes/table.sh --rows 'softmax arcface_m0.50' --seeds '0 1'
 #   DATA=/data/faces_webface_112x112 recipes/table.sh --jobs 1 -- --devices 'gpu(0),gpu(1)'
+#   DATA=faces EVAL=lfw.bin BUDGET=table STEPS=700 recipes/table.sh --seeds '0 1'
+#
+# The default data is run with photos of 32 pixels (BUDGET=table); BUDGET=laptop gives the recipes' own.
 #
 # --rows    names of recipes; "paper" (default): the paper's twenty; "all": the others, too
 # --seeds   seeds (0 1 2)
@@ -26,6 +29,7 @@ while [ $# -gt 0 ]; do
   esac
   shift 2 || { echo "table.sh: $1 needs a value" >&2; exit 2; }
 done
+if [ -z "${DATA:-}" ]; then export BUDGET=${BUDGET:-table}; fi
 . recipes/common.sh
 OUT=${OUT:-runs/table-$(basename "$DATA")}
 mkdir -p "$OUT/logs" ${SLIM:+"$SLIM/runs"}

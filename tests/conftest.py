@@ -27,10 +27,7 @@ def tiny_photo(person: int, photo: int) -> bytes:
     return cv2.imencode(".png", np.clip(pixels, 0, 255).astype(np.uint8))[1].tobytes()
 
 
-@pytest.fixture(scope="session")
-def tiny_faces(tmp_path_factory):
-    """A face set folder: 5 people × 7 photos of 32×32. Not to be changed by tests."""
-    folder = str(tmp_path_factory.mktemp("tiny") / "faces")
+def write_tiny_faces(folder):
     with RecordWriter(folder, TINY_SIDE, TINY_SIDE) as writer:
         for person in range(TINY_PEOPLE):
             for photo in range(TINY_PHOTOS):
@@ -39,11 +36,14 @@ def tiny_faces(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def tiny_pairs(tmp_path_factory):
-    """A verification set of 40 pairs of people outside `tiny_faces`."""
+def tiny_faces(tmp_path_factory):
+    """A face set folder: 5 people × 7 photos of 32×32. Not to be changed by tests."""
+    return write_tiny_faces(str(tmp_path_factory.mktemp("tiny") / "faces"))
+
+
+def write_tiny_pairs(path):
     from arcface_mx.data.bins import write_pairs
 
-    path = str(tmp_path_factory.mktemp("tiny") / "tiny.bin")
     images, same = [], []
     for pair in range(40):
         first, second = 100 + pair % 8, 100 + (pair % 8 if pair % 2 else (pair + 1) % 8)
@@ -51,6 +51,12 @@ def tiny_pairs(tmp_path_factory):
         same.append(bool(pair % 2))
     write_pairs(path, images, same)
     return path
+
+
+@pytest.fixture(scope="session")
+def tiny_pairs(tmp_path_factory):
+    """A verification set of 40 pairs of people outside `tiny_faces`."""
+    return write_tiny_pairs(str(tmp_path_factory.mktemp("tiny") / "tiny.bin"))
 
 
 def shared_path(name: str) -> str:

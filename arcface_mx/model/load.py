@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import glob
+import hashlib
+import json
 import os
 import re
-from typing import TYPE_CHECKING, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
+from arcface_mx.array_file import read_arrays
 from arcface_mx.errors import UserError
 from arcface_mx.model.embedder import Embedder
 from arcface_mx.model.graph import embedding_symbol, find_input_size, mxnet_reason
@@ -15,6 +18,8 @@ if TYPE_CHECKING:
     import mxnet as mx
 
     Parameters = Dict[str, mx.nd.NDArray]
+
+SYMBOL_DIGEST = "symbol_sha256"  # noted in the parameter files that export writes
 
 
 def load_model(spec: str, contexts: "Optional[List[mx.Context]]" = None, layer: Optional[str] = None) -> Embedder:
@@ -28,7 +33,7 @@ def load_model(spec: str, contexts: "Optional[List[mx.Context]]" = None, layer: 
     """
     symbol_path, params_path = locate(spec)
     symbol = read_symbol(symbol_path)
-    arg_params, aux_params = read_parameters(params_path)
+    arg_params, aux_params = read_parameters(params_path, symbol_path)
     symbol, note = embedding_symbol(symbol, arg_params, layer, symbol_path)
     input_size = find_input_size(symbol, arg_params, aux_params, params_path)
     embedder = Embedder(symbol, arg_params, aux_params, contexts, input_size, name=spec)
@@ -80,22 +85,38 @@ def read_symbol(path: str) -> "mx.sym.Symbol":
         raise UserError("%s: cannot be read as an MXNet symbol: %s" % (path, mxnet_reason(error))) from error
 
 
-def read_parameters(path: str) -> "Tuple[Parameters, Parameters]":
-    """Load (arg_params, aux_params). Raises UserError when the file is not a named parameter file."""
+def graph_digest(text: str) -> str:
+    """SHA-256 of a graph's JSON, whatever its spaces and line ends."""
+    return hashlib.sha256(json.dumps(json.loads(text), sort_keys=True).encode()).hexdigest()
+
+
+def read_parameters(path: str, symbol_path: Optional[str] = None) -> "Tuple[Parameters, Parameters]":
+    """Load (arg_params, aux_params). Raises UserError when the file is not a named parameter file or is damaged.
+
+    symbol_path: the graph's file, which must be the one that was exported with the parameters where
+    these say which that is.
+    """
     import mxnet as mx
 
-    try:
-        saved = mx.nd.load(path)
-    except (mx.base.MXNetError, UnicodeDecodeError, MemoryError) as error:
-        raise UserError("%s: cannot be read as MXNet parameters: %s" % (path, mxnet_reason(error))) from error
-    if not isinstance(saved, dict):
-        raise UserError("%s: its arrays have no names; it is not a model's parameter file" % path)
-    parts: Dict[str, Parameters] = {"arg": {}, "aux": {}}
-    for name, value in saved.items():
+    saved = read_arrays(path)
+    if symbol_path is not None and SYMBOL_DIGEST in saved.facts:
+        _check_symbol(symbol_path, path, saved.facts[SYMBOL_DIGEST])
+    parts: Dict[str, Any] = {"arg": {}, "aux": {}}
+    for name, value in saved.arrays.items():
         kind, colon, rest = name.partition(":")
         if not colon or kind not in parts:
             raise UserError(
                 "%s: holds %r, not arg: and aux: names; save with Module.save_checkpoint or HybridBlock.export" % (path, name)
             )
-        parts[kind][rest] = value
+        parts[kind][rest] = mx.nd.array(value, dtype=value.dtype)
     return parts["arg"], parts["aux"]
+
+
+def _check_symbol(symbol_path: str, params_path: str, expected: str) -> None:
+    with open(symbol_path, encoding="utf-8") as stream:
+        found = graph_digest(stream.read())
+    if found != expected:
+        raise UserError(
+            "%s: is not the graph that was exported with %s: damaged, or of another export; export again (a graph changed "
+            "on purpose: save both with mx.model.save_checkpoint)" % (symbol_path, os.path.basename(params_path))
+        )

@@ -1,7 +1,9 @@
 """Checkpoints: all that changes between steps, written whole or not at all, no pickle.
 
-`checkpoints/step-00001000/` holds `arrays.params` (MXNet's array format; names start with arg:,
-aux: or momentum:) and `state.json` (format, step, images, SHA-256 of every array and of the file).
+`checkpoints/step-00001000/` holds `arrays.params` (MXNet's array format with checksums, see
+array_file.py; names start with arg:, aux: or momentum:) and `state.json` (format, step, best
+verification, skipped batches, the digest of arrays.params, and a digest of state.json itself).
+Format 1 had the arrays' checksums in state.json and none of state.json; it is still read.
 """
 
 from __future__ import annotations
@@ -16,68 +18,78 @@ from typing import Any, Dict, List, Optional
 
 import numpy as np
 
+from arcface_mx.array_file import read_arrays, write_arrays
 from arcface_mx.errors import UserError
-from arcface_mx.files import fingerprint, whole_folder, write_json
+from arcface_mx.files import fingerprint, read_json, remove_temporary, rename_away, whole_folder, write_json
 
-FORMAT = 1
+FORMAT = 2
+ARRAYS, NOTE = "arrays.params", "state.json"
 _NAME = re.compile(r"step-(\d{8,})$")
 
 
 @dataclass
 class RunState:
-    """Everything that changes between two steps.
+    """Everything that changes between two steps (a test walks the trainer and finds nothing else).
 
-    Learning rate, margin ramp, random seeds and the position in the sample order are pure
+    Learning rate, margin ramp, λ, random seeds and the position in the sample order are pure
     functions of `step` and the configuration, so they need no place of their own.
     """
 
-    step: int  # updates done
+    step: int  # steps done
     arg_params: Dict[str, Any]  # NDArrays
     aux_params: Dict[str, Any]
     momentum: Dict[str, Any]
     best: Dict[str, Any]  # best verification so far: {"step": …, "mean_accuracy": …}
+    skipped: int = 0  # steps that made no update, see --skip-bad-batches
 
 
 def checkpoint_path(run: str, step: int) -> str:
     return os.path.join(run, "checkpoints", "step-%08d" % step)
 
 
-def save(run: str, state: RunState, keep: int) -> str:
-    """Write a checkpoint, then remove all but the newest `keep`; returns its folder."""
-    import mxnet as mx
+def save(run: str, state: RunState, keep: int, keep_every: int = 0) -> str:
+    """Write a checkpoint, then remove old ones; returns its folder.
 
+    The newest `keep` stay, and those whose step is a multiple of `keep_every` (0: none). Raises
+    UserError where it cannot be written; the ones before are then untouched.
+    """
     path = checkpoint_path(run, state.step)
-    if os.path.isdir(path):
-        return path
-    arrays: Dict[str, Any] = {}
-    for prefix, group in (("arg", state.arg_params), ("aux", state.aux_params), ("momentum", state.momentum)):
-        arrays.update({"%s:%s" % (prefix, name): value for name, value in sorted(group.items())})
     try:
+        if os.path.isdir(path):
+            if is_whole(path):
+                return path
+            rename_away(path, ".damaged")
         with whole_folder(path) as folder:
-            array_file = os.path.join(folder, "arrays.params")
-            mx.nd.save(array_file, arrays)
-            note = {
-                "format": FORMAT,
-                "step": state.step,
-                "best": state.best,
-                "file_sha256": fingerprint(array_file),
-                "arrays": {name: _describe(value) for name, value in arrays.items()},
-            }
-            write_json(os.path.join(folder, "state.json"), note)
+            with open(os.path.join(folder, ARRAYS), "wb") as stream:
+                digest = write_arrays(stream, _by_name(state))
+            note = {"format": FORMAT, "step": state.step, "best": state.best, "skipped": state.skipped, "arrays": digest}
+            write_json(os.path.join(folder, NOTE), dict(note, sha256=_digest(note)))
+        _prune(run, keep, keep_every)
     except OSError as error:
         raise UserError("%s: cannot write a checkpoint (%s); the one before is untouched" % (path, error))
-    for old in existing(run)[keep:]:
-        shutil.rmtree(old, ignore_errors=True)
     return path
 
 
-def _describe(array: Any) -> Dict[str, Any]:
-    value = array.asnumpy()
-    return {
-        "shape": list(value.shape),
-        "dtype": str(value.dtype),
-        "sha256": hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest(),
-    }
+def _by_name(state: RunState) -> Dict[str, Any]:
+    groups = (("arg", state.arg_params), ("aux", state.aux_params), ("momentum", state.momentum))
+    return {"%s:%s" % (prefix, name): value for prefix, group in groups for name, value in sorted(group.items())}
+
+
+def _digest(note: Dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(note, sort_keys=True).encode()).hexdigest()
+
+
+def _prune(run: str, keep: int, keep_every: int) -> None:
+    for old in existing(run)[keep:]:
+        if not keep_every or _step(old) % keep_every:
+            # Renamed first: no half-removed folder ever stands under a checkpoint's name.
+            shutil.rmtree(rename_away(old, ".old"), ignore_errors=True)
+
+
+def _step(path: str) -> int:
+    match = _NAME.match(os.path.basename(path))
+    assert match is not None
+    return int(match.group(1))
 
 
 def existing(run: str) -> List[str]:
@@ -85,17 +97,45 @@ def existing(run: str) -> List[str]:
     root = os.path.join(run, "checkpoints")
     if not os.path.isdir(root):
         return []
-    return [os.path.join(root, name) for name in sorted(os.listdir(root), reverse=True) if _NAME.match(name)]
+    return sorted((os.path.join(root, name) for name in os.listdir(root) if _NAME.match(name)), key=_step, reverse=True)
 
 
 def newest(run: str, log: Any = print) -> Optional[RunState]:
-    """The newest whole checkpoint of a run; damaged ones are named and passed over."""
-    for path in existing(run):
+    """The newest whole checkpoint of a run, None where there is none; damaged ones are named and passed over.
+
+    Raises UserError where there are checkpoints and none is whole.
+    """
+    paths = existing(run)
+    for path in paths:
         try:
             return load(path)
         except UserError as error:
             log("%s; trying the one before" % error)
+    if paths:
+        raise UserError("%s: none of its %d checkpoints is whole; bring one back, or delete the run to start anew" % (run, len(paths)))
     return None
+
+
+def is_whole(path: str) -> bool:
+    try:
+        load(path)
+    except UserError:
+        return False
+    return True
+
+
+def go_on(run: str, log: Any = print) -> Optional[RunState]:
+    """As `newest`, for the process that goes on with the run and holds its lock.
+
+    What a killed process left half written is removed; damaged checkpoints are renamed, so that
+    they never count among those that are kept.
+    """
+    remove_temporary(os.path.join(run, "checkpoints"), "step-")
+    state = newest(run, log)
+    for path in existing(run):
+        if state and _step(path) > state.step:
+            rename_away(path, ".damaged")
+    return state
 
 
 def load(path: str) -> RunState:
@@ -103,21 +143,39 @@ def load(path: str) -> RunState:
     import mxnet as mx
 
     try:
-        with open(os.path.join(path, "state.json"), encoding="utf-8") as stream:
-            note = json.load(stream)
-        if note["format"] != FORMAT:
-            raise UserError("%s: checkpoint format %r; this version reads %d" % (path, note["format"], FORMAT))
-        array_file = os.path.join(path, "arrays.params")
-        if fingerprint(array_file) != note["file_sha256"]:
-            raise UserError("%s: arrays.params differs from its checksum: damaged" % path)
-        arrays = mx.nd.load(array_file)
-        for name, entry in note["arrays"].items():
-            if _describe(arrays[name])["sha256"] != entry["sha256"]:
-                raise UserError("%s: array %s differs from its checksum: damaged" % (path, name))
+        note = read_json(os.path.join(path, NOTE))
+        if not isinstance(note, dict):
+            raise ValueError("state.json holds no object")
+        form = note["format"]
+        if form not in (1, FORMAT):
+            raise UserError("%s: checkpoint format %r; this version reads 1 to %d" % (path, form, FORMAT))
+        arrays = _arrays(path, note) if form == FORMAT else _arrays_of_format_1(path, note)
+        if note["step"] != _step(os.path.abspath(path)):
+            raise UserError("%s: its state.json says step %s: damaged or renamed" % (path, note["step"]))
         groups: Dict[str, Dict[str, Any]] = {"arg": {}, "aux": {}, "momentum": {}}
         for name, array in arrays.items():
             prefix, _, rest = name.partition(":")
-            groups[prefix][rest] = array
-        return RunState(note["step"], groups["arg"], groups["aux"], groups["momentum"], note["best"])
+            groups[prefix][rest] = mx.nd.array(array, dtype=array.dtype)
+        return RunState(note["step"], groups["arg"], groups["aux"], groups["momentum"], note["best"], note.get("skipped", 0))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError("%s: not a whole checkpoint (%s)" % (path, error))
+
+
+def _arrays(path: str, note: Dict[str, Any]) -> Dict[str, np.ndarray]:
+    if _digest({key: value for key, value in note.items() if key != "sha256"}) != note["sha256"]:
+        raise UserError("%s: state.json differs from its checksum: damaged" % path)
+    found = read_arrays(os.path.join(path, ARRAYS))
+    if found.digest != note["arrays"]:
+        raise UserError("%s: arrays.params and state.json do not belong together" % path)
+    return found.arrays
+
+
+def _arrays_of_format_1(path: str, note: Dict[str, Any]) -> Dict[str, np.ndarray]:
+    array_file = os.path.join(path, ARRAYS)
+    if fingerprint(array_file) != note["file_sha256"]:
+        raise UserError("%s: arrays.params differs from its checksum: damaged" % path)
+    arrays = read_arrays(array_file).arrays
+    for name, entry in note["arrays"].items():
+        if hashlib.sha256(np.ascontiguousarray(arrays[name]).tobytes()).hexdigest() != entry["sha256"]:
+            raise UserError("%s: array %s differs from its checksum: damaged" % (path, name))
+    return arrays

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
 from typing import Any, Dict
+
+from arcface_mx.errors import UserError
 
 
 class RunLog:
@@ -14,7 +17,9 @@ class RunLog:
     def __init__(self, folder: str, total_steps: int, first_step: int) -> None:
         from tqdm import tqdm
 
-        self._stream = open(os.path.join(folder, "log.jsonl"), "a", encoding="utf-8")
+        self._path = os.path.join(folder, "log.jsonl")
+        _cut_torn_line(self._path)
+        self._stream = open(self._path, "a", encoding="utf-8")
         self._bar = tqdm(
             total=total_steps, initial=first_step, unit="step", disable=not sys.stderr.isatty(), dynamic_ncols=True, leave=False
         )
@@ -26,17 +31,27 @@ class RunLog:
         print(text, flush=True)
         self._bar.refresh()
 
+    def warn(self, text: str) -> None:
+        """A warning for people and programs; an empty text is none."""
+        if text:
+            self.say("warning: " + text)
+            self.event("warning", text=text)
+
     def event(self, kind: str, **values: Any) -> None:
-        """One line for programs."""
-        self._stream.write(json.dumps(dict(values, event=kind), sort_keys=True) + "\n")
-        self._stream.flush()
+        """One line for programs. Raises UserError where the disk takes no more."""
+        try:
+            self._stream.write(json.dumps(dict(values, event=kind), sort_keys=True) + "\n")
+            self._stream.flush()
+        except OSError as error:
+            raise UserError("%s: cannot be written (%s); the checkpoints are untouched" % (self._path, error.strerror)) from error
 
     def step(self) -> None:
         self._bar.update(1)
 
     def progress(self, step: int, epoch: float, lr: float, figures: Dict[str, Any]) -> None:
         """The periodic line: step, lr, loss, angle, accuracy without margin, speed."""
-        parts = ["step %d/%d" % (step, self._total), "epoch %.1f" % epoch, "lr %.4g" % lr, "loss %.3f" % figures["loss"]]
+        parts = ["step %d/%d" % (step, self._total), "epoch %.1f" % epoch, "lr %.4g" % lr]
+        parts.append("loss %.3f" % figures["loss"] if "loss" in figures else "no sound batch")
         if "target_angle" in figures:
             parts.append("angle %.1f°" % figures["target_angle"])
         if "accuracy" in figures:
@@ -50,4 +65,18 @@ class RunLog:
 
     def close(self) -> None:
         self._bar.close()
-        self._stream.close()
+        with contextlib.suppress(OSError):  # `event` has told of it
+            self._stream.close()
+
+
+def _cut_torn_line(path: str) -> None:
+    """Take off what a killed process left of its last line."""
+    if not os.path.exists(path):
+        return
+    with open(path, "r+b") as stream:
+        size = stream.seek(0, os.SEEK_END)
+        start = max(0, size - (1 << 16))
+        stream.seek(start)
+        tail = stream.read()
+        if tail and not tail.endswith(b"\n"):
+            stream.truncate(start + tail.rfind(b"\n") + 1)

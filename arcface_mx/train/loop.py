@@ -5,20 +5,20 @@ Given a graph, a stream of batches and a frozen configuration; knows no loss and
 
 from __future__ import annotations
 
-import math
 import time
 from typing import Any, Callable, Dict, List, Optional, Union
 
 import numpy as np
 
 from arcface_mx.config import TrainConfig
-from arcface_mx.errors import UserError
 from arcface_mx.input.stream import Batch, FaceStream
 from arcface_mx.input.tuples import TupleStream
 from arcface_mx.train import checkpoint
 from arcface_mx.train.checkpoint import RunState
 from arcface_mx.train.evaluate import mean_accuracy
 from arcface_mx.train.graph import TrainingGraph
+from arcface_mx.train.guards import Guard, Progress
+from arcface_mx.train.interrupts import Interrupts
 from arcface_mx.train.log import RunLog
 from arcface_mx.train.metrics import Meter
 from arcface_mx.train.module import clear_gradients, read_state
@@ -38,51 +38,56 @@ def fit(
     log: RunLog,
     meter: Meter,
     evaluate: Optional[Evaluate] = None,
+    mine: Optional[Callable[[Batch], Batch]] = None,
 ) -> RunState:
     """Train `module` from `state.step` to the schedule's end; returns the last state, checkpointed.
 
-    Ctrl-C saves a checkpoint of the updates made and raises KeyboardInterrupt. Raises UserError when
-    the loss is no longer finite; the last checkpoint stays.
+    mine: chooses from what the stream gives the batch to train on, by the weights of that step.
+    Ctrl-C and SIGTERM save a checkpoint at the end of the step and raise KeyboardInterrupt. Raises
+    UserError where loss or gradient is no longer finite (see Guard); the last checkpoint stays.
     """
     step, best, run = state.step, state.best, config.run
-    updates = step  # ahead of `step` between an update and the end of its step, where Ctrl-C mostly lands
+    guard = Guard(module, config, schedule, stream.view.num_classes, state.skipped)
+    progress = Progress(config, schedule, stream.view.images, stream.view.num_classes)
     batch = next(stream)
-    try:
+    with Interrupts() as interrupts:
         while step < schedule.steps:
-            waited = 0.0
             for part in range(config.optimizer.accumulate):
-                _seed(config.run.seed, step, part)
-                module.forward_backward(_inputs(batch, graph, schedule, step))
+                batch = mine(batch) if mine else batch
+                guard.before(batch, part)
+                inputs = _inputs(batch, graph, schedule, step)
+                _seed(run.seed, step, part)
+                module.forward_backward(inputs)
                 outputs = module.get_outputs(merge_multi_context=False)
-                if part == config.optimizer.accumulate - 1:
-                    module._optimizer.set_learning_rate(schedule.lr_at(step))
-                    module.update()
-                    updates = step + 1
                 # The next batch is fetched while the devices work on this one.
                 start = time.perf_counter()
-                batch = next(stream)
+                following = next(stream)
                 fetched = time.perf_counter()
                 values = [np.concatenate([array.asnumpy() for array in arrays]) for arrays in outputs]
                 idle = time.perf_counter() - fetched < 1e-3  # the devices had finished first
-                loss = meter.add(values, fetched - start if idle else 0.0)
-                if not math.isfinite(loss):
-                    raise UserError(_not_finite(loss, step, schedule.lr_at(step), config))
+                if guard.sound(values[0], batch, step, lambda: _forward_again(module, inputs, run.seed, step, part)):
+                    meter.add(values, fetched - start if idle else 0.0)
+                batch = following
+            if guard.may_update(log):
+                module._optimizer.set_learning_rate(schedule.lr_at(step))
+                module.update()
             if config.optimizer.accumulate > 1:
                 clear_gradients(module)
             step += 1
             log.step()
-            if step % run.log_every == 0 or step == schedule.steps:
-                log.progress(step, step * schedule.images_a_step / stream.view.images, schedule.lr_at(step - 1), meter.mean())
             last = step == schedule.steps
-            if last or step % run.checkpoint_every == 0:
-                checkpoint.save(run.run, read_state(module, step, best), run.keep_checkpoints)
+            if last or step % run.log_every == 0:
+                figures = meter.mean()
+                log.progress(step, step * schedule.images_a_step / stream.view.images, schedule.lr_at(step - 1), figures)
+                log.warn(progress.look(step, figures))
             if evaluate and run.eval_every and step % run.eval_every == 0 and not last:
-                best = _better(best, step, evaluate(read_state(module, step, best)))
-    except KeyboardInterrupt:
-        path = checkpoint.save(run.run, read_state(module, updates, best), run.keep_checkpoints)
-        log.say("interrupted after step %d; saved %s. The same command goes on from there." % (updates, path))
-        raise
-    return read_state(module, step, best)
+                best = _better(best, step, evaluate(read_state(module, step, best, guard.skipped)))
+            if last or interrupts.asked or step % run.checkpoint_every == 0:
+                path = checkpoint.save(run.run, read_state(module, step, best, guard.skipped), run.keep_checkpoints, run.keep_every)
+            if interrupts.asked and not last:
+                log.say("interrupted after step %d; saved %s. The same command goes on from there." % (step, path))
+                raise KeyboardInterrupt
+    return read_state(module, step, best, guard.skipped)
 
 
 def _inputs(batch: Batch, graph: TrainingGraph, schedule: Schedule, step: int) -> Any:
@@ -106,12 +111,6 @@ def _better(best: Dict[str, Any], step: int, results: List[SetResult]) -> Dict[s
     return {"step": step, "mean_accuracy": mean} if mean > best.get("mean_accuracy", -1.0) else best
 
 
-def _not_finite(loss: float, step: int, lr: float, config: TrainConfig) -> str:
-    return (
-        "loss is %s at step %d (learning rate %g). The newest checkpoint is in %s/checkpoints. "
-        "Usual causes: the learning rate is too high for this scale and margin (try --margin-ramp 0.3 or a lower --lr); "
-        "--literal, which gives NaN where an embedding lies along its own centre."
-        % (loss, step + 1, lr, config.run.run)
-    )
-
-
+def _forward_again(module: Any, inputs: Any, seed: int, step: int, part: int) -> None:
+    _seed(seed, step, part)
+    module.forward(inputs, is_train=True)

@@ -27,13 +27,12 @@ class Meter:
         self._values: Dict[str, List[np.ndarray]] = {name: [] for name in self._names}
         self._waited, self._images, self._started = 0.0, 0, time.perf_counter()
 
-    def add(self, outputs: Sequence[Any], waited: float) -> float:
-        """Add one batch: arrays in the graph's order, seconds spent waiting for input. Returns its mean loss."""
+    def add(self, outputs: Sequence[Any], waited: float) -> None:
+        """Add one batch: arrays in the graph's order, seconds spent waiting for input."""
         for name, array in zip(self._names, outputs):
             self._values[name].append(array)
         self._images += len(outputs[0])
         self._waited += waited
-        return float(np.mean(outputs[0]))
 
     def mean(self) -> Dict[str, Any]:
         """Means since the last call: loss and its terms, angle in degrees, accuracy, speed; and how

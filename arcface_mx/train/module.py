@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import re
-from typing import Any, Dict, List, Tuple
+from typing import Any, Callable, Dict, List, Tuple
 
 from arcface_mx.config import TrainConfig
 from arcface_mx.errors import UserError
@@ -41,6 +42,22 @@ def build_module(graph: TrainingGraph, config: TrainConfig, contexts: List[Any])
         grad_req="add" if config.optimizer.accumulate > 1 else "write",
     )
     return module
+
+
+def weight_sharing_embedder(module: Any, symbol: Any, config: TrainConfig) -> Callable[[Any], Any]:
+    """Pixels (B, 3, side, side) → embeddings (B, d), NumPy, by the training module's own arrays, as they
+    are at the call; BatchNorm's stored statistics, no dropout. B is the batch size."""
+    import mxnet as mx
+
+    side = config.data.image_size
+    shared = mx.mod.Module(symbol, data_names=["data"], label_names=None, context=module._context, logger=_quiet_logger())
+    shared.bind([("data", (config.data.batch_size, 3, side, side))], for_training=False, shared_module=module)
+
+    def embed(pixels: Any) -> Any:
+        shared.forward(mx.io.DataBatch([pixels]), is_train=False)
+        return shared.get_outputs()[0].asnumpy()
+
+    return embed
 
 
 def _matching(patterns: Tuple[str, ...], names: List[str], flag: str) -> List[str]:
@@ -90,7 +107,7 @@ def start_optimizer(module: Any, config: TrainConfig, schedule: Schedule) -> Non
         module._optimizer.set_lr_mult(factors)
 
 
-def read_state(module: Any, step: int, best: Dict[str, Any]) -> RunState:
+def read_state(module: Any, step: int, best: Dict[str, Any], skipped: int = 0) -> RunState:
     """All that a checkpoint holds, copied to the CPU."""
     import mxnet as mx
 
@@ -101,7 +118,7 @@ def read_state(module: Any, step: int, best: Dict[str, Any]) -> RunState:
     for index, state in module._updater.states.items():
         if index % devices == 0 and state is not None:  # every device holds the same
             momentum[names[index // devices]] = state.as_in_context(mx.cpu())
-    return RunState(step, dict(arg_params), dict(aux_params), momentum, best)
+    return RunState(step, dict(arg_params), dict(aux_params), momentum, best, skipped)
 
 
 def write_momentum(module: Any, momentum: Dict[str, Any]) -> None:
@@ -115,6 +132,50 @@ def write_momentum(module: Any, momentum: Dict[str, Any]) -> None:
             index = number * len(contexts) + device
             updater.states[index] = momentum[name].copyto(context)
             updater.states_synced[index] = True
+
+
+def gradients(module: Any) -> List[Any]:
+    """All gradient arrays, of every device."""
+    return [array for arrays in module._exec_group.grad_arrays for array in arrays if array is not None]
+
+
+def auxiliary_arrays(module: Any) -> List[Any]:
+    """BatchNorm's statistics, of every device."""
+    return [array for arrays in module._exec_group.aux_arrays for array in arrays]
+
+
+def first_bad_layer(module: Any, forward: Callable[[], None]) -> str:
+    """Where the first value that is not finite stands: a parameter, a layer's output, else a gradient.
+
+    `forward` runs the forward pass in question again; the module is of no more use for training.
+    """
+    import mxnet as mx
+    import numpy as np
+
+    def bad(array: Any) -> bool:
+        return not np.isfinite(array.asnumpy()).all()
+
+    for name, arrays in zip(module._param_names, module._exec_group.param_arrays):
+        if any(map(bad, arrays)):
+            return "parameter %s" % name
+    found: List[str] = []
+
+    visible = set(module.symbol.get_internals().list_outputs())  # a dropout mask, say, is not
+
+    def look(name: Any, handle: Any) -> None:
+        text = name if isinstance(name, str) else name.decode()
+        array = mx.nd.NDArray(ctypes.cast(handle, mx.base.NDArrayHandle), writable=False)
+        if not found and text in visible and bad(array):
+            found.append("output of %s" % text[: -len("_output")] if text.endswith("_output") else text)
+
+    for executor in module._exec_group.execs:
+        executor.set_monitor_callback(look)
+    forward()
+    mx.nd.waitall()
+    for name, arrays in zip(reversed(module._param_names), reversed(module._exec_group.grad_arrays)):
+        if not found and any(array is not None and bad(array) for array in arrays):
+            found.append("gradient of %s" % name)
+    return found[0] if found else "not found again: a value that changes from run to run"
 
 
 def clear_gradients(module: Any) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
-from typing import Any, Dict, Union
+from typing import Any, Dict, Optional, Union
 
 from arcface_mx import losses
 from arcface_mx.config import TrainConfig
@@ -12,18 +13,22 @@ from arcface_mx.devices import parse_devices
 from arcface_mx.errors import UserError
 from arcface_mx.export.mxnet_model import save_embedding
 from arcface_mx.files import write_json
+from arcface_mx.input.bag import BagMiner
 from arcface_mx.input.image_view import ImageView, as_dict, open_view
 from arcface_mx.input.stream import FaceStream
 from arcface_mx.input.tuples import TupleStream, describe
+from arcface_mx.network import embedding_symbol
 from arcface_mx.platform import available_cores
 from arcface_mx.train import run_folder
 from arcface_mx.train.checkpoint import RunState
 from arcface_mx.train.evaluate import Evaluator, mean_accuracy
 from arcface_mx.train.graph import training_graph
+from arcface_mx.train.lock import RunLock
 from arcface_mx.train.log import RunLog
 from arcface_mx.train.loop import fit
 from arcface_mx.train.metrics import Meter
-from arcface_mx.train.module import build_module, initialise, start_optimizer, write_momentum
+from arcface_mx.train.module import build_module, initialise, start_optimizer, weight_sharing_embedder, write_momentum
+from arcface_mx.train.preflight import preflight
 from arcface_mx.train.schedule import Schedule
 from arcface_mx.train.start import starting_state
 from arcface_mx.verify.sets import result_table
@@ -43,41 +48,70 @@ def train(config: TrainConfig) -> Dict[str, Any]:
     if finished:
         print("%s: finished before; nothing to do" % config.run.run)
         return finished
-
     if losses.needs_tuples(config.loss) and not config.data.photos_a_person:
         raise UserError("--loss %s compares photos of one person: give --photos-a-person, for example 4" % config.loss.loss)
+    if config.loss.bag > 1:
+        losses.bag_distance(config.loss)  # refuses losses without triplets
+    with RunLock(config.run.run) as lock:
+        return _train(config, lock)
+
+
+def _train(config: TrainConfig, lock: RunLock) -> Dict[str, Any]:
     # All that can be wrong is found before the run folder is written.
+    new = not run_folder.exists(config)
+    if not new:
+        lock.take()
+        run_folder.tidy(config.run.run)
     contexts = parse_devices(config.run.devices)
     evaluator = Evaluator(config, contexts)
     view = open_view(config.data.data)
+    data = dict(as_dict(view), folder=config.data.data)
+    run_folder.check_data(config, data)
     graph, schedule = training_graph(config, view.num_classes), Schedule.of(config)
     state, source = starting_state(config)
     module = build_module(graph, config, contexts)
     initialise(module, config.run.seed, state.arg_params, state.aux_params)
     start_optimizer(module, config, schedule)
     write_momentum(module, state.momentum)
+    lines, warnings = preflight(config, schedule, view, module)
 
-    run_folder.claim(config)
-    run_folder.write_environment(config, dict(as_dict(view), folder=config.data.data))
+    lock.take()
+    run_folder.claim(config, new)
+    warnings += run_folder.write_environment(config, data)
     log = RunLog(config.run.run, schedule.steps, state.step)
     try:
         _introduce(log, config, schedule, view, source)
+        for line in lines:
+            log.say(line)
+        for warning in [lock.left_by] + warnings:
+            log.warn(warning)
         stream = open_stream(view, config, state.step * schedule.images_a_step, log)
         meter = Meter(graph.outputs, losses.find(config.loss.loss).last_angle(config.loss))
-        final = fit(module, graph, stream, config, schedule, state, log, meter, evaluator if config.data.eval else None)
+        final = fit(module, graph, stream, config, schedule, state, log, meter, evaluator if config.data.eval else None, bag_miner(config, module))
         return _finish(config, final, evaluator, log)
     finally:
         log.close()
 
 
-def open_stream(view: ImageView, config: TrainConfig, position: int, log: RunLog) -> Union[FaceStream, TupleStream]:
-    """Images in random order, or P×K batches where --photos-a-person asks for them."""
+def open_stream(view: ImageView, config: TrainConfig, trained: int, log: RunLog) -> Union[FaceStream, TupleStream]:
+    """Images in random order, or P×K batches where --photos-a-person asks for them (whole bags of them
+    under --bag), from the place where `trained` images have been trained on."""
     threads = config.run.decode_threads or available_cores()
     if not config.data.photos_a_person:
-        return FaceStream(view, config.data, config.run.seed, position, threads)
-    stream = TupleStream(view, RecordIndex.open(config.data.data), config.data, config.run.seed, position, threads)
-    log.say(describe(stream))
+        return FaceStream(view, config.data, config.run.seed, trained, threads)
+    bag = config.loss.bag
+    data = dataclasses.replace(config.data, batch_size=bag * config.data.batch_size)
+    stream = TupleStream(view, RecordIndex.open(config.data.data), data, config.run.seed, bag * trained, threads)
+    log.say(describe(stream) + ("; each batch is mined from %d" % bag if bag > 1 else ""))
     return stream
+
+
+def bag_miner(config: TrainConfig, module: Any) -> Optional[BagMiner]:
+    """What chooses each batch from its bag, None without --bag."""
+    if config.loss.bag == 1:
+        return None
+    embed = weight_sharing_embedder(module, embedding_symbol(config, training=True), config)
+    return BagMiner(embed, config.data.batch_size, losses.bag_distance(config.loss), config.loss.triplet_margin, config.loss.mining)
 
 
 def _introduce(log: RunLog, config: TrainConfig, schedule: Schedule, view: ImageView, source: str) -> None:
@@ -97,7 +131,7 @@ def _introduce(log: RunLog, config: TrainConfig, schedule: Schedule, view: Image
 def _finish(config: TrainConfig, state: RunState, evaluator: Evaluator, log: RunLog) -> Dict[str, Any]:
     """Export the embedding network, verify the last state, write metrics.json: the mark of a finished run."""
     save_embedding(config, state.arg_params, state.aux_params, config.run.run)
-    metrics: Dict[str, Any] = {"step": state.step, "sets": {}}
+    metrics: Dict[str, Any] = {"step": state.step, "skipped_steps": state.skipped, "sets": {}}
     if config.data.eval:
         results = evaluator(state)
         metrics["sets"] = {result.set: result.to_json() for result in results}

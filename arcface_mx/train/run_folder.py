@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import json
 import os
 import subprocess
 import sys
@@ -12,7 +11,8 @@ from typing import Any, Dict, List, Optional
 from arcface_mx import __version__
 from arcface_mx.config import TrainConfig, differences, flag_name, from_json, to_json
 from arcface_mx.errors import UserError
-from arcface_mx.files import write_json
+from arcface_mx.files import read_json, write_json
+from arcface_mx.train import lock
 
 CONFIG, ENVIRONMENT, METRICS, BASELINES = "config.json", "environment.json", "metrics.json", "baselines.json"
 
@@ -48,8 +48,7 @@ def read_baselines(run: str) -> List[Dict[str, Any]]:
 
 def _read_json(path: str, hint: str, kind: type = dict) -> Any:
     try:
-        with open(path, encoding="utf-8") as stream:
-            value = json.load(stream)
+        value = read_json(path)
     except FileNotFoundError:
         raise UserError("%s: no such file; %s" % (path, hint))
     except (OSError, ValueError) as error:
@@ -67,24 +66,83 @@ def check(config: TrainConfig) -> None:
         if differing:
             text = "; ".join("%s was %r, now %r" % (flag_name(k), v[0], v[1]) for k, v in sorted(differing.items()))
             raise UserError("%s: holds a run with another configuration (%s). Give another --run, or delete it." % (run, text))
-    elif os.path.isdir(run) and os.listdir(run):
+    elif os.path.isdir(run) and any(name != lock.NAME and not _temporary(name) for name in os.listdir(run)):
         raise UserError("%s: is not empty and is not a run folder; give another --run" % run)
 
 
-def claim(config: TrainConfig) -> None:
-    """Make the run folder with its config.json, unless it is there; `check` comes first."""
-    path = os.path.join(config.run.run, CONFIG)
+def _temporary(name: str) -> bool:
+    """Whether it is what a process that was killed while it wrote one of this folder's files left."""
+    return name.startswith(tuple("." + own for own in (CONFIG, ENVIRONMENT, METRICS, "model-")))
+
+
+def tidy(run: str) -> None:
+    """Remove what killed processes left half written. The caller holds the run's lock."""
+    for name in os.listdir(run):
+        if _temporary(name):
+            os.unlink(os.path.join(run, name))
+
+
+def exists(config: TrainConfig) -> bool:
+    """Whether --run has been started before."""
+    return os.path.exists(os.path.join(config.run.run, CONFIG))
+
+
+def claim(config: TrainConfig, new: bool) -> None:
+    """Write config.json of a `new` run; `check` comes first, and the caller holds the lock.
+
+    Raises UserError where another process has started it since.
+    """
+    if new and exists(config):
+        raise UserError("%s: another process has started this run in the meantime; give another --run, or start again" % config.run.run)
+    if new:
+        write_json(os.path.join(config.run.run, CONFIG), to_json(config))
+
+
+def check_data(config: TrainConfig, data: Dict[str, Any]) -> None:
+    """Raise UserError where a run that was started before would go on with other data."""
+    path = os.path.join(config.run.run, ENVIRONMENT)
+    if os.path.exists(path):
+        before = read_data_fingerprint(config.run.run)
+        if before != data["fingerprint"]:
+            raise UserError(
+                "%s: the run was started on other images or labels than are in %s now (fingerprint %.12s, now %.12s); "
+                "bring them back, or give another --run" % (config.run.run, config.data.data, before, data["fingerprint"])
+            )
+
+
+# Entries of environment.json on which the last bits of a result depend, beside config.json.
+CHANGES_RESULTS = ("data", "devices", "mxnet", "opencv", "processor", "threads", "variables")
+
+
+def write_environment(config: TrainConfig, data: Dict[str, Any]) -> List[str]:
+    """What, beside the configuration, the numbers depend on: versions, threads, machine, data.
+
+    On resume the first environment stays and what differs is appended to "resumed_with"; returned are
+    warnings that say so.
+    """
+    path = os.path.join(config.run.run, ENVIRONMENT)
+    now = environment(config, data)
     if not os.path.exists(path):
-        write_json(path, to_json(config))
+        write_json(path, now)
+        return []
+    before = _read_json(path, "")
+    changed = {key: now[key] for key in CHANGES_RESULTS if key != "data" and before.get(key) != now[key]}
+    if changed:
+        write_json(path, dict(before, resumed_with=before.get("resumed_with", []) + [changed]))
+    return [
+        "%s was %r when the run began, is %r now: the result can differ from an unbroken run's in its last digits"
+        % (key, before.get(key), value)
+        for key, value in changed.items()
+    ]
 
 
-def write_environment(config: TrainConfig, data: Dict[str, Any]) -> None:
-    """What, beside the configuration, the numbers depend on: versions, threads, machine, data."""
+def environment(config: TrainConfig, data: Dict[str, Any]) -> Dict[str, Any]:
+    """The contents of environment.json."""
     import cv2
     import mxnet
     import numpy
 
-    value = {
+    return {
         "arcface_mx": __version__,
         "commit": commit(),
         "command": sys.argv,
@@ -95,11 +153,15 @@ def write_environment(config: TrainConfig, data: Dict[str, Any]) -> None:
         "opencv": cv2.__version__,
         "processor": _processor(),
         "threads": os.environ.get("OMP_NUM_THREADS"),
+        "variables": {
+            name: value
+            for name, value in sorted(os.environ.items())
+            if name.startswith(("MXNET_", "MKL", "DNNL_", "OPENBLAS_", "KMP_", "CUDA_", "CUDNN_"))
+        },
         "devices": config.run.devices,
         "data": data,
-        "changes_results": "another processor, thread count, number of devices, MXNet or OpenCV version",
+        "changes_results": list(CHANGES_RESULTS),
     }
-    write_json(os.path.join(config.run.run, ENVIRONMENT), value)
 
 
 def commit() -> Optional[str]:

@@ -16,7 +16,7 @@ def starting_state(config: TrainConfig) -> Tuple[RunState, str]:
 
     In this order: the newest checkpoint of the run folder, --init (weights only), from scratch.
     """
-    state = checkpoint.newest(config.run.run)
+    state = checkpoint.go_on(config.run.run)
     if state:
         return state, "%s, step %d" % (checkpoint.checkpoint_path(config.run.run, state.step), state.step)
     if config.run.init:
@@ -32,7 +32,8 @@ def initial_weights(config: TrainConfig) -> Tuple[Dict[str, Any], Dict[str, Any]
     """
     from arcface_mx.model.load import locate, read_parameters
 
-    given_arg, given_aux = read_parameters(locate(config.run.init)[1])
+    symbol_path, params_path = locate(config.run.init)
+    given_arg, given_aux = read_parameters(params_path, symbol_path)
     symbol = embedding_symbol(config, training=True)
     side = config.data.image_size
     arg_shapes, _, aux_shapes = symbol.infer_shape(data=(1, 3, side, side))

@@ -34,7 +34,9 @@ STYLES = (
     ("cap", 0.03, 0.05),
     ("scarf", 0.02, 0.01),
 )
-OWN_COLOUR = 0.5  # share of photos in the person's natural colour; the others are dyed
+# Share of photos in the person's natural colour, the others dyed. In real life it is more; with
+# hair that stays the same, networks reach 83 to 88 % on the LFW-like set without the inner face.
+OWN_COLOUR = 0.5
 CLOTHS = ((200, 200, 200), (30, 30, 34), (40, 50, 90), (130, 30, 35), (90, 95, 100), (170, 150, 120), (60, 80, 60))
 
 

@@ -18,9 +18,13 @@ from arcface_mx.data.rendered.streams import Stream, chosen, clipped, log_unifor
 from arcface_mx.data.rendered.wear import Glasses, draw_glasses
 
 GREY_SPAN = 22.0  # years from the first grey hair to the last
-WEIGHT_CHANGE = 0.22  # deviation of body weight from photo to photo, in units of shape.heavier
-MAKE_UP = 0.35  # share of women's photos with lipstick
-BEARDS = (  # how often; jaw, upper lip
+# Deviation of body weight from photo to photo, units of shape.heavier: over half of the 0.38 between
+# people, so that full cheeks alone do not tell who it is.
+WEIGHT_CHANGE = 0.22
+MAKE_UP = 0.35  # share of women's photos with lipstick: common in posed photos, never a person's mark
+# Share of the full growth on jaw and upper lip, and how often: most men shave, and every style is worn
+# by every man, so that a beard is the photo's. The person's own density multiplies it.
+BEARDS = (
     ((0.06, 0.08), 0.60),  # shaved
     ((0.28, 0.32), 0.19),  # stubble
     ((0.90, 0.92), 0.11),  # full
@@ -110,7 +114,7 @@ def draw_scene(head: Head, person: Person, mode: Mode, r: Stream, age: Optional[
     lips, made_up = _lips(person, man, r)
     return Scene(
         age=years,
-        weight=float(r.normal(0.15 * (years - 35) / 30, WEIGHT_CHANGE)),
+        weight=float(r.normal(0.15 * (years - 35) / 30, WEIGHT_CHANGE)),  # people grow heavier
         pose=draw_pose(mode.yaw, mode.pitch, r),
         expression=draw_expression(head, mode.expression, r),
         light=draw_light(mode.light, r),
@@ -118,14 +122,14 @@ def draw_scene(head: Head, person: Person, mode: Mode, r: Stream, age: Optional[
         greying=grey,
         beard=(jaw * person.beard, lip * person.beard),
         lips=lips,
-        lip_cover=0.95 if made_up else 0.8,
+        lip_cover=0.95 if made_up else 0.8,  # bare lips let the skin's texture through
         lashes=person.lash * (1.5 if made_up else 1.0),
-        blush=clipped(r, 0.15, 0.30, -0.2, 0.9),
+        blush=clipped(r, 0.15, 0.30, -0.2, 0.9),  # warmth and effort: the photo's, as a rule slightly red
         gloss=person.colours.gloss * float(np.exp(r.normal(0, 0.4))),
-        gloss_power=log_uniform(r, 8, 26),
-        pupil=float(r.uniform(0.14, 0.26)),
-        collar=float(r.normal(5.92, 0.08)),
-        neckline=float(abs(r.normal(0.10, 0.20))),
+        gloss_power=log_uniform(r, 8, 26),  # dry to sweaty skin: a highlight 47° to 26° wide
+        pupil=float(r.uniform(0.14, 0.26)),  # 3 to 6 mm across on a 12 mm iris
+        collar=float(r.normal(5.92, 0.08)),  # at the base of the template's neck
+        neckline=float(abs(r.normal(0.10, 0.20))),  # round to a deep V
         cloth=CLOTHS[int(r.integers(len(CLOTHS)))] * np.exp(r.normal(0, 0.35)) * np.exp(r.normal(0, 0.12, 3)),
         glasses=draw_glasses(r),
         covered=bool(r.random() < mode.covered),

@@ -1,0 +1,129 @@
+"""What stops or warns during training: values that are not finite, a run that does not learn."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Callable, List, Mapping, Sequence
+
+import numpy as np
+
+from arcface_mx import losses
+from arcface_mx.config import TrainConfig
+from arcface_mx.errors import UserError
+from arcface_mx.input.stream import Batch
+from arcface_mx.train import checkpoint
+from arcface_mx.train.log import RunLog
+from arcface_mx.train.module import auxiliary_arrays, first_bad_layer, gradients
+from arcface_mx.train.schedule import Schedule
+
+STUCK_ANGLE = 88.0  # degrees; before training the mean target angle is 90
+CHUNK = 100  # arrays that one multi_all_finite takes
+
+
+class Guard:
+    """Lets no update happen whose loss or gradient is not finite.
+
+    Call `before` ahead of each forward pass, `sound` after it and `may_update` ahead of the update.
+    A bad batch raises UserError, unless --skip-bad-batches allows for one more: then its step makes
+    no update and leaves BatchNorm's statistics as they were. skipped: such steps, those before a
+    resume included.
+    """
+
+    def __init__(self, module: Any, config: TrainConfig, schedule: Schedule, num_classes: int, skipped: int) -> None:
+        self._module, self._config, self._schedule, self._num_classes = module, config, schedule, num_classes
+        self.skipped = skipped
+        self._fault = ""
+        self._statistics: List[Any] = []
+
+    def before(self, batch: Batch, part: int) -> None:
+        """Refuse labels that the class centres have no row for: MXNet would take another row, silently."""
+        if len(batch.labels) and not 0 <= batch.labels.min() <= batch.labels.max() < self._num_classes:
+            row = int(np.flatnonzero((batch.labels < 0) | (batch.labels >= self._num_classes))[0])
+            raise UserError(
+                "record %d has label %d, but there are %d classes (0…%d); the data changed while it was read"
+                % (batch.records[row], batch.labels[row], self._num_classes, self._num_classes - 1)
+            )
+        if part == 0:
+            self._fault = ""
+            if self._config.optimizer.skip_bad_batches:
+                self._statistics = [(array, array.copy()) for array in auxiliary_arrays(self._module)]
+
+    def sound(self, losses_of_batch: np.ndarray, batch: Batch, step: int, forward: Callable[[], None]) -> bool:
+        """Whether loss and gradient of a batch are finite; `forward` runs its forward pass again."""
+        bad = np.flatnonzero(~np.isfinite(losses_of_batch))
+        gradient = all_finite(gradients(self._module))
+        if not len(bad) and gradient:
+            return True
+        what = "loss is %s" % float(losses_of_batch[bad[0]]) if len(bad) else "the gradient is not finite"
+        records = batch.records[bad] if len(bad) else batch.records
+        self._fault = "%s at step %d (learning rate %g, records %s)" % (what, step + 1, self._schedule.lr_at(step), _some(records))
+        if self.skipped >= self._config.optimizer.skip_bad_batches:
+            raise UserError("%s; first bad value: %s. %s" % (self._fault, first_bad_layer(self._module, forward), self._remedy()))
+        return False
+
+    def may_update(self, log: RunLog) -> bool:
+        """False where a batch of this step was bad: the step is then skipped, and said to be."""
+        if not self._fault:
+            return True
+        self.skipped += 1
+        for array, before in self._statistics:
+            array[:] = before
+        log.say("%s: skipped, %d of %d" % (self._fault, self.skipped, self._config.optimizer.skip_bad_batches))
+        log.event("skipped", text=self._fault, skipped=self.skipped)
+        return False
+
+    def _remedy(self) -> str:
+        run, limit = self._config.run.run, self._config.optimizer.skip_bad_batches
+        good = checkpoint.existing(run)
+        return (
+            "%sThe last good checkpoint is %s; no update of this step was made. Usual causes: the learning rate is too high for this "
+            "scale and margin (try --margin-ramp 0.3, --warmup-steps or a lower --lr); --literal, which gives NaN where an "
+            "embedding lies along its own centre."
+            % ("%d bad batches were skipped before. " % limit if limit else "", good[0] if good else os.path.join(run, "checkpoints (none yet)"))
+        )
+
+
+def all_finite(arrays: Sequence[Any]) -> bool:
+    """Whether no value of the NDArrays is NaN or infinite; waits for them."""
+    import mxnet as mx
+
+    by_device: Any = {}
+    for array in arrays:
+        by_device.setdefault(array.context, []).append(array)
+    flags = [
+        mx.nd.multi_all_finite(*group[start : start + CHUNK], num_arrays=len(group[start : start + CHUNK]))
+        for group in by_device.values()
+        for start in range(0, len(group), CHUNK)
+    ]
+    return all(bool(flag.asscalar()) for flag in flags)
+
+
+def _some(records: np.ndarray, most: int = 8) -> str:
+    more = " and %d more" % (len(records) - most) if len(records) > most else ""
+    return ", ".join(str(number) for number in sorted(records.tolist())[:most]) + more
+
+
+class Progress:
+    """Names a run that does not learn: after warm-up and a whole epoch the angle is still near 90°."""
+
+    def __init__(self, config: TrainConfig, schedule: Schedule, images: int, num_classes: int) -> None:
+        self._first = losses.expected_first_loss(config.loss, num_classes, config.network.embedding_size)
+        self._from = schedule.warmup + max(1, images // schedule.images_a_step)
+        self._floor, self._scale, self._said = losses.scale_floor(num_classes), config.loss.scale, False
+
+    def look(self, step: int, figures: Mapping[str, float]) -> str:
+        """A warning about the figures of a log line, once a run; else empty."""
+        loss, angle = figures.get("loss", np.nan), figures.get("target_angle", np.nan)
+        if self._said or self._first is None or step < self._from:
+            return ""
+        if not (angle >= STUCK_ANGLE and loss >= 0.97 * self._first):
+            return ""
+        self._said = True
+        where = "at step %d the target angle is %.1f° and the loss %.4g (before training: 90° and %.4g)" % (step, angle, loss, self._first)
+        if loss > 3 * self._first:
+            return "diverging: %s. Usual causes: --lr too high for this scale and margin, no --warmup-steps" % where
+        return (
+            "not learning: %s. Usual causes: the margin is there from the first step (--margin-ramp 0.3), no --warmup-steps, --lr "
+            "too high or too low, a --scale below %.1f or far above it (chosen: %g), labels that do not belong to the photos "
+            "(arcface-mx data check)" % (where, self._floor, self._scale)
+        )

@@ -1,0 +1,33 @@
+"""Ctrl-C and SIGTERM wait for the end of a step: an update is made whole or not at all."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from typing import Any, Dict
+
+
+class Interrupts:
+    """As a context manager: the first signal sets `asked`, a second Ctrl-C interrupts at once.
+
+    In other threads than the main one signals are left alone.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._before: Dict[int, Any] = {}
+
+    def __enter__(self) -> "Interrupts":
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._ask)
+        return self
+
+    def _ask(self, number: int, frame: Any) -> None:
+        if self.asked and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.asked = True
+
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,119 @@
+"""A new loss costs four steps: builder, table entry, recipe, a line in the tests' list.
+
+The steps are done here in a copy of the code with a loss of its own, which is then held to the
+battery that all heads are held to, and trained by its recipe's flags.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+BUILDER = '''
+import math
+import mxnet as mx
+from arcface_mx.symbols.centres import class_centres
+from arcface_mx.symbols.margin import CLIP
+
+
+def linear_logits(embedding, label, num_classes, *, scale=64.0, m=0.5, weight=None, dtype="float32"):
+    """The target's logit falls in a straight line: s·(1 − 2·(θ + m)/π)."""
+    weight = class_centres(embedding, num_classes) if weight is None else weight
+    x = mx.sym.L2Normalization(embedding, mode="instance")
+    W = mx.sym.L2Normalization(weight, mode="instance")
+    fc7 = mx.sym.FullyConnected(x, W, no_bias=True, num_hidden=num_classes, name="cosine")
+    original = mx.sym.pick(fc7, label, axis=1, name="target_cosine")
+    theta = mx.sym.arccos(mx.sym.clip(original, CLIP - 1.0, 1.0 - CLIP))
+    target = 1.0 - (theta + m) * (2.0 / math.pi)
+    one_hot = mx.sym.one_hot(label, depth=num_classes, dtype=dtype)
+    return (fc7 + mx.sym.broadcast_mul(one_hot, mx.sym.expand_dims(target - original, axis=1))) * scale
+'''
+
+ENTRY = '''
+
+def _linear(embedding, label, n, config, scheduled):
+    from arcface_mx import symbols
+    from arcface_mx.symbols.linear import linear_logits
+
+    centres = symbols.class_centres(embedding, n)
+    logits = linear_logits(embedding, label, n, scale=config.scale, m=option(config, "m"), weight=centres)
+    return _classes(embedding, logits, label, centres, n, config)
+
+
+LOSSES["linear"] = Loss(_linear, margin_term=lambda config: 2 * option(config, "m") / math.pi, options={"m": 0.5})
+'''
+
+RECIPE = """#!/usr/bin/env bash
+# Row: Linear (0.3). s·(1 − 2·(θ + 0.3)/π).
+. "$(dirname "$0")/common.sh"
+train --loss linear --loss-option m=0.3 "$@"
+"""
+
+LINE = '''
+
+def linear_reference(x, w, label):
+    logits = SCALE * reference.cosines(x, w)
+    for i, y in enumerate(label):
+        cosine = logits[i, y] / SCALE
+        if not CLIP - 1.0 <= cosine.real <= 1.0 - CLIP:
+            cosine = cosine * 0 + np.sign(cosine.real) * (1.0 - CLIP)
+        logits[i, y] = SCALE * (1.0 - 2.0 * (np.arccos(cosine) + 0.5) / np.pi)
+    return logits
+
+
+from arcface_mx.symbols.linear import linear_logits
+
+HEADS["linear"] = Head(
+    lambda x, label, w, n, dtype: linear_logits(x, label, n, scale=SCALE, m=0.5, weight=w, dtype=dtype), linear_reference
+)
+'''
+
+
+def copy_of_the_code(folder: str) -> None:
+    for name in ("arcface_mx", "symbols", "data", "recipes", "tests"):
+        ignored = shutil.ignore_patterns("__pycache__", "results", "sheets", "*.egg-info")
+        shutil.copytree(os.path.join(ROOT, name), os.path.join(folder, name), ignore=ignored)
+    for name in ("symbols", "data"):  # as setup.py maps them
+        os.symlink(os.path.join(folder, name), os.path.join(folder, "arcface_mx", name))
+
+
+def append(folder: str, path: str, text: str) -> None:
+    with open(os.path.join(folder, path), "a", encoding="utf-8") as stream:
+        stream.write(text)
+
+
+def run_python(folder: str, *arguments: str) -> str:
+    environment = dict(os.environ, PYTHONPATH=folder, PYTHONDONTWRITEBYTECODE="1")
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def test_a_new_loss_in_four_steps(tmp_path, tiny_faces):
+    folder = str(tmp_path / "copy")
+    copy_of_the_code(folder)
+    append(folder, "symbols/linear.py", BUILDER)
+    append(folder, "arcface_mx/losses.py", ENTRY)
+    append(folder, "recipes/linear.sh", RECIPE)
+    append(folder, "tests/symbols/heads.py", LINE)
+
+    assert folder in run_python(folder, "-c", "import arcface_mx.symbols; print(arcface_mx.symbols.__file__)")
+    passed = run_python(folder, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/symbols/test_heads.py", "-k", "linear and not arcface and not sphere and not cm2")
+    assert int(re.search(r"(\d+) passed", passed).group(1)) >= 15
+
+    flags = RECIPE.rsplit("train ", 1)[1].split(' "')[0].split()
+    shown = run_python(
+        folder, "-m", "arcface_mx", "train", "--data", tiny_faces, "--run", str(tmp_path / "run"), "--network", "iresnet18", "--width", "0.07",
+        "--embedding-size", "16", "--image-size", "32", "--batch-size", "8", "--dropout", "0", "--scale", "16", "--lr", "0.05",
+        "--steps", "60", "--lr-drops", "50", "--log-every", "10", *flags,
+    )  # fmt: skip
+    losses = [float(value) for value in re.findall(r"loss ([\d.]+)", shown.split("step 10/60", 1)[1])]
+    assert losses[-1] < 0.7 * losses[0]
+    assert "expected first loss" in shown and "accuracy" in shown

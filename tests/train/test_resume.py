@@ -1,0 +1,203 @@
+"""RunState is all that changes between two steps; resume is exact, on other devices too."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import numbers
+import os
+import re
+import shutil
+import sys
+
+import mxnet as mx
+import numpy as np
+import pytest
+
+from arcface_mx.cli import main
+from arcface_mx.errors import UserError
+from arcface_mx.train import log, loop
+from arcface_mx.train.run import train
+from tests import conftest
+from tests.conftest import write_tiny_faces
+from tests.train.test_training import assert_same, events, final, interrupt_after, tiny
+
+# Paths from the locals of `fit`, and why a resume need not restore them beyond RunState.
+MAY_CHANGE = {
+    r"module\._exec_group\.(param_arrays|execs\[\d+\]\.\w+)\b.*": "RunState.arg_params",
+    r"module\._exec_group\.aux_arrays\b.*": "RunState.aux_params",
+    r"module\._(arg|aux)_params\b.*": "RunState, a copy on the CPU",
+    r"module\._updater\.states\b.*": "RunState.momentum",
+    r"step": "RunState.step",
+    r"best\b.*": "RunState.best",
+    r"guard\.skipped": "RunState.skipped",
+    r"stream\.position": "a function of the step",
+    r"module\._(optimizer|updater\.optimizer)\.lr": "a function of the step, set before each update",
+    r"module\._(optimizer|updater\.optimizer)\.(num_update|_index_update_count|_all_index_update_counts)\b.*": "SGD does not read it",
+    r"module\._exec_group\.(grad_arrays|input_grad_arrays|data_arrays|label_arrays|shared_data_arrays)\b.*": "written anew in each step",
+    r"(batch|following|inputs|outputs|values|start|fetched|idle|part|last|figures|path)\b.*": "written anew in each step",
+    r"stream\._spare\b.*": "rows read ahead, a function of the position",
+    r"meter\b.*": "figures since the last log line",
+    r"(log|progress)\b.*": "what was said",
+}  # fmt: skip
+
+
+def snapshot(name, value, found, seen):
+    """{path: digest or value} of all that can be reached by attributes, items and list places."""
+    if isinstance(value, mx.nd.NDArray):
+        found[name] = hashlib.sha256(value.asnumpy().tobytes()).hexdigest()
+    elif isinstance(value, np.ndarray):
+        found[name] = hashlib.sha256(value.tobytes()).hexdigest()
+    elif value is None or isinstance(value, (numbers.Number, str, bytes, bool)):
+        found[name] = value
+    elif id(value) in seen:
+        return
+    else:
+        seen.add(id(value))
+        if isinstance(value, dict):
+            for key, item in value.items():
+                snapshot("%s[%s]" % (name, key), item, found, seen)
+        elif isinstance(value, (list, tuple)):
+            for place, item in enumerate(value):
+                snapshot("%s[%d]" % (name, place), item, found, seen)
+        elif type(value).__module__.startswith(("arcface_mx", "mxnet")) and hasattr(value, "__dict__"):
+            for key, item in vars(value).items():
+                snapshot("%s.%s" % (name, key), item, found, seen)
+
+
+def test_nothing_else_changes_between_steps(tmp_path, tiny_faces, monkeypatch):
+    shots = []
+
+    def step(self):
+        mx.nd.waitall()
+        found, seen = {}, set()
+        for name, value in sys._getframe(1).f_locals.items():  # the module first: others refer to it
+            snapshot(name, value, found, seen)
+        found["numpy's random state"] = np.random.get_state()[1].tobytes()
+        shots.append(found)
+
+    monkeypatch.setattr(log.RunLog, "step", step)
+    train(tiny(tmp_path, tiny_faces, dropout=0.3, margin_ramp=0.5, lr_drops=(4,)))
+    assert len(shots) == 12
+    changed = {path for one, two in zip(shots[2:], shots[3:]) for path in set(one) | set(two) if one.get(path) != two.get(path)}
+    explained = {pattern: {path for path in changed if re.fullmatch(pattern, path)} for pattern in MAY_CHANGE}
+    unexplained = changed - set().union(*explained.values())
+    assert not unexplained, sorted(unexplained)
+    for pattern in (r"module\._updater\.states\b.*", "step", r"stream\.position"):
+        assert explained[pattern], "the walk does not reach %s" % pattern
+    assert any("param_arrays" in path for path in changed) and any("aux_arrays" in path for path in changed)
+
+
+def test_random_numbers_drawn_elsewhere_change_nothing(tmp_path, tiny_faces, monkeypatch):
+    plain, disturbed = (tiny(tmp_path, tiny_faces, name, dropout=0.3, jitter=0.2) for name in ("plain", "disturbed"))
+    train(plain)
+
+    def step(self):
+        np.random.seed(5)
+        mx.random.seed(5)
+        mx.nd.random.uniform(shape=3).wait_to_read()
+
+    monkeypatch.setattr(log.RunLog, "step", step)
+    train(disturbed)
+    assert_same(final(plain), final(disturbed))
+
+
+@pytest.mark.parametrize("tuples", [False, True])
+def test_other_numbers_of_devices_see_the_same_samples_and_end_alike(tmp_path, tiny_faces, monkeypatch, tuples):
+    """1 → 2 → 4 → 1 devices, three steps on each."""
+    values = {"freeze_batchnorm": True, "loss": "norm_softmax", "lr": 0.01}
+    if tuples:
+        values.update(photos_a_person=2)
+    order, real = [], loop._inputs
+
+    def inputs(batch, graph, schedule, step):
+        order.append((step, batch.records.tolist(), batch.labels.tolist()))
+        return real(batch, graph, schedule, step)
+
+    monkeypatch.setattr(loop, "_inputs", inputs)
+    unbroken = tiny(tmp_path, tiny_faces, "unbroken", **values)
+    train(unbroken)
+    expected = list(order)
+    order.clear()
+    for devices in ("cpu", "cpu(0),cpu(1)", "cpu(0),cpu(1),cpu(2),cpu(3)"):
+        with monkeypatch.context() as patch:
+            interrupt_after(patch, 3)
+            with pytest.raises(KeyboardInterrupt):
+                train(tiny(tmp_path, tiny_faces, "broken", devices=devices, **values))
+    broken = tiny(tmp_path, tiny_faces, "broken", **values)
+    train(broken)
+    assert order == expected
+    assert_same(final(unbroken), final(broken), 1e-6)
+
+
+def test_resume_by_name_goes_on_with_the_runs_own_settings(tmp_path, tiny_faces, monkeypatch):
+    unbroken, broken = (tiny(tmp_path, tiny_faces, name) for name in ("unbroken", "broken"))
+    train(unbroken)
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, 5)
+        with pytest.raises(KeyboardInterrupt):
+            train(broken)
+    assert main(["train", "--resume", broken.run.run]) == 0
+    assert_same(final(unbroken), final(broken))
+
+
+def test_resume_of_what_is_no_run(tmp_path, capsys):
+    assert main(["train", "--resume", str(tmp_path)]) == 2
+    assert "is %s a run folder?" % tmp_path in capsys.readouterr().err
+
+
+def test_a_run_does_not_go_on_with_other_data(tmp_path, monkeypatch):
+    faces = str(tmp_path / "faces")
+    write_tiny_faces(faces)
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, 2)
+        with pytest.raises(KeyboardInterrupt):
+            train(tiny(tmp_path, faces))
+    shutil.rmtree(faces)
+    monkeypatch.setattr(conftest, "tiny_photo", lambda person, photo, real=conftest.tiny_photo: real(person + 1, photo))
+    write_tiny_faces(faces)
+    with pytest.raises(UserError, match="started on other images or labels than are in"):
+        train(tiny(tmp_path, faces))
+
+
+def test_a_resume_elsewhere_is_said_and_written_down(tmp_path, tiny_faces, monkeypatch):
+    config = tiny(tmp_path, tiny_faces)
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, 2)
+        with pytest.raises(KeyboardInterrupt):
+            train(config)
+    monkeypatch.setenv("OMP_NUM_THREADS", "97")
+    train(config)
+    warning = [entry["text"] for entry in events(config, "warning")]
+    assert any("threads was " in text and "is '97' now" in text for text in warning)
+    with open(os.path.join(config.run.run, "environment.json"), encoding="utf-8") as stream:
+        environment = json.load(stream)
+    assert environment["resumed_with"] == [{"threads": "97"}] and environment["threads"] != "97"
+    assert set(environment["changes_results"]) <= set(environment)
+
+
+def test_two_runs_have_the_same_metrics_and_best(tmp_path, tiny_faces, tiny_pairs):
+    from arcface_mx.train.run_folder import read_metrics
+    from tests.train.kill import without_times
+
+    found = []
+    for name in ("one", "two"):
+        config = tiny(tmp_path, tiny_faces, "run", eval=(tiny_pairs,), eval_every=4)
+        train(config)
+        found.append(without_times(read_metrics(config.run.run)))
+        os.rename(config.run.run, str(tmp_path / name))
+    assert found[0] == found[1] and found[0]["sets"]
+
+
+def test_the_headline_is_the_last_checkpoints_and_the_best_is_marked(tmp_path, tiny_faces, tiny_pairs, monkeypatch):
+    """An earlier step verifies better: its figure stands under best_of_run and nowhere else."""
+    from arcface_mx.train import loop as module
+
+    monkeypatch.setattr(module, "mean_accuracy", lambda results: 1.5)
+    config = tiny(tmp_path, tiny_faces, eval=(tiny_pairs,), eval_every=4)
+    metrics = train(config)
+    assert metrics["step"] == 12 and metrics["best_of_run"] == {"step": 4, "mean_accuracy": 1.5}
+    own = [result["single"]["accuracy"] for result in metrics["sets"].values()]
+    assert metrics["mean_accuracy"] == pytest.approx(float(np.mean(own))) and metrics["mean_accuracy"] <= 1.0
+
+
