@@ -1,0 +1,32 @@
+"""What an exported graph says of itself, as attributes on its image variable (in ONNX: metadata)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Dict, Tuple
+
+from arcface_mx.model.graph import INPUT_SIZE_ATTRIBUTE
+from arcface_mx.model.nodes import Graph
+
+if TYPE_CHECKING:
+    import mxnet as mx
+
+EMBEDDING_SIZE_ATTRIBUTE = "arcface_embedding_size"
+ALIGNMENT = "five points by similarity transform to ArcFace's reference points in a crop of 112x112"
+
+
+def describe(size: Tuple[int, int], embedding_size: int, aligned: bool = True) -> Dict[str, str]:
+    """The attributes of a network for images of `size` (height, width); aligned: trained on our alignment."""
+    values = {
+        INPUT_SIZE_ATTRIBUTE: "%d,%d" % size,
+        "arcface_colour_order": "RGB",
+        "arcface_pixels": "0 to 255; normalised inside the graph",
+        EMBEDDING_SIZE_ATTRIBUTE: str(embedding_size),
+    }
+    return dict(values, arcface_alignment=ALIGNMENT) if aligned else values
+
+
+def with_attributes(symbol: "mx.sym.Symbol", image: str, values: Dict[str, str]) -> "mx.sym.Symbol":
+    """The same graph with `values` on the variable `image`."""
+    graph = Graph(symbol)
+    next(node for node in graph.nodes() if node.name == image).attrs.update(values)
+    return graph.symbol()
