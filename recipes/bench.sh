@@ -22,7 +22,7 @@ measure() {
   cat "$RESULTS/bench_$name.md"
 }
 
-for what in "${@:-input head backbone step embed verify render start growth}"; do
+for what in "${@:-input head backbone step embed verify render start profile growth}"; do
   for one in $what; do
     case $one in
       input) measure input input --data "$DATA" ${DALI:+--dali "$DALI"} ;;
@@ -33,6 +33,11 @@ for what in "${@:-input head backbone step embed verify render start growth}"; d
       backbone | step | embed)
         for network in recipe iresnet50 mobilefacenet; do
           measure "${one}_$network" "$one" --network "$network" --repetitions 3 ${TORCH:+--torch "$TORCH"}
+        done
+        ;;
+      profile)
+        for network in recipe iresnet50 mobilefacenet; do
+          measure "profile_$network" profile --network "$network" --repetitions 3
         done
         ;;
       growth) measure growth growth --repetitions 2 --png "$RESULTS/bench_growth.png" ;;

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, List, Tuple
 
-from arcface_mx.bench import embed, growth, head, network, start, table, verification
+from arcface_mx.bench import embed, growth, head, network, profile, start, table, verification
 from arcface_mx.bench import input as reading
 from arcface_mx.bench.timing import Timing
 from arcface_mx.errors import UserError
@@ -85,6 +85,11 @@ def measure(name: str, options: Options) -> Tuple[List[str], Dict[str, Any]]:
         settings = {"repetitions": options.repetitions}
         report = table.report(table.command(name, settings), settings, points=growth.to_json(points))
         return growth.lines(points) + table.origin(report), report
+    if name == "profile":
+        shares = profile.measure(options.network, options.repetitions)
+        settings = {"network": options.network, "repetitions": options.repetitions}
+        report = table.report(table.command(name, settings), settings, operators=[dataclasses.asdict(one) for one in shares])
+        return profile.lines(shares) + table.origin(report), report
     chosen = MEASUREMENTS[name]
     timings = chosen.run(options)
     settings = {setting: getattr(options, setting) for setting in chosen.settings + ("repetitions",)}

@@ -14,13 +14,14 @@ embed     embedding with the mirror image, by forms of the graph and engines; ba
 verify    6,000 pairs; baseline: InsightFace's 400 thresholds in ten folds
 render    rendered photos a second
 start     start-up of commands; baseline: an empty Python
+profile   a training step, operator by operator (MXNet's profiler)
 growth    a step's time and memory over classes, batch and devices, with the cost model's line (--png FILE)
 
 Contestants run in processes of their own, in turn, after one warm-up each; ratios are medians over
 the rounds. "CPU" columns count processor time, which a busy machine distorts little. PyTorch and
 DALI are compared where an interpreter that has them is named."""
 
-CHOICES = ("input", "head", "backbone", "step", "embed", "verify", "render", "start", "growth")
+CHOICES = ("input", "head", "backbone", "step", "embed", "verify", "render", "start", "profile", "growth")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--embedding-size", type=int, default=512, metavar="D", help="head: length of the embedding (512)")
     parser.add_argument(
         "--network", choices=("recipe", "iresnet50", "mobilefacenet"), default="recipe",
-        help="backbone, step, embed: the default recipes' network, or a full one at 112 pixels (recipe)",
+        help="backbone, step, embed, profile: the default recipes' network, or a full one at 112 pixels (recipe)",
     )  # fmt: skip
     parser.add_argument("--torch", default="", metavar="PYTHON", help="backbone, step, embed: a Python that has PyTorch")
     parser.add_argument("--dali", default="", metavar="PYTHON", help="input: a Python that has NVIDIA DALI")

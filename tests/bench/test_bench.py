@@ -9,7 +9,7 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from arcface_mx.bench import growth, head, race, suite, table, verification
+from arcface_mx.bench import growth, head, profile, race, suite, table, verification
 from arcface_mx.bench.timing import Sample, compare, rounds, summarise
 from arcface_mx.bench.work import gflop_an_image
 from arcface_mx.cli import main
@@ -82,7 +82,14 @@ def test_by_thresholds_is_as_accurate_as_the_exact_search():
 
 
 def test_every_choice_has_a_measurement():
-    assert set(CHOICES) == set(suite.MEASUREMENTS) | {"growth"}
+    assert set(CHOICES) == set(suite.MEASUREMENTS) | {"growth", "profile"}
+
+
+def test_profile_shares_are_of_a_step_and_add_up():
+    stored = {"Time": {"operator": {"a": {"Count": 4, "Total": 30.0}, "b": {"Count": 2, "Total": 10.0}}}}
+    first, second = profile.shares(json.dumps(stored), steps=2)
+    assert (first.operator, first.calls, first.milliseconds, first.share, second.share) == ("a", 2, 15.0, 0.75, 0.25)
+    assert len(profile.lines([first, second])) == 5
 
 
 def test_growth_draws_what_it_measured(tmp_path):
