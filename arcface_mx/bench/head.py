@@ -40,7 +40,8 @@ def setup(head: str, samples: int, classes: int, size: int, update: bool) -> Cal
     executor.arg_dict["x"][:] = rng.normal(size=shapes["x"])
     executor.arg_dict["label"][:] = rng.integers(0, classes, samples)
     weight = executor.arg_dict["w"]
-    weight[:] = mx.nd.random.normal(0, size**-0.5, shapes["w"])
+    for first in range(0, classes, 1000):  # by parts: a second W here would be the peak of memory
+        weight[first : first + 1000] = rng.normal(0, size**-0.5, (min(1000, classes - first), size))
     momentum = mx.nd.zeros(shapes["w"]) if update else None
     mx.nd.waitall()
 
