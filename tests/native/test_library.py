@@ -34,11 +34,11 @@ def test_a_compiler_that_fails_is_one_line_and_leaves_nothing_behind(empty_cache
 
 
 def test_name_changes_with_the_sources(tmp_path, monkeypatch):
-    before = library._fingerprint(["true"], "1.9.1")
+    before = library._fingerprint("true", "1.9.1")
     for name in ("margin_loss.cc", "kernels.h"):
         shutil.copy(os.path.join(library.HERE, name), str(tmp_path))
     monkeypatch.setattr(library, "HERE", str(tmp_path))
-    assert library._fingerprint(["true"], "1.9.1") == before
+    assert library._fingerprint("true", "1.9.1") == before
     (tmp_path / "kernels.h").write_text("// changed\n")
-    assert library._fingerprint(["true"], "1.9.1") != before
-    assert library._fingerprint(["true"], "1.9.2") != before
+    assert library._fingerprint("true", "1.9.1") != before
+    assert library._fingerprint("true", "1.9.2") != before
