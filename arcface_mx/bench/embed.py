@@ -19,7 +19,7 @@ FORMS: Dict[str, Tuple[str, Dict[str, str]]] = {
     "MXNet, BatchNorm folded": ("folded", {}),
     "MXNet, folded, fast PReLU": ("folded_fast_prelu", {}),
     "MXNet, folded, fused by oneDNN": ("folded", FUSING),
-    "MXNet, folded, fast PReLU, fused": ("folded_fast_prelu", FUSING),
+    "arcface-mx (folded, fast PReLU, fused)": ("fast_form", {}),
     "ONNX Runtime, folded": ("onnx", {}),
 }
 IMAGES = {"recipe": 64, "iresnet50": 8, "mobilefacenet": 32}
@@ -48,11 +48,15 @@ def setup(network: str, width: float, side: int, size: int, batch: int, form: st
     import numpy as np
 
     images = np.random.default_rng(0).integers(0, 256, (batch, 3, side, side)).astype(np.float32)
-    symbol, args, aux = _network(network, width, side, size, images, fast="fast_prelu" in form)
+    symbol, args, aux = _network(network, width, side, size, images, fast=form.endswith("fast_prelu"))
     plain, _, _ = _network(network, width, side, size, images, fast=False)
     slopes = {key: value.reshape((-1,)) if _is_slope(key) else value for key, value in args.items()}
     expected = _module(plain, slopes, aux, images)()
-    if "folded" in form or form == "onnx":
+    if form == "fast_form":
+        from arcface_mx.model.fast_form import fast_form
+
+        symbol, args, aux = fast_form(symbol, args, aux, "data", (side, side))
+    elif "folded" in form or form == "onnx":
         from arcface_mx.model.fold import fold_batchnorm
 
         symbol, args, aux = fold_batchnorm(symbol, args, aux)

@@ -59,8 +59,7 @@ class Embedder:
     def set_params(self, arg_params: Mapping[str, Any], aux_params: Mapping[str, Any]) -> None:
         """Take other values for the parameters, of the same names and shapes (training goes on)."""
         self._params = self._needed(arg_params, aux_params)
-        if self._module is not None:
-            self._module.set_params(*self._form()[1:])
+        self._module, self._batch = None, 0  # fused convolutions keep a copy of their weights
 
     def _needed(self, arg_params: Mapping[str, Any], aux_params: Mapping[str, Any]) -> Tuple[Dict[str, Any], Dict[str, Any]]:
         arguments = [key for key in self.symbol.list_arguments() if key != self._input]

@@ -1,4 +1,5 @@
-"""A graph's fast form for the CPU: the same embeddings, BatchNorm folded, PReLU as depthwise convolutions.
+"""A graph's fast form for the CPU: the same embeddings, BatchNorm folded, PReLU as depthwise convolutions,
+convolutions fused with what follows them.
 
 oneDNN runs convolutions in a layout of its own; MXNet's PReLU operator leaves it, so that each one
 costs two copies. slope·x + (1 − slope)·relu(x), each product a depthwise 1×1 convolution, stays in it
@@ -22,7 +23,8 @@ def fast_form(
     """(symbol, arg_params, aux_params) that give the same output at inference; what is given stays as it is.
 
     image, size: name and (height, width) of the graph's input. Equal to rounding, about 1e-6 of the
-    largest value.
+    largest value. Fused operators have names of their own, the output too, and keep a copy of their
+    weights: new values need a new form.
     """
     folded, args, aux = fold_batchnorm(symbol, arg_params, aux_params)
     internals = folded.get_internals()
@@ -36,7 +38,16 @@ def fast_form(
             shape = shapes[node.name + "_output"]
             if len(shape) == 4 and args[slope].shape == (shape[1],):
                 _as_convolutions(graph, node, args, shape[1])
-    return graph.symbol(), args, aux
+    return _fused(graph.symbol()), args, aux
+
+
+def _fused(symbol: "mx.sym.Symbol") -> "mx.sym.Symbol":
+    """oneDNN's graph pass: convolution, activation and sum in one operator. A build without oneDNN has none."""
+    import mxnet as mx
+
+    if not mx.runtime.Features().is_enabled("MKLDNN"):
+        return symbol
+    return symbol.get_backend_symbol("MKLDNN")
 
 
 def _as_convolutions(graph: Graph, prelu: Node, args: Dict[str, Any], channels: int) -> None:

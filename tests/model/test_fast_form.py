@@ -41,7 +41,7 @@ def test_same_embeddings_without_prelu(name):
     expected = nets.outputs(symbol, args, aux, images)
     found = nets.outputs(fast, fast_args, fast_aux, images)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
-    assert "LeakyReLU" not in operators(fast) and fast.list_outputs() == symbol.list_outputs()
+    assert "LeakyReLU" not in operators(fast) and len(fast.list_outputs()) == 1
     assert all((args[key].asnumpy() == value).all() for key, value in before.items())
 
 
@@ -52,7 +52,7 @@ def test_prelu_that_is_no_channels_own_stays():
     symbol = mx.sym.LeakyReLU(flat, mx.sym.Variable("slopes", shape=(6,)), act_type="prelu", name="fc1")
     args, aux = nets.parameters(symbol, SIZE)
     fast, fast_args, fast_aux = fast_form(symbol, args, aux, "data", SIZE)
-    assert operators(fast).count("LeakyReLU") == 2
+    assert operators(fast).count("LeakyReLU") == 2 and not any("Convolution" in op for op in operators(fast))
     images = nets.photos(2, SIZE)
     np.testing.assert_allclose(nets.outputs(fast, fast_args, fast_aux, images), nets.outputs(symbol, args, aux, images), rtol=1e-5)
 
