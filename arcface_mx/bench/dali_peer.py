@@ -1,5 +1,7 @@
 """The same reading by NVIDIA DALI's CPU pipeline: a contestant for benchmarks, run by an interpreter that has it."""
 
+# mypy: allow-untyped-defs, no-check-untyped-defs
+
 ENGINE = "nvidia.dali"
 
 

@@ -121,7 +121,11 @@ def _graph(config: Any, classes: int, tuned: bool) -> Any:
     if tuned:
         return graph.training_graph(config, classes)
     original = graph.embedding_symbol
-    graph.embedding_symbol = lambda config, training: original(config, training=False)  # the standard PReLU
+
+    def standard(config: Any, training: bool = False) -> Any:
+        return original(config, training=False)  # the standard PReLU
+
+    graph.embedding_symbol = standard
     try:
         return graph.training_graph(config, classes)
     finally:

@@ -78,21 +78,21 @@ def measure(name: str, options: Options) -> Tuple[List[str], Dict[str, Any]]:
     for setting in ("images", "batch_size", "classes", "embedding_size", "repetitions"):
         if getattr(options, setting) < 1:
             raise UserError("--%s %d: give at least 1" % (setting.replace("_", "-"), getattr(options, setting)))
+    settings: Dict[str, Any] = {"repetitions": options.repetitions}
     if name == "growth":
         points = growth.measure(options.repetitions)
         if options.png:
             growth.draw(points, options.png)
-        settings = {"repetitions": options.repetitions}
         report = table.report(table.command(name, settings), settings, points=growth.to_json(points))
         return growth.lines(points) + table.origin(report), report
     if name == "profile":
         shares = profile.measure(options.network, options.repetitions)
-        settings = {"network": options.network, "repetitions": options.repetitions}
+        settings = dict(settings, network=options.network)
         report = table.report(table.command(name, settings), settings, operators=[dataclasses.asdict(one) for one in shares])
         return profile.lines(shares) + table.origin(report), report
     chosen = MEASUREMENTS[name]
     timings = chosen.run(options)
-    settings = {setting: getattr(options, setting) for setting in chosen.settings + ("repetitions",)}
+    settings = dict({setting: getattr(options, setting) for setting in chosen.settings}, **settings)
     figures = {"unit": chosen.unit, "timings": [dataclasses.asdict(one) for one in timings]}
     report = table.report(table.command(name, settings), settings, **figures)
     return table.lines(timings, chosen.unit) + table.origin(report), report

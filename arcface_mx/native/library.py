@@ -14,7 +14,7 @@ import platform
 import shutil
 import subprocess
 import tempfile
-from typing import List
+from typing import Dict, List, Tuple
 
 from arcface_mx.errors import UserError
 
@@ -57,7 +57,7 @@ def build() -> str:
 def _compile(compiler: str, engine: str, path: str) -> None:
     """All sources at the same time, then the library, which takes its name when it is whole."""
     # MXNet's glue only hands pointers on; without optimisation it compiles in half of the time.
-    sources = {source: FLAGS for source in sorted(glob.glob(os.path.join(HERE, "*.cc")))}
+    sources: Dict[str, Tuple[str, ...]] = {source: FLAGS for source in sorted(glob.glob(os.path.join(HERE, "*.cc")))}
     sources[os.path.join(engine, "src", "lib_api.cc")] = FLAGS + ("-O0",)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with tempfile.TemporaryDirectory(dir=os.path.dirname(path)) as folder:
