@@ -37,14 +37,14 @@ class Point:
     model_megabytes: Optional[float]
 
 
-def measure(repetitions: int, classes: Sequence[int] = CLASSES, batches: Sequence[int] = BATCHES, devices: Sequence[int] = DEVICES) -> List[Point]:
+def measure(repetitions: int) -> List[Point]:
     """All points; the contestants of one place of an axis run in turn."""
     points: List[Point] = []
-    for n in classes:
+    for n in CLASSES:
         points += _heads("classes", n, {"samples": SAMPLES, "classes": n}, repetitions)
-    for batch in batches:
+    for batch in BATCHES:
         points += _heads("batch", batch, {"samples": batch, "classes": BATCH_CLASSES}, repetitions)
-    for count in devices:
+    for count in DEVICES:
         name, width, side, size, batch, _ = network.NETWORKS["recipe"]
         shape = {"network": name, "width": width, "side": side, "size": size, "batch": batch, "classes": DEVICE_CLASSES}
         entry = Contestant("native", "arcface_mx.bench.network", dict(shape, training=True, tuned=True, devices=count))

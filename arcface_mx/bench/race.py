@@ -17,10 +17,11 @@ from arcface_mx.errors import UserError
 
 @dataclass(frozen=True)
 class Contestant:
-    """`module` has `setup(**arguments)`, which returns a function that does the work and returns its number of items.
+    """`module` has `setup(**arguments)`: a function that does the work once and returns its number of items.
 
-    It names the library whose import is no part of its memory as ENGINE. module: a name, or the path of a file for an interpreter that has no arcface_mx. gflop: floating
-    point work an item, in 1e9 operations.
+    module: a name, or the path of a file for an interpreter that has no arcface_mx. It names as
+    ENGINE the library whose import is no part of its memory. gflop: floating point work an item,
+    in 1e9 operations.
     """
 
     name: str
