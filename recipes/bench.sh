@@ -41,7 +41,6 @@ for what in "${@:-input head backbone step embed verify render start profile gro
         done
         ;;
       growth) measure growth growth --repetitions 2 --png "$RESULTS/bench_growth.png" ;;
-      render) measure render render --images 20 ;;
       *) measure "$one" "$one" ;;
     esac
   done

@@ -9,6 +9,8 @@ from typing import List, Sequence
 
 from arcface_mx.bench import network
 
+BULK = "MXNET_EXEC_BULK_EXEC_TRAIN"
+
 
 @dataclass(frozen=True)
 class Share:
@@ -25,9 +27,13 @@ def measure(name: str, steps: int) -> List[Share]:
 
     Operators run one by one and not in bulk, which costs a little.
     """
-    os.environ["MXNET_EXEC_BULK_EXEC_TRAIN"] = "0"  # read when a graph is bound
     kind, width, side, size, batch, classes = network.NETWORKS[name]
-    step = network.setup(kind, width, side, size, batch, classes, training=True, tuned=True)
+    before = os.environ.get(BULK)
+    os.environ[BULK] = "0"  # read when a graph is bound
+    try:
+        step = network.setup(kind, width, side, size, batch, classes, training=True, tuned=True)
+    finally:
+        os.environ.pop(BULK) if before is None else os.environ.update({BULK: before})
     from mxnet import profiler
 
     for _ in range(2):

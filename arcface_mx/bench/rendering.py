@@ -8,7 +8,7 @@ from arcface_mx.bench.timing import Timing, compare
 
 
 def measure(images: int, repetitions: int) -> List[Timing]:
-    """Photos a second of people 0, 1, …, drawn and developed, JPEG included."""
+    """Photos a second: `images` photos of each of people 0, 1, …, drawn and developed, JPEG included."""
     from arcface_mx.data.rendered import chunks
     from arcface_mx.data.rendered.sets import Options
 
@@ -16,9 +16,8 @@ def measure(images: int, repetitions: int) -> List[Timing]:
     chunks.prepare(options)
     chunk = chunks.chunks_of(options)[0]
     people = iter(range(1 << 20))
-    photos = max(1, min(images, 20))
 
     def render() -> int:
-        return len(chunks.person_photos(chunk.kinds, options.seed, next(people), photos))
+        return len(chunks.person_photos(chunk.kinds, options.seed, next(people), images))
 
     return compare({"arcface-mx data rendered, one process": render}, repetitions)

@@ -17,7 +17,7 @@ class Options:
     """Settings of all measurements; each reads its own."""
 
     data: str = ""
-    images: int = 6400
+    images: int = 0
     batch_size: int = 128
     classes: int = 10572
     embedding_size: int = 512
@@ -58,7 +58,7 @@ def _embed(options: Options) -> List[Timing]:
 def _render(options: Options) -> List[Timing]:
     from arcface_mx.bench import rendering
 
-    return rendering.measure(options.images, options.repetitions)
+    return rendering.measure(options.images or 20, options.repetitions)
 
 
 MEASUREMENTS: Dict[str, Measurement] = {
@@ -75,7 +75,9 @@ MEASUREMENTS: Dict[str, Measurement] = {
 
 def measure(name: str, options: Options) -> Tuple[List[str], Dict[str, Any]]:
     """Lines of a table and where they come from, and the same for a JSON file. Raises UserError where a setting makes no sense."""
-    for setting in ("images", "batch_size", "classes", "embedding_size", "repetitions"):
+    if options.images < 0:
+        raise UserError("--images %d: give 0 or more" % options.images)
+    for setting in ("batch_size", "classes", "embedding_size", "repetitions"):
         if getattr(options, setting) < 1:
             raise UserError("--%s %d: give at least 1" % (setting.replace("_", "-"), getattr(options, setting)))
     settings: Dict[str, Any] = {"repetitions": options.repetitions}

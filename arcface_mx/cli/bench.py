@@ -27,7 +27,7 @@ CHOICES = ("input", "head", "backbone", "step", "embed", "verify", "render", "st
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("what", choices=CHOICES, help="what to measure")
     parser.add_argument("--data", default="", metavar="DATA", help="input: folder with train.rec")
-    parser.add_argument("--images", type=int, default=6400, metavar="N", help="input: images a repetition (6400)")
+    parser.add_argument("--images", type=int, default=0, metavar="N", help="input, render: images a repetition (0: an epoch; 20)")
     parser.add_argument("--batch-size", type=int, default=128, metavar="B", help="input, head: images a batch (128)")
     parser.add_argument("--classes", type=int, default=10572, metavar="N", help="head: classes (10572)")
     parser.add_argument("--embedding-size", type=int, default=512, metavar="D", help="head: length of the embedding (512)")
