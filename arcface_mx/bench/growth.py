@@ -106,8 +106,10 @@ def draw(points: Sequence[Point], path: str) -> None:
         for panel, values in ((upper, _times(own, rate)), (lower, _memory(own))):
             if values:
                 panel.plot(*zip(*values), "k--", linewidth=1, label="cost model")
-            panel.set_ylim(bottom=0)
+            panel.set_ylim(0, 1.08 * panel.dataLim.ymax)
             panel.set_xlabel(labels[axis])
+            if axis == "devices":
+                panel.set_xticks([point.at for point in own])
             panel.grid(alpha=0.3)
             panel.legend()
         upper.set_title(title)
