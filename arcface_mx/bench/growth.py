@@ -97,6 +97,8 @@ def draw(points: Sequence[Point], path: str) -> None:
     rate = _rate(points)
     for column, (axis, title) in enumerate(titles.items()):
         own = [point for point in points if point.axis == axis]
+        if not own:
+            continue
         upper, lower = axes[0][column], axes[1][column]
         for line in sorted({point.line for point in own}):
             part = [point for point in own if point.line == line]
