@@ -46,7 +46,7 @@ setup(
     python_requires=">=3.8,<3.14",
     packages=PACKAGES,
     package_dir={"arcface_mx.symbols": "symbols", "arcface_mx.data": "data"},
-    package_data={"arcface_mx": ["py.typed"], "arcface_mx.data": ["*.csv"]},
+    package_data={"arcface_mx": ["py.typed", "native/*.cc", "native/*.h"], "arcface_mx.data": ["*.csv"]},
     install_requires=[
         "mxnet==1.9.1",
         "gluoncv>=0.10.5,<0.11",

@@ -59,6 +59,11 @@ class LossConfig:
     m3: float = _flag(0.0, "margin m3 of eq. 4: taken from the cosine")
     policy: str = _flag("none", "what the margin does where m1*theta + m2 > pi", ("none", "linear", "easy"))
     literal: bool = _flag(False, "the nine operators of Algorithm 1 and nothing else (can give NaN)")
+    head: str = _flag(
+        "graph",
+        "margin and softmax: graph, MXNet's own operators; native, one compiled operator (CPU; needs g++); auto, native where it can be had",
+        ("graph", "native", "auto"),
+    )
     margin_ramp: float = _flag(0.0, "share of the run over which the margins grow from 0 to their values")
     intra_weight: float = _flag(0.0, "weight of the intra-loss, eq. 5")
     inter_weight: float = _flag(0.0, "weight of the inter-loss, eq. 6")

@@ -24,11 +24,14 @@ class LossGraph:
 
     logits: (N, n) class logits, where the loss has any; centres: the (n, d) Variable behind them,
     None where a class has not just one (the log then reads the logits' node "target_cosine").
+    monitored: what the head itself gives the log, (N,) by name, in the place of what is read from
+    logits and centres.
     """
 
     terms: Dict[str, Tuple[float, Symbol]]
     logits: Optional[Symbol] = None
     centres: Optional[Symbol] = None
+    monitored: Mapping[str, Symbol] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -43,12 +46,15 @@ class Loss:
     scaled: bool = True  # logits are s·cosine
     distance: str = "angle"  # which of input/mining.py's distances its triplets have; "": it has none
     options: Mapping[str, float] = field(default_factory=dict)  # --loss-option names and their defaults
+    native: bool = False  # has a compiled head
 
 
 def _margin(embedding: Symbol, label: Symbol, n: int, config: LossConfig, scheduled: Mapping[str, Symbol]) -> LossGraph:
     from arcface_mx import symbols
 
     centres = symbols.class_centres(embedding, n)
+    if config.head == "native":
+        return _native(embedding, label, centres, n, config, (config.m1, config.m2, config.m3), scheduled.get("margin_ramp"))
     logits = symbols.margin_logits(
         embedding,
         label,
@@ -76,6 +82,8 @@ def _norm_softmax(embedding: Symbol, label: Symbol, n: int, config: LossConfig, 
     from arcface_mx import symbols
 
     centres = symbols.class_centres(embedding, n)
+    if config.head == "native":
+        return _native(embedding, label, centres, n, config, (1.0, 0.0, 0.0), None)
     logits = symbols.norm_softmax_logits(embedding, n, scale=config.scale, weight=centres)
     return _classes(embedding, logits, label, centres, n, config)
 
@@ -117,18 +125,48 @@ def _adaface(embedding: Symbol, label: Symbol, n: int, config: LossConfig, sched
     return _classes(embedding, logits, label, centres, n, config)
 
 
+def _native(
+    embedding: Symbol,
+    label: Symbol,
+    centres: Symbol,
+    n: int,
+    config: LossConfig,
+    margins: Tuple[float, float, float],
+    ramp: Optional[Symbol],
+) -> LossGraph:
+    """Margin and cross-entropy in the compiled operator, and the terms on top."""
+    from arcface_mx import symbols
+
+    m1, m2, m3 = margins
+    head = symbols.margin_cross_entropy(
+        embedding, label, n, weight=centres, scale=config.scale, m1=m1, m2=m2, m3=m3, policy=config.policy, ramp=ramp
+    )
+    terms = dict({"cross_entropy": (1.0, head.pop("cross_entropy"))}, **_on_top(embedding, label, centres, n, config))
+    return LossGraph(terms, centres=centres, monitored=head)
+
+
 def _classes(embedding: Symbol, logits: Symbol, label: Symbol, centres: Symbol, n: int, config: LossConfig) -> LossGraph:
     """Cross-entropy over class logits, and the terms on top of it that have a weight."""
     from arcface_mx import symbols
 
-    terms = {"cross_entropy": (1.0, symbols.cross_entropy(logits, label))}
+    terms = dict({"cross_entropy": (1.0, symbols.cross_entropy(logits, label))}, **_on_top(embedding, label, centres, n, config))
+    return LossGraph(terms, logits, centres)
+
+
+def _on_top(
+    embedding: Symbol, label: Symbol, centres: Symbol, n: int, config: LossConfig
+) -> Dict[str, Tuple[float, Symbol]]:
+    """Intra, inter and triplet terms, those that have a weight."""
+    from arcface_mx import symbols
+
+    terms = {}
     if config.intra_weight:
         terms["intra"] = (config.intra_weight, symbols.intra_loss(embedding, label, centres))
     if config.inter_weight:
         terms["inter"] = (config.inter_weight, symbols.inter_loss(label, centres, n))
     if config.triplet_weight:
         terms["triplet"] = (config.triplet_weight, _angular(embedding, label, config))
-    return LossGraph(terms, logits, centres)
+    return terms
 
 
 def _angular(embedding: Symbol, label: Symbol, config: LossConfig) -> Symbol:
@@ -172,9 +210,10 @@ LOSSES: Dict[str, Loss] = {
         scheduled=("margin_ramp",),
         margin_term=_margin_at_right_angle,
         last_angle=lambda config: (math.pi - config.m2) / config.m1,
+        native=True,
     ),
     "softmax": Loss(_softmax, scaled=False),
-    "norm_softmax": Loss(_norm_softmax),
+    "norm_softmax": Loss(_norm_softmax, native=True),
     "a_softmax": Loss(_a_softmax, scheduled=("lambda",), scaled=False),
     "sub_centre": Loss(
         _sub_centre,

@@ -6,6 +6,7 @@ from arcface_mx.symbols.backbone import backbone, backbone_names
 from arcface_mx.symbols.centre_terms import arcsines, inter_loss, intra_loss
 from arcface_mx.symbols.centres import class_centres
 from arcface_mx.symbols.contrastive import contrastive_loss
+from arcface_mx.symbols.fast_margin import margin_cross_entropy
 from arcface_mx.symbols.iresnet import iresnet
 from arcface_mx.symbols.margin import margin_logits
 from arcface_mx.symbols.mobilefacenet import mobilefacenet
@@ -32,6 +33,7 @@ __all__ = [
     "inter_loss",
     "intra_loss",
     "iresnet",
+    "margin_cross_entropy",
     "margin_free_logits",
     "margin_logits",
     "mobilefacenet",

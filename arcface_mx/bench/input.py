@@ -1,43 +1,73 @@
-"""Reading a face set: the native stream against a Python loop over the same file."""
+"""Reading a face set: the native stream against a Python loop and NVIDIA DALI's CPU pipeline on the same file."""
 
 from __future__ import annotations
 
-from typing import List
+from typing import Callable, List
 
-from arcface_mx.bench.timing import Timing, compare
+from arcface_mx.bench import dali_peer
+from arcface_mx.bench.race import Contestant, race
+from arcface_mx.bench.timing import Timing
 from arcface_mx.config import DataConfig
 from arcface_mx.input.image_view import open_view
 from arcface_mx.input.stream import FaceStream
 from arcface_mx.platform import available_cores
 
+ENGINE = "mxnet"
 
-def measure(folder: str, images: int, batch_size: int, repetitions: int) -> List[Timing]:
-    """Images a second, decoded to 112×112 batches of float32: Python loop (the baseline) and native stream."""
+
+LOOP_SHARE = 10  # the Python loop reads a tenth of the images
+
+
+def measure(folder: str, images: int, batch_size: int, repetitions: int, dali_python: str = "") -> List[Timing]:
+    """Images a second: shuffled, decoded, half of them mirrored, batches (B, 3, side, side) of float32.
+
+    Baseline: MXNet's records read by a Python loop. images: a repetition's; 0 for an epoch, which
+    measures best: readers that work ahead have thousands of images ready when the clock starts.
+    dali_python: an interpreter that has DALI.
+    """
     view = open_view(folder)
+    batches = max(1, (images or view.images - 4 * batch_size) // batch_size)  # the next epoch stays closed
+    shape = {"images": batches * batch_size, "batch_size": batch_size}
+    loop = dict(shape, images=max(1, batches // LOOP_SHARE) * batch_size, kind="python_loop", folder=folder)
+    entries = [
+        Contestant("MXIndexedRecordIO + mx.image.imdecode", __name__, loop),
+        Contestant("arcface-mx stream", __name__, dict(shape, kind="native", folder=folder)),
+    ]
+    if dali_python:
+        files = {"records": view.record_file, "index": view.index_file, "threads": available_cores()}
+        entries.append(Contestant("DALI, CPU", dali_peer.__file__, dict(shape, **files), python=dali_python))
+    return race(entries, repetitions)
+
+
+def setup(kind: str, folder: str, images: int, batch_size: int) -> Callable[[], int]:
+    """One way of reading `images` images."""
+    view = open_view(folder)
+    if kind == "python_loop":
+        return lambda: _python_loop(view, images, batch_size)
     config = DataConfig(data=folder, image_size=min(view.height, view.width), batch_size=batch_size)
-    batches = max(1, images // batch_size)
-
-    def python_loop() -> int:
-        import mxnet as mx
-        import numpy as np
-
-        order = np.random.default_rng(0).permutation(view.images)
-        records = mx.recordio.MXIndexedRecordIO(view.index_file, view.record_file, "r")
-        keys = [records.keys[place] for place in order]
-        for start in range(batches):
-            rows = []
-            for place in range(start * batch_size, (start + 1) * batch_size):
-                _, image = mx.recordio.unpack(records.read_idx(keys[place % len(keys)]))
-                pixels = mx.image.imdecode(image)
-                rows.append(mx.nd.flip(pixels, axis=1) if place % 2 else pixels)
-            mx.nd.stack(*rows).transpose((0, 3, 1, 2)).astype("float32").wait_to_read()
-        records.close()
-        return batches * batch_size
 
     def native() -> int:
         stream = FaceStream(view, config, seed=0, threads=available_cores())
-        for _ in range(batches):
+        for _ in range(images // batch_size):
             next(stream).pixels.wait_to_read()
-        return batches * batch_size
+        return images
 
-    return compare({"MXIndexedRecordIO + mx.image.imdecode": python_loop, "arcface-mx stream": native}, repetitions)
+    return native
+
+
+def _python_loop(view, images: int, batch_size: int) -> int:  # type: ignore[no-untyped-def]
+    import mxnet as mx
+    import numpy as np
+
+    order = np.random.default_rng(0).permutation(view.images)
+    records = mx.recordio.MXIndexedRecordIO(view.index_file, view.record_file, "r")
+    keys = [records.keys[place] for place in order]
+    for start in range(0, images, batch_size):
+        rows = []
+        for place in range(start, start + batch_size):
+            _, image = mx.recordio.unpack(records.read_idx(keys[place % len(keys)]))
+            pixels = mx.image.imdecode(image)
+            rows.append(mx.nd.flip(pixels, axis=1) if place % 2 else pixels)
+        mx.nd.stack(*rows).transpose((0, 3, 1, 2)).astype("float32").wait_to_read()
+    records.close()
+    return images

@@ -9,6 +9,7 @@ import numpy as np
 
 from arcface_mx.data.bins import decode_rgb
 from arcface_mx.errors import UserError
+from arcface_mx.model.fast_form import fast_form
 from arcface_mx.model.graph import Size, image_input, misfit, mxnet_reason
 
 if TYPE_CHECKING:
@@ -68,8 +69,7 @@ class Embedder:
     def set_params(self, arg_params: Mapping[str, Any], aux_params: Mapping[str, Any]) -> None:
         """Take other values for the parameters, of the same names and shapes (training goes on)."""
         self._params = self._needed(arg_params, aux_params)
-        if self._module is not None:
-            self._module.set_params(*self._params)
+        self._module, self._batch = None, 0  # fused convolutions keep a copy of their weights
 
     def _needed(self, arg_params: Mapping[str, Any], aux_params: Mapping[str, Any]) -> Tuple[Dict[str, Any], Dict[str, Any]]:
         arguments = [key for key in self.symbol.list_arguments() if key != self._input]
@@ -131,6 +131,12 @@ class Embedder:
         except ValueError as error:
             raise UserError("%s: image %d: %s" % (self.name, number, error)) from error
 
+    def _form(self) -> Tuple[Any, Dict[str, Any], Dict[str, Any]]:
+        """Symbol and parameters that run: on CPUs the fast form."""
+        if any(context.device_type != "cpu" for context in self.contexts):
+            return (self.symbol,) + self._params
+        return fast_form(self.symbol, *self._params, self._input, self.input_size)
+
     def _bind(self, batch: int) -> None:
         """Make the module ready for `batch` images, rounded up to a multiple of the devices."""
         import mxnet as mx
@@ -138,12 +144,13 @@ class Embedder:
         batch = -(-batch // len(self.contexts)) * len(self.contexts)
         if batch == self._batch:
             return
-        self._module = mx.mod.Module(self.symbol, data_names=[self._input], label_names=None, context=self.contexts)
+        symbol, arg_params, aux_params = self._form()
+        self._module = mx.mod.Module(symbol, data_names=[self._input], label_names=None, context=self.contexts)
         try:
             self._module.bind([(self._input, (batch, 3) + self.input_size)], for_training=False)
         except mx.base.MXNetError as error:
             raise UserError("%s: cannot run: %s" % (self.name, mxnet_reason(error))) from error
-        self._module.set_params(*self._params)
+        self._module.set_params(arg_params, aux_params)
         self._batch = batch
 
     def _forward(self, images: np.ndarray) -> Any:

@@ -54,7 +54,7 @@ def shard_graph(config: LossConfig, classes: int, images: int, width: int, sched
     x = mx.sym.Variable("embedding", shape=(images, width))
     label = mx.sym.Variable("label", shape=(images,))
     scalars = {name: mx.sym.Variable(name, shape=(images,)) for name in scheduled}
-    plain = replace(config, intra_weight=0.0, inter_weight=0.0, triplet_weight=0.0)
+    plain = replace(config, intra_weight=0.0, inter_weight=0.0, triplet_weight=0.0, head="graph")
     head = losses.find(config.loss).build(x, label, classes, plain, scalars)
     if set(head.terms) != {"cross_entropy"} or head.logits is None:
         raise UserError("--parallel centres splits class centres, and --loss %s has none; use --parallel data" % config.loss)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Dict, Mapping, Tuple
 
 from arcface_mx import losses
@@ -36,12 +36,14 @@ def training_graph(config: TrainConfig, num_classes: int) -> TrainingGraph:
     embedding = embedding_symbol(config, training=True)
     losses.options(config.loss)  # refuses those that this loss does not have
     try:
-        graph = loss.build(embedding, label, num_classes, config.loss, scheduled)
+        graph = loss.build(embedding, label, num_classes, replace(config.loss, head=chosen_head(config)), scheduled)
     except ValueError as error:
         raise UserError("--loss %s: %s" % (config.loss.loss, error))
 
     outputs = loss_outputs(graph.terms, gradient_scale(config))
-    if graph.logits is not None:
+    if graph.monitored:
+        outputs.update(graph.monitored)
+    elif graph.logits is not None:
         outputs["target_cosine"] = target_cosine_row(graph, embedding, label)
         outputs["correct"] = symbols.correct_without_margin(graph.logits, label)
     return TrainingGraph(mx.sym.Group(list(outputs.values())), tuple(outputs), names, num_classes)
@@ -80,3 +82,34 @@ def target_cosine_row(graph: losses.LossGraph, embedding: Symbol, label: Symbol)
 def scheduled_names(config: TrainConfig) -> Tuple[str, ...]:
     """Names of the scalars that change during this training."""
     return tuple(name for name in losses.find(config.loss.loss).scheduled if name != "margin_ramp" or config.loss.margin_ramp > 0.0)
+
+
+def chosen_head(config: TrainConfig) -> str:
+    """"native" or "graph": what --head asks for and this loss and machine have.
+
+    Raises UserError where "native" was asked for and cannot be had.
+    """
+    if config.loss.head == "graph":
+        return "graph"
+    reason = _no_native_head(config)
+    if reason and config.loss.head == "native":
+        raise UserError("--head native: %s" % reason)
+    return "graph" if reason else "native"
+
+
+def _no_native_head(config: TrainConfig) -> str:
+    from arcface_mx.native import library
+
+    if not losses.find(config.loss.loss).native:
+        return "the loss %s has no compiled head" % config.loss.loss
+    if config.loss.literal:
+        return "--literal is Algorithm 1's own operators"
+    if config.run.parallel == "centres":
+        return "--parallel centres splits the logits that it never forms"
+    if config.network.dtype == "float16":
+        return "it computes in float32"
+    if config.optimizer.accumulate > 1:
+        return "MXNet lets compiled operators write gradients, and --accumulate adds them"
+    if "gpu" in config.run.devices:
+        return "it runs on the CPU, not on %s" % config.run.devices
+    return library.unavailable()

@@ -1,34 +1,130 @@
-"""Benchmarks run and compare what they say they compare."""
+"""Benchmarks run, compare what they say they compare, and their contestants compute the same."""
 
 from __future__ import annotations
 
 import json
+import sys
 
-from arcface_mx.bench.timing import compare
+import mxnet as mx
+import numpy as np
+import pytest
+
+from arcface_mx.bench import growth, head, profile, race, suite, table, verification
+from arcface_mx.bench.timing import Sample, compare, rounds, summarise
+from arcface_mx.bench.work import gflop_an_image
 from arcface_mx.cli import main
+from arcface_mx.cli.bench import CHOICES
+from arcface_mx.errors import UserError
+from arcface_mx.symbols import iresnet
+from arcface_mx.verify.pairs import evaluate
+
+
+def contestant(tmp_path, body, name="one", **fields):
+    path = tmp_path / (name + ".py")
+    path.write_text("ENGINE = 'json'\n" + body)
+    return race.Contestant(name, str(path), **fields)
 
 
 def test_repetitions_are_interleaved_and_the_warm_up_is_left_out():
     calls = []
 
-    def contestant(name):
+    def function(name):
         return lambda: calls.append(name) or 1
 
-    timings = compare({"a": contestant("a"), "b": contestant("b")}, repetitions=3)
+    timings = compare({"a": function("a"), "b": function("b")}, repetitions=3)
     assert calls == ["a", "b"] * 4
     assert [len(timing.rates) for timing in timings] == [3, 3] and timings[0].ratio == 1.0
 
 
-def test_input_bench(tiny_faces, tmp_path):
+def test_ratios_are_medians_of_the_rounds_and_peak_is_the_named_one():
+    taken = {
+        "base": [Sample(2.0, 4.0, 1), Sample(2.0, 4.0, 1), Sample(8.0, 4.0, 1)],
+        "twice": [Sample(1.0, 1.0, 1), Sample(1.0, 1.0, 1), Sample(4.0, 1.0, 1)],
+    }
+    base, twice = summarise(rounds(taken, lambda samples: samples.pop(0), 2), {"base": 3.0, "twice": 3.0}, peak="twice")
+    assert (twice.ratio, twice.cpu_ratio, twice.cpu) == (2.0, 4.0, 1.0)
+    assert base.peak_share == pytest.approx(base.gflops / twice.gflops)
+
+
+def test_contestants_run_in_their_own_process_and_environment(tmp_path):
+    body = "import os\ndef setup(items):\n    print('noise')\n    block = bytearray(50 << 20)\n    return lambda: items * int(os.environ['FACTOR'])\n"
+    entries = [contestant(tmp_path, body, name, arguments={"items": 2}, environment={"FACTOR": factor}) for name, factor in zip("ab", "15")]
+    first, second = race.race(entries, repetitions=2)
+    assert len(first.rates) == 2 and 45 < first.peak_mb < 80
+    samples = race._Process(entries[1])
+    with samples:
+        assert samples.sample().items == 10
+
+
+def test_a_contestant_that_fails_is_named(tmp_path):
+    with pytest.raises(UserError, match="broken ended with exit code 1"):
+        race.race([contestant(tmp_path, "def setup():\n    raise ValueError('no')\n", "broken")], 1)
+
+
+def test_work_of_a_network_is_that_of_its_layers():
+    symbol = iresnet(mx.sym.Variable("data"), embedding_size=8, width=1 / 16, units=(1,), input_size=16)
+    # conv0 3→4 at 16², unit 4→4 at 16² and 8², shortcut 1×1 at 8², 4·8·8 → 8
+    products = 16 * 16 * 27 * 4 + 16 * 16 * 36 * 4 + 8 * 8 * 36 * 4 + 8 * 8 * 4 * 4 + 256 * 8
+    assert gflop_an_image(symbol, 16) == pytest.approx(2e-9 * products)
+
+
+def test_heads_step_on_their_own_gradient():
+    for kind in head.HEADS[:2]:
+        step = head.setup(kind, samples=4, classes=6, size=8, update=True)
+        assert step() == 1
+
+
+def test_by_thresholds_is_as_accurate_as_the_exact_search():
+    embeddings, same = verification.pairs()
+    unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
+    exact = evaluate(np.sum(unit[0::2] * unit[1::2], axis=1), same).accuracy
+    assert verification.by_thresholds(embeddings, same) == pytest.approx(exact, abs=2e-3) and 0.8 < exact < 1.0
+
+
+def test_every_choice_has_a_measurement():
+    assert set(CHOICES) == set(suite.MEASUREMENTS) | {"growth", "profile"}
+
+
+def test_profile_shares_are_of_a_step_and_add_up():
+    stored = {"Time": {"operator": {"a": {"Count": 4, "Total": 30.0}, "b": {"Count": 2, "Total": 10.0}}}}
+    first, second = profile.shares(json.dumps(stored), steps=2)
+    assert (first.operator, first.calls, first.milliseconds, first.share, second.share) == ("a", 2, 15.0, 0.75, 0.25)
+    assert len(profile.lines([first, second])) == 5
+
+
+def test_growth_draws_what_it_measured(tmp_path):
+    points = [growth.Point("classes", line, n, n / 10, n / 10, n, 6e-9 * n, n / 2) for n in (10, 20) for line in growth.HEADS]
+    points.append(growth.Point("devices", "native", 1, 5.0, 5.0, 7.0, None, None))
+    path = tmp_path / "growth.png"
+    growth.draw(points, str(path))
+    assert path.read_bytes().startswith(b"\x89PNG") and len(growth.lines(points)) == 2 + len(points)
+
+
+def test_input_bench_and_its_report(tiny_faces, tmp_path, capsys):
     out = str(tmp_path / "input.json")
     assert main(["bench", "input", "--data", tiny_faces, "--images", "16", "--batch-size", "8", "--repetitions", "1", "--json", out]) == 0
     with open(out, encoding="utf-8") as stream:
-        assert [entry["name"] for entry in json.load(stream)][1] == "arcface-mx stream"
+        written = json.load(stream)
+    assert written["timings"][1]["name"] == "arcface-mx stream" and written["machine"]["mxnet"] == "1.9.1"
+    assert written["command"].startswith("arcface-mx bench input --data faces --images 16")
+    assert "| arcface-mx stream |" in capsys.readouterr().out
+
+
+def test_mistakes_are_named():
+    for words, message in ((["input"], "--data"), (["head", "--classes", "0"], "--classes 0")):
+        with pytest.raises(UserError, match=message):
+            suite.measure(words[0], suite.Options(classes=0) if "head" in words else suite.Options())
+
+
+def test_table_has_a_row_each():
+    timings = compare({"a": lambda: 1, "b": lambda: 1}, repetitions=1)
+    assert len(table.lines(timings, "steps/s")) == 4
+    assert sys.platform in table.machine()["system"]
 
 
 def test_centres_bench(tmp_path, capsys):
     out = str(tmp_path / "centres.json")
-    flags = ["--classes", "60", "--contexts", "1,2", "--embedding-size", "16", "--batch-size", "4", "--repetitions", "1", "--steps", "1"]
+    flags = ["--class-counts", "60", "--contexts", "1,2", "--embedding-size", "16", "--batch-size", "4", "--repetitions", "1", "--steps", "1"]
     assert main(["bench", "centres", *flags, "--json", out]) == 0
     with open(out, encoding="utf-8") as stream:
         one, two = json.load(stream)
@@ -36,7 +132,7 @@ def test_centres_bench(tmp_path, capsys):
     assert capsys.readouterr().out.splitlines()[1].split()[:2] == ["60", "1"]
 
 
-def test_mistakes_of_the_bench(capsys):
+def test_mistakes_on_the_command_line(capsys):
     assert main(["bench", "input"]) == 2
-    assert main(["bench", "centres", "--classes", "many"]) == 2
+    assert main(["bench", "centres", "--class-counts", "many"]) == 2
     assert capsys.readouterr().err.count("\n") == 2

@@ -52,7 +52,9 @@ def test_module_symbolblock_and_embedder_agree(run, images):
     expected = module_embeddings(run, images)
     np.testing.assert_allclose(block(mx.nd.array(images)).asnumpy(), expected, atol=1e-6)
     pixels = [image.transpose(1, 2, 0).astype(np.uint8) for image in images]
-    np.testing.assert_allclose(load_model(run + "-model").embed(pixels), expected, atol=1e-6)
+    # The embedder computes in its fast form: other roundings.
+    found = load_model(run + "-model").embed(pixels)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
 def test_export_equals_the_training_network(run, images):

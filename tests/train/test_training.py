@@ -12,6 +12,7 @@ import pytest
 
 from arcface_mx.config import from_flat
 from arcface_mx.errors import UserError
+from arcface_mx.native import library
 from arcface_mx.train import checkpoint
 from arcface_mx.train.run import train
 
@@ -158,7 +159,7 @@ def test_two_devices_give_the_update_of_one(tmp_path, tiny_faces):
 
 def test_accumulated_gradients_are_those_of_the_joint_batch(tmp_path, tiny_faces):
     # The order of photos does not depend on the batch; which of them are mirrored does.
-    frozen = {"freeze_batchnorm": True, "steps": 1, "mirror": False}
+    frozen = {"freeze_batchnorm": True, "steps": 1, "mirror": False, "head": "graph"}
     joint = tiny(tmp_path, tiny_faces, "joint", **frozen)
     parts = tiny(tmp_path, tiny_faces, "parts", **dict(frozen, batch_size=4, accumulate=2))
     for config in (joint, parts):
@@ -256,3 +257,21 @@ class TestBadInput:
     def test_values_without_sense_name_their_flag(self, values):
         with pytest.raises(UserError, match="--%s" % list(values)[0].replace("_", "-")):
             from_flat(values)
+
+
+@pytest.mark.skipif(bool(library.unavailable()), reason=library.unavailable() or "available")
+@pytest.mark.parametrize("loss", ({"margin_ramp": 0.5}, {"intra_weight": 1.0, "inter_weight": 1.0}, {"loss": "norm_softmax"}))
+def test_native_and_graph_head_train_alike(tmp_path, tiny_faces, loss):
+    configs = [tiny(tmp_path, tiny_faces, head, head=head, steps=2, log_every=1, **loss) for head in ("native", "graph")]
+    for config in configs:
+        train(config)
+    assert_same(final(configs[0]), final(configs[1]), 1e-5)
+    for one, other in zip(*(events(config, "step") for config in configs)):
+        for figure in ("loss", "target_angle", "accuracy"):
+            assert one[figure] == pytest.approx(other[figure], rel=1e-4)
+
+
+@pytest.mark.parametrize("values", ({"literal": True}, {"accumulate": 2}, {"loss": "softmax"}))
+def test_native_head_is_refused_where_there_is_none(tmp_path, tiny_faces, values):
+    with pytest.raises(UserError, match="--head native"):
+        train(tiny(tmp_path, tiny_faces, head="native", **values))

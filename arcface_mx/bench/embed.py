@@ -1,0 +1,136 @@
+"""Embedding a batch of photos with its mirror image: the graph as trained, folded, fused, by ONNX Runtime, in PyTorch."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, List, Tuple
+
+from arcface_mx.bench import network, torch_peer
+from arcface_mx.bench.products import PEAK_GFLOP
+from arcface_mx.bench.race import Contestant, race
+from arcface_mx.bench.timing import Timing
+
+ENGINE = "mxnet"
+PEAK = "square product (peak)"
+FUSING = {"MXNET_SUBGRAPH_BACKEND": "MKLDNN"}
+# name: form of the graph, environment of the process
+FORMS: Dict[str, Tuple[str, Dict[str, str]]] = {
+    "MXNet": ("plain", {}),
+    "MXNet, fast PReLU": ("fast_prelu", {}),
+    "MXNet, BatchNorm folded": ("folded", {}),
+    "MXNet, folded, fast PReLU": ("folded_fast_prelu", {}),
+    "MXNet, folded, fused by oneDNN": ("folded", FUSING),
+    "arcface-mx (folded, fast PReLU, fused)": ("fast_form", {}),
+    "ONNX Runtime, folded": ("onnx", {}),
+}
+IMAGES = {"recipe": 64, "iresnet50": 8, "mobilefacenet": 32}
+
+
+def measure(name: str, repetitions: int, torch_python: str = "") -> List[Timing]:
+    """Images a second, each with its mirror image in the same batch; PyTorch is the baseline where it is named.
+
+    All MXNet forms and ONNX Runtime are checked against the plain graph: 1e-4 of the largest value.
+    """
+    kind, width, side, size, _, _ = network.NETWORKS[name]
+    shape: Dict[str, Any] = {"network": kind, "width": width, "side": side, "size": size, "batch": 2 * IMAGES[name]}
+    work = network.gflop(kind, width, side, size)
+    entries = []
+    if torch_python:
+        peer = dict(shape, training=False, threads=network.threads(), classes=1)
+        entries.append(Contestant("PyTorch, eager", torch_peer.__file__, peer, python=torch_python, gflop=work))
+    for title, (form, environment) in FORMS.items():
+        entries.append(Contestant(title, __name__, dict(shape, form=form), environment, gflop=work))
+    entries.append(Contestant(PEAK, "arcface_mx.bench.products", {"kind": "peak"}, gflop=PEAK_GFLOP))
+    return race(entries, repetitions, PEAK)
+
+
+def setup(network: str, width: float, side: int, size: int, batch: int, form: str) -> Callable[[], int]:
+    """One form of the network, on a fixed random batch. Raises ValueError where it gives other embeddings."""
+    import numpy as np
+
+    images = np.random.default_rng(0).integers(0, 256, (batch, 3, side, side)).astype(np.float32)
+    symbol, args, aux = _network(network, width, side, size, images, fast=form.endswith("fast_prelu"))
+    plain, _, _ = _network(network, width, side, size, images, fast=False)
+    slopes = {key: value.reshape((-1,)) if _is_slope(key) else value for key, value in args.items()}
+    expected = _module(plain, slopes, aux, images)()
+    if form == "fast_form":
+        from arcface_mx.model.fast_form import fast_form
+
+        symbol, args, aux = fast_form(symbol, args, aux, "data", (side, side))
+    elif "folded" in form or form == "onnx":
+        from arcface_mx.model.fold import fold_batchnorm
+
+        symbol, args, aux = fold_batchnorm(symbol, args, aux)
+    run = _session(symbol, args, aux, side, images) if form == "onnx" else _module(symbol, args, aux, images)
+    error = float(np.abs(run() - expected).max() / np.abs(expected).max())
+    if error > 1e-4:
+        raise ValueError("form %s differs by %.1e of the largest value" % (form, error))
+
+    def embed() -> int:
+        run()
+        return batch
+
+    return embed
+
+
+def _is_slope(name: str) -> bool:
+    return "relu" in name and name.endswith("_gamma")
+
+
+def _network(network: str, width: float, side: int, size: int, images: Any, fast: bool) -> Tuple[Any, Dict[str, Any], Dict[str, Any]]:
+    """Symbol and parameters with BatchNorm's statistics off their start; the same numbers for each form."""
+    import mxnet as mx
+    import numpy as np
+
+    from arcface_mx import symbols
+
+    data = mx.sym.Variable("data")
+    symbol = symbols.backbone(network, data, embedding_size=size, width=width, input_size=side, fast_prelu=fast)
+    arg_shapes, _, aux_shapes = symbol.infer_shape(data=images.shape)
+    rng = np.random.default_rng(1)
+    args, aux = {}, {}
+    for key, shape in zip(symbol.list_arguments(), arg_shapes):
+        if key != "data":
+            values = rng.normal(size=shape) * (2.0 / max(1, np.prod(shape[1:]))) ** 0.5
+            args[key] = mx.nd.array(rng.uniform(0.1, 1.0, shape) if key.endswith("_gamma") else values)
+    for key, shape in zip(symbol.list_auxiliary_states(), aux_shapes):
+        aux[key] = mx.nd.array(rng.uniform(0.5, 2.0, shape) if key.endswith("_var") else rng.normal(0, 0.1, shape))
+    return symbol, args, aux
+
+
+def _module(symbol: Any, args: Dict[str, Any], aux: Dict[str, Any], images: Any) -> Callable[[], Any]:
+    import mxnet as mx
+
+    module = mx.mod.Module(symbol, label_names=None)
+    module.bind([("data", images.shape)], for_training=False)
+    module.set_params(args, aux)
+    batch = mx.io.DataBatch([mx.nd.array(images)])
+
+    def run() -> Any:
+        module.forward(batch, is_train=False)
+        return module.get_outputs()[0].asnumpy()
+
+    return run
+
+
+def _session(symbol: Any, args: Dict[str, Any], aux: Dict[str, Any], side: int, images: Any) -> Callable[[], Any]:
+    import onnxruntime
+
+    from arcface_mx.bench.network import threads
+    from arcface_mx.export.onnx_model import onnx_bytes
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = threads(), 3
+    data = onnx_bytes(symbol, args, aux, "data", (side, side), {})
+    session = onnxruntime.InferenceSession(_constants(data), options, providers=["CPUExecutionProvider"])
+    return lambda: session.run(None, {"data": images})[0]
+
+
+def _constants(data: bytes) -> bytes:
+    """Parameters as constants: MXNet's exporter lists them as inputs too, which keeps ONNX Runtime from folding them."""
+    import onnx
+
+    model = onnx.load_from_string(data)
+    parameters = {parameter.name for parameter in model.graph.initializer}
+    for entry in [entry for entry in model.graph.input if entry.name in parameters]:
+        model.graph.input.remove(entry)
+    return bytes(model.SerializeToString())

@@ -1,0 +1,59 @@
+"""Start-up: the command line's help, and a training run of one step on a tiny face set."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from typing import Callable, Dict, List
+
+import numpy as np
+
+from arcface_mx.bench.timing import Sample, Timing, rounds, summarise
+from arcface_mx.errors import UserError
+
+RECIPE = (
+    "--network iresnet18 --width 0.25 --embedding-size 128 --dropout 0 --image-size 48 --batch-size 128 --steps 1 --lr-drops 1"
+)
+
+
+def measure(repetitions: int) -> List[Timing]:
+    """Starts a second; the baseline is an empty Python. One training run of one step counts the step, checkpoint and export."""
+    with tempfile.TemporaryDirectory() as folder:
+        data = os.path.join(folder, "faces")
+        _write_faces(data)
+        runs = iter(range(1 << 20))
+        contestants: Dict[str, Callable[[], List[str]]] = {
+            "python -c pass": lambda: ["-c", "pass"],
+            "import mxnet": lambda: ["-c", "import arcface_mx, mxnet"],
+            "arcface-mx --help": lambda: ["-m", "arcface_mx", "--help"],
+            "arcface-mx train, one step of the default recipe": lambda: (
+                ["-m", "arcface_mx", "train", "--data", data, "--run", os.path.join(folder, str(next(runs))), *RECIPE.split()]
+            ),
+        }
+        return summarise(rounds(contestants, lambda words: _run(words()), repetitions))  # type: ignore[arg-type]
+
+
+def _run(words: List[str]) -> Sample:
+    import time
+
+    before, start = os.times(), time.perf_counter()
+    done = subprocess.run([sys.executable, *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, universal_newlines=True)
+    seconds, after = time.perf_counter() - start, os.times()
+    if done.returncode:
+        raise UserError("bench start: %s failed: %s" % (" ".join(words), done.stderr.strip()[-300:]))
+    return Sample(seconds, after.children_user + after.children_system - before.children_user - before.children_system, 1)
+
+
+def _write_faces(folder: str) -> None:
+    """20 people, 10 photos of noise each."""
+    import cv2
+
+    from arcface_mx.data.records import RecordWriter
+
+    rng = np.random.default_rng(0)
+    with RecordWriter(folder) as writer:
+        for number in range(200):
+            photo = rng.integers(0, 256, (112, 112, 3)).astype(np.uint8)
+            writer.add(number // 10, cv2.imencode(".jpg", photo)[1].tobytes())

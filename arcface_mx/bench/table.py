@@ -1,0 +1,98 @@
+"""Figures of a measurement as lines for people and as JSON with what made them."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+import sys
+from typing import Any, Dict, List, Sequence
+
+from arcface_mx.bench.timing import Timing
+
+
+def lines(timings: Sequence[Timing], unit: str) -> List[str]:
+    """A Markdown table; ratios are to its first row."""
+    rows = ["| | %s | lowest to highest | × | CPU ms each | CPU × | GFLOP/s | of peak | MB |" % unit, "|---|" + "---:|" * 8]
+    for one in timings:
+        rows.append(
+            "| %s | %s | %s to %s | %.2f | %s | %.2f | %s | %s | %s |"
+            % (
+                one.name,
+                _short(one.median),
+                _short(min(one.rates)),
+                _short(max(one.rates)),
+                one.ratio,
+                _short(1e3 * one.cpu),
+                one.cpu_ratio,
+                "%.0f" % one.gflops if one.gflops else "",
+                "%.0f %%" % (100 * one.peak_share) if one.peak_share else "",
+                "%.0f" % one.peak_mb if one.peak_mb is not None else "",
+            )
+        )
+    return rows
+
+
+def report(command: str, settings: Dict[str, Any], **figures: Any) -> Dict[str, Any]:
+    """What goes into a JSON file: the figures, the command, date and machine."""
+    return {
+        "command": command,
+        "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+        "machine": machine(),
+        "settings": settings,
+        **figures,
+    }
+
+
+def origin(report: Dict[str, Any]) -> List[str]:
+    """The command, date and machine of a report, as the table's last lines."""
+    where = report["machine"]
+    return [
+        "",
+        "`%s`" % report["command"],
+        "%s, %s, %d cores, %s threads, load average %s at the end, MXNet %s, Python %s."
+        % (
+            report["date"],
+            where["processor"],
+            where["cores"],
+            where["OMP_NUM_THREADS"],
+            where["load_average"],
+            where["mxnet"],
+            where["python"],
+        ),
+    ]
+
+
+def command(what: str, settings: Dict[str, Any]) -> str:
+    """The command line that measures this again; folders by their last name."""
+    words = ["--%s %s" % (name.replace("_", "-"), os.path.basename(str(value))) for name, value in settings.items() if value]
+    return " ".join(["arcface-mx bench", what, *words])
+
+
+def machine() -> Dict[str, Any]:
+    """Processor, cores, threads, load, versions."""
+    import mxnet as mx
+
+    from arcface_mx.platform import available_cores
+
+    return {
+        "processor": _processor(),
+        "cores": available_cores(),
+        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", ""),
+        "load_average": round(os.getloadavg()[0], 1),
+        "python": platform.python_version(),
+        "mxnet": mx.__version__,
+        "system": sys.platform,
+    }
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as stream:
+            return next(line.split(":", 1)[1].strip() for line in stream if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor()
+
+
+def _short(value: float) -> str:
+    return "%.0f" % value if abs(value) >= 100 else "%.3g" % value
