@@ -197,7 +197,7 @@ def from_json(value: Mapping[str, Any], source: str) -> TrainConfig:
             if key not in known:
                 raise UserError("%s: unknown entry %s.%s; was it written by another version?" % (source, name, key))
             flat[key] = _typed(entry, known[key], "%s: %s.%s" % (source, name, key))
-            items = {"Tuple[int, ...]": int, "Tuple[str, ...]": str}.get(kinds[key])
+            items = {"Tuple[int, ...]": int, "Tuple[str, ...]": str}.get(str(kinds[key]))
             if items and not all(type(item) is items for item in flat[key]):
                 raise UserError("%s: %s.%s is %.60r; every item must be a %s" % (source, name, key, entry, items.__name__))
     return from_flat(flat)

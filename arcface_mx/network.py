@@ -40,6 +40,14 @@ def embedding_symbol(config: TrainConfig, training: bool = False) -> Symbol:
     return mx.sym.Cast(embedding, dtype="float32") if half else embedding
 
 
+def standalone_symbol(config: TrainConfig) -> Symbol:
+    """`embedding_symbol` for a file: unnamed operators are numbered from 0, so that one network is one file."""
+    import mxnet as mx
+
+    with mx.name.NameManager():
+        return embedding_symbol(config)
+
+
 def with_init_sizes(config: TrainConfig) -> TrainConfig:
     """For --network init: the configuration with the model's own image and embedding size.
 

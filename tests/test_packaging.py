@@ -37,7 +37,7 @@ def modules(source):
     found = set()
     for folder, place in FOLDERS.items():
         for path in (source / folder).rglob("*"):
-            if path.suffix in (".py", ".csv") or path.name == "py.typed":
+            if path.suffix in (".py", ".csv", ".cc", ".h") or path.name == "py.typed":
                 found.add(os.path.join(place, os.path.relpath(path, source / folder)))
     return found
 

@@ -113,5 +113,5 @@ def _steps(classes: int, devices: int, images: int, width: int, steps: int, rate
 
 
 if __name__ == "__main__":
-    values = sys.argv[1:]
-    print(json.dumps(_steps(*map(int, values[:5]), rate=float(values[5]))))
+    classes, devices, images, width, steps = (int(value) for value in sys.argv[1:6])
+    print(json.dumps(_steps(classes, devices, images, width, steps, float(sys.argv[6]))))

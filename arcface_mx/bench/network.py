@@ -103,7 +103,7 @@ def _training(
     graph = _graph(config, classes, tuned)
     module = build_module(graph, config, [mx.cpu(number) for number in range(devices)])
     initialise(module, 0, {}, {})
-    start_optimizer(module, config, Schedule.of(config))
+    start_optimizer(module, config, Schedule.of(config), config.run.kvstore)
     data = mx.io.DataBatch([images], [labels])
 
     def step() -> int:

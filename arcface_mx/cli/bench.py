@@ -55,8 +55,8 @@ def run(args: argparse.Namespace) -> int:
     if args.what == "centres":
         from arcface_mx.bench import centres
 
-        sizes = [_numbers(args.class_counts, "--class-counts"), _numbers(args.contexts, "--contexts")]
-        measured = centres.measure(*sizes, args.batch_size, args.embedding_size, args.steps, args.repetitions, args.sample_centres)
+        classes, contexts = _numbers(args.class_counts, "--class-counts"), _numbers(args.contexts, "--contexts")
+        measured = centres.measure(classes, contexts, args.batch_size, args.embedding_size, args.steps, args.repetitions, args.sample_centres)
         print(centres.table(measured))
         if args.json:
             write_json(args.json, [dataclasses.asdict(one) for one in measured])

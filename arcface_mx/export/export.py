@@ -17,7 +17,7 @@ from arcface_mx.export.onnx_model import onnx_bytes, onnx_embeddings, write_onnx
 from arcface_mx.model import Embedder, load_model
 from arcface_mx.model.fold import fold_batchnorm
 from arcface_mx.model.load import locate, read_parameters
-from arcface_mx.network import embedding_arrays, embedding_symbol
+from arcface_mx.network import embedding_arrays, standalone_symbol
 from arcface_mx.train import checkpoint
 from arcface_mx.train.run_folder import CONFIG, read_config
 from arcface_mx.verify.calibrate_model import calibrate_model
@@ -82,7 +82,7 @@ def _of_run(run: str) -> Embedder:
     state = checkpoint.newest(run)
     if state is None:
         raise UserError("%s: holds no checkpoint; train first" % run)
-    symbol, side = embedding_symbol(config), config.data.image_size
+    symbol, side = standalone_symbol(config), config.data.image_size
     args, aux = embedding_arrays(symbol, side, state.arg_params, state.aux_params)
     return Embedder(symbol, args, aux, None, (side, side), "%s, step %d" % (run, state.step))
 

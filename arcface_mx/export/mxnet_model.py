@@ -10,7 +10,7 @@ from arcface_mx.config import TrainConfig
 from arcface_mx.export.attributes import describe, with_attributes
 from arcface_mx.files import whole_file
 from arcface_mx.model.load import SYMBOL_DIGEST, graph_digest
-from arcface_mx.network import embedding_arrays, embedding_symbol
+from arcface_mx.network import embedding_arrays, standalone_symbol
 
 
 def save_embedding(config: TrainConfig, arg_params: Dict[str, Any], aux_params: Dict[str, Any], folder: str) -> str:
@@ -19,11 +19,8 @@ def save_embedding(config: TrainConfig, arg_params: Dict[str, Any], aux_params: 
     The graph takes pixels 0–255, RGB, (N, 3, side, side), and ends at "fc1", the N×d embedding,
     not normalised. Standard operators only.
     """
-    import mxnet as mx
-
     side = config.data.image_size
-    with mx.name.NameManager():  # unnamed operators are numbered from 0: one network, one file
-        symbol = embedding_symbol(config)
+    symbol = standalone_symbol(config)
     args, aux = embedding_arrays(symbol, side, arg_params, aux_params)
     symbol = with_attributes(symbol, "data", describe((side, side), config.network.embedding_size))
     return save_model(symbol, args, aux, folder)

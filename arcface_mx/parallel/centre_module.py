@@ -64,6 +64,9 @@ class CentreParallelModule(mx.mod.BaseModule):
             embedding, data_names=["data"], label_names=None, context=self._context, fixed_param_names=body_fixed, logger=logger
         )
         self._shards: List[Shard] = []
+        self.binded: bool
+        self.params_initialized: bool
+        self.optimizer_initialized: bool
 
     # ------------------------------------------------------------ what it takes and gives
 

@@ -33,7 +33,7 @@ class Shard:
         self.inputs = {name: mx.nd.zeros(shape, context) for name, shape in shapes.items()}
         passed = [name for name in ("embedding", "own_centre") if name in self.inputs]
         self.input_gradients = {name: mx.nd.zeros(shapes[name], context) for name in passed}
-        self._requests = {**grad_req, **{name: "write" for name in passed}}
+        self._requests: Dict[str, str] = dict(grad_req, **dict.fromkeys(passed, "write"))
         self._bind()
 
     def _bound(self) -> Dict[str, NDArray]:
@@ -43,8 +43,8 @@ class Shard:
     def _bind(self) -> None:
         import mxnet as mx
 
-        arrays = {**self.inputs, **self._bound()}
-        gradients = {**self.gradients, **self.input_gradients}
+        arrays: Dict[str, NDArray] = dict(self.inputs, **self._bound())
+        gradients: Dict[str, NDArray] = dict(self.gradients, **self.input_gradients)
         requests = {name: self._requests.get(name, "null") for name in arrays}
         self.executor = self.graph.symbol.bind(self.context, _only(arrays, self.graph.symbol), gradients, _only(requests, self.graph.symbol))
         self._own: Optional[Any] = None

@@ -58,10 +58,11 @@ def collect(runs: Sequence[str], paper: List[PaperRow], figure: Figure, crop: st
         metrics = read_metrics(run)
         if metrics is None:
             raise UserError("%s: has no %s; has the run finished? The same train command goes on with it." % (run, METRICS))
-        known = find_row(read_config(run), paper)
+        config = read_config(run)
+        known = find_row(config, paper)
         row = rows[known.name] if known else others.setdefault(_name(run), TableRow(_name(run)))
         row.runs += 1
-        _add(row, metrics["sets"].values(), figure, crop)
+        _add(row, _in_order(metrics["sets"], config.data.eval), figure, crop)
         for result in read_baselines(run):
             entry = baselines.setdefault(result["method"], TableRow(result["method"]))
             key = (result["method"], result["set"], read_data_fingerprint(run))
@@ -70,6 +71,12 @@ def collect(runs: Sequence[str], paper: List[PaperRow], figure: Figure, crop: st
                 _add(entry, [result], figure, crop)
     kept = [row for row in rows.values() if row.runs or (all_rows and row.paper and row.paper.table == ABLATION)]
     return list(baselines.values()) + kept + list(others.values())
+
+
+def _in_order(sets: Dict[str, Any], paths: Sequence[str]) -> List[Any]:
+    """Results in the order of the run's --eval; metrics.json has its keys sorted."""
+    names = [os.path.splitext(os.path.basename(path))[0] for path in paths]
+    return sorted(sets.values(), key=lambda result: names.index(result["set"]) if result["set"] in names else len(names))
 
 
 def _name(run: str) -> str:

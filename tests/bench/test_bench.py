@@ -82,7 +82,7 @@ def test_by_thresholds_is_as_accurate_as_the_exact_search():
 
 
 def test_every_choice_has_a_measurement():
-    assert set(CHOICES) == set(suite.MEASUREMENTS) | {"growth", "profile"}
+    assert set(CHOICES) == set(suite.MEASUREMENTS) | {"growth", "profile", "centres"}
 
 
 def test_profile_shares_are_of_a_step_and_add_up():

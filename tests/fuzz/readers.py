@@ -187,7 +187,7 @@ def lists():
 
 
 def read_lists(content, folder):
-    from arcface_mx.data.photo_list import read_list
+    from arcface_mx.data.photo_list import find_photos
     from arcface_mx.data.unpack import read_names
     from arcface_mx.data.points import read_points
     from arcface_mx.data.protocols import READERS as PROTOCOLS
@@ -196,7 +196,7 @@ def read_lists(content, folder):
 
     path, good = put(folder, "x.txt", content), 0
     protocols = [reader for name, reader in PROTOCOLS.items() if not name.startswith("cfp")]  # those read folders
-    for reader in [read_list, read_names, read_identities, read_template_pairs, read_points] + protocols:
+    for reader in [find_photos, read_names, read_identities, read_template_pairs, read_points] + protocols:
         try:
             found = reader(path)
         except UserError as error:
