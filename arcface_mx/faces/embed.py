@@ -13,7 +13,8 @@ import numpy as np
 
 from arcface_mx.errors import UserError
 from arcface_mx.faces.read import Face, read_faces
-from arcface_mx.files import whole_file, write_json
+from arcface_mx.faces.store import read_fields, write_fields
+from arcface_mx.files import write_json
 from arcface_mx.model.embedder import BATCH_SIZE, Embedder
 from arcface_mx.progress import progress
 
@@ -115,18 +116,9 @@ def _claim(folder: str, task: Dict[str, Any]) -> None:
 
 def write_embeddings(path: str, found: Embeddings) -> None:
     """Write a `.npz` with the fields of Embeddings, whole or not at all."""
-    with whole_file(path) as stream:
-        np.savez(stream, **found._asdict())
+    write_fields(path, found)
 
 
 def read_embeddings(path: str) -> Embeddings:
     """Read what `write_embeddings` wrote. Raises UserError where it is something else."""
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            values = {name: stored[name] for name in Embeddings._fields}
-    except FileNotFoundError:
-        raise UserError("%s: no such file; make it with arcface-mx embed" % path) from None
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        raise UserError("%s: holds no embeddings of arcface-mx embed (%s)" % (path, error)) from error
-    values.update(model=str(values["model"]), align=bool(values["align"]), mirror=bool(values["mirror"]))
-    return Embeddings(**values)
+    return Embeddings(**read_fields(path, Embeddings._fields, "arcface-mx embed", "holds no embeddings"))

@@ -16,7 +16,7 @@ import numpy as np
 
 from arcface_mx.errors import UserError
 from arcface_mx.faces.embed import Embeddings
-from arcface_mx.files import whole_file
+from arcface_mx.faces.store import read_fields, write_fields
 from arcface_mx.verify.calibration import Calibration
 from arcface_mx.verify.pairs import unit_vectors
 
@@ -54,21 +54,12 @@ def make_gallery(found: Embeddings, names: Mapping[str, str]) -> Gallery:
 
 def write_gallery(path: str, gallery: Gallery) -> None:
     """Write a `.npz`, whole or not at all."""
-    with whole_file(path) as stream:
-        np.savez(stream, **gallery._asdict())
+    write_fields(path, gallery)
 
 
 def read_gallery(path: str) -> Gallery:
     """Read what `write_gallery` wrote. Raises UserError where it is something else."""
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            values = {name: stored[name] for name in Gallery._fields}
-    except FileNotFoundError:
-        raise UserError("%s: no such file; make it with arcface-mx gallery build" % path) from None
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        raise UserError("%s: is no gallery of arcface-mx gallery build (%s)" % (path, error)) from error
-    values.update(model=str(values["model"]), align=bool(values["align"]), mirror=bool(values["mirror"]))
-    return Gallery(**values)
+    return Gallery(**read_fields(path, Gallery._fields, "arcface-mx gallery build", "is no gallery"))
 
 
 def false_match_rate(fpir: float, entries: int) -> float:

@@ -14,6 +14,7 @@ import numpy as np
 from arcface_mx.errors import UserError
 from arcface_mx.report.paper import ABLATION, COLUMNS, PaperRow, find_row
 from arcface_mx.train.run_folder import METRICS, read_baselines, read_config, read_data_fingerprint, read_metrics
+from arcface_mx.verify.sets import set_name
 
 # (metrics of one crop) → a percentage, None where the set cannot tell
 Figure = Callable[[Dict[str, Any]], Optional[float]]
@@ -75,7 +76,7 @@ def collect(runs: Sequence[str], paper: List[PaperRow], figure: Figure, crop: st
 
 def _in_order(sets: Dict[str, Any], paths: Sequence[str]) -> List[Any]:
     """Results in the order of the run's --eval; metrics.json has its keys sorted."""
-    names = [os.path.splitext(os.path.basename(path))[0] for path in paths]
+    names = [set_name(path) for path in paths]
     return sorted(sets.values(), key=lambda result: names.index(result["set"]) if result["set"] in names else len(names))
 
 

@@ -1,0 +1,33 @@
+"""The `.npz` files of embeddings and galleries: a NamedTuple's fields, written whole, read without pickle."""
+
+from __future__ import annotations
+
+import zipfile
+from typing import Any, Dict, Sequence
+
+import numpy as np
+
+from arcface_mx.errors import UserError
+from arcface_mx.files import whole_file
+
+
+def write_fields(path: str, value: Any) -> None:
+    """Write a NamedTuple's fields as a `.npz`, whole or not at all."""
+    with whole_file(path) as stream:
+        np.savez(stream, **value._asdict())
+
+
+def read_fields(path: str, fields: Sequence[str], command: str, otherwise: str) -> Dict[str, Any]:
+    """The fields by name; "model" as text, "align" and "mirror" as truth values.
+
+    command: what makes such files. otherwise: what a file is that is none. Raises UserError with these.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            values = {name: stored[name] for name in fields}
+    except FileNotFoundError:
+        raise UserError("%s: no such file; make it with %s" % (path, command)) from None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError("%s: %s of %s (%s)" % (path, otherwise, command, error)) from error
+    values.update(model=str(values["model"]), align=bool(values["align"]), mirror=bool(values["mirror"]))
+    return values
