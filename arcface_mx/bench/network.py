@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any, Callable, Dict, List, Tuple
 
 from arcface_mx.bench import torch_peer
 from arcface_mx.bench.products import PEAK_GFLOP
 from arcface_mx.bench.race import Contestant, race
 from arcface_mx.bench.timing import Timing
-from arcface_mx.platform import available_cores
+from arcface_mx.platform import threads
 
 ENGINE = "mxnet"
 PEAK = "square product (peak)"
@@ -38,11 +37,6 @@ def measure(name: str, training: bool, repetitions: int, torch_python: str = "",
         entries.append(Contestant("PyTorch, eager", torch_peer.__file__, peer, python=torch_python, gflop=work))
     entries.append(Contestant(PEAK, "arcface_mx.bench.products", {"kind": "peak"}, gflop=PEAK_GFLOP))
     return race(entries, repetitions, PEAK)
-
-
-def threads() -> int:
-    """Threads that a contestant may use."""
-    return int(os.environ.get("OMP_NUM_THREADS", available_cores()))
 
 
 def gflop(network: str, width: float, side: int, size: int) -> float:

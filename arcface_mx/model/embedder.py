@@ -9,14 +9,13 @@ import numpy as np
 
 from arcface_mx.data.bins import decode_rgb
 from arcface_mx.errors import UserError
-from arcface_mx.model.engines import MxnetEngine, Network, OnnxEngine, Pending
+from arcface_mx.model.engines import Engine, MxnetEngine, Network, Pending
 from arcface_mx.model.graph import Size, image_input, misfit
 
 if TYPE_CHECKING:
     import mxnet as mx
 
 Image = Union[np.ndarray, bytes]  # uint8 (height, width, 3) RGB, or encoded
-Engine = Union[MxnetEngine, OnnxEngine]
 
 # MXNet's oneDNN path keeps every layer's output: 20 MB an image for MobileFaceNet. Twice as many
 # images a batch are no faster on a CPU.
@@ -30,7 +29,7 @@ class Embedder:
     symbol: graph from an N×3×H×W image (RGB, 0–255) to N×d. arg_params, aux_params: its parameters
     by name; more than it needs may be given. contexts: devices, each of which takes an equal share
     of a batch; one CPU when None. input_size: (H, W). name: what messages call the model. engine: makes
-    what computes; MXNet when None (`engine_choice.py` has the others).
+    what computes; MXNet when None (`engines.py` has the others).
 
     Raises UserError when parameters are missing or do not fit.
     """
@@ -43,7 +42,7 @@ class Embedder:
         contexts: "Optional[List[mx.Context]]" = None,
         input_size: Size = CROP,
         name: str = "model",
-        engine: "Optional[Callable[[Embedder], Engine]]" = None,
+        engine: "Optional[Callable[[Network], Engine]]" = None,
     ) -> None:
         import mxnet as mx
 
@@ -56,7 +55,7 @@ class Embedder:
             raise UserError("%s: does not fit the graph: %s" % (name, reason))
         self._params = self._needed(arg_params, aux_params)
         self.embedding_size = self._embedding_size()
-        self._make_engine = engine or mxnet_engine
+        self._make_engine = engine or (lambda network: MxnetEngine(network, self.contexts))
         self._engine: Optional[Engine] = None
 
     @property
@@ -120,7 +119,7 @@ class Embedder:
     def _started(self) -> Engine:
         """The engine, made at the first batch."""
         if self._engine is None:
-            self._engine = self._make_engine(self)
+            self._engine = self._make_engine(self.network)
         return self._engine
 
     @property
@@ -148,11 +147,6 @@ class Embedder:
 
 def _collected(pending: Pending, count: int) -> np.ndarray:
     return pending()[:count]
-
-
-def mxnet_engine(embedder: Embedder) -> Engine:
-    """MXNet on the embedder's devices."""
-    return MxnetEngine(embedder.network, embedder.contexts)
 
 
 def fit(pixels: np.ndarray, size: Size) -> np.ndarray:

@@ -5,18 +5,21 @@ An engine starts on a batch and gives it back later, so that the next photos are
 
 from __future__ import annotations
 
+import contextlib
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, NamedTuple, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, NamedTuple, Tuple, Union
 
 import numpy as np
 
 from arcface_mx.errors import UserError
+from arcface_mx.files import fingerprint
 from arcface_mx.model.fast_form import fast_form
 from arcface_mx.model.graph import Size, mxnet_reason
 
 if TYPE_CHECKING:
     import mxnet as mx
 
+PARAMETERS_DIGEST = "arcface_parameters_sha256"  # in an int8 file: of the parameter file whose form it is
 Pending = Callable[[], np.ndarray]  # waits; (n, d) float32
 
 
@@ -65,7 +68,11 @@ class MxnetEngine:
         return wait
 
     def _failed(self, error: Exception) -> UserError:
+        import mxnet as mx
+
         self._module, self._batch = None, 0  # of no more use
+        with contextlib.suppress(mx.base.MXNetError):
+            mx.nd.waitall()  # MXNet tells an operator's failure once more to whoever waits next
         return UserError("%s: cannot run: %s" % (self._network.name, mxnet_reason(error)))
 
     def _bind(self, batch: int) -> None:
@@ -91,13 +98,14 @@ class MxnetEngine:
 
 
 class OnnxEngine:
-    """An ONNX model's bytes in ONNX Runtime on the CPU. name: what messages call it."""
+    """An ONNX model's bytes in ONNX Runtime on the CPU. name: what messages call it. Raises UserError where they are none."""
 
     def __init__(self, data: bytes, name: str) -> None:
         from arcface_mx.export.onnx_model import onnx_session
 
-        self._session, self._name = onnx_session(data), name
+        self._session, self._name = onnx_session(data, name), name
         self._image = self._session.get_inputs()[0].name
+        self.metadata: Dict[str, str] = self._session.get_modelmeta().custom_metadata_map
         self._worker = ThreadPoolExecutor(1)  # it computes while photos are decoded
 
     def start(self, pixels: np.ndarray, most: int) -> Pending:
@@ -111,3 +119,30 @@ class OnnxEngine:
                 raise UserError("%s: cannot run: %s" % (self._name, str(error).splitlines()[0])) from error
 
         return wait
+
+
+Engine = Union[MxnetEngine, OnnxEngine]
+
+
+def onnx_engine(network: Network) -> OnnxEngine:
+    """The network, BatchNorm folded, in ONNX Runtime: MXNet's unit embeddings to 1e-4.
+
+    Raises UserError where the extra `export` is missing or an operator has no ONNX form.
+    """
+    from arcface_mx.export.onnx_model import onnx_bytes
+    from arcface_mx.model.fold import fold_batchnorm
+
+    symbol, arg_params, aux_params = fold_batchnorm(network.symbol, network.arg_params, network.aux_params)
+    return OnnxEngine(onnx_bytes(symbol, arg_params, aux_params, network.image, network.size, {}), network.name)
+
+
+def int8_engine(path: str, parameters: str) -> OnnxEngine:
+    """The int8 form that export wrote to `path`. Raises UserError where it is not there, or not that of the file `parameters`."""
+    try:
+        with open(path, "rb") as stream:
+            engine = OnnxEngine(stream.read(), path)
+    except OSError as error:
+        raise UserError("%s: %s; arcface-mx export --int8 --out FOLDER makes it, beside the model" % (path, error.strerror)) from error
+    if engine.metadata.get(PARAMETERS_DIGEST) != fingerprint(parameters):
+        raise UserError("%s: is not a form of %s; export both again" % (path, parameters))
+    return engine

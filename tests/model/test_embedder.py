@@ -145,6 +145,7 @@ def test_a_graph_that_fails_while_it_runs_is_one_clear_line(images, mirror):
     arguments, states = nets.parameters(symbol, SIZE)
     with pytest.raises(UserError, match="^broken: cannot run: [^\n]+$"):
         Embedder(symbol, arguments, states, input_size=SIZE, name="broken").embed(images, 8, mirror)
+    mx.nd.waitall()  # and is told once
 
 
 def test_mirror_images_run_in_the_batch_of_their_images(net, images):
@@ -156,7 +157,7 @@ def test_mirror_images_run_in_the_batch_of_their_images(net, images):
             started.append((len(pixels), most))
             return lambda: pixels.reshape(len(pixels), -1)[:, :8]
 
-    plain, flipped = Embedder(*net, input_size=SIZE, engine=lambda embedder: Counting()).embed_with_mirror(images, 8)
+    plain, flipped = Embedder(*net, input_size=SIZE, engine=lambda network: Counting()).embed_with_mirror(images, 8)
     assert started == [(16, 16), (16, 16), (14, 16)]
     np.testing.assert_array_equal(plain, [image[0, :8, 0] for image in images])
     np.testing.assert_array_equal(flipped, [image[0, :-9:-1, 0] for image in images])
