@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, List, Tuple
 
-from arcface_mx.bench import embed, growth, head, network, profile, start, table, verification
+from arcface_mx.bench import batch, embed, growth, head, network, profile, start, table, verification
 from arcface_mx.bench import input as reading
 from arcface_mx.bench.timing import Timing
 from arcface_mx.errors import UserError
@@ -55,6 +55,10 @@ def _embed(options: Options) -> List[Timing]:
     return embed.measure(options.network, options.repetitions, options.torch)
 
 
+def _batch(options: Options) -> List[Timing]:
+    return batch.measure(options.network, options.repetitions)
+
+
 def _render(options: Options) -> List[Timing]:
     from arcface_mx.bench import rendering
 
@@ -67,6 +71,7 @@ MEASUREMENTS: Dict[str, Measurement] = {
     "backbone": Measurement("images/s", ("network", "torch"), _network(False)),
     "step": Measurement("images/s", ("network", "torch"), _network(True)),
     "embed": Measurement("images/s", ("network", "torch"), _embed),
+    "batch": Measurement("photos/s", ("network",), _batch),
     "verify": Measurement("sets/s", (), lambda options: verification.measure(options.repetitions)),
     "render": Measurement("photos/s", ("images",), _render),
     "start": Measurement("starts/s", (), lambda options: start.measure(options.repetitions)),

@@ -31,23 +31,26 @@ def quantised(data: bytes, photos: np.ndarray) -> bytes:
 
     Raises UserError where a package is missing or the graph cannot be quantised.
     """
-    import_onnx()
+    onnx = import_onnx()
     try:
         from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+        from onnxruntime.quantization.shape_inference import quant_pre_process
     except ImportError as error:
         raise UserError("--int8: ONNX Runtime's quantisation needs another package (%s): pip install 'arcface-mx[export]'" % error) from None
     with tempfile.TemporaryDirectory() as folder, _quiet():
-        prepared, made = os.path.join(folder, "prepared.onnx"), os.path.join(folder, "int8.onnx")
+        given, prepared, made = (os.path.join(folder, name) for name in ("given.onnx", "prepared.onnx", "int8.onnx"))
+        with open(given, "wb") as stream:
+            stream.write(data)
         try:
-            image = _prepare(data, prepared)
+            quant_pre_process(given, prepared, skip_symbolic_shape=True)  # with its layers' shapes, which the quantiser reads
             quantize_static(
-                prepared, made, _Photos(image, photos), quant_format=QuantFormat.QDQ, per_channel=True,
+                prepared, made, _Photos(onnx.load_from_string(data).graph.input[0].name, photos), quant_format=QuantFormat.QDQ, per_channel=True,
                 activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
             )  # fmt: skip
         except Exception as error:  # of many kinds, none of them its own
             raise UserError("--int8: ONNX Runtime cannot quantise this graph: %s" % (str(error).splitlines() or [repr(error)])[0]) from error
-        with open(made, "rb") as stream:
-            return stream.read()
+        with open(made, "rb") as quantised_file:
+            return quantised_file.read()
 
 
 def write_int8(prefix: str, data: bytes, metadata: Mapping[str, str]) -> str:
@@ -70,16 +73,6 @@ def agreement(expected: np.ndarray, data: bytes, photos: np.ndarray) -> Tuple[fl
             % (cosines.mean(), len(cosines), LEAST_COSINE)
         )
     return float(cosines.mean()), float(cosines.min())
-
-
-def _prepare(data: bytes, path: str) -> str:
-    """Write the model with its layers' shapes, which the quantiser reads; name of its input."""
-    import onnx
-    from onnxruntime.quantization.shape_inference import quant_pre_process
-
-    model = onnx.load_from_string(data)
-    quant_pre_process(model, path, skip_symbolic_shape=True)
-    return str(model.graph.input[0].name)
 
 
 class _Photos:
