@@ -63,7 +63,7 @@ def write_faces(folder: str, side: int, images: int) -> None:
     with RecordWriter(folder, side, side) as writer:
         for number in range(images):
             pixels = cv2.resize(rng.integers(0, 256, (8, 8, 3)).astype(np.uint8), (side, side), interpolation=cv2.INTER_CUBIC)
-            writer.add(number * PEOPLE // images, cv2.imencode(".jpg", pixels)[1].tobytes())
+            writer.add(number * min(PEOPLE, images) // images, cv2.imencode(".jpg", pixels)[1].tobytes())
 
 
 def gflop(network: str, width: float, side: int, size: int) -> float:
