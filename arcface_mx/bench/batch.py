@@ -10,20 +10,21 @@ from arcface_mx.bench.timing import Timing
 
 ENGINE = "mxnet"
 SIZES = (4, 8, 16, 32, 64)
-PHOTOS = {"recipe": 128, "iresnet50": 8, "mobilefacenet": 64}
+PHOTOS = {"recipe": 128, "iresnet50": 16, "mobilefacenet": 64}
 
 
 def measure(name: str, repetitions: int) -> List[Timing]:
     """Photos a second. Baseline: two calls, one with the mirrored photos, as many images a forward pass as the default's."""
-    from arcface_mx.model.embedder import BATCH_SIZE
+    from arcface_mx.model.embedder import BATCH_SIZES
 
+    default = BATCH_SIZES["cpu"]
     kind, width, side, size, _, _ = network.NETWORKS[name]
     shape: Dict[str, Any] = {"network": kind, "width": width, "side": side, "size": size, "photos": PHOTOS[name], "engine": "mxnet"}
     work = 2 * network.gflop(kind, width, side, size)
-    entries = [Contestant("two passes", __name__, dict(shape, batch=2 * BATCH_SIZE, together=False), gflop=work)]
+    entries = [Contestant("two passes", __name__, dict(shape, batch=2 * default, together=False), gflop=work)]
     sizes = [batch for batch in SIZES if batch <= PHOTOS[name]]
     entries += [Contestant("%d and their mirror images" % batch, __name__, dict(shape, batch=batch, together=True), gflop=work) for batch in sizes]
-    onnx = dict(shape, batch=min(BATCH_SIZE, PHOTOS[name]), together=True, engine="onnx")
+    onnx = dict(shape, batch=default, together=True, engine="onnx")
     return race(entries + [Contestant("%d, ONNX Runtime" % onnx["batch"], __name__, onnx, gflop=work)], repetitions)
 
 

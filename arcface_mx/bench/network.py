@@ -105,7 +105,8 @@ def _forward(network: str, width: float, side: int, size: int, images: Any, tune
     module = _bound(symbol, images)
     module.init_params(mx.init.Xavier())
     if tuned:
-        symbol, args, aux = fast_form(symbol, *module.get_params(), "data", (side, side))
+        plain = module.get_params()
+        symbol, args, aux = fast_form(symbol, plain[0], plain[1], "data", (side, side))
         module = _bound(symbol, images)
         module.set_params(args, aux)
 

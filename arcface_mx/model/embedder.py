@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 Image = Union[np.ndarray, bytes]  # uint8 (height, width, 3) RGB, or encoded
 
-# MXNet's oneDNN path keeps every layer's output: 20 MB an image for MobileFaceNet. Twice as many
-# images a batch are no faster on a CPU.
-BATCH_SIZE = 32
+# Photos at once on each device, by `arcface-mx bench batch`. On a CPU more are no faster, for MobileFaceNet a sixth
+# slower, and take memory: MXNet's oneDNN path keeps every layer's output, 20 MB an image for MobileFaceNet. On a
+# GPU, where it was not measured, few leave it idle.
+BATCH_SIZES = {"cpu": 8, "gpu": 64}
 CROP, NARROW_CROP = (112, 112), (112, 96)  # the aligned crops of the field
 
 
@@ -85,20 +86,28 @@ class Embedder:
             raise UserError("%s: its output has shape %s, not (images, d)" % (self.name, outputs))
         return int(outputs[0][1])
 
-    def embed(self, images: Iterable[Image], batch_size: int = BATCH_SIZE, mirror: bool = False) -> np.ndarray:
+    def embed(self, images: Iterable[Image], batch_size: Optional[int] = None, mirror: bool = False) -> np.ndarray:
         """Embeddings of n images: (n, d) float32, not normalised.
 
         images: uint8 (height, width, 3) RGB arrays or encoded bytes, streamed. mirror: add the
-        embedding of the mirrored image to each. Raises UserError naming the image that is none.
+        embedding of the mirrored image to each, which runs in the same batch. batch_size: photos a batch,
+        mirror images not counted; None takes `default_batch_size`. Raises UserError naming the image that is none.
         """
         plain, mirrored = self._run(images, batch_size, mirror)
         return plain + mirrored if mirror else plain
 
-    def embed_with_mirror(self, images: Iterable[Image], batch_size: int = BATCH_SIZE) -> Tuple[np.ndarray, np.ndarray]:
+    def embed_with_mirror(self, images: Iterable[Image], batch_size: Optional[int] = None) -> Tuple[np.ndarray, np.ndarray]:
         """Embeddings of the images and of their mirror images: two arrays (n, d), float32."""
         return self._run(images, batch_size, mirror=True)
 
-    def _run(self, images: Iterable[Image], batch_size: int, mirror: bool) -> Tuple[np.ndarray, np.ndarray]:
+    @property
+    def default_batch_size(self) -> int:
+        """Photos a batch where nobody says how many."""
+        return sum(BATCH_SIZES.get(context.device_type, BATCH_SIZES["cpu"]) for context in self.contexts)
+
+    def _run(self, images: Iterable[Image], batch_size: Optional[int], mirror: bool) -> Tuple[np.ndarray, np.ndarray]:
+        if batch_size is None:
+            batch_size = self.default_batch_size
         if batch_size < 1:
             raise UserError("batch size %d: must be at least 1" % batch_size)
         results: List[np.ndarray] = []  # a batch each: its images, then their mirror images
