@@ -61,7 +61,7 @@ int8() {
   cat "$WORK/bench_int8.md"
 }
 
-for what in "${@:-input head backbone step embed batch verify render start profile growth int8}"; do
+for what in "${@:-input head backbone step embed batch settings verify render start profile growth int8}"; do
   for one in $what; do
     case $one in
       input)
@@ -82,6 +82,7 @@ for what in "${@:-input head backbone step embed batch verify render start profi
           measure "batch_$network" batch --network "$network" --repetitions 3
         done
         ;;
+      settings) measure settings_iresnet50 settings --network iresnet50 --repetitions 3 ;;
       profile)
         for network in recipe iresnet50 mobilefacenet; do
           measure "profile_$network" profile --network "$network" --repetitions 3

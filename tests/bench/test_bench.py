@@ -159,7 +159,7 @@ def test_the_script_runs_every_measurement_and_keeps_its_files(tmp_path):
     subprocess.run(["bash", script], env=environment, check=True, capture_output=True)
     measured = [line.split()[1] for line in calls.read_text().splitlines() if line.startswith("bench")]
     order = list(dict.fromkeys(measured))
-    assert order == ["input", "head", "backbone", "step", "embed", "batch", "verify", "render", "start", "profile", "growth"]
+    assert order == ["input", "head", "backbone", "step", "embed", "batch", "settings", "verify", "render", "start", "profile", "growth"]
     assert set(order) | {"centres"} == set(CHOICES)
     names = {path.name for path in results.iterdir()}
     assert {"bench_head_10572.md", "bench_head_10572.json", "bench_backbone_iresnet50.json", "bench_growth.png", "bench_int8.md"} <= names
