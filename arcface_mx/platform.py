@@ -18,6 +18,12 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
+def threads() -> int:
+    """Threads that computing may use: OMP_NUM_THREADS, else one a core."""
+    stated = os.environ.get("OMP_NUM_THREADS", "")
+    return int(stated) if stated.isdecimal() and int(stated) else available_cores()
+
+
 def _check_python() -> None:
     if not OLDEST_PYTHON <= sys.version_info[:2] <= NEWEST_PYTHON:
         raise ImportError(

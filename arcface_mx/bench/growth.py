@@ -1,9 +1,11 @@
 """How a step's time and memory grow with classes, batch and devices, beside the cost model's line.
 
-Head alone for classes and batch; the default recipes' whole step for devices (CPU contexts, one
-after another where there are fewer cores). The model: time is that of the head's three products,
-6·N·n·d operations at the rate of the largest native point; memory is W and its gradient, and one
-N×n array.
+Head alone for classes and batch: time is that of its three products, 6·N·n·d operations at the rate
+of the largest native point; memory is W and its gradient, and one N×n array.
+
+The default recipes' whole step for devices, CPU contexts that share this machine's cores and memory:
+both are D times what `parallel/cost.py` and `parallel/plan.py` say of a device. Operations run at the
+rate of the point with one device, gradients are sent at the speed of a copy in memory, measured beside.
 """
 
 from __future__ import annotations
@@ -12,9 +14,14 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
+import numpy as np
+
 from arcface_mx.bench import network
 from arcface_mx.bench.race import Contestant, race
-from arcface_mx.bench.timing import Timing
+from arcface_mx.bench.timing import Timing, compare
+from arcface_mx.config import from_flat
+from arcface_mx.parallel import cost
+from arcface_mx.parallel.plan import Plan, make_plan
 
 CLASSES = (1000, 5000, 10572, 42871, 85742)
 BATCHES = (32, 64, 128, 256)
@@ -33,8 +40,9 @@ class Point:
     milliseconds: float  # of the clock
     cpu_milliseconds: float
     megabytes: float
-    model_gflop: Optional[float]
+    model_gflop: Optional[float]  # of all devices
     model_megabytes: Optional[float]
+    model_milliseconds: Optional[float] = None  # of the processor
 
 
 def measure(repetitions: int) -> List[Point]:
@@ -44,12 +52,54 @@ def measure(repetitions: int) -> List[Point]:
         points += _heads("classes", n, {"samples": SAMPLES, "classes": n}, repetitions)
     for batch in BATCHES:
         points += _heads("batch", batch, {"samples": batch, "classes": BATCH_CLASSES}, repetitions)
+    return with_times(points) + _devices(repetitions)
+
+
+def with_times(points: Sequence[Point]) -> List[Point]:
+    """Head points with the model's time: their products at the rate of the native head's largest point."""
+    largest = max((point for point in points if point.line == "native"), key=lambda point: point.model_gflop or 0.0)
+    pace = largest.cpu_milliseconds / (largest.model_gflop or 1.0)
+    return [dataclasses.replace(point, model_milliseconds=pace * (point.model_gflop or 0.0)) for point in points]
+
+
+def _devices(repetitions: int) -> List[Point]:
+    name, width, side, size, batch, _ = network.NETWORKS["recipe"]
+    shape = {"network": name, "width": width, "side": side, "size": size, "batch": batch, "classes": DEVICE_CLASSES}
+    timings = []
     for count in DEVICES:
-        name, width, side, size, batch, _ = network.NETWORKS["recipe"]
-        shape = {"network": name, "width": width, "side": side, "size": size, "batch": batch, "classes": DEVICE_CLASSES}
         entry = Contestant("native", "arcface_mx.bench.network", dict(shape, training=True, tuned=True, devices=count))
-        points += [_point("devices", count, timing, batch, None, None) for timing in race([entry], repetitions)]
+        timings += race([entry], repetitions)
+    plans = {count: _plan(count) for count in DEVICES}
+    parameters = plans[1].parts["backbone weights"] / 4
+    forward = 1e9 * network.gflop(name, width, side, size)
+    steps = {count: cost.step(forward, parameters, batch // count, count, DEVICE_CLASSES, size, split=False) for count in DEVICES}
+    pace = 1e3 * batch * timings[0].cpu / (steps[1].backbone + steps[1].head)  # ms an operation
+    copied = _copy_rate()
+    points = []
+    for count, timing in zip(DEVICES, timings):
+        operations = count * (steps[count].backbone + steps[count].head)
+        point = _point("devices", count, timing, batch, 1e-9 * operations, count * plans[count].total / 2**20)
+        points.append(dataclasses.replace(point, model_milliseconds=pace * operations + 1e3 * count * steps[count].sent / copied))
     return points
+
+
+def _plan(devices: int) -> Plan:
+    name, width, side, size, batch, _ = network.NETWORKS["recipe"]
+    values = {"network": name, "width": width, "image_size": side, "embedding_size": size, "batch_size": batch}
+    contexts = ",".join("cpu(%d)" % number for number in range(devices))
+    return make_plan(from_flat(dict(values, devices=contexts)), DEVICE_CLASSES)
+
+
+def _copy_rate() -> float:
+    """Bytes a processor second of a copy in memory."""
+    source = np.ones(1 << 24, np.float32)
+    target = np.empty_like(source)
+
+    def copy() -> int:
+        np.copyto(target, source)
+        return int(source.nbytes)
+
+    return 1.0 / compare({"copy": copy}, 5)[0].cpu
 
 
 def _heads(axis: str, at: int, shape: Dict[str, int], repetitions: int) -> List[Point]:
@@ -70,11 +120,12 @@ def to_json(points: Sequence[Point]) -> List[Dict[str, Any]]:
 
 def lines(points: Sequence[Point]) -> List[str]:
     """A Markdown table."""
-    rows = ["| | at | ms a step | CPU ms | MB | model MB |", "|---|---:|---:|---:|---:|---:|"]
+    rows = ["| | at | ms a step | CPU ms | model CPU ms | MB | model MB |", "|---|---:|---:|---:|---:|---:|---:|"]
     for one in points:
-        model = "%.0f" % one.model_megabytes if one.model_megabytes else ""
+        time, memory = ("%.0f" % value if value else "" for value in (one.model_milliseconds, one.model_megabytes))
         what = "%s, %s" % (one.axis, one.line)
-        rows.append("| %s | %d | %.0f | %.0f | %.0f | %s |" % (what, one.at, one.milliseconds, one.cpu_milliseconds, one.megabytes, model))
+        values = (what, one.at, one.milliseconds, one.cpu_milliseconds, time, one.megabytes, memory)
+        rows.append("| %s | %d | %.0f | %.0f | %s | %.0f | %s |" % values)
     return rows
 
 
@@ -94,7 +145,6 @@ def draw(points: Sequence[Point], path: str) -> None:
         "devices": "whole step, default recipe, %d classes" % DEVICE_CLASSES,
     }
     labels = {"classes": "classes n", "batch": "batch N", "devices": "devices (CPU contexts)"}
-    rate = _rate(points)
     for column, (axis, title) in enumerate(titles.items()):
         own = [point for point in points if point.axis == axis]
         if not own:
@@ -105,7 +155,7 @@ def draw(points: Sequence[Point], path: str) -> None:
             places = [point.at for point in part]
             upper.plot(places, [point.cpu_milliseconds for point in part], "o-", label=line)
             lower.plot(places, [point.megabytes for point in part], "o-", label=line)
-        for panel, values in ((upper, _times(own, rate)), (lower, _memory(own))):
+        for panel, values in ((upper, _times(own)), (lower, _memory(own))):
             if values:
                 panel.plot(*zip(*values), "k--", linewidth=1, label="cost model")
             panel.set_ylim(0, 1.08 * panel.dataLim.ymax)
@@ -121,15 +171,8 @@ def draw(points: Sequence[Point], path: str) -> None:
         figure.savefig(stream, format="png", dpi=110)
 
 
-def _rate(points: Sequence[Point]) -> float:
-    """GFLOP a millisecond of the native head's largest point."""
-    native = [point for point in points if point.line == "native" and point.model_gflop]
-    largest = max(native, key=lambda point: point.model_gflop or 0.0)
-    return (largest.model_gflop or 0.0) / largest.cpu_milliseconds
-
-
-def _times(points: Sequence[Point], rate: float) -> List[Tuple[int, float]]:
-    return sorted({(point.at, point.model_gflop / rate) for point in points if point.model_gflop})
+def _times(points: Sequence[Point]) -> List[Tuple[int, float]]:
+    return sorted({(point.at, point.model_milliseconds) for point in points if point.model_milliseconds})
 
 
 def _memory(points: Sequence[Point]) -> List[Tuple[int, float]]:

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, List, Tuple
 
-from arcface_mx.bench import embed, growth, head, network, profile, start, table, verification
+from arcface_mx.bench import batch, embed, growth, head, network, profile, settings, start, table, verification
 from arcface_mx.bench import input as reading
 from arcface_mx.bench.timing import Timing
 from arcface_mx.errors import UserError
@@ -55,6 +55,14 @@ def _embed(options: Options) -> List[Timing]:
     return embed.measure(options.network, options.repetitions, options.torch)
 
 
+def _batch(options: Options) -> List[Timing]:
+    return batch.measure(options.network, options.repetitions)
+
+
+def _settings(options: Options) -> List[Timing]:
+    return settings.measure(options.network, options.repetitions)
+
+
 def _render(options: Options) -> List[Timing]:
     from arcface_mx.bench import rendering
 
@@ -67,6 +75,8 @@ MEASUREMENTS: Dict[str, Measurement] = {
     "backbone": Measurement("images/s", ("network", "torch"), _network(False)),
     "step": Measurement("images/s", ("network", "torch"), _network(True)),
     "embed": Measurement("images/s", ("network", "torch"), _embed),
+    "batch": Measurement("photos/s", ("network",), _batch),
+    "settings": Measurement("images/s", ("network",), _settings),
     "verify": Measurement("sets/s", (), lambda options: verification.measure(options.repetitions)),
     "render": Measurement("photos/s", ("images",), _render),
     "start": Measurement("starts/s", (), lambda options: start.measure(options.repetitions)),
@@ -80,21 +90,21 @@ def measure(name: str, options: Options) -> Tuple[List[str], Dict[str, Any]]:
     for setting in ("batch_size", "classes", "embedding_size", "repetitions"):
         if getattr(options, setting) < 1:
             raise UserError("--%s %d: give at least 1" % (setting.replace("_", "-"), getattr(options, setting)))
-    settings: Dict[str, Any] = {"repetitions": options.repetitions}
+    own: Dict[str, Any] = {"repetitions": options.repetitions}
     if name == "growth":
         points = growth.measure(options.repetitions)
         if options.png:
             growth.draw(points, options.png)
-        report = table.report(table.command(name, settings), settings, points=growth.to_json(points))
+        report = table.report(table.command(name, own), own, points=growth.to_json(points))
         return growth.lines(points) + table.origin(report), report
     if name == "profile":
         shares = profile.measure(options.network, options.repetitions)
-        settings = dict(settings, network=options.network)
-        report = table.report(table.command(name, settings), settings, operators=[dataclasses.asdict(one) for one in shares])
+        own = dict(own, network=options.network)
+        report = table.report(table.command(name, own), own, operators=[dataclasses.asdict(one) for one in shares])
         return profile.lines(shares) + table.origin(report), report
     chosen = MEASUREMENTS[name]
     timings = chosen.run(options)
-    settings = dict({setting: getattr(options, setting) for setting in chosen.settings}, **settings)
+    own = dict({setting: getattr(options, setting) for setting in chosen.settings}, **own)
     figures = {"unit": chosen.unit, "timings": [dataclasses.asdict(one) for one in timings]}
-    report = table.report(table.command(name, settings), settings, **figures)
+    report = table.report(table.command(name, own), own, **figures)
     return table.lines(timings, chosen.unit) + table.origin(report), report

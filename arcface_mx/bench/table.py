@@ -9,11 +9,15 @@ import sys
 from typing import Any, Dict, List, Sequence
 
 from arcface_mx.bench.timing import Timing
+from arcface_mx.train.run_folder import commit
 
 
 def lines(timings: Sequence[Timing], unit: str) -> List[str]:
     """A Markdown table; ratios are to its first row."""
-    rows = ["| | %s | lowest to highest | × | CPU ms each | CPU × | GFLOP/s | of peak | MB |" % unit, "|---|" + "---:|" * 8]
+    columns = ["", unit, "lowest to highest", "×", "CPU ms each", "CPU ×", "GFLOP/s", "of peak", "MB"]
+    waits = any(one.waiting is not None for one in timings)
+    columns += ["input wait"] if waits else []
+    rows = ["| %s |" % " | ".join(columns), "|---|" + "---:|" * (len(columns) - 1)]
     for one in timings:
         rows.append(
             "| %s | %s | %s to %s | %.2f | %s | %.2f | %s | %s | %s |"
@@ -29,14 +33,16 @@ def lines(timings: Sequence[Timing], unit: str) -> List[str]:
                 "%.0f %%" % (100 * one.peak_share) if one.peak_share else "",
                 "%.0f" % one.peak_mb if one.peak_mb is not None else "",
             )
+            + (" %s |" % ("%.0f %%" % (100 * one.waiting) if one.waiting is not None else "") if waits else "")
         )
     return rows
 
 
 def report(command: str, settings: Dict[str, Any], **figures: Any) -> Dict[str, Any]:
-    """What goes into a JSON file: the figures, the command, date and machine."""
+    """What goes into a JSON file: the figures, the command, commit ("+": files differ from it), date and machine."""
     return {
         "command": command,
+        "commit": commit(),
         "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         "machine": machine(),
         "settings": settings,
@@ -50,8 +56,9 @@ def origin(report: Dict[str, Any]) -> List[str]:
     return [
         "",
         "`%s`" % report["command"],
-        "%s, %s, %d cores, %s threads, load average %s at the end, MXNet %s, Python %s."
+        "Commit %s, %s, %s, %d cores, %s threads, load average %s at the end, MXNet %s, Python %s."
         % (
+            (report["commit"] or "unknown")[:7] + ("+" if (report["commit"] or "").endswith("+") else ""),
             report["date"],
             where["processor"],
             where["cores"],

@@ -10,11 +10,13 @@ from typing import Callable, Dict, List, Optional, Sequence
 
 @dataclass(frozen=True)
 class Sample:
-    """One repetition: seconds on the clock, processor seconds of the process, items done."""
+    """One repetition: seconds on the clock, processor seconds of the process, items done; seconds that it
+    waited for input, None where it reads none."""
 
     seconds: float
     cpu: float
     items: int
+    waited: Optional[float] = None
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,8 @@ class Timing:
 
     cpu: processor seconds an item, median; cpu_ratio: the baseline's over it, which a machine that
     others use too leaves alone. gflops: achieved, of the clock; peak_share: of the fastest product
-    measured in the same run. peak_mb: resident memory above the start, largest.
+    measured in the same run. peak_mb: resident memory above the start, largest. waiting: share of the
+    time spent waiting for input, median; None where there is none.
     """
 
     name: str
@@ -35,6 +38,7 @@ class Timing:
     gflops: Optional[float] = None
     peak_share: Optional[float] = None
     peak_mb: Optional[float] = None
+    waiting: Optional[float] = None
 
 
 def measured(function: Callable[[], int]) -> Sample:
@@ -88,6 +92,7 @@ def summarise(
             work[name] or None,
             work[name] / work[peak] if peak and work[name] else None,
             (memory or {}).get(name),
+            _waiting(samples[name]),
         )
         for name in samples
     ]
@@ -96,3 +101,8 @@ def summarise(
 def _ratio(values: Sequence[float], others: Sequence[float]) -> float:
     """Median of the rounds' ratios."""
     return statistics.median(value / other if other else float("nan") for value, other in zip(values, others))
+
+
+def _waiting(samples: Sequence[Sample]) -> Optional[float]:
+    shares = [sample.waited / sample.seconds for sample in samples if sample.waited is not None]
+    return statistics.median(shares) if shares else None

@@ -1,7 +1,8 @@
 """One contestant's process: `python worker.py MODULE JSON`. Standard library only, for any interpreter.
 
 Answers each line of standard input with one JSON line: first, unasked, {} when ready; "run" does the
-work once; "memory" tells the largest resident size above that after importing the module's ENGINE.
+work once, which gives its items or (items, seconds waited for input); "memory" tells the largest
+resident size above that after importing the module's ENGINE.
 """
 
 # mypy: allow-untyped-defs, no-check-untyped-defs
@@ -47,8 +48,9 @@ def main(module, arguments):
         word = sys.stdin.readline().strip()
         if word == "run":
             cpu, clock = time.process_time(), time.perf_counter()
-            items = run()
-            answer = {"seconds": time.perf_counter() - clock, "cpu": time.process_time() - cpu, "items": items}
+            done = run()
+            answer = {"seconds": time.perf_counter() - clock, "cpu": time.process_time() - cpu}
+            answer["items"], answer["waited"] = done if isinstance(done, tuple) else (done, None)
         elif word == "memory":
             answer = {"peak_mb": resident_mb("VmHWM") - start}
         else:

@@ -9,8 +9,10 @@ HELP = """measure speed against a baseline in the same run
 input     images a second of the training stream; baseline: a Python loop on the same file
 head      the margin head, forward and backward, and with the update of W; baseline: its three matrix products
 backbone  a network's forward pass; baseline: MXNet's default settings
-step      a whole training step; baseline: MXNet's default settings
+step      a whole training step, and its share of waiting for input; baseline: MXNet's default settings
 embed     embedding with the mirror image, by forms of the graph and engines; baseline: the first row
+batch     the same by photos a batch; baseline: the mirror images in a pass of their own
+settings  a training step under MXNet's own settings; baseline: none of them
 verify    6,000 pairs; baseline: InsightFace's 400 thresholds in ten folds
 render    rendered photos a second
 start     start-up of commands; baseline: an empty Python
@@ -22,7 +24,7 @@ Contestants run in processes of their own, in turn, after one warm-up each; rati
 the rounds. "CPU" columns count processor time, which a busy machine distorts little. PyTorch and
 DALI are compared where an interpreter that has them is named."""
 
-CHOICES = ("input", "head", "backbone", "step", "embed", "verify", "render", "start", "profile", "centres", "growth")
+CHOICES = ("input", "head", "backbone", "step", "embed", "batch", "settings", "verify", "render", "start", "profile", "centres", "growth")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--embedding-size", type=int, default=512, metavar="D", help="head: length of the embedding (512)")
     parser.add_argument(
         "--network", choices=("recipe", "iresnet50", "mobilefacenet"), default="recipe",
-        help="backbone, step, embed, profile: the default recipes' network, or a full one at 112 pixels (recipe)",
+        help="backbone, step, embed, batch, settings, profile: the default recipes' network, or a full one at 112 pixels (recipe)",
     )  # fmt: skip
     parser.add_argument("--torch", default="", metavar="PYTHON", help="backbone, step, embed: a Python that has PyTorch")
     parser.add_argument("--dali", default="", metavar="PYTHON", help="input: a Python that has NVIDIA DALI")

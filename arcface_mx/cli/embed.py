@@ -17,7 +17,7 @@ code 1). An interrupted call goes on where it was.
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_model_flags(parser)
+    add_model_flags(parser, int8=True)
     parser.add_argument("photos", metavar="PHOTOS", help="folder, list or photo")
     parser.add_argument("out", metavar="OUT.npz", help="file to make; it appears when it is whole")
     parser.add_argument("--images", metavar="FOLDER", help="where the list's photos are (default: beside the list)")
@@ -27,10 +27,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from arcface_mx.data.photo_list import photo_paths
     from arcface_mx.faces.embed import embed_to_file
+    from arcface_mx.files import fingerprint
+    from arcface_mx.model.load import int8_path
     from arcface_mx.verify.calibration_file import model_fingerprint
 
     paths = photo_paths(args.photos, args.images)
-    found = embed_to_file(open_model(args), model_fingerprint(args.model), paths, args.out, face_options(args))
+    embedder = open_model(args)
+    # Another form of a model is another model: its embeddings are not to be mixed with the model's.
+    model = fingerprint(int8_path(args.model)) if args.engine == "int8" else model_fingerprint(args.model)
+    found = embed_to_file(embedder, model, paths, args.out, face_options(args))
     print("%s: %d embeddings of length %d" % ((args.out,) + found.vectors.shape))
     print_skipped(found.skipped.tolist(), found.reasons.tolist())
     return 1 if len(found.skipped) else 0

@@ -6,7 +6,8 @@ import argparse
 from typing import TYPE_CHECKING
 
 from arcface_mx.errors import UserError
-from arcface_mx.model.embedder import BATCH_SIZE
+from arcface_mx.model.embedder import BATCH_SIZES
+from arcface_mx.model.load import ENGINES
 
 if TYPE_CHECKING:
     from arcface_mx.model import Embedder
@@ -14,12 +15,16 @@ if TYPE_CHECKING:
 MODEL_HELP = "run folder or PREFIX,EPOCH"
 
 
-def add_model_flags(parser: argparse.ArgumentParser) -> None:
-    """MODEL, --devices, --batch-size, --layer."""
+def add_model_flags(parser: argparse.ArgumentParser, int8: bool = False) -> None:
+    """MODEL, --devices, --batch-size, --layer, --engine. int8: that engine too, whose embeddings are other than the model's."""
     parser.add_argument("model", metavar="MODEL", help=MODEL_HELP)
     parser.add_argument("--devices", default="cpu", help="cpu, gpu(0) or gpu(0),gpu(1) (default: %(default)s)")
-    parser.add_argument("--batch-size", type=int, default=BATCH_SIZE, help="images a step, all devices together (default: %(default)s)")
+    own = "%(cpu)d on each CPU device, %(gpu)d on each GPU" % BATCH_SIZES
+    parser.add_argument("--batch-size", type=int, metavar="B", help="photos a step, all devices together, mirror images not counted (default: %s)" % own)
     parser.add_argument("--layer", help="layer whose output is the embedding (default: found in the graph)")
+    engines, told = [name for name in ENGINES if int8 or name != "int8"], "MXNet, or ONNX Runtime (extra export; equal to 1e-4)"
+    told += ", or the int8 form that export --int8 wrote" if int8 else ""
+    parser.add_argument("--engine", choices=engines, default="mxnet", help=told + " (default: %(default)s)")
 
 
 def open_model(args: argparse.Namespace) -> "Embedder":
@@ -27,9 +32,9 @@ def open_model(args: argparse.Namespace) -> "Embedder":
     from arcface_mx.devices import parse_devices
     from arcface_mx.model import load_model
 
-    if args.batch_size < 1:
+    if args.batch_size is not None and args.batch_size < 1:
         raise UserError("--batch-size %d: must be at least 1" % args.batch_size)
-    embedder = load_model(args.model, parse_devices(args.devices), args.layer)
+    embedder = load_model(args.model, parse_devices(args.devices), args.layer, args.engine)
     for note in embedder.notes:
         print(note)
     return embedder

@@ -18,8 +18,8 @@ TOLERANCE = 1e-4  # largest difference between elements of unit embeddings
 PHOTOS = 32
 
 
-def check_photos(source: str, size: Size) -> List[np.ndarray]:
-    """At most PHOTOS photos, spread over a .bin, a face set, a folder or a list; uint8 (H, W, 3) of the network's size.
+def check_photos(source: str, size: Size, most: int = PHOTOS) -> List[np.ndarray]:
+    """At most `most` photos, spread over a .bin, a face set, a folder or a list; uint8 (H, W, 3) of the network's size.
 
     Raises UserError naming what cannot be read.
     """
@@ -27,13 +27,13 @@ def check_photos(source: str, size: Size) -> List[np.ndarray]:
 
     if source.endswith(".bin"):
         pairs = read_pairs(source)
-        wanted = set(np.linspace(0, pairs.num_images - 1, PHOTOS).astype(int).tolist())
+        wanted = set(np.linspace(0, pairs.num_images - 1, most).astype(int).tolist())
         photos: Iterable[np.ndarray] = (decode_rgb(image) for number, image in enumerate(pairs.images()) if number in wanted)
     elif is_face_set(source):
-        photos, _ = labelled_photos(source, PHOTOS)
+        photos, _ = labelled_photos(source, most)
     else:
         paths = photo_paths(source)
-        photos = load_photos(paths[:: -(-len(paths) // PHOTOS)])
+        photos = load_photos(paths[:: -(-len(paths) // most)])
     try:
         return [fit(photo, size) for photo in photos]
     except ValueError as error:

@@ -9,9 +9,10 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 import numpy as np
 
 from arcface_mx.errors import UserError
-from arcface_mx.export.agreement import batch_of, check_photos, difference
+from arcface_mx.export.agreement import PHOTOS, batch_of, check_photos, difference
 from arcface_mx.export.attributes import describe, with_attributes
 from arcface_mx.export.card import Card, write_card
+from arcface_mx.export.int8 import agreement, quantised, write_int8
 from arcface_mx.export.mxnet_model import save_model
 from arcface_mx.export.onnx_model import onnx_bytes, onnx_embeddings, write_onnx
 from arcface_mx.model import Embedder, load_model
@@ -25,13 +26,17 @@ from arcface_mx.verify.calibration_file import (
     StoredCalibration, calibration_path, model_fingerprint, read_calibration, write_calibration,
 )  # fmt: skip
 
+SHARE = 4  # for int8: one photo in four to compare on, the others to take ranges from
+
 
 @dataclasses.dataclass(frozen=True)
 class ExportOptions:
-    """fold: BatchNorm into neighbours. photos: what forms are compared on. calibrate: sets for thresholds."""
+    """fold: BatchNorm into neighbours. int8: the form for that engine. photos: what forms are compared on, and
+    int8's ranges taken from. calibrate: sets for thresholds."""
 
     fold: bool = False
     onnx: bool = False
+    int8: bool = False
     photos: Optional[str] = None
     calibrate: Tuple[str, ...] = ()
 
@@ -48,7 +53,7 @@ def export_model(source: str, folder: Optional[str], options: ExportOptions) -> 
         raise UserError("--out is missing: name a folder for the %s" % ("folded model" if options.fold else "export"))
     folder = folder or source
     lines, checks, form = [], [], network
-    photos = _photos(source, is_run, network, options) if options.fold or options.onnx else []
+    photos, typical = _photos(source, is_run, network, options) if options.fold or options.onnx or options.int8 else ([], [])
     expected = network.embed(photos) if photos else np.zeros((0, 0))
     if options.fold:
         form = _folded(network)
@@ -61,11 +66,15 @@ def export_model(source: str, folder: Optional[str], options: ExportOptions) -> 
         for batch_size in (len(photos), 1):  # the first axis is open
             worst = difference(expected, onnx_embeddings(data, batch_of(photos), batch_size), "ONNX model")
         checks.append(("ONNX, ONNX Runtime", worst))
+    small, cosines = _int8(form, typical, expected, photos) if options.int8 else (b"", (0.0, 0.0))
     prefix = save_model(graph, args, aux, folder)
     lines.append("%s-symbol.json, %s-0000.params: %s" % (prefix, prefix, "; ".join(network.notes) or network.name))
     if options.onnx:
         write_onnx(prefix + ".onnx", data)
         lines.append("%s.onnx" % prefix)
+    if options.int8:
+        path = write_int8(prefix, small, attributes)
+        lines.append("%s: cosine to the network's embedding %.4f (lowest %.4f) on %d photos" % (path, *cosines, len(photos)))
     lines += ["%s: unit embeddings differ by at most %.1e on %d photos" % (name, worst, len(photos)) for name, worst in checks]
     calibration = _calibration(source, network, prefix + ",0", options)
     write_card(prefix + "-card.md", Card(source, is_run, network, attributes, options.fold, checks, len(photos), calibration))
@@ -87,15 +96,30 @@ def _of_run(run: str) -> Embedder:
     return Embedder(symbol, args, aux, None, (side, side), "%s, step %d" % (run, state.step))
 
 
-def _photos(source: str, is_run: bool, network: Embedder, options: ExportOptions) -> List[np.ndarray]:
-    """The photos to compare on: --photos, else those the run was verified on, else those it was trained on."""
+def _photos(source: str, is_run: bool, network: Embedder, options: ExportOptions) -> Tuple[List[np.ndarray], List[np.ndarray]]:
+    """Photos to compare on, and others that show int8 typical input: of --photos, else of those the run was
+    verified on, else of those it was trained on."""
     own: Sequence[str] = ()
     if is_run:
         data = read_config(source).data
         own = [path for path in tuple(data.eval) + (data.data,) if os.path.exists(path)]
     if not options.photos and not own:
         raise UserError("--photos is missing: name faces to compare the exported forms on (.bin, face set, folder or list)")
-    return check_photos(options.photos or own[0], network.input_size)
+    found = check_photos(options.photos or own[0], network.input_size, PHOTOS * (SHARE if options.int8 else 1))
+    if not options.int8:
+        return found, []
+    if len(found) < 2:
+        raise UserError("--photos %s: %d photo is too little to take ranges from and to compare on; give at least 2" % (options.photos, len(found)))
+    return found[::SHARE], [photo for number, photo in enumerate(found) if number % SHARE]
+
+
+def _int8(
+    form: Embedder, typical: List[np.ndarray], expected: np.ndarray, photos: List[np.ndarray]
+) -> Tuple[bytes, Tuple[float, float]]:
+    """The int8 form's bytes, and its cosines to the network's embeddings of `photos`."""
+    symbol, args, aux = fold_batchnorm(form.symbol, *form.params)
+    data = quantised(onnx_bytes(symbol, args, aux, form.image_input, form.input_size, {}), batch_of(typical))
+    return data, agreement(expected, data, batch_of(photos))
 
 
 def _folded(network: Embedder) -> Embedder:

@@ -20,6 +20,7 @@ from arcface_mx.errors import UserError
 from arcface_mx.export.attributes import EMBEDDING_SIZE_ATTRIBUTE
 from arcface_mx.files import whole_file
 from arcface_mx.model.nodes import Graph, Node, Source
+from arcface_mx.platform import threads
 
 if TYPE_CHECKING:
     import mxnet as mx
@@ -35,7 +36,7 @@ def onnx_bytes(
 
     Raises UserError where the extra `export` is missing or an operator has no ONNX form.
     """
-    onnx = _import_onnx()
+    onnx = import_onnx()
     import mxnet.onnx
 
     graph = Graph(symbol)
@@ -60,6 +61,7 @@ def onnx_bytes(
         model = onnx.load(path)
     # The exporter writes operators as of opset 13 whatever it stamps on the file.
     model.opset_import[0].version, model.ir_version = OPSET, IR_VERSION
+    _make_constants(model)
     _name_output(model, rewritten.list_outputs()[0], metadata)
     onnx.helper.set_model_props(model, dict(metadata))
     onnx.checker.check_model(model)
@@ -74,17 +76,31 @@ def write_onnx(path: str, data: bytes) -> None:
 
 def onnx_embeddings(data: bytes, images: np.ndarray, batch_size: int) -> np.ndarray:
     """Embeddings (n, d) of images (n, 3, H, W), float32, by ONNX Runtime on the CPU."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    session = onnx_session(data, "ONNX model")
     name = session.get_inputs()[0].name
     batches = [images[start : start + batch_size] for start in range(0, len(images), batch_size)]
     return np.concatenate([session.run(None, {name: batch})[0] for batch in batches]).reshape(len(images), -1)
 
 
-def _import_onnx() -> Any:
+def onnx_session(data: bytes, name: str) -> Any:
+    """An InferenceSession on the CPU with as many threads as MXNet has.
+
+    name: what messages call the model. Raises UserError where ONNX Runtime is missing or takes it for none.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise _missing(error) from None
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level, options.intra_op_num_threads = 3, threads()
+    try:
+        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's exceptions have no common class
+        raise UserError("%s: ONNX Runtime cannot load it: %s" % (name, str(error).splitlines()[0])) from error
+
+
+def import_onnx() -> Any:
+    """The package onnx. Raises UserError where it or ONNX Runtime is missing, or where it is too new for MXNet."""
     try:
         import onnx
         import onnx.checker
@@ -92,8 +108,19 @@ def _import_onnx() -> Any:
         import onnxruntime  # noqa: F401
         from onnx import mapping  # noqa: F401  MXNet's exporter needs it; onnx 1.19 removed it
     except ImportError as error:
-        raise UserError("--onnx needs onnx (at most 1.18) and onnxruntime (%s): pip install 'arcface-mx[export]'" % error)
+        raise _missing(error) from None
     return onnx
+
+
+def _missing(error: ImportError) -> UserError:
+    return UserError("ONNX needs onnx (at most 1.18) and onnxruntime (%s): pip install 'arcface-mx[export]'" % error)
+
+
+def _make_constants(model: Any) -> None:
+    """MXNet's exporter lists parameters as inputs too, which keeps ONNX Runtime from computing with them ahead."""
+    parameters = {parameter.name for parameter in model.graph.initializer}
+    for entry in [entry for entry in model.graph.input if entry.name in parameters]:
+        model.graph.input.remove(entry)
 
 
 def _ranks(symbol: "mx.sym.Symbol", image: str, size: Tuple[int, int]) -> Dict[str, int]:

@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import shutil
-from typing import Any, Dict, Iterator, List, NamedTuple, Sequence
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from arcface_mx.errors import UserError
 from arcface_mx.faces.read import Face, read_faces
 from arcface_mx.faces.store import read_fields, write_fields
 from arcface_mx.files import write_json
-from arcface_mx.model.embedder import BATCH_SIZE, Embedder
+from arcface_mx.model.embedder import Embedder
 from arcface_mx.progress import progress
 
 PART = 2048  # photos
@@ -23,11 +23,12 @@ PART = 2048  # photos
 
 @dataclasses.dataclass(frozen=True)
 class FaceOptions:
-    """How photos become embeddings. align: find faces first. mirror: add the mirror image's embedding."""
+    """How photos become embeddings. align: find faces first. mirror: add the mirror image's embedding.
+    batch_size: photos at once; None is the embedder's own choice."""
 
     align: bool = False
     mirror: bool = False
-    batch_size: int = BATCH_SIZE
+    batch_size: Optional[int] = None
     workers: int = 1
 
 

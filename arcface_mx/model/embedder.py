@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple, Union
 
 import numpy as np
 
 from arcface_mx.data.bins import decode_rgb
 from arcface_mx.errors import UserError
-from arcface_mx.model.fast_form import fast_form
-from arcface_mx.model.graph import Size, image_input, misfit, mxnet_reason
+from arcface_mx.model.engines import Engine, MxnetEngine, Network, Pending
+from arcface_mx.model.graph import Size, image_input, misfit
 
 if TYPE_CHECKING:
     import mxnet as mx
 
 Image = Union[np.ndarray, bytes]  # uint8 (height, width, 3) RGB, or encoded
 
-# MXNet's oneDNN path keeps every layer's output: 20 MB an image for MobileFaceNet. Twice as many
-# images a batch are no faster on a CPU.
-BATCH_SIZE = 32
+# Photos at once on each device, by `arcface-mx bench batch`. On a CPU more are no faster, for MobileFaceNet a sixth
+# slower, and take memory: MXNet's oneDNN path keeps every layer's output, 20 MB an image for MobileFaceNet. On a
+# GPU, where it was not measured, few leave it idle.
+BATCH_SIZES = {"cpu": 8, "gpu": 64}
 CROP, NARROW_CROP = (112, 112), (112, 96)  # the aligned crops of the field
 
 
@@ -28,7 +29,8 @@ class Embedder:
 
     symbol: graph from an N×3×H×W image (RGB, 0–255) to N×d. arg_params, aux_params: its parameters
     by name; more than it needs may be given. contexts: devices, each of which takes an equal share
-    of a batch; one CPU when None. input_size: (H, W). name: what messages call the model.
+    of a batch; one CPU when None. input_size: (H, W). name: what messages call the model. engine: makes
+    what computes; MXNet when None (`engines.py` has the others).
 
     Raises UserError when parameters are missing or do not fit.
     """
@@ -41,6 +43,7 @@ class Embedder:
         contexts: "Optional[List[mx.Context]]" = None,
         input_size: Size = CROP,
         name: str = "model",
+        engine: "Optional[Callable[[Network], Engine]]" = None,
     ) -> None:
         import mxnet as mx
 
@@ -53,8 +56,8 @@ class Embedder:
             raise UserError("%s: does not fit the graph: %s" % (name, reason))
         self._params = self._needed(arg_params, aux_params)
         self.embedding_size = self._embedding_size()
-        self._module: Any = None
-        self._batch = 0  # what the module is bound for
+        self._make_engine = engine or (lambda network: MxnetEngine(network, self.contexts))
+        self._engine: Optional[Engine] = None
 
     @property
     def image_input(self) -> str:
@@ -69,7 +72,7 @@ class Embedder:
     def set_params(self, arg_params: Mapping[str, Any], aux_params: Mapping[str, Any]) -> None:
         """Take other values for the parameters, of the same names and shapes (training goes on)."""
         self._params = self._needed(arg_params, aux_params)
-        self._module, self._batch = None, 0  # fused convolutions keep a copy of their weights
+        self._engine = None  # engines keep a copy of the weights
 
     def _needed(self, arg_params: Mapping[str, Any], aux_params: Mapping[str, Any]) -> Tuple[Dict[str, Any], Dict[str, Any]]:
         arguments = [key for key in self.symbol.list_arguments() if key != self._input]
@@ -83,36 +86,55 @@ class Embedder:
             raise UserError("%s: its output has shape %s, not (images, d)" % (self.name, outputs))
         return int(outputs[0][1])
 
-    def embed(self, images: Iterable[Image], batch_size: int = BATCH_SIZE, mirror: bool = False) -> np.ndarray:
+    def embed(self, images: Iterable[Image], batch_size: Optional[int] = None, mirror: bool = False) -> np.ndarray:
         """Embeddings of n images: (n, d) float32, not normalised.
 
         images: uint8 (height, width, 3) RGB arrays or encoded bytes, streamed. mirror: add the
-        embedding of the mirrored image to each. Raises UserError naming the image that is none.
+        embedding of the mirrored image to each, which runs in the same batch. batch_size: photos a batch,
+        mirror images not counted; None takes `default_batch_size`. Raises UserError naming the image that is none.
         """
         plain, mirrored = self._run(images, batch_size, mirror)
         return plain + mirrored if mirror else plain
 
-    def embed_with_mirror(self, images: Iterable[Image], batch_size: int = BATCH_SIZE) -> Tuple[np.ndarray, np.ndarray]:
+    def embed_with_mirror(self, images: Iterable[Image], batch_size: Optional[int] = None) -> Tuple[np.ndarray, np.ndarray]:
         """Embeddings of the images and of their mirror images: two arrays (n, d), float32."""
         return self._run(images, batch_size, mirror=True)
 
-    def _run(self, images: Iterable[Image], batch_size: int, mirror: bool) -> Tuple[np.ndarray, np.ndarray]:
+    @property
+    def default_batch_size(self) -> int:
+        """Photos a batch where nobody says how many."""
+        return sum(BATCH_SIZES.get(context.device_type, BATCH_SIZES["cpu"]) for context in self.contexts)
+
+    def _run(self, images: Iterable[Image], batch_size: Optional[int], mirror: bool) -> Tuple[np.ndarray, np.ndarray]:
+        if batch_size is None:
+            batch_size = self.default_batch_size
         if batch_size < 1:
             raise UserError("batch size %d: must be at least 1" % batch_size)
-        results: Tuple[List[np.ndarray], List[np.ndarray]] = ([], [])
-        waiting: List[Tuple[List[np.ndarray], Any, int]] = []
+        results: List[np.ndarray] = []  # a batch each: its images, then their mirror images
+        waiting: List[Tuple[Pending, int]] = []
         for batch in self._batches(images, batch_size):
-            self._bind(max(len(batch), min(batch_size, self._batch)))
+            whole, most = (np.concatenate([batch, batch[..., ::-1]]), 2 * batch_size) if mirror else (batch, batch_size)
             # The engine computes this batch while the loop prepares the next one.
-            done, waiting = waiting, []
-            waiting.append((results[0], self._forward(batch), len(batch)))
-            if mirror:
-                waiting.append((results[1], self._forward(batch[..., ::-1]), len(batch)))
-            _collect(done)
-        _collect(waiting)
+            waiting.append((self._started().start(whole, most), len(whole)))
+            if len(waiting) > 1:
+                results.append(_collected(*waiting.pop(0)))
+        results += [_collected(*one) for one in waiting]
         empty = np.zeros((0, self.embedding_size), np.float32)
-        plain, mirrored = (np.concatenate(part) if part else empty for part in results)
-        return plain, mirrored
+        if not mirror:
+            return np.concatenate(results or [empty]), empty
+        halves = [np.split(part, 2) for part in results] or [[empty, empty]]
+        return np.concatenate([half[0] for half in halves]), np.concatenate([half[1] for half in halves])
+
+    def _started(self) -> Engine:
+        """The engine, made at the first batch."""
+        if self._engine is None:
+            self._engine = self._make_engine(self.network)
+        return self._engine
+
+    @property
+    def network(self) -> Network:
+        """Graph and arrays, as engines and exports take them."""
+        return Network(self.symbol, *self.params, self._input, self.input_size, self.name)
 
     def _batches(self, images: Iterable[Image], batch_size: int) -> Iterator[np.ndarray]:
         """Float32 (n, 3, H, W) arrays of at most batch_size images."""
@@ -131,42 +153,9 @@ class Embedder:
         except ValueError as error:
             raise UserError("%s: image %d: %s" % (self.name, number, error)) from error
 
-    def _form(self) -> Tuple[Any, Dict[str, Any], Dict[str, Any]]:
-        """Symbol and parameters that run: on CPUs the fast form."""
-        if any(context.device_type != "cpu" for context in self.contexts):
-            return (self.symbol,) + self._params
-        return fast_form(self.symbol, *self._params, self._input, self.input_size)
 
-    def _bind(self, batch: int) -> None:
-        """Make the module ready for `batch` images, rounded up to a multiple of the devices."""
-        import mxnet as mx
-
-        batch = -(-batch // len(self.contexts)) * len(self.contexts)
-        if batch == self._batch:
-            return
-        symbol, arg_params, aux_params = self._form()
-        self._module = mx.mod.Module(symbol, data_names=[self._input], label_names=None, context=self.contexts)
-        try:
-            self._module.bind([(self._input, (batch, 3) + self.input_size)], for_training=False)
-        except mx.base.MXNetError as error:
-            raise UserError("%s: cannot run: %s" % (self.name, mxnet_reason(error))) from error
-        self._module.set_params(arg_params, aux_params)
-        self._batch = batch
-
-    def _forward(self, images: np.ndarray) -> Any:
-        """Start the computation of a batch; returns its outputs, still being computed."""
-        import mxnet as mx
-
-        full = np.zeros((self._batch,) + images.shape[1:], np.float32)
-        full[: len(images)] = images
-        self._module.forward(mx.io.DataBatch([mx.nd.array(full)]), is_train=False)
-        # A copy: the next forward pass writes into the module's own outputs.
-        return self._module.get_outputs()[0].copy()
-
-
-def _collect(waiting: List[Tuple[List[np.ndarray], Any, int]]) -> None:
-    for results, outputs, count in waiting:
-        results.append(outputs.asnumpy().reshape(outputs.shape[0], -1)[:count])
+def _collected(pending: Pending, count: int) -> np.ndarray:
+    return pending()[:count]
 
 
 def fit(pixels: np.ndarray, size: Size) -> np.ndarray:

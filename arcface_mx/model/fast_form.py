@@ -38,6 +38,8 @@ def fast_form(
             shape = shapes[node.name + "_output"]
             if len(shape) == 4 and args[slope].shape == (shape[1],):
                 _as_convolutions(graph, node, args, shape[1])
+        if node.op == "FullyConnected" and node.flag("flatten", True):
+            _flattened(node)
     return _fused(graph.symbol()), args, aux
 
 
@@ -48,6 +50,12 @@ def _fused(symbol: "mx.sym.Symbol") -> "mx.sym.Symbol":
     if not mx.runtime.Features().is_enabled("MKLDNN"):
         return symbol
     return symbol.get_backend_symbol("MKLDNN")
+
+
+def _flattened(dense: Node) -> None:
+    """Flatten before a fully connected layer: the fused one, given a convolution's own output of 1×1 pixels, as in
+    MobileFaceNet, works once and then fails ("We can't generate TBlob for MKLDNN data")."""
+    dense.inputs[0] = Source(_node("Flatten", dense.name + "_flat", {}, dense.inputs[0]))
 
 
 def _as_convolutions(graph: Graph, prelu: Node, args: Dict[str, Any], channels: int) -> None:

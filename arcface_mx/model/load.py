@@ -7,11 +7,12 @@ import hashlib
 import json
 import os
 import re
-from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
 
 from arcface_mx.array_file import read_arrays
 from arcface_mx.errors import UserError
 from arcface_mx.model.embedder import Embedder
+from arcface_mx.model.engines import Engine, Network, int8_engine, onnx_engine
 from arcface_mx.model.graph import Size, embedding_symbol, find_input_size, mxnet_reason
 from arcface_mx.model.graph_check import MOST_BYTES, Hostile, check_extent, check_graph
 
@@ -20,27 +21,55 @@ if TYPE_CHECKING:
 
     Parameters = Dict[str, mx.nd.NDArray]
 
+ENGINES = ("mxnet", "onnx", "int8")
 SYMBOL_DIGEST = "symbol_sha256"  # noted in the parameter files that export writes
 
 
-def load_model(spec: str, contexts: "Optional[List[mx.Context]]" = None, layer: Optional[str] = None) -> Embedder:
+def load_model(
+    spec: str, contexts: "Optional[List[mx.Context]]" = None, layer: Optional[str] = None, engine: str = "mxnet"
+) -> Embedder:
     """Read a model and make it ready to embed.
 
     spec: a run folder (model-symbol.json, model-0000.params) or PREFIX,EPOCH. contexts: the devices,
     one CPU when None. layer: name of the layer whose output is the embedding; None finds it (the
-    graph's output, or where it ends in a loss: fc1, or the classifier's input).
+    graph's output, or where it ends in a loss: fc1, or the classifier's input). engine: what computes,
+    a name of ENGINES.
 
-    Raises UserError when files are missing or unreadable, or parameters do not fit the graph.
+    Raises UserError when files are missing or unreadable, or parameters do not fit the graph, or where
+    the engine is not installed or has no use for these devices.
     """
+    make_engine = engine_maker(engine, spec, contexts)
     symbol_path, params_path = locate(spec)
     symbol = read_symbol(symbol_path)
     arg_params, aux_params = read_parameters(params_path, symbol_path)
     symbol, note = embedding_symbol(symbol, arg_params, layer, symbol_path)
     input_size = find_input_size(symbol, arg_params, aux_params, params_path)
     _check_layers(symbol, symbol_path, arg_params, input_size)
-    embedder = Embedder(symbol, arg_params, aux_params, contexts, input_size, name=spec)
+    embedder = Embedder(symbol, arg_params, aux_params, contexts, input_size, spec, make_engine)
     embedder.notes = [note] if note else []
     return embedder
+
+
+def engine_maker(engine: str, spec: str, contexts: "Optional[List[mx.Context]]") -> "Optional[Callable[[Network], Engine]]":
+    """What makes the engine of that name for the model `spec`; None is MXNet."""
+    if engine == "mxnet":
+        return None
+    if engine not in ENGINES:
+        raise UserError("engine %s: there are %s" % (engine, ", ".join(ENGINES)))
+    from arcface_mx.export.onnx_model import import_onnx
+
+    if any(context.device_type != "cpu" for context in contexts or ()):
+        raise UserError("--engine %s runs on the CPU; leave --devices away" % engine)
+    if engine == "onnx":
+        import_onnx()
+        return onnx_engine
+    made = int8_engine(int8_path(spec), locate(spec)[1])
+    return lambda network: made
+
+
+def int8_path(spec: str) -> str:
+    """Where a model's int8 form is kept; `spec`: run folder or PREFIX,EPOCH."""
+    return locate(spec)[0][: -len("-symbol.json")] + "-int8.onnx"
 
 
 def _check_layers(symbol: "mx.sym.Symbol", path: str, arg_params: "Parameters", size: Size) -> None:

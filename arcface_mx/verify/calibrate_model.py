@@ -10,7 +10,7 @@ import numpy as np
 from arcface_mx.data.bins import decode_rgb, read_pairs
 from arcface_mx.data.record_index import RecordIndex
 from arcface_mx.errors import UserError
-from arcface_mx.model.embedder import BATCH_SIZE, Embedder
+from arcface_mx.model.embedder import Embedder
 from arcface_mx.progress import progress
 from arcface_mx.verify.calibration import Calibration, ScoredPairs, calibrate
 from arcface_mx.verify.calibration_file import MIRROR, SINGLE, StoredCalibration, model_fingerprint
@@ -22,7 +22,7 @@ MOST_PHOTOS = 3000  # of a labelled set: 4.5 million pairs, 150 MB
 
 
 def calibrate_model(
-    embedder: Embedder, model: str, sets: Sequence[str], batch_size: int = BATCH_SIZE, mirror: bool = True, most: int = MOST_PHOTOS
+    embedder: Embedder, model: str, sets: Sequence[str], batch_size: Optional[int] = None, mirror: bool = True, most: int = MOST_PHOTOS
 ) -> StoredCalibration:
     """Measure thresholds for single crops, and with `mirror` for image + mirror image.
 
@@ -40,7 +40,7 @@ def calibrate_model(
     return StoredCalibration(model_fingerprint(model), tuple(set_name(os.path.normpath(source)) for source in sets), crops)
 
 
-def _verification_sets(embedder: Embedder, paths: Sequence[str], batch_size: int, mirror: bool) -> Dict[str, ScoredPairs]:
+def _verification_sets(embedder: Embedder, paths: Sequence[str], batch_size: Optional[int], mirror: bool) -> Dict[str, ScoredPairs]:
     parts: Dict[str, List[Tuple[np.ndarray, np.ndarray]]] = {}
     for pairs in [read_pairs(path) for path in paths]:
         images = progress(pairs.pixels(), set_name(pairs.path), "image", pairs.num_images)
@@ -53,14 +53,14 @@ def _verification_sets(embedder: Embedder, paths: Sequence[str], batch_size: int
     }
 
 
-def _embeddings(embedder: Embedder, images: Iterable[np.ndarray], batch_size: int, mirror: bool) -> Dict[str, np.ndarray]:
+def _embeddings(embedder: Embedder, images: Iterable[np.ndarray], batch_size: Optional[int], mirror: bool) -> Dict[str, np.ndarray]:
     if not mirror:
         return {SINGLE: embedder.embed(images, batch_size)}
     plain, mirrored = embedder.embed_with_mirror(images, batch_size)
     return {SINGLE: plain, MIRROR: plain + mirrored}
 
 
-def _labelled(embedder: Embedder, source: str, batch_size: int, mirror: bool, most: int) -> Dict[str, ScoredPairs]:
+def _labelled(embedder: Embedder, source: str, batch_size: Optional[int], mirror: bool, most: int) -> Dict[str, ScoredPairs]:
     images, people = labelled_photos(source, most)
     shown = progress(images, set_name(os.path.normpath(source)), "image", len(people))
     embeddings = _embeddings(embedder, shown, batch_size, mirror)

@@ -15,7 +15,7 @@ from arcface_mx.data.bins import decode_rgb
 from arcface_mx.data.list_file import read_lines, read_words
 from arcface_mx.data.photo_list import SUFFIXES, find_photos, photo_paths
 from arcface_mx.errors import UserError
-from arcface_mx.model.embedder import BATCH_SIZE, Embedder
+from arcface_mx.model.embedder import Embedder
 from arcface_mx.progress import progress
 
 
@@ -72,7 +72,7 @@ def load_photos(paths: Sequence[str]) -> Iterator[np.ndarray]:
 
 
 def embed_photos(
-    embedder: Embedder, paths: Sequence[str], what: str, batch_size: int = BATCH_SIZE, mirror: bool = False
+    embedder: Embedder, paths: Sequence[str], what: str, batch_size: Optional[int] = None, mirror: bool = False
 ) -> np.ndarray:
     """(n, d) embeddings of photo files; with mirror, image and mirror image added. what: for the progress bar."""
     return embedder.embed(progress(load_photos(paths), what, "image", len(paths)), batch_size, mirror)

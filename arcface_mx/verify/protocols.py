@@ -9,7 +9,7 @@ from typing import Callable, Dict, List, Optional
 
 from arcface_mx.data.photo_list import photo_paths
 from arcface_mx.errors import UserError
-from arcface_mx.model.embedder import BATCH_SIZE, Embedder
+from arcface_mx.model.embedder import Embedder
 from arcface_mx.verify.identification import Identification, identify
 from arcface_mx.verify.pairs import PairMetrics, evaluate
 from arcface_mx.verify.photos import embed_photos, read_identities, read_template_pairs, read_templates
@@ -25,7 +25,7 @@ def identify_photos(
     probes: str,
     distractors: Optional[str] = None,
     images: Optional[str] = None,
-    batch_size: int = BATCH_SIZE,
+    batch_size: Optional[int] = None,
     mirror: bool = False,
 ) -> Identification:
     """Rank-k and DIR@FAR of a model; see `read_identities` for gallery and probes. Raises UserError on bad input."""
@@ -46,7 +46,7 @@ def verify_templates(
     templates: str,
     pairs: str,
     images: Optional[str] = None,
-    batch_size: int = BATCH_SIZE,
+    batch_size: Optional[int] = None,
     mirror: bool = False,
     folds: int = 0,
     normalise: bool = True,

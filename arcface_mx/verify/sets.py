@@ -11,7 +11,7 @@ import numpy as np
 
 from arcface_mx.data.bins import PairSet, read_pairs
 from arcface_mx.errors import UserError
-from arcface_mx.model.embedder import BATCH_SIZE, Embedder
+from arcface_mx.model.embedder import Embedder
 from arcface_mx.progress import progress
 from arcface_mx.verify.pairs import FOLDS, PairMetrics, evaluate, fold_slices, pair_scores
 
@@ -45,7 +45,7 @@ def verify_set(
     embedder: Embedder,
     pairs: Union[str, PairSet],
     folds: int = FOLDS,
-    batch_size: int = BATCH_SIZE,
+    batch_size: Optional[int] = None,
     mirror: bool = True,
 ) -> SetResult:
     """Metrics of a model on one set. pairs: the set, or the path of its `.bin`.

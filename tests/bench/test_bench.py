@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 
 import mxnet as mx
 import numpy as np
 import pytest
 
-from arcface_mx.bench import growth, head, profile, race, suite, table, verification
-from arcface_mx.bench.timing import Sample, compare, rounds, summarise
+from arcface_mx.bench import batch, growth, head, network, profile, race, suite, table, verification
+from arcface_mx.bench.timing import Sample, Timing, compare, rounds, summarise
 from arcface_mx.bench.work import gflop_an_image
 from arcface_mx.cli import main
 from arcface_mx.cli.bench import CHOICES
 from arcface_mx.errors import UserError
+from arcface_mx.report import paper
 from arcface_mx.symbols import iresnet
 from arcface_mx.verify.pairs import evaluate
 
@@ -90,6 +93,77 @@ def test_profile_shares_are_of_a_step_and_add_up():
     first, second = profile.shares(json.dumps(stored), steps=2)
     assert (first.operator, first.calls, first.milliseconds, first.share, second.share) == ("a", 2, 15.0, 0.75, 0.25)
     assert len(profile.lines([first, second])) == 5
+
+
+def test_a_step_that_reads_a_face_set_tells_how_long_it_waited(tmp_path):
+    network.write_faces(str(tmp_path), side=16, images=24)
+    step = network.setup("iresnet18", 0.0625, 16, 8, batch=8, classes=network.PEOPLE, training=True, tuned=True, folder=str(tmp_path))
+    for _ in range(4):  # past the end of an epoch
+        images, waited = step()
+        assert images == 8 and 0 <= waited < 60
+
+
+def test_waiting_is_a_share_of_the_time_of_those_who_read():
+    taken = {"reads": [Sample(2.0, 1.0, 1, 0.5)] * 3, "reads nothing": [Sample(2.0, 1.0, 1)] * 3}
+    reads, other = timings = summarise(taken)
+    assert (reads.waiting, other.waiting) == (0.25, None)
+    header, _, first, second = table.lines(timings, "steps/s")
+    assert header.endswith("| input wait |") and first.endswith("| 25 % |") and second.endswith("|  |")
+
+
+def test_photos_are_embedded_together_or_in_two_passes(tmp_path):
+    for together in (True, False):
+        assert batch.setup("iresnet18", 0.0625, 16, 8, photos=6, engine="mxnet", batch=4, together=together)() == 6
+
+
+@pytest.mark.parametrize("tuned", [False, True])
+def test_forward_passes_repeat(tuned):
+    forward = network.setup("mobilefacenet", 0.125, 32, 8, batch=2, classes=1, training=False, tuned=tuned)
+    assert [forward() for _ in range(3)] == [2, 2, 2]
+
+
+def test_a_report_names_its_commit():
+    report = table.report("arcface-mx bench x", {})
+    assert report["commit"] is None or len(report["commit"].rstrip("+")) == 40
+    assert (report["commit"] or "unknown")[:7] in table.origin(report)[-1]
+
+
+def test_the_cost_model_of_devices_is_that_of_one_and_what_is_sent(monkeypatch):
+    """Times: one device is met exactly, more add only what they send. Memory: D times a device's plan."""
+    monkeypatch.setattr(growth, "race", lambda entries, repetitions: [Timing("native", [1.0], 100.0, 1.0, 0.003, 1.0, peak_mb=400.0)])
+    one, two, four = growth._devices(1)
+    assert one.model_milliseconds == pytest.approx(one.cpu_milliseconds) == pytest.approx(3 * 128)
+    sent = two.model_milliseconds - one.model_milliseconds
+    assert sent > 0 and four.model_milliseconds - one.model_milliseconds == pytest.approx(3 * sent)  # D·(D − 1)/D
+    assert 1 < two.model_megabytes / one.model_megabytes < 2
+
+
+def test_the_cost_model_of_the_head_goes_through_its_largest_point():
+    small, large = growth.with_times([growth.Point("classes", "native", n, 9.0, n / 2 + 1, 1.0, float(n), 1.0) for n in (10, 20)])
+    assert (small.model_milliseconds, large.model_milliseconds) == (5.5, 11.0)
+
+
+def test_the_script_runs_every_measurement_and_keeps_its_files(tmp_path):
+    """recipes/bench.sh with a command that only writes down how it was called."""
+    fake, calls, results = tmp_path / "arcface-mx", tmp_path / "calls", tmp_path / "results"
+    results.mkdir()
+    fake.write_text(
+        '#!/bin/bash\necho "$@" >> %s\nwhile [ $# -gt 0 ]; do case $1 in --json|--png) echo {} > "$2" ;; esac; shift; done\necho table\n' % calls
+    )
+    fake.chmod(0o755)
+    (tmp_path / "faces").mkdir()
+    (tmp_path / "faces" / "train.rec").write_bytes(b"x")
+    settings = {"ARCFACE_MX": fake, "RESULTS": results, "DATA": tmp_path / "faces", "MODEL": "m,0", "PHOTOS": "p", "SET": "s.bin", "ANYHOW": 1}
+    script = os.path.join(os.path.dirname(paper.default_path()), "bench.sh")
+    environment = dict(os.environ, **{name: str(value) for name, value in settings.items()})
+    subprocess.run(["bash", script], env=environment, check=True, capture_output=True)
+    measured = [line.split()[1] for line in calls.read_text().splitlines() if line.startswith("bench")]
+    order = list(dict.fromkeys(measured))
+    assert order == ["input", "head", "backbone", "step", "embed", "batch", "settings", "verify", "render", "start", "profile", "growth"]
+    assert set(order) | {"centres"} == set(CHOICES)
+    names = {path.name for path in results.iterdir()}
+    assert {"bench_head_10572.md", "bench_head_10572.json", "bench_backbone_iresnet50.json", "bench_growth.png", "bench_int8.md"} <= names
+    assert {"bench_int8_%s.json" % engine for engine in ("mxnet", "onnx", "int8")} <= names
 
 
 def test_growth_draws_what_it_measured(tmp_path):

@@ -133,3 +133,31 @@ def test_output_of_another_form_is_refused(net):
 def test_batch_size_must_be_positive(net, images, batch_size):
     with pytest.raises(UserError, match="batch size"):
         Embedder(*net, input_size=SIZE).embed(images, batch_size)
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+def test_a_graph_that_fails_while_it_runs_is_one_clear_line(images, mirror):
+    """The Cholesky factor of a matrix that has none: found by the operator alone, while it runs."""
+    data = mx.sym.Variable("data")
+    row = mx.sym.FullyConnected(data, num_hidden=4, no_bias=True, name="fc")
+    matrix = -1.0 * mx.sym.batch_dot(mx.sym.expand_dims(row, 2), mx.sym.expand_dims(row, 1))
+    symbol = mx.sym.Flatten(mx.sym.linalg.potrf(matrix))
+    arguments, states = nets.parameters(symbol, SIZE)
+    with pytest.raises(UserError, match="^broken: cannot run: [^\n]+$"):
+        Embedder(symbol, arguments, states, input_size=SIZE, name="broken").embed(images, 8, mirror)
+    mx.nd.waitall()  # and is told once
+
+
+def test_mirror_images_run_in_the_batch_of_their_images(net, images):
+    """One forward pass a batch, not two, the last and smaller one included."""
+    started = []
+
+    class Counting:
+        def start(self, pixels, most):
+            started.append((len(pixels), most))
+            return lambda: pixels.reshape(len(pixels), -1)[:, :8]
+
+    plain, flipped = Embedder(*net, input_size=SIZE, engine=lambda network: Counting()).embed_with_mirror(images, 8)
+    assert started == [(16, 16), (16, 16), (14, 16)]
+    np.testing.assert_array_equal(plain, [image[0, :8, 0] for image in images])
+    np.testing.assert_array_equal(flipped, [image[0, :-9:-1, 0] for image in images])

@@ -45,6 +45,19 @@ def test_same_embeddings_without_prelu(name):
     assert all((args[key].asnumpy() == value).all() for key, value in before.items())
 
 
+@pytest.mark.parametrize("name", ("iresnet18", "mobilefacenet", "gluoncv:resnet18_v1b"))
+def test_batch_after_batch(name):
+    """A fused layer can work once and fail from the second batch on."""
+    width = {} if name.startswith("gluoncv") else {"width": 0.1}
+    symbol = backbone(name, mx.sym.Variable("data"), embedding_size=8, input_size=32, **width)
+    args, aux = parameters(symbol)
+    images = nets.photos(7, SIZE)
+    expected = nets.outputs(symbol, args, aux, images)
+    embedder = Embedder(symbol, args, aux, input_size=SIZE)
+    for _ in range(2):
+        np.testing.assert_allclose(embedder.embed(images, 2), expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
 def test_prelu_that_is_no_channels_own_stays():
     data = mx.sym.Variable("data")
     shared = mx.sym.LeakyReLU(data, mx.sym.Variable("shared", shape=(1,)), act_type="prelu", name="one_slope")
