@@ -17,4 +17,4 @@ class LostWorker(Exception):
     """Another worker of this training has ended, and this one cannot go on. Exit code LOST."""
 
 
-LOST = 3
+LOST = 75  # EX_TEMPFAIL: the same command may go on

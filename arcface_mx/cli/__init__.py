@@ -2,7 +2,7 @@
 
 A sub-command's file imports mxnet inside `run` only, so that `--help` answers at once.
 `run` returns the exit code: None or 0 done, 1 problems found in what was checked. A worker that ends
-because another one did has code 3, so that the launcher does not take it for the culprit.
+because another one did has code 75, so that the launcher does not take it for the culprit.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from typing import Any, Dict, List
 
@@ -88,6 +89,7 @@ def _train(config: TrainConfig, cluster: Cluster, lock: RunLock) -> Dict[str, An
     initialise(module, config.run.seed, state.arg_params, state.aux_params)
     start_optimizer(module, config, schedule, cluster.kvstore)
     write_momentum(module, state.momentum, state.arg_params)
+    state = dataclasses.replace(state, arg_params={}, aux_params={}, momentum={})  # the module has them now
     lines, warnings = preflight(config, schedule, view, module)
 
     lock.take()
