@@ -195,7 +195,7 @@ def _shared_environment(launch: Launch) -> Dict[str, str]:
         if launch.engine == "ps":
             shared["DMLC_NODE_HOST"] = _address(launch)
         else:
-            shared["HOROVOD_GLOO_IFACE"] = "lo"
+            shared["HOROVOD_GLOO_IFACE"] = os.environ.get("HOROVOD_GLOO_IFACE") or "lo"
         shared["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS") or str(max(1, available_cores() // launch.workers))
     return shared
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import importlib.util
+import os
 import threading
 from contextlib import contextmanager
 from typing import Any, Dict, Iterator, List, Sequence
@@ -59,6 +60,15 @@ def rendezvous(hosts: Sequence[str], address: str, everywhere: bool) -> Iterator
         server.server_close()
 
 
+# Where the user has not chosen.
+TIMES = {
+    # The others wait while rank 0 verifies; Horovod would call that a stall after one minute.
+    "HOROVOD_STALL_CHECK_TIME_SECONDS": "3600",
+    # Of finding each other, and of one exchange: a busy machine takes a while to import mxnet.
+    "HOROVOD_GLOO_TIMEOUT_SECONDS": "120",
+}
+
+
 def _environment(host: str, place: Dict[str, int], address: str, port: Any) -> Dict[str, str]:
     variables = {"HOROVOD_" + name.upper(): str(value) for name, value in place.items()}
     variables.update(
@@ -67,7 +77,6 @@ def _environment(host: str, place: Dict[str, int], address: str, port: Any) -> D
         HOROVOD_GLOO_RENDEZVOUS_PORT=str(port),
         HOROVOD_CONTROLLER="gloo",
         HOROVOD_CPU_OPERATIONS="gloo",
-        # The others wait while rank 0 verifies; Horovod would call that a stall after one minute.
-        HOROVOD_STALL_CHECK_TIME_SECONDS="3600",
     )
+    variables.update({name: seconds for name, seconds in TIMES.items() if name not in os.environ})
     return variables
