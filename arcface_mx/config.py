@@ -107,6 +107,7 @@ class RunConfig:
 
     run: str = _flag("", "run folder to write", same_run=True)
     init: str = _flag("", "model to start from, weights only: a run folder or PREFIX,EPOCH")
+    init_centres: str = _flag("random", "class centres with --init: random, or mean: each person's mean embedding by that model", ("random", "mean"))
     devices: str = _flag("cpu", "cpu | gpu(0) | gpu(0),gpu(1) | cpu(0),cpu(1)", same_run=True)
     parallel: str = _flag(
         "data", "data: every device holds all class centres; centres: each holds a part of them", ("data", "centres"), same_run=True

@@ -14,6 +14,7 @@ from arcface_mx.config import LossConfig, TrainConfig
 from arcface_mx.errors import UserError
 
 Symbol = Any
+CENTRES = "fc7_weight"  # the parameter behind symbols.class_centres
 # (embedding (N, d), label (N,), num_classes, config, scheduled scalars (N,) by name) → LossGraph
 Builder = Callable[[Symbol, Symbol, int, LossConfig, Mapping[str, Symbol]], "LossGraph"]
 

@@ -12,6 +12,7 @@ from arcface_mx.data.bins import read_pairs
 from arcface_mx.data.record_index import RecordIndex
 from arcface_mx.diagnose.angles import CentreAngles, Spread, centre_angles, linked_identities, spread
 from arcface_mx.errors import UserError
+from arcface_mx.losses import CENTRES
 from arcface_mx.progress import progress
 from arcface_mx.train import checkpoint
 from arcface_mx.train.run_folder import read_config
@@ -19,8 +20,6 @@ from arcface_mx.verify.sets import set_name
 
 if TYPE_CHECKING:
     from arcface_mx.model import Embedder
-
-CENTRES = "fc7_weight"
 
 
 @dataclass(frozen=True)

@@ -120,7 +120,8 @@ def read_parameters(path: str, symbol_path: Optional[str] = None) -> "Tuple[Para
     if symbol_path is not None and SYMBOL_DIGEST in saved.facts:
         _check_symbol(symbol_path, path, saved.facts[SYMBOL_DIGEST])
     parts: Dict[str, Any] = {"arg": {}, "aux": {}}
-    for name, value in saved.arrays.items():
+    for name in list(saved.arrays):
+        value = saved.arrays.pop(name)  # let go once copied: the file is in memory once
         kind, colon, rest = name.partition(":")
         if not colon or kind not in parts:
             raise UserError(

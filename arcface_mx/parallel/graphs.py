@@ -82,14 +82,13 @@ def shard_graph(config: LossConfig, classes: int, images: int, width: int, sched
     return ShardGraph(symbol, classes, tuple(rows), terms, "arcsines" in rows, parameters)
 
 
-CENTRES = "fc7_weight"  # the Variable of symbols.class_centres
 
 
 def own_graph() -> Symbol:
     """W_y (N, d) of the samples whose class the device holds, zeros for the others: sums give all."""
     import mxnet as mx
 
-    taken = mx.sym.take(mx.sym.Variable(CENTRES), mx.sym.Variable("label"), axis=0)
+    taken = mx.sym.take(mx.sym.Variable(losses.CENTRES), mx.sym.Variable("label"), axis=0)
     return mx.sym.broadcast_mul(taken, mx.sym.expand_dims(mx.sym.Variable("inside"), axis=1))
 
 

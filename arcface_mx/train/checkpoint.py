@@ -155,7 +155,8 @@ def load(path: str) -> RunState:
         if note["step"] != _step(os.path.abspath(path)):
             raise UserError("%s: its state.json says step %s: damaged or renamed" % (path, note["step"]))
         groups: Dict[str, Dict[str, Any]] = {"arg": {}, "aux": {}, "momentum": {}}
-        for name, array in arrays.items():
+        for name in list(arrays):
+            array = arrays.pop(name)  # let go once copied: the file is in memory once
             prefix, _, rest = name.partition(":")
             groups[prefix][rest] = mx.nd.array(array, dtype=array.dtype)
         return RunState(note["step"], groups["arg"], groups["aux"], groups["momentum"], note["best"], note.get("skipped", 0))

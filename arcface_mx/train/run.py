@@ -26,6 +26,7 @@ from arcface_mx.train.graph import training_graph
 from arcface_mx.train.lock import RunLock
 from arcface_mx.train.log import RunLog
 from arcface_mx.train.loop import fit
+from arcface_mx.train.mean_centres import check_mean_centres
 from arcface_mx.train.metrics import Meter
 from arcface_mx.train.module import build_module, initialise, start_optimizer, write_momentum
 from arcface_mx.train.preflight import preflight
@@ -69,6 +70,7 @@ def train(config: TrainConfig) -> Dict[str, Any]:
 def _train(config: TrainConfig, cluster: Cluster, lock: RunLock) -> Dict[str, Any]:
     # All that can be wrong is found before the run folder is written.
     losses.check_needs(config)
+    check_mean_centres(config)
     if config.run.tensorboard:
         check_installed()
     new = not run_folder.exists(config)
@@ -83,7 +85,7 @@ def _train(config: TrainConfig, cluster: Cluster, lock: RunLock) -> Dict[str, An
     refuse_what_cannot_fit(config, view.num_classes, cluster.size)
     graph, schedule = training_graph(config, view.num_classes), Schedule.of(config)
     own = cluster.own_config(config)
-    state, source = starting_state(config)
+    state, source = starting_state(config, view.num_classes, contexts)
     module = build_module(graph, own, contexts, cluster.ranks)
     state = cluster.share_state(state, graph.symbol, dict(module.data_shapes + module.label_shapes))
     initialise(module, config.run.seed, state.arg_params, state.aux_params)

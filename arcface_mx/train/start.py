@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, List, Tuple
 
 from arcface_mx.config import TrainConfig
 from arcface_mx.errors import UserError
+from arcface_mx.losses import CENTRES
 from arcface_mx.network import embedding_symbol
 from arcface_mx.train import checkpoint
 from arcface_mx.train.checkpoint import RunState
+from arcface_mx.train.mean_centres import mean_centres
 
 
-def starting_state(config: TrainConfig) -> Tuple[RunState, str]:
+def starting_state(config: TrainConfig, num_classes: int, contexts: List[Any]) -> Tuple[RunState, str]:
     """The state to start from and one line that says which it is.
 
     In this order: the newest checkpoint of the run folder, --init (weights only), from scratch.
+    num_classes, contexts: of --init-centres mean, which embeds the training photos.
     """
     state = checkpoint.go_on(config.run.run)
     if state:
         return state, "%s, step %d" % (checkpoint.checkpoint_path(config.run.run, state.step), state.step)
     if config.run.init:
         arg_params, aux_params, text = initial_weights(config)
+        if config.run.init_centres == "mean":
+            arg_params[CENTRES] = mean_centres(config, num_classes, dict(arg_params, **aux_params), contexts)
+            text += "; class centres: the mean embedding of each person"
         return RunState(0, arg_params, aux_params, {}, {}), text
     return RunState(0, {}, {}, {}, {}), "from scratch, seed %d" % config.run.seed
 
@@ -44,7 +50,7 @@ def initial_weights(config: TrainConfig) -> Tuple[Dict[str, Any], Dict[str, Any]
     aux_params = _fitting(given_aux, wanted_aux, config.run.init)
     if not arg_params:
         raise UserError("--init %s: none of its arrays has a name of %s; --network init takes its own graph" % (config.run.init, config.network.network))
-    created = sorted(set(wanted_arg) - set(arg_params)) + ["class centres"]
+    created = sorted(set(wanted_arg) - set(arg_params)) + (["class centres"] if config.run.init_centres == "random" else [])
     left = sorted((set(given_arg) | set(given_aux)) - set(wanted_arg) - set(wanted_aux))
     text = "weights of %s: %d arrays loaded, created anew: %s, left out: %s" % (
         config.run.init,
