@@ -121,14 +121,15 @@ class Cluster:
         """Wait for the others, who wait for rank 0's verification."""
         if self._on_horovod:
             self.kvstore.any(False)
-            self.kvstore.leave()
 
     def lost_another(self, error: Exception) -> bool:
         """Whether an error of MXNet says that another worker has ended."""
         return self._on_horovod and "orovod" in str(error)
 
     def leave(self) -> None:
-        """Remove what this worker wrote for itself."""
+        """Let go of the others, and remove what this worker wrote for itself."""
+        if self._on_horovod:
+            self.kvstore.leave()
         if self.scratch:
             shutil.rmtree(self.scratch, ignore_errors=True)
 

@@ -64,6 +64,9 @@ class HorovodStore(mx.kv.KVStoreBase):
         return bool(found.asscalar() > 0)
 
     def leave(self) -> None:
-        """Let go of the others; all that was asked for has been done."""
-        mx.nd.waitall()
+        """Let go of the others. What cannot be done any more, where another one has ended, is forgotten."""
+        try:
+            mx.nd.waitall()
+        except mx.base.MXNetError:  # MXNet would tell it again when Python ends
+            pass
         self._hvd.shutdown()

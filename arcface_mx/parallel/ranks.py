@@ -38,7 +38,10 @@ class Ranks:
 
 
 class HorovodRanks(Ranks):
-    """One of the processes that Horovod joined. `hvd`: the module horovod.mxnet, initialised."""
+    """One of the processes that Horovod joined. `hvd`: the module horovod.mxnet, initialised.
+
+    Each operation returns when it is done: Horovod refuses a name that is still under way.
+    """
 
     def __init__(self, hvd: Any) -> None:
         self._hvd = hvd
@@ -48,13 +51,18 @@ class HorovodRanks(Ranks):
         return self._hvd.allgather(array, name="gathered " + name)
 
     def summed(self, name: str, array: NDArray) -> NDArray:
-        return self._hvd.allreduce(array, name="summed " + name, op=self._hvd.Sum)
+        return _done(self._hvd.allreduce(array, name="summed " + name, op=self._hvd.Sum))
 
     def highest(self, name: str, array: NDArray) -> NDArray:
-        return self._hvd.allreduce(array, name="highest " + name, op=self._hvd.Max)
+        return _done(self._hvd.allreduce(array, name="highest " + name, op=self._hvd.Max))
 
     def own_rows_of_sum(self, name: str, array: NDArray) -> NDArray:
         return self._hvd.reducescatter(array, name="rows " + name, op=self._hvd.Sum)
 
     def from_rank(self, root: int, name: str, array: NDArray) -> NDArray:
-        return self._hvd.broadcast(array, root, name="from rank " + name)
+        return _done(self._hvd.broadcast(array, root, name="from rank " + name))
+
+
+def _done(array: NDArray) -> NDArray:
+    array.wait_to_read()
+    return array
