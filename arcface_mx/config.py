@@ -114,8 +114,8 @@ class RunConfig:
     )
     kvstore: str = _flag(
         "device",
-        "MXNet key-value store that adds the gradients: of this machine's devices, or of all workers (dist_*, with launch)",
-        ("device", "local", "dist_sync", "dist_device_sync"),
+        "what adds the gradients: MXNet's stores, of this machine's devices or of all workers (dist_*, with launch); horovod, with launch",
+        ("device", "local", "dist_sync", "dist_device_sync", "horovod"),
         same_run=True,
     )
     seed: int = _flag(0, "seed of initialisation, sample order, augmentation and dropout")

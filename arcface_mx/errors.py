@@ -1,4 +1,4 @@
-"""The one exception for a user's mistake. A leaf: every folder may import it."""
+"""The exceptions that the command line turns into one line. A leaf: every folder may import it."""
 
 
 class UserError(Exception):
@@ -11,3 +11,10 @@ class UserError(Exception):
 
     def __init__(self, message: str) -> None:
         super().__init__("".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in message))
+
+
+class LostWorker(Exception):
+    """Another worker of this training has ended, and this one cannot go on. Exit code LOST."""
+
+
+LOST = 75  # EX_TEMPFAIL: the same command may go on

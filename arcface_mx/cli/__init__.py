@@ -1,7 +1,8 @@
 """The command line: one file a sub-command, each with HELP, add_arguments and run.
 
 A sub-command's file imports mxnet inside `run` only, so that `--help` answers at once.
-`run` returns the exit code: None or 0 done, 1 problems found in what was checked.
+`run` returns the exit code: None or 0 done, 1 problems found in what was checked. A worker that ends
+because another one did has code 75, so that the launcher does not take it for the culprit.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import List, Optional, Sequence
 
 from arcface_mx import __version__
 from arcface_mx.cli.parser import Parser
-from arcface_mx.errors import UserError
+from arcface_mx.errors import LOST, LostWorker, UserError
 
 # In the order in which a newcomer needs them: (words of the command, module in this package).
 COMMANDS = (
@@ -102,6 +103,9 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     except UserError as error:
         print("arcface-mx: error: %s" % error, file=sys.stderr)
         return 2
+    except LostWorker as error:
+        print("arcface-mx: %s" % error, file=sys.stderr)
+        return LOST
     except OSError as error:  # a full disk, a folder that may not be written
         print("arcface-mx: error: %s" % error, file=sys.stderr)
         return 2

@@ -9,6 +9,10 @@ each device holds n/D of them with gradient and momentum, and they never leave i
     4  the reports are joined into the loss; its gradient by the reports goes back to the devices
     5  each device computes the gradient of its centres (kept) and of all embeddings
     6  the gradients of the embeddings are summed, each device gets those of its part, and goes back
+
+Over several processes (`ranks`) the devices are those of all: embeddings and labels are gathered
+from all (2), of the reports a maximum and sums are exchanged (4), and the embeddings' gradients are
+summed over all (6). Each process has the backbone of its own part of the batch.
 """
 
 from __future__ import annotations
@@ -24,11 +28,13 @@ import numpy as np
 from arcface_mx.config import LossConfig
 from arcface_mx.errors import UserError
 from arcface_mx.parallel.exchange import gather, reduce_scatter, sum_to_all
-from arcface_mx.parallel.graphs import joint_graph, shard_graph
+from arcface_mx.parallel.graphs import shard_graph
+from arcface_mx.parallel.joiner import Joiner
+from arcface_mx.parallel.ranks import Ranks
 from arcface_mx.parallel.sampling import SampledShard, sample_size
 from arcface_mx.parallel.shard import Shard
 from arcface_mx.parallel.split import check_labels, class_ranges
-from arcface_mx.parallel.whole import joined, parts_of, whole_shapes
+from arcface_mx.parallel.whole import collected, parts_of, whole_shapes
 
 
 class CentreParallelModule(mx.mod.BaseModule):
@@ -38,8 +44,10 @@ class CentreParallelModule(mx.mod.BaseModule):
     loss        the loss, any of losses.py with class logits. num_classes: n.
     gradient_scale  factor on all gradients, by which the optimizer's rescale_grad must divide.
     scheduled   names of the loss's scheduled scalars, inputs (N,) after "data" in a batch.
+    ranks       the processes over which the classes are split too; None is one.
     Labels of a batch are (N,), any dtype that holds them; int32 for more than 2²⁴ classes.
-    `get_params` gives whole arrays, as Module does, so that a checkpoint fits any number of devices.
+    `get_params` gives whole arrays, as Module does, so that a checkpoint fits any number of devices; of
+    several processes all must call it, and rank 0 gets the centres. Shapes and outputs are a process's own.
     """
 
     def __init__(
@@ -51,13 +59,16 @@ class CentreParallelModule(mx.mod.BaseModule):
         scheduled: Sequence[str] = (),
         fixed_param_names: Sequence[str] = (),
         gradient_scale: float = 1.0,
+        ranks: Optional[Ranks] = None,
         logger: Any = logging,
     ) -> None:
         super().__init__(logger=logger)
         self._loss, self._num_classes, self._context = loss, num_classes, list(context)
         self._scale = gradient_scale
         self._scheduled, self._fixed = tuple(scheduled), set(fixed_param_names)
-        self._held = class_ranges(num_classes, len(self._context))
+        self._ranks = ranks or Ranks()
+        everywhere = class_ranges(num_classes, len(self._context) * self._ranks.size)
+        self._held = everywhere[self._ranks.rank * len(self._context) :][: len(self._context)]
         self._symbol = embedding
         body_fixed = [name for name in embedding.list_arguments() if name in self._fixed]
         self._body = mx.mod.Module(
@@ -80,7 +91,7 @@ class CentreParallelModule(mx.mod.BaseModule):
 
     @property
     def output_names(self) -> List[str]:
-        return [name + "_output" for name in self._joint.outputs]
+        return [name + "_output" for name in self._joiner.outputs]
 
     @property
     def data_shapes(self) -> List[Any]:
@@ -92,7 +103,7 @@ class CentreParallelModule(mx.mod.BaseModule):
 
     @property
     def output_shapes(self) -> List[Tuple[str, Tuple[int]]]:
-        return [(name, (self._images,)) for name in self.output_names]
+        return [(name, (self._own_images,)) for name in self.output_names]
 
     @property
     def centre_parameters(self) -> List[str]:
@@ -103,6 +114,16 @@ class CentreParallelModule(mx.mod.BaseModule):
     def head_executors(self) -> List[Any]:
         """The classifier's executor on each device."""
         return [shard.executor for shard in self._shards]
+
+    @property
+    def whole_shapes(self) -> Dict[str, Tuple[int, ...]]:
+        """Shapes of the split parameters over all classes."""
+        return whole_shapes(self._shards, self._num_classes)
+
+    @property
+    def collective(self) -> bool:
+        """Whether other processes take part in every forward pass."""
+        return self._ranks.size > 1
 
     @property
     def body(self) -> Any:
@@ -145,16 +166,19 @@ class CentreParallelModule(mx.mod.BaseModule):
             raise NotImplementedError("CentreParallelModule does not share memory with another module")
         self._data_shapes = [shape if isinstance(shape, mx.io.DataDesc) else mx.io.DataDesc(*shape) for shape in data_shapes]
         self._label_shapes = [shape if isinstance(shape, mx.io.DataDesc) else mx.io.DataDesc(*shape) for shape in label_shapes]
-        self._images = self._data_shapes[0].shape[0]
+        self._own_images = self._data_shapes[0].shape[0]
+        self._images = self._own_images * self._ranks.size
         if self._loss.sample_centres < 1.0 and grad_req == "add":
             raise UserError("--accumulate adds gradients of the same centres; with --sample-centres below 1 each batch has others")
-        if self._images % len(self._context):
-            raise ValueError("a batch of %d does not split evenly over %d devices" % (self._images, len(self._context)))
+        if self._own_images % len(self._context):
+            raise ValueError("a batch of %d does not split evenly over %d devices" % (self._own_images, len(self._context)))
         self._body.bind(self._data_shapes[:1], None, for_training, inputs_need_grad, force_rebind, None, grad_req)
         self._parts = self._body._exec_group.slices
         self._width = self._body.output_shapes[0][1][1]
         self._shards = [self._shard(context, held, grad_req) for context, held in zip(self._context, self._held)]
-        self._bind_joint()
+        self._joiner = Joiner(
+            self._shards[0].graph, self._num_classes, self._images, self._width, self._context, self._ranks, self._scale
+        )
         self.binded, self.for_training, self.inputs_need_grad = True, for_training, inputs_need_grad
 
     def _shard(self, context: Any, held: Tuple[int, int], grad_req: str) -> Shard:
@@ -173,16 +197,6 @@ class CentreParallelModule(mx.mod.BaseModule):
             shapes["own_centre"] = whole
         return shapes
 
-    def _bind_joint(self) -> None:
-        first, rows = self._context[0], self._shards[0].graph.rows
-        self._joint = joint_graph(self._shards[0].graph.terms, rows, self._num_classes, self._scale)
-        devices, images = len(self._context), self._images
-        shapes = {"reports": (devices, len(rows), images), "inside": (devices, images)}
-        if self._joint.needs_embedding:
-            shapes.update(embedding=(images, self._width), person=(images,))
-        requests = {name: "write" if name in ("reports", "embedding") else "null" for name in shapes}
-        self._joiner = self._joint.symbol.simple_bind(first, grad_req=requests, **shapes)
-
     # ------------------------------------------------------------ parameters
 
     def init_params(
@@ -200,7 +214,7 @@ class CentreParallelModule(mx.mod.BaseModule):
         assert self.binded, "bind comes first"
         given = dict(arg_params or {})
         own = dict(self._body._arg_params)
-        own.update(whole_shapes(self._shards))
+        own.update(self.whole_shapes)
         attributes = {**self._shards[0].graph.symbol.attr_dict(), **self._symbol.attr_dict()}
         if not allow_extra and set(given) - set(own):
             raise RuntimeError("%s: no parameter of this network" % ", ".join(sorted(set(given) - set(own))))
@@ -221,12 +235,17 @@ class CentreParallelModule(mx.mod.BaseModule):
         self.params_initialized = True
 
     def get_params(self) -> Tuple[Dict[str, Any], Dict[str, Any]]:
-        """Whole arrays on the CPU, backbone and centres."""
+        """Whole arrays on the CPU, backbone and centres (the latter on rank 0)."""
         arg_params, aux_params = self._body.get_params()
         arg_params = dict(arg_params)
         for name in self.centre_parameters:
-            arg_params[name] = joined(self._shards, name, [shard.parameters[name] for shard in self._shards])
+            self._collect(name, [shard.parameters[name] for shard in self._shards], arg_params)
         return arg_params, aux_params
+
+    def _collect(self, name: str, parts: List[Any], found: Dict[str, Any]) -> None:
+        whole = collected(self._ranks, self._shards, name, parts, self._num_classes)
+        if whole is not None:
+            found[name] = whole
 
     # ------------------------------------------------------------ optimizer
 
@@ -280,53 +299,75 @@ class CentreParallelModule(mx.mod.BaseModule):
         # MXNet's own random state says which centres are drawn, so that seeding it repeats a step.
         seed = 0 if self._loss.sample_centres == 1.0 else int(mx.nd.random.randint(0, 1 << 31, shape=(1,)).asscalar())
         self._body.forward(mx.io.DataBatch(data=data_batch.data[:1]), is_train=is_train)
-        embeddings = self._body.get_outputs(merge_multi_context=False)[0]
-        gather(embeddings, self._parts, [shard.inputs["embedding"] for shard in self._shards])
-        scheduled = dict(zip(self._scheduled, data_batch.data[1:]))
+        self._gather_embeddings()
+        labels, scheduled = self._gathered_rows(labels, data_batch.data[1:])
         inside = [shard.receive(labels, scheduled, seed) for shard in self._shards]
         if self._shards[0].graph.needs_own:
-            sum_to_all([shard.own_centres() for shard in self._shards], [shard.inputs["own_centre"] for shard in self._shards])
-        joint = self._joiner.arg_dict
-        for number, shard in enumerate(self._shards):
-            shard.forward(is_train).copyto(joint["reports"][number])
-        joint["inside"][:] = np.stack(inside)
-        if self._joint.needs_embedding:
-            self._shards[0].inputs["embedding"].copyto(joint["embedding"])
-            joint["person"][:] = np.unique(labels, return_inverse=True)[1].astype(np.float32)
-        self._outputs = self._joiner.forward(is_train=is_train)
+            self._sum_to_all("own centres", [shard.own_centres() for shard in self._shards], [shard.inputs["own_centre"] for shard in self._shards])
+        reports = [shard.forward(is_train) for shard in self._shards]
+        self._outputs = self._joiner.forward(reports, inside, self._shards[0].inputs["embedding"], labels, is_train)
+
+    def _gather_embeddings(self) -> None:
+        """Put the embeddings of all parts of the batch in every shard's input."""
+        parts, places = self._body.get_outputs(merge_multi_context=False)[0], self._parts
+        if self._ranks.size > 1:
+            here = mx.nd.empty((self._own_images, self._width), self._context[0])
+            gather(parts, places, [here])
+            parts, places = [self._ranks.gathered("embeddings", here)], [slice(0, self._images)]
+        gather(parts, places, [shard.inputs["embedding"] for shard in self._shards])
+
+    def _gathered_rows(self, labels: np.ndarray, scalars: Sequence[Any]) -> Tuple[np.ndarray, Dict[str, Any]]:
+        """Labels and scheduled scalars of the whole batch, (N,) each."""
+        if self._ranks.size > 1:
+            labels = self._ranks.gathered("labels", mx.nd.array(labels, dtype="int32")).asnumpy().astype(np.int64)
+        return labels, {name: self._ranks.gathered(name, array) for name, array in zip(self._scheduled, scalars)}
+
+    def _sum_to_all(self, name: str, parts: Sequence[Any], totals: Sequence[Any]) -> None:
+        """Write the sum of `parts`, over all processes, to every array in `totals`."""
+        sum_to_all(parts, totals)
+        if self._ranks.size > 1:
+            sum_to_all([self._ranks.summed(name, totals[0])], totals)
 
     def backward(self, out_grads: Optional[List[Any]] = None) -> None:
         """Gradients of everything; the loss is its own head gradient, so `out_grads` must be None."""
         if out_grads is not None:
             raise ValueError("CentreParallelModule ends in its loss: backward takes no out_grads")
-        self._joiner.backward()
-        gradients = self._joiner.grad_dict
-        for number, shard in enumerate(self._shards):
-            shard.backward(gradients["reports"][number].as_in_context(shard.context))
+        gradients, parts = self._joiner.backward()
+        for shard, gradient in zip(self._shards, gradients):
+            shard.backward(gradient.as_in_context(shard.context))
         if self._shards[0].graph.needs_own:
             own = [shard.input_gradients["own_centre"] for shard in self._shards]
             totals = [mx.nd.empty(own[0].shape, shard.context) for shard in self._shards]
-            sum_to_all(own, totals)
+            self._sum_to_all("gradients of own centres", own, totals)
             for shard, total in zip(self._shards, totals):
                 shard.own_backward(total)
-        parts = [shard.input_gradients["embedding"] for shard in self._shards]
-        if self._joint.needs_embedding:
-            parts.append(gradients["embedding"])
-        summed = reduce_scatter(parts, self._parts, self._context)
-        for executor, gradient in zip(self._body._exec_group.execs, summed):
+        parts = [shard.input_gradients["embedding"] for shard in self._shards] + parts
+        for executor, gradient in zip(self._body._exec_group.execs, self._scattered(parts)):
             executor.backward([gradient])
+
+    def _scattered(self, parts: Sequence[Any]) -> List[Any]:
+        """Gradients of the embeddings (N, d), summed over everybody: for each device here its part's rows."""
+        if self._ranks.size > 1:
+            here = reduce_scatter(parts, [slice(0, self._images)], self._context[:1])[0]
+            parts = [self._ranks.own_rows_of_sum("gradients of embeddings", here)]
+        return reduce_scatter(parts, self._parts, self._context)
 
     # ------------------------------------------------------------ results
 
     def get_outputs(self, merge_multi_context: bool = True) -> List[Any]:
-        """(N,) arrays in the order of `output_names`; each in a list of one where not merged, as Module."""
-        return list(self._outputs) if merge_multi_context else [[array] for array in self._outputs]
+        """(N,) arrays in the order of `output_names`; each in a list of one where not merged, as Module.
+
+        Of several processes each gives the rows of its own part of the batch.
+        """
+        first = self._own_images * self._ranks.rank
+        own = [array[first : first + self._own_images] for array in self._outputs] if self.collective else list(self._outputs)
+        return own if merge_multi_context else [[array] for array in own]
 
     def get_input_grads(self, merge_multi_context: bool = True) -> List[Any]:
         return self._body.get_input_grads(merge_multi_context)
 
     def update_metric(self, eval_metric: Any, labels: Any, pre_sliced: bool = False) -> None:
-        eval_metric.update_dict(dict(zip(self.label_names, labels)), dict(zip(self.output_names, self._outputs)))
+        eval_metric.update_dict(dict(zip(self.label_names, labels)), dict(zip(self.output_names, self.get_outputs())))
 
     def install_monitor(self, mon: Any) -> None:
         """Watches the backbone."""
@@ -335,12 +376,12 @@ class CentreParallelModule(mx.mod.BaseModule):
     # ------------------------------------------------------------ what the trainer's checkpoint needs
 
     def read_momentum(self) -> Dict[str, Any]:
-        """Whole momentum arrays of the centres on the CPU, by name."""
-        found = {}
+        """Whole momentum arrays of the centres on the CPU, by name; of several processes all must call it, rank 0 gets them."""
+        found: Dict[str, Any] = {}
         for name in self.centre_parameters:
             states = [self._updater.states.get(indices[name]) for indices in self._indices]
             if all(state is not None for state in states):
-                found[name] = joined(self._shards, name, states)
+                self._collect(name, states, found)
         return found
 
     def write_momentum(self, momentum: Dict[str, Any]) -> None:

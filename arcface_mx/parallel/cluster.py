@@ -1,7 +1,7 @@
 """A training run's place among several workers: which part it reads, what it shares, what it writes.
 
-Workers are the processes that `arcface-mx launch` starts. MXNet's parameter server (ps-lite) adds their
-gradients; each updates its own copy of the weights, so that all hold the same. Rank 0 keeps the run
+Workers are the processes that `arcface-mx launch` starts. MXNet's parameter server (ps-lite) or Horovod
+adds their gradients; each updates its own copy of the weights, so that all hold the same. Rank 0 keeps the run
 folder and verifies; the others write to a folder that goes when they end.
 """
 
@@ -11,22 +11,31 @@ import dataclasses
 import os
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Dict, List, Tuple
 
 from arcface_mx.config import TrainConfig
 from arcface_mx.errors import UserError
+from arcface_mx.parallel.ranks import HorovodRanks, Ranks
 from arcface_mx.train.checkpoint import RunState
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """One worker of `size`; `kvstore` is MXNet's, or the name of one where there is a single worker."""
+    """One worker of `size`; `kvstore` is MXNet's, or the name of one where there is a single worker.
+
+    ranks: over which `--parallel centres` splits too. With MXNet's servers there is one worker of those.
+    """
 
     kvstore: Any
     rank: int = 0
     size: int = 1
     scratch: str = ""
+    ranks: Ranks = field(default_factory=Ranks)
+
+    @property
+    def _on_horovod(self) -> bool:
+        return getattr(self.kvstore, "type", "") == "horovod"
 
     @property
     def part(self) -> Tuple[int, int]:
@@ -49,8 +58,8 @@ class Cluster:
             return config
         if batch % self.size:
             raise UserError("--batch-size %d does not split evenly over %d workers; take a multiple of %d" % (batch, self.size, self.size))
-        if config.run.parallel == "centres":
-            raise UserError("--parallel centres works over the devices of one machine; with launch use --parallel data")
+        if config.run.parallel == "centres" and self.ranks.size == 1:
+            raise UserError("--parallel centres over several workers needs launch --engine horovod; else use --parallel data")
         if config.optimizer.skip_bad_batches:
             raise UserError("--skip-bad-batches: the workers cannot skip a step one by one; give 0 with launch")
         data = dataclasses.replace(config.data, batch_size=batch // self.size)
@@ -100,13 +109,27 @@ class Cluster:
     def _from_rank_0(self, key: str, array: Any) -> Any:
         import mxnet as mx
 
-        self.kvstore.init("share " + key, array)  # takes rank 0's value
         found = mx.nd.zeros(array.shape)
-        self.kvstore.pull("share " + key, out=found)
+        self.kvstore.broadcast("share " + key, array, out=found)
         return found
 
+    def any(self, flag: bool) -> bool:
+        """Whether to stop, asked by all workers at the end of a step: where one was asked to, all do."""
+        return self.kvstore.any(flag) if self._on_horovod else flag
+
+    def end_together(self) -> None:
+        """Wait for the others, who wait for rank 0's verification."""
+        if self._on_horovod:
+            self.kvstore.any(False)
+
+    def lost_another(self, error: Exception) -> bool:
+        """Whether an error of MXNet says that another worker has ended."""
+        return self._on_horovod and "orovod" in str(error)
+
     def leave(self) -> None:
-        """Remove what this worker wrote for itself."""
+        """Let go of the others, and remove what this worker wrote for itself."""
+        if self._on_horovod:
+            self.kvstore.leave()
         if self.scratch:
             shutil.rmtree(self.scratch, ignore_errors=True)
 
@@ -116,6 +139,8 @@ def join(kvstore: str) -> Cluster:
 
     Blocks until all workers are there. Raises UserError where a distributed store has no launcher.
     """
+    if kvstore == "horovod":
+        return _join_horovod()
     if not kvstore.startswith("dist"):
         return Cluster(kvstore)
     if os.environ.get("DMLC_ROLE") != "worker":
@@ -123,8 +148,19 @@ def join(kvstore: str) -> Cluster:
     import mxnet as mx
 
     store = mx.kv.create(kvstore)
-    scratch = tempfile.mkdtemp(prefix="arcface-mx-worker-") if store.rank else ""
-    return Cluster(store, store.rank, store.num_workers, scratch)
+    return Cluster(store, store.rank, store.num_workers, _scratch(store.rank))
+
+
+def _join_horovod() -> Cluster:
+    from arcface_mx.parallel import horovod_store
+
+    hvd = horovod_store.join()
+    ranks = HorovodRanks(hvd)
+    return Cluster(horovod_store.HorovodStore(hvd), ranks.rank, ranks.size, _scratch(ranks.rank), ranks)
+
+
+def _scratch(rank: int) -> str:
+    return tempfile.mkdtemp(prefix="arcface-mx-worker-") if rank else ""
 
 
 def _without(values: Dict[str, Any], names: Any) -> Dict[str, Any]:

@@ -105,37 +105,91 @@ class JointGraph:
     needs_embedding: bool
 
 
-def joint_graph(config: LossConfig, rows: Tuple[str, ...], num_classes: int, scale: float = 1.0) -> JointGraph:
-    """The loss of the whole batch over all classes, from what the devices report; its gradient times `scale`."""
+def joint_graph(config: LossConfig, rows: Tuple[str, ...], num_classes: int, scale: float = 1.0, across: bool = False) -> JointGraph:
+    """The loss of the whole batch over all classes, from what the devices report; its gradient times `scale`.
+
+    across: other processes hold classes too. "reports" and "inside" are then of this process's devices,
+    and the input "totals" (R, N) brings the sums over all of them, a row for each of `summed_rows`.
+    """
     import mxnet as mx
 
     from arcface_mx import symbols
 
-    reports, inside = mx.sym.Variable("reports"), mx.sym.Variable("inside")
-    row = {name: _row(reports, number) for number, name in enumerate(rows)}
-    target = mx.sym.sum(inside * row["target_logit"], axis=0)
-    terms = {"cross_entropy": (1.0, _log_sum_exp(row["cross_entropy"] + row["target_logit"]) - target)}
+    joined = _joined_rows(config, rows)
+    if across:
+        totals = mx.sym.Variable("totals")
+        for number, name in enumerate(summed_rows(config)):
+            joined[name] = _with_total(name, joined[name], _row(totals, number, axis=0))
+    terms = {"cross_entropy": (1.0, joined["log_sum_exp"] - joined["target_logit"])}
     if config.intra_weight:
-        terms["intra"] = (config.intra_weight, mx.sym.sum(inside * row["intra"], axis=0))
+        terms["intra"] = (config.intra_weight, joined["intra"])
     if config.inter_weight:
         pairs = num_classes - 1
-        total = mx.sym.sum(row["arcsines"], axis=0) - pairs * math.pi / 2.0
+        total = joined["arcsines"] - pairs * math.pi / 2.0
         terms["inter"] = (config.inter_weight, total / (math.pi * max(pairs, 1)))
     if config.triplet_weight:
         x, person = mx.sym.Variable("embedding"), mx.sym.Variable("person")
         margin, mining = config.triplet_margin, config.mining
         terms["triplet"] = (config.triplet_weight, symbols.angular_triplet_loss(x, person, margin=margin, mining=mining))
     outputs = loss_outputs(terms, scale)
-    outputs["target_cosine"] = mx.sym.BlockGrad(mx.sym.sum(inside * row["target_cosine"], axis=0))
-    winner = mx.sym.argmax(row["highest"], axis=0)
-    outputs["correct"] = mx.sym.BlockGrad(mx.sym.pick(row["correct"], winner, axis=0))
+    outputs["target_cosine"] = mx.sym.BlockGrad(joined["target_cosine"])
+    outputs["correct"] = mx.sym.BlockGrad(joined["correct"])
     return JointGraph(mx.sym.Group(list(outputs.values())), tuple(outputs), "triplet" in terms)
 
 
-def _row(reports: Symbol, number: int) -> Symbol:
+def summed_rows(config: LossConfig) -> Tuple[str, ...]:
+    """Names of the rows that processes must know of each other."""
+    terms = [name for name, weight in (("intra", config.intra_weight), ("arcsines", config.inter_weight)) if weight]
+    return ("log_sum_exp", "target_logit", *terms, "target_cosine", "correct")
+
+
+def partial_graph(config: LossConfig, rows: Tuple[str, ...]) -> Symbol:
+    """What one process tells the others, (1 + R, N): the highest logit, then its own part of each of `summed_rows`.
+
+    Inputs: "reports" and "inside" of its devices.
+    """
     import mxnet as mx
 
-    return mx.sym.squeeze(mx.sym.slice_axis(reports, axis=1, begin=number, end=number + 1), axis=1)
+    joined = _joined_rows(config, rows)
+    return mx.sym.stack(joined["highest"], *[joined[name] for name in summed_rows(config)], axis=0)
+
+
+def _joined_rows(config: LossConfig, rows: Tuple[str, ...]) -> Dict[str, Symbol]:
+    """Each (N,), over the devices whose reports there are."""
+    import mxnet as mx
+
+    reports, inside = mx.sym.Variable("reports"), mx.sym.Variable("inside")
+    row = {name: _row(reports, number) for number, name in enumerate(rows)}
+    joined = {
+        "log_sum_exp": _log_sum_exp(row["cross_entropy"] + row["target_logit"]),
+        "target_logit": mx.sym.sum(inside * row["target_logit"], axis=0),
+        "target_cosine": mx.sym.sum(inside * row["target_cosine"], axis=0),
+        "highest": mx.sym.max(row["highest"], axis=0),
+        "correct": mx.sym.pick(row["correct"], mx.sym.argmax(row["highest"], axis=0), axis=0),
+    }
+    if config.intra_weight:
+        joined["intra"] = mx.sym.sum(inside * row["intra"], axis=0)
+    if config.inter_weight:
+        joined["arcsines"] = mx.sym.sum(row["arcsines"], axis=0)
+    return joined
+
+
+def _with_total(name: str, own: Symbol, total: Symbol) -> Symbol:
+    """`total` (N,), with the gradient that it has by `own`, this process's part of it.
+
+    Of a sum that is 1; of log Σ exp it is exp(own − total), this process's share of the softmax.
+    """
+    import mxnet as mx
+
+    if name == "log_sum_exp":
+        own = own * mx.sym.BlockGrad(mx.sym.exp(own - total))
+    return own + mx.sym.BlockGrad(total - own)
+
+
+def _row(reports: Symbol, number: int, axis: int = 1) -> Symbol:
+    import mxnet as mx
+
+    return mx.sym.squeeze(mx.sym.slice_axis(reports, axis=axis, begin=number, end=number + 1), axis=axis)
 
 
 def _log_sum_exp(values: Symbol) -> Symbol:

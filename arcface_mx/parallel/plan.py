@@ -45,20 +45,21 @@ class Plan:
         return {"bytes": self.parts, "total": self.total, "devices": self.devices, "capacity": self.capacity, "fits": self.fits}
 
 
-def make_plan(config: TrainConfig, num_classes: int, capacity: Optional[int] = None) -> Plan:
+def make_plan(config: TrainConfig, num_classes: int, capacity: Optional[int] = None, workers: int = 1) -> Plan:
     """The plan of a configuration for n classes; the devices need not be there.
 
     capacity: bytes of one device; without it the memory of this machine's devices, where they are
-    here. CPU contexts share the machine's memory equally. Raises UserError on a wrong configuration.
+    here. CPU contexts share the machine's memory equally. workers: each with these devices; the batch is
+    that of all, and the memory that of a worker's machine. Raises UserError on a wrong configuration.
     """
     names = device_names(config.run.devices)
-    kind, devices = names[0][0], len(names)
+    kind, devices = names[0][0], len(names) * workers
     parts = _backbone(config, devices)
     parts.update(_split_head(config, num_classes, devices) if config.run.parallel == "centres" else _whole_head(config, num_classes, devices))
     return Plan({what: int(size) for what, size in parts.items()}, devices, kind, capacity or _capacity(kind, names))
 
 
-def check_whole_arrays(config: TrainConfig, num_classes: int) -> None:
+def check_whole_arrays(config: TrainConfig, num_classes: int, workers: int = 1) -> None:
     """Raise UserError where an array would have more numbers than MXNet can hold in one: the centres, which a
     checkpoint keeps whole, or the logits on a device."""
     width = config.network.embedding_size
@@ -67,7 +68,7 @@ def check_whole_arrays(config: TrainConfig, num_classes: int) -> None:
             "%d classes × %d are more numbers than one array of MXNet 1.9.1 holds (2^31), and a checkpoint keeps the centres "
             "in one; at most %d classes at --embedding-size %d" % (num_classes, width, (LARGEST_ARRAY - 1) // width, width)
         )
-    logits = _logits_a_device(config, num_classes)
+    logits = _logits_a_device(config, num_classes, workers)
     if logits >= LARGEST_ARRAY:
         raise UserError(
             "the logits on a device would be %d numbers; an array of MXNet 1.9.1 holds fewer than 2^31: give a smaller "
@@ -75,8 +76,8 @@ def check_whole_arrays(config: TrainConfig, num_classes: int) -> None:
         )
 
 
-def _logits_a_device(config: TrainConfig, num_classes: int) -> int:
-    devices, images = len(device_names(config.run.devices)), config.data.batch_size
+def _logits_a_device(config: TrainConfig, num_classes: int, workers: int) -> int:
+    devices, images = len(device_names(config.run.devices)) * workers, config.data.batch_size
     if config.run.parallel == "data":
         return images // devices * num_classes
     held = -(-num_classes // devices)
@@ -84,12 +85,12 @@ def _logits_a_device(config: TrainConfig, num_classes: int) -> int:
     return images * (held if rate == 1.0 else sample_size(rate, held, images))
 
 
-def refuse_what_cannot_fit(config: TrainConfig, num_classes: int) -> None:
+def refuse_what_cannot_fit(config: TrainConfig, num_classes: int, workers: int = 1) -> None:
     """Raise UserError where a classifier of size cannot be held by the devices here. Small ones are not planned: it takes a second."""
-    check_whole_arrays(config, num_classes)
+    check_whole_arrays(config, num_classes, workers)
     if num_classes * config.network.embedding_size < _WORTH_A_PLAN:
         return
-    plan = make_plan(config, num_classes)
+    plan = make_plan(config, num_classes, workers=workers)
     if not plan.fits:
         raise UserError("%d classes: %s. arcface-mx plan shows the parts." % (num_classes, refusal(plan)))
 

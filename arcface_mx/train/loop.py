@@ -21,7 +21,7 @@ from arcface_mx.train.guards import Guard, Progress
 from arcface_mx.train.interrupts import Interrupts
 from arcface_mx.train.log import RunLog
 from arcface_mx.train.metrics import Meter
-from arcface_mx.train.module import clear_gradients, read_state
+from arcface_mx.train.module import backbone, clear_gradients, read_state
 from arcface_mx.train.schedule import Schedule
 from arcface_mx.verify.sets import SetResult
 
@@ -39,10 +39,12 @@ def fit(
     meter: Meter,
     evaluate: Optional[Evaluate] = None,
     mine: Optional[Callable[[Batch], Batch]] = None,
+    stop: Callable[[bool], bool] = bool,
 ) -> RunState:
     """Train `module` from `state.step` to the schedule's end; returns the last state, checkpointed.
 
     mine: chooses from what the stream gives the batch to train on, by the weights of that step.
+    stop: whether to end after a step, from whether this process was asked to; several workers agree in it.
     Ctrl-C and SIGTERM save a checkpoint at the end of the step and raise KeyboardInterrupt. Raises
     UserError where loss or gradient is no longer finite (see Guard); the last checkpoint stays.
     """
@@ -81,10 +83,11 @@ def fit(
                 log.progress(step, step * schedule.images_a_step / stream.view.images, schedule.lr_at(step - 1), figures)
                 log.warn(progress.look(step, figures))
             if evaluate and run.eval_every and step % run.eval_every == 0 and not last:
-                best = _better(best, step, evaluate(read_state(module, step, best, guard.skipped)))
-            if last or interrupts.asked or step % run.checkpoint_every == 0:
+                best = _better(best, step, evaluate(read_state(backbone(module), step, best, guard.skipped)))
+            asked = stop(interrupts.asked)
+            if last or asked or step % run.checkpoint_every == 0:
                 path = checkpoint.save(run.run, read_state(module, step, best, guard.skipped), run.keep_checkpoints, run.keep_every)
-            if interrupts.asked and not last:
+            if asked and not last:
                 log.say("interrupted after step %d; saved %s. The same command goes on from there." % (step, path))
                 raise KeyboardInterrupt
     return read_state(module, step, best, guard.skipped)
@@ -112,5 +115,7 @@ def _better(best: Dict[str, Any], step: int, results: List[SetResult]) -> Dict[s
 
 
 def _forward_again(module: Any, inputs: Any, seed: int, step: int, part: int) -> None:
+    if getattr(module, "collective", False):
+        return  # the other processes would have to take part, and may see nothing wrong
     _seed(seed, step, part)
     module.forward(inputs, is_train=True)

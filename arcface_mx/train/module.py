@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import ctypes
 import re
-from typing import Any, Callable, Dict, List, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from arcface_mx.config import TrainConfig
 from arcface_mx.errors import UserError
 from arcface_mx.network import embedding_symbol
 from arcface_mx.parallel.centre_module import CentreParallelModule
+from arcface_mx.parallel.ranks import Ranks
 from arcface_mx.train.checkpoint import RunState
 from arcface_mx.train.graph import TrainingGraph, gradient_scale
 from arcface_mx.train.schedule import Schedule
 
 
-def build_module(graph: TrainingGraph, config: TrainConfig, contexts: List[Any]) -> Any:
-    """A bound Module over the devices, without parameters yet.
+def build_module(graph: TrainingGraph, config: TrainConfig, contexts: List[Any], ranks: Optional[Ranks] = None) -> Any:
+    """A bound Module over the devices, without parameters yet. ranks: processes over which --parallel centres splits too.
 
     Raises UserError where the batch cannot be split evenly or --freeze matches nothing.
     """
@@ -31,7 +32,7 @@ def build_module(graph: TrainingGraph, config: TrainConfig, contexts: List[Any])
             % (size, len(contexts), len(contexts))
         )
     if config.run.parallel == "centres":
-        return _centre_module(graph, config, contexts)
+        return _centre_module(graph, config, contexts, ranks)
     if config.loss.sample_centres < 1.0:
         raise UserError("--sample-centres %g needs --parallel centres (one device will do)" % config.loss.sample_centres)
     inputs = ["data"] + list(graph.scheduled)
@@ -52,7 +53,7 @@ def build_module(graph: TrainingGraph, config: TrainConfig, contexts: List[Any])
     return module
 
 
-def _centre_module(graph: TrainingGraph, config: TrainConfig, contexts: List[Any]) -> CentreParallelModule:
+def _centre_module(graph: TrainingGraph, config: TrainConfig, contexts: List[Any], ranks: Optional[Ranks]) -> CentreParallelModule:
     size, side = config.data.batch_size, config.data.image_size
     parameters = [name for name in graph.symbol.list_arguments() if name not in ("data", "label") + graph.scheduled]
     module = CentreParallelModule(
@@ -63,6 +64,7 @@ def _centre_module(graph: TrainingGraph, config: TrainConfig, contexts: List[Any
         graph.scheduled,
         _matching(config.optimizer.freeze, parameters, "--freeze"),
         gradient_scale(config),
+        ranks,
         logger=_quiet_logger(),
     )
     data_shapes = [("data", (size, 3, side, side))] + [(name, (size,)) for name in graph.scheduled]
@@ -79,7 +81,7 @@ def weight_sharing_embedder(module: Any, symbol: Any, config: TrainConfig) -> Ca
     are at the call; BatchNorm's stored statistics, no dropout. B is the batch size."""
     import mxnet as mx
 
-    module = module.body if isinstance(module, CentreParallelModule) else module
+    module = backbone(module)
     side = config.data.image_size
     shared = mx.mod.Module(symbol, data_names=["data"], label_names=None, context=module._context, logger=_quiet_logger())
     shared.bind([("data", (config.data.batch_size, 3, side, side))], for_training=False, shared_module=module)
@@ -89,6 +91,11 @@ def weight_sharing_embedder(module: Any, symbol: Any, config: TrainConfig) -> Ca
         return shared.get_outputs()[0].asnumpy()
 
     return embed
+
+
+def backbone(module: Any) -> Any:
+    """The part of a module that makes embeddings: all that verification needs, and no other process's."""
+    return module.body if isinstance(module, CentreParallelModule) else module
 
 
 def _matching(patterns: Tuple[str, ...], names: List[str], flag: str) -> List[str]:

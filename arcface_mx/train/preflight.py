@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shutil
@@ -49,9 +50,9 @@ def preflight(config: TrainConfig, schedule: Schedule, view: ImageView, module: 
 
 def stored_bytes(module: Any) -> int:
     """Bytes of the parameters as a checkpoint holds them: once, and whole where devices hold parts."""
-    split = set(getattr(module, "centre_parameters", ()))
+    split = getattr(module, "whole_shapes", {})
     arrays = zip(module._param_names, module._exec_group.param_arrays)
-    return sum(sum(map(_bytes, own)) if name in split else _bytes(own[0]) for name, own in arrays)
+    return sum(4 * math.prod(split[name]) if name in split else _bytes(own[0]) for name, own in arrays)
 
 
 def checkpoint_room(config: TrainConfig, schedule: Schedule, parameters: int) -> int:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from typing import Any, Dict, List
+
+from mxnet.base import MXNetError
 
 from arcface_mx import losses
 from arcface_mx.config import TrainConfig
 from arcface_mx.devices import parse_devices
-from arcface_mx.errors import UserError
+from arcface_mx.errors import LostWorker, UserError
 from arcface_mx.export.mxnet_model import save_embedding
 from arcface_mx.files import write_json
 from arcface_mx.input.image_view import ImageView, as_dict, open_view
@@ -53,7 +56,13 @@ def train(config: TrainConfig) -> Dict[str, Any]:
             return finished or {}
         own_folder = cluster.run_config(config)
         with RunLock(own_folder.run.run) as lock:
-            return _train(own_folder, cluster, lock)
+            metrics = _train(own_folder, cluster, lock)
+        cluster.end_together()
+        return metrics
+    except MXNetError as error:
+        if cluster.lost_another(error):
+            raise LostWorker("another worker has ended, and with it this one's training") from None
+        raise
     finally:
         cluster.leave()
 
@@ -73,15 +82,16 @@ def _train(config: TrainConfig, cluster: Cluster, lock: RunLock) -> Dict[str, An
     view = open_view(config.data.data)
     data = dict(as_dict(view), folder=config.data.data)
     run_folder.check_data(config, data)
-    refuse_what_cannot_fit(config, view.num_classes)
+    refuse_what_cannot_fit(config, view.num_classes, cluster.size)
     graph, schedule = training_graph(config, view.num_classes), Schedule.of(config)
     own = cluster.own_config(config)
     state, source = starting_state(config, view.num_classes, contexts)
-    module = build_module(graph, own, contexts)
+    module = build_module(graph, own, contexts, cluster.ranks)
     state = cluster.share_state(state, graph.symbol, dict(module.data_shapes + module.label_shapes))
     initialise(module, config.run.seed, state.arg_params, state.aux_params)
     start_optimizer(module, config, schedule, cluster.kvstore)
     write_momentum(module, state.momentum, state.arg_params)
+    state = dataclasses.replace(state, arg_params={}, aux_params={}, momentum={})  # the module has them now
     lines, warnings = preflight(config, schedule, view, module)
 
     lock.take()
@@ -93,7 +103,7 @@ def _train(config: TrainConfig, cluster: Cluster, lock: RunLock) -> Dict[str, An
         stream = open_stream(view, config, state.step * schedule.images_a_step, log, cluster)
         meter = Meter(graph.outputs, losses.find(config.loss.loss).last_angle(config.loss))
         evaluate, mine = evaluator if config.data.eval else None, bag_miner(config, module, cluster)
-        final = fit(module, graph, stream, own, schedule, state, log, meter, evaluate, mine)
+        final = fit(module, graph, stream, own, schedule, state, log, meter, evaluate, mine, cluster.any)
         return _finish(config, final, evaluator, log)
     finally:
         log.close()

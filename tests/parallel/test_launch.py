@@ -48,8 +48,8 @@ def start(words):
     return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
-def family(pid):
-    """Processes that `pid` started, by role."""
+def family(pid, variable="DMLC_ROLE"):
+    """Processes that `pid` started, by an environment variable of theirs."""
     found = {}
     for name in os.listdir("/proc"):
         try:
@@ -60,19 +60,22 @@ def family(pid):
         except (OSError, ValueError):
             continue
         if parent == pid:
-            found.setdefault(variables[b"DMLC_ROLE"].decode(), []).append(int(name))
+            found.setdefault(variables[variable.encode()].decode(), []).append(int(name))
     return found
 
 
-def fail_in_the_middle(words, victim, after="step 3/"):
-    """Kill one process of a run once a line with `after` appears; (exit code, output, seconds until the end)."""
+def fail_in_the_middle(words, victim, after="step 3/", variable="DMLC_ROLE", everybody=("scheduler", "server", "worker")):
+    """Kill one process of a run once a line with `after` appears; (exit code, output, seconds until the end).
+
+    variable: says which process is which; `everybody`: its values.
+    """
     launcher, said = start(words), []
     for line in launcher.stdout:
         said.append(line)
         if after in line:
             break
-    members = family(launcher.pid)
-    assert sorted(members) == ["scheduler", "server", "worker"], "".join(said)
+    members = family(launcher.pid, variable)
+    assert sorted(members) == list(everybody), "".join(said)
     os.kill(members[victim][-1], signal.SIGKILL)
     began = time.monotonic()
     said += launcher.stdout.readlines()

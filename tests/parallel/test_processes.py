@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from arcface_mx.errors import UserError
+from arcface_mx.errors import LOST, UserError
 from arcface_mx.parallel import launch
 from arcface_mx.parallel.launch import Launch, read_hosts
 from arcface_mx.parallel.processes import end, how_it_ended, start
@@ -87,11 +87,16 @@ def test_children_end_when_their_parent_is_killed():
         ({"scheduler": 600, "server 0": "kill", "worker 0": 600}, 1, "server 0 was ended by SIGKILL"),
         ({"scheduler": "kill", "server 0": 600, "worker 0": 600}, 1, "scheduler was ended by SIGKILL"),
         ({"scheduler": 0, "server 0": 0, "worker 0": 600}, 1, "scheduler ended with code 0"),
+        ({"worker 0": "lost", "worker 1": "kill, later"}, 1, "worker 1 was ended by SIGKILL"),
+        ({"worker 0": "lost", "worker 1": "exit(2), later", "worker 2": "lost"}, 2, "worker 1 ended with code 2"),
+        ({"worker 0": 600, "worker 1": "lost"}, 1, "worker 1 ended with code 75"),
     ],
 )
 def test_the_one_that_failed_is_named(monkeypatch, capsys, ends, code, words):
     monkeypatch.setattr(launch, "FAREWELL", 0.5)
-    actions = {"kill": "import os; os.kill(os.getpid(), 9)", "exit(3)": "exit(3)", "exit(2)": "exit(2)"}
+    monkeypatch.setattr(launch, "SETTLE", 3.0)
+    actions = {"kill": "import os; os.kill(os.getpid(), 9)", "exit(3)": "exit(3)", "exit(2)": "exit(2)", "lost": "exit(%d)" % LOST}
+    actions.update({how + ", later": "import time; time.sleep(0.5); " + actions[how] for how in ("kill", "exit(2)")})
     children = [child(name, actions.get(how) or "import time; time.sleep(%d)" % how) for name, how in ends.items()]
     try:
         assert launch._watch(children) == code
@@ -113,6 +118,9 @@ class TestMistakes:
             ({"command": ("verify", "x")}, "launch starts trainings"),
             ({"workers": 0}, "-n and -s"),
             ({"servers": 0}, "-n and -s"),
+            ({"engine": "horovod", "servers": 2}, "Horovod has no servers"),
+            ({"engine": "horovod", "command": ("train", "--kvstore", "dist_sync")}, "--kvstore dist_sync does not go with --engine horovod"),
+            ({"command": ("train", "--kvstore=horovod")}, "--kvstore horovod does not go with --engine ps"),
             ({"hosts": ("one",), "ssh": "no-such-program -x"}, "no such program"),
         ],
     )
