@@ -1,4 +1,4 @@
-"""The embedding network of a configuration: its Symbol and its arrays."""
+"""The embedding network of a configuration: its Symbol, its arrays, its files."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any, Dict, Tuple
 
 from arcface_mx.config import DataConfig, NetworkConfig, TrainConfig
 from arcface_mx.errors import UserError
+from arcface_mx.model.attributes import describe, with_attributes
+from arcface_mx.model.save import save_model
 
 Symbol = Any
 INIT = "init"  # the name of a network that is the graph of --init
@@ -103,3 +105,16 @@ def embedding_arrays(symbol: Any, side: int, arg_params: Dict[str, Any], aux_par
         if name != "data":
             arrays[name] = arg_params[name].reshape(shape)
     return arrays, {name: aux_params[name] for name in symbol.list_auxiliary_states()}
+
+
+def save_embedding(config: TrainConfig, arg_params: Dict[str, Any], aux_params: Dict[str, Any], folder: str) -> str:
+    """Write the embedding network of a training state; returns the prefix `folder`/model.
+
+    The graph takes pixels 0–255, RGB, (N, 3, side, side), and ends at "fc1", the N×d embedding,
+    not normalised. Standard operators only.
+    """
+    side = config.data.image_size
+    symbol = standalone_symbol(config)
+    args, aux = embedding_arrays(symbol, side, arg_params, aux_params)
+    symbol = with_attributes(symbol, "data", describe((side, side), config.network.embedding_size))
+    return save_model(symbol, args, aux, folder)

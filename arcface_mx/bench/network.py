@@ -182,17 +182,17 @@ def _reading(module: Any, folder: str, data: Any) -> Callable[[], Tuple[int, flo
 
 
 def _graph(config: Any, classes: int, tuned: bool) -> Any:
-    from arcface_mx.train import graph
+    from arcface_mx import training_graph
 
     if tuned:
-        return graph.training_graph(config, classes)
-    original = graph.embedding_symbol
+        return training_graph.training_graph(config, classes)
+    original = training_graph.embedding_symbol
 
     def standard(config: Any, training: bool = False) -> Any:
         return original(config, training=False)  # the standard PReLU
 
-    graph.embedding_symbol = standard
+    training_graph.embedding_symbol = standard
     try:
-        return graph.training_graph(config, classes)
+        return training_graph.training_graph(config, classes)
     finally:
-        graph.embedding_symbol = original
+        training_graph.embedding_symbol = original

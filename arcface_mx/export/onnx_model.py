@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Tuple
 import numpy as np
 
 from arcface_mx.errors import UserError
-from arcface_mx.export.attributes import EMBEDDING_SIZE_ATTRIBUTE
 from arcface_mx.files import whole_file
+from arcface_mx.model.attributes import EMBEDDING_SIZE_ATTRIBUTE
 from arcface_mx.model.nodes import Graph, Node, Source
 from arcface_mx.platform import threads
 

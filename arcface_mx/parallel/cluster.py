@@ -17,7 +17,7 @@ from typing import Any, Dict, List, Tuple
 from arcface_mx.config import TrainConfig
 from arcface_mx.errors import UserError
 from arcface_mx.parallel.ranks import HorovodRanks, Ranks
-from arcface_mx.train.checkpoint import RunState
+from arcface_mx.run_state import RunState
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from arcface_mx.parallel.dry_bind import line_through, parameter_bytes, planned_
 from arcface_mx.parallel.graphs import shard_graph
 from arcface_mx.parallel.sampling import sample_size
 from arcface_mx.parallel.split import class_ranges
-from arcface_mx.train.graph import scheduled_names
+from arcface_mx.training_graph import scheduled_names
 
 # The planner is asked at these sizes and the line through them taken: it reports whole megabytes.
 _IMAGES, _CLASSES, _LOGITS = (16, 32), 1 << 15, 1 << 27

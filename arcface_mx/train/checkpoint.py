@@ -13,7 +13,6 @@ import json
 import os
 import re
 import shutil
-from dataclasses import dataclass
 from typing import Any, Dict, List, Optional
 
 import numpy as np
@@ -21,26 +20,11 @@ import numpy as np
 from arcface_mx.array_file import read_arrays, write_arrays
 from arcface_mx.errors import UserError
 from arcface_mx.files import fingerprint, read_json, remove_temporary, rename_away, whole_folder, write_json
+from arcface_mx.run_state import RunState
 
 FORMAT = 2
 ARRAYS, NOTE = "arrays.params", "state.json"
 _NAME = re.compile(r"step-(\d{8,})$")
-
-
-@dataclass
-class RunState:
-    """Everything that changes between two steps (a test walks the trainer and finds nothing else).
-
-    Learning rate, margin ramp, λ, random seeds and the position in the sample order are pure
-    functions of `step` and the configuration, so they need no place of their own.
-    """
-
-    step: int  # steps done
-    arg_params: Dict[str, Any]  # NDArrays
-    aux_params: Dict[str, Any]
-    momentum: Dict[str, Any]
-    best: Dict[str, Any]  # best verification so far: {"step": …, "mean_accuracy": …}
-    skipped: int = 0  # steps that made no update, see --skip-bad-batches
 
 
 def checkpoint_path(run: str, step: int) -> str:

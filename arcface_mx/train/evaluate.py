@@ -9,7 +9,7 @@ from arcface_mx.data.bins import PairSet, read_pairs
 from arcface_mx.errors import UserError
 from arcface_mx.model import Embedder
 from arcface_mx.network import embedding_arrays, embedding_symbol
-from arcface_mx.train.checkpoint import RunState
+from arcface_mx.run_state import RunState
 from arcface_mx.verify.sets import SetResult, set_name, verify_set
 
 

@@ -13,16 +13,16 @@ import numpy as np
 from arcface_mx.config import TrainConfig
 from arcface_mx.input.stream import Batch, FaceStream
 from arcface_mx.input.tuples import TupleStream
+from arcface_mx.run_state import RunState
 from arcface_mx.train import checkpoint
-from arcface_mx.train.checkpoint import RunState
 from arcface_mx.train.evaluate import mean_accuracy
-from arcface_mx.train.graph import TrainingGraph
 from arcface_mx.train.guards import Guard, Progress
 from arcface_mx.train.interrupts import Interrupts
 from arcface_mx.train.log import RunLog
 from arcface_mx.train.metrics import Meter
 from arcface_mx.train.module import backbone, clear_gradients, read_state
 from arcface_mx.train.schedule import Schedule
+from arcface_mx.training_graph import TrainingGraph
 from arcface_mx.verify.sets import SetResult
 
 Evaluate = Callable[[RunState], List[SetResult]]

@@ -12,17 +12,15 @@ from arcface_mx import losses
 from arcface_mx.config import TrainConfig
 from arcface_mx.devices import parse_devices
 from arcface_mx.errors import LostWorker, UserError
-from arcface_mx.export.mxnet_model import save_embedding
 from arcface_mx.files import write_json
 from arcface_mx.input.image_view import ImageView, as_dict, open_view
-from arcface_mx.network import with_init_sizes
+from arcface_mx.network import save_embedding, with_init_sizes
 from arcface_mx.parallel import sampling
 from arcface_mx.parallel.cluster import Cluster, join
 from arcface_mx.parallel.plan import refuse_what_cannot_fit
+from arcface_mx.run_state import RunState
 from arcface_mx.train import run_folder
-from arcface_mx.train.checkpoint import RunState
 from arcface_mx.train.evaluate import Evaluator, mean_accuracy
-from arcface_mx.train.graph import training_graph
 from arcface_mx.train.lock import RunLock
 from arcface_mx.train.log import RunLog
 from arcface_mx.train.loop import fit
@@ -34,6 +32,7 @@ from arcface_mx.train.schedule import Schedule
 from arcface_mx.train.start import starting_state
 from arcface_mx.train.streams import bag_miner, open_stream
 from arcface_mx.train.tensorboard import check_installed
+from arcface_mx.training_graph import training_graph
 from arcface_mx.verify.sets import result_table
 
 

@@ -65,13 +65,14 @@ def make(kind, folder, megabytes):
         return path, os.path.join(path, "train.rec")
     import mxnet as mx
 
+    from arcface_mx.run_state import RunState
     from arcface_mx.train import checkpoint
 
     arrays = {"w%d" % number: mx.nd.ones((64, 2048)) for number in range(2 * megabytes)}
     if kind == "params":
         mx.nd.save(path, {"arg:" + name: array for name, array in arrays.items()})
         return path, path
-    state = checkpoint.RunState(1, arrays, {}, {}, {})
+    state = RunState(1, arrays, {}, {}, {})
     folder = checkpoint.save(path, state, keep=1)
     return folder, os.path.join(folder, checkpoint.ARRAYS)
 

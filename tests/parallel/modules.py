@@ -9,7 +9,7 @@ from arcface_mx import losses
 from arcface_mx.config import LossConfig
 from arcface_mx.parallel.centre_module import CentreParallelModule
 from arcface_mx.symbols import correct_without_margin
-from arcface_mx.train.graph import loss_outputs, target_cosine_row
+from arcface_mx.training_graph import loss_outputs, target_cosine_row
 
 PIXELS = 5
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from arcface_mx.errors import UserError
+from arcface_mx.run_state import RunState
 from arcface_mx.train import checkpoint
-from arcface_mx.train.checkpoint import RunState
 
 FIXTURES = os.path.join(os.path.dirname(__file__), "fixtures")
 
