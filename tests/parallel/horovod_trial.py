@@ -1,7 +1,8 @@
-"""One run of `launch --engine horovod`, with figures: python -m tests.parallel.horovod_trial [--data FACES]
+"""One run of `launch --engine horovod`, with figures: python -m tests.parallel.horovod_trial [--data FACES] [--growth]
 
 Prints the largest difference between the weights of two processes and of one with the joint batch, what
-happens when a process is killed, and, with --data, the time of a step with 1, 2 and 4 processes.
+happens when a process is killed, and, with --data, the time of a step with 1, 2 and 4 processes. With
+--growth in the place of all that: how a difference of rounding between the two ways grows over these steps.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import numpy as np
 
 from arcface_mx.config import from_flat
 from arcface_mx.data.records import RecordWriter
+from arcface_mx.train import checkpoint
 from arcface_mx.train.run import train
 from arcface_mx.train.run_folder import _processor, commit
 from tests.conftest import TINY_SIDE, tiny_photo
@@ -97,16 +99,34 @@ def times(folder, data):
             print("| %s | %s | %d | %.0f | %s |" % (engine, parallel, workers, 1000 * 120 / float(np.median(speeds)), loss), flush=True)
 
 
+def growth(folder, data):
+    """BatchNorm not frozen: the two ways differ in the order of sums alone, as long as they do not part."""
+    print("\n| step | --parallel data against centres, two processes each: largest difference | in |")
+    print("|---|---|---|")
+    runs = [os.path.join(folder, parallel) for parallel in ("data", "centres")]
+    for run in runs:
+        values = dict(TIMED, steps=6, lr_drops=(5,), checkpoint_every=1, keep_checkpoints=6, parallel=os.path.basename(run))
+        quiet(command(run, data, TWO, **values))
+    for step in range(1, 7):
+        one, two = (checkpoint.load(checkpoint.checkpoint_path(run, step)) for run in runs)
+        print("| %d | %.1e | %s |" % ((step,) + largest_difference(one, two)))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", help="a face set of which the times are taken")
+    parser.add_argument("--growth", action="store_true", help="how differences of rounding grow on --data, and nothing else")
     args = parser.parse_args()
-    print("$ OMP_NUM_THREADS=%s python -m tests.parallel.horovod_trial%s" % (
-        os.environ.get("OMP_NUM_THREADS"), " --data " + os.path.basename(args.data) if args.data else ""))  # fmt: skip
+    if args.growth and not args.data:
+        parser.error("--growth needs --data")
+    print("$ OMP_NUM_THREADS=%s python -m tests.parallel.horovod_trial%s%s" % (
+        os.environ.get("OMP_NUM_THREADS"), " --data " + os.path.basename(args.data) if args.data else "", " --growth" if args.growth else ""))  # fmt: skip
     print("%s, commit %s" % (time.strftime("%Y-%m-%d %H:%M"), commit()))
     print("%s, %d cores, load average %.1f (other work beside it); Python %s, MXNet %s, Horovod 0.28.1 with Gloo over loopback, no GPU" % (
         _processor(), os.cpu_count(), os.getloadavg()[0], platform.python_version(), mx.__version__))  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
+        if args.growth:
+            return growth(folder, args.data)
         data = os.path.join(folder, "faces")
         with RecordWriter(data, TINY_SIDE, TINY_SIDE) as writer:
             for person in range(5):
