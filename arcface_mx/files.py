@@ -142,3 +142,11 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def cache_folder() -> str:
+    """`$ARCFACE_MX_CACHE`, else `arcface-mx` in the user's cache folder."""
+    named = os.environ.get("ARCFACE_MX_CACHE")
+    if named:
+        return named
+    return os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "arcface-mx")

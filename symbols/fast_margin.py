@@ -6,14 +6,12 @@ the time and memory: `arcface_mx/native/margin_loss.cc` says how. CPU, float32.
 
 from __future__ import annotations
 
-import math
 from typing import Dict, Optional
 
 import mxnet as mx
 from mxnet.symbol import Symbol
 
-from arcface_mx.symbols.checks import check_choice, check_count, check_finite, check_positive, check_range
-from arcface_mx.symbols.margin import POLICIES
+from arcface_mx.symbols.margin import check_margins
 
 
 def margin_cross_entropy(
@@ -37,12 +35,7 @@ def margin_cross_entropy(
     Raises ValueError, naming the argument, and where the operator has not been loaded
     (`arcface_mx.native.library`).
     """
-    check_count("num_classes", num_classes)
-    check_positive("scale", scale)
-    check_positive("m1", m1)
-    check_range("m2", m2, 0.0, math.pi)
-    check_finite("m3", m3)
-    check_choice("policy", policy, POLICIES)
+    check_margins(num_classes, scale, m1, m2, m3, policy)
     if not hasattr(mx.sym, "arcface_margin_loss"):
         raise ValueError("the operator arcface_margin_loss is not loaded; use margin_logits and cross_entropy")
     inputs = [embedding, label, weight] + ([] if ramp is None else [ramp])

@@ -37,6 +37,16 @@ CLIP = 2.0**-23
 Margin = Union[float, Symbol]
 
 
+def check_margins(num_classes: int, scale: float, m1: float, m2: float, m3: float, policy: str) -> None:
+    """Raise ValueError, naming the argument, where the combined margin (eq. 4) does not take it."""
+    check_count("num_classes", num_classes)
+    check_positive("scale", scale)
+    check_positive("m1", m1)
+    check_range("m2", m2, 0.0, math.pi)
+    check_finite("m3", m3)
+    check_choice("policy", policy, POLICIES)
+
+
 def margin_logits(
     embedding: Symbol,
     label: Symbol,
@@ -74,12 +84,7 @@ def margin_logits(
     A label outside 0…n−1 is NOT noticed by MXNet: check labels first.
     Raises ValueError, naming the argument.
     """
-    check_count("num_classes", num_classes)
-    check_positive("scale", scale)
-    check_positive("m1", m1)
-    check_range("m2", m2, 0.0, math.pi)
-    check_finite("m3", m3)
-    check_choice("policy", policy, POLICIES)
+    check_margins(num_classes, scale, m1, m2, m3, policy)
     check_choice("dtype", dtype, ("float32", "float64"))
     if literal and (policy != "none" or ramp is not None):
         raise ValueError("literal is Algorithm 1 as printed: it takes policy='none' and no ramp")

@@ -10,6 +10,8 @@ import time
 from dataclasses import dataclass
 from typing import Any, Dict, List, Sequence
 
+from arcface_mx.bench.worker import resident_mb
+
 MEGABYTE = 1e6
 
 
@@ -76,13 +78,6 @@ def _in_a_process(*arguments: Any) -> Dict[str, float]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def _memory(field: str) -> int:
-    """VmRSS or VmHWM (the peak) of this process, bytes; Linux."""
-    with open("/proc/self/status", encoding="utf-8") as stream:
-        line = next(line for line in stream if line.startswith(field))
-    return int(line.split()[1]) * 1024
-
-
 def _steps(classes: int, devices: int, images: int, width: int, steps: int, rate: float) -> Dict[str, float]:
     """Steps of ArcFace on random embeddings; the first one, which allocates, is not timed."""
     import mxnet as mx
@@ -91,7 +86,7 @@ def _steps(classes: int, devices: int, images: int, width: int, steps: int, rate
     from arcface_mx.config import LossConfig
     from arcface_mx.parallel.centre_module import CentreParallelModule
 
-    before = _memory("VmRSS")
+    before = resident_mb("VmRSS")
     embedding = mx.sym.FullyConnected(mx.sym.Variable("data"), num_hidden=width, name="fc1")
     contexts = [mx.cpu(number) for number in range(devices)]
     module = CentreParallelModule(embedding, LossConfig(sample_centres=rate), classes, contexts)
@@ -109,7 +104,7 @@ def _steps(classes: int, devices: int, images: int, width: int, steps: int, rate
         mx.nd.waitall()
         times.append(time.perf_counter() - start)
     loss = float(module.get_outputs()[0].mean().asscalar())
-    return {"seconds": statistics.median(times[1:]), "peak": _memory("VmHWM") - before, "loss": loss}
+    return {"seconds": statistics.median(times[1:]), "peak": (resident_mb("VmHWM") - before) * 2**20, "loss": loss}
 
 
 if __name__ == "__main__":

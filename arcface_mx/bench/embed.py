@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import Any, Callable, Dict, List, Tuple
 
 from arcface_mx.bench import network, torch_peer
-from arcface_mx.bench.products import PEAK_GFLOP
-from arcface_mx.bench.race import Contestant, race
+from arcface_mx.bench.race import PEAK, Contestant, peak, race
 from arcface_mx.bench.timing import Timing
 
 ENGINE = "mxnet"
-PEAK = "square product (peak)"
 FUSING = {"MXNET_SUBGRAPH_BACKEND": "MKLDNN"}
 # name: form of the graph, environment of the process
 FORMS: Dict[str, Tuple[str, Dict[str, str]]] = {
@@ -43,7 +41,7 @@ def measure(name: str, repetitions: int, torch_python: str = "") -> List[Timing]
         if title == FUSED and name in network.FAILS_FUSED:
             continue
         entries.append(Contestant(title, __name__, dict(shape, form=form), environment, gflop=work))
-    entries.append(Contestant(PEAK, "arcface_mx.bench.products", {"kind": "peak"}, gflop=PEAK_GFLOP))
+    entries.append(peak())
     return race(entries, repetitions, PEAK)
 
 
@@ -137,7 +135,7 @@ def _module(symbol: Any, args: Dict[str, Any], aux: Dict[str, Any], images: Any)
 
 def _session(symbol: Any, args: Dict[str, Any], aux: Dict[str, Any], side: int, images: Any, form: str) -> Callable[[], Any]:
     from arcface_mx.export.int8 import quantised
-    from arcface_mx.export.onnx_model import onnx_bytes, onnx_session
+    from arcface_mx.model.onnx_form import onnx_bytes, onnx_session
 
     data = onnx_bytes(symbol, args, aux, "data", (side, side), {})
     session = onnx_session(quantised(data, images) if form == "int8" else data, form)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Callable, List
 
-from arcface_mx.bench.products import PEAK_GFLOP
-from arcface_mx.bench.race import Contestant, race
+from arcface_mx.bench.race import PEAK, Contestant, peak, race
 from arcface_mx.bench.timing import Timing
 
 ENGINE = "mxnet"
 HEADS = ("literal", "graph", "native")
-PRODUCTS, PEAK = "three matrix products", "square product (peak)"
+PRODUCTS = "three matrix products"
 
 
 def measure(classes: int, samples: int, size: int, repetitions: int) -> List[Timing]:
@@ -22,7 +21,7 @@ def measure(classes: int, samples: int, size: int, repetitions: int) -> List[Tim
         for head in HEADS:
             name = head + " head" + (" and update of W" if update else "")
             entries.append(Contestant(name, __name__, dict(shape, head=head, update=update), gflop=work))
-    entries.append(Contestant(PEAK, "arcface_mx.bench.products", {"kind": "peak"}, gflop=PEAK_GFLOP))
+    entries.append(peak())
     return race(entries, repetitions, PEAK)
 
 

@@ -8,8 +8,7 @@ import time
 from typing import Any, Callable, Dict, List, Tuple
 
 from arcface_mx.bench import torch_peer
-from arcface_mx.bench.products import PEAK_GFLOP
-from arcface_mx.bench.race import Contestant, race
+from arcface_mx.bench.race import PEAK, Contestant, peak, race
 from arcface_mx.bench.timing import Timing
 from arcface_mx.platform import available_cores, threads
 
@@ -18,7 +17,6 @@ READING = "arcface-mx, reading a face set"
 READ_IMAGES, PEOPLE = 256, 32
 # Networks that oneDNN's graph pass breaks from the second batch on ("We can't generate TBlob for MKLDNN data").
 FAILS_FUSED = ("mobilefacenet",)
-PEAK = "square product (peak)"
 # name: network, width, side, embedding size, images a batch, classes
 NETWORKS: Dict[str, Tuple[str, float, int, int, int, int]] = {
     "recipe": ("iresnet18", 0.25, 48, 128, 128, 1000),  # the default recipes' network
@@ -44,7 +42,7 @@ def measure(name: str, training: bool, repetitions: int, torch_python: str = "",
     if torch_python:
         peer = dict(shape, training=training, threads=threads())
         entries.append(Contestant("PyTorch, eager", torch_peer.__file__, peer, python=torch_python, gflop=work))
-    entries.append(Contestant(PEAK, "arcface_mx.bench.products", {"kind": "peak"}, gflop=PEAK_GFLOP))
+    entries.append(peak())
     with tempfile.TemporaryDirectory() as folder:
         if training:
             write_faces(folder, side, max(READ_IMAGES, 4 * batch))
@@ -71,10 +69,11 @@ def gflop(network: str, width: float, side: int, size: int) -> float:
     import mxnet as mx
 
     from arcface_mx import symbols
-    from arcface_mx.bench.work import gflop_an_image
+    from arcface_mx.parallel.cost import forward_operations
 
     data = mx.sym.Variable("data")
-    return gflop_an_image(symbols.backbone(network, data, embedding_size=size, width=width, input_size=side), side)
+    symbol = symbols.backbone(network, data, embedding_size=size, width=width, input_size=side)
+    return forward_operations(symbol, data=(1, 3, side, side)) / 1e9
 
 
 def setup(

@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Sequence
 
-from arcface_mx.bench import worker
+from arcface_mx.bench import products, worker
 from arcface_mx.bench.timing import Sample, Timing, rounds, summarise
 from arcface_mx.errors import UserError
 
@@ -30,6 +30,14 @@ class Contestant:
     environment: Mapping[str, str] = field(default_factory=dict)
     python: str = sys.executable
     gflop: float = 0.0
+
+
+PEAK = "square product (peak)"
+
+
+def peak() -> Contestant:
+    """What the machine can do, to be named as `race`'s peak."""
+    return Contestant(PEAK, products.__name__, {"kind": "peak"}, gflop=products.PEAK_GFLOP)
 
 
 def race(contestants: Sequence[Contestant], repetitions: int, peak: str = "") -> List[Timing]:

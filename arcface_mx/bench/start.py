@@ -8,8 +8,7 @@ import sys
 import tempfile
 from typing import Callable, Dict, List
 
-import numpy as np
-
+from arcface_mx.bench.network import write_faces
 from arcface_mx.bench.timing import Sample, Timing, rounds, summarise
 from arcface_mx.errors import UserError
 
@@ -22,7 +21,7 @@ def measure(repetitions: int) -> List[Timing]:
     """Starts a second; the baseline is an empty Python. One training run of one step counts the step, checkpoint and export."""
     with tempfile.TemporaryDirectory() as folder:
         data = os.path.join(folder, "faces")
-        _write_faces(data)
+        write_faces(data, 112, 200)
         runs = iter(range(1 << 20))
         contestants: Dict[str, Callable[[], List[str]]] = {
             "python -c pass": lambda: ["-c", "pass"],
@@ -44,16 +43,3 @@ def _run(words: List[str]) -> Sample:
     if done.returncode:
         raise UserError("bench start: %s failed: %s" % (" ".join(words), done.stderr.strip()[-300:]))
     return Sample(seconds, after.children_user + after.children_system - before.children_user - before.children_system, 1)
-
-
-def _write_faces(folder: str) -> None:
-    """20 people, 10 photos of noise each."""
-    import cv2
-
-    from arcface_mx.data.records import RecordWriter
-
-    rng = np.random.default_rng(0)
-    with RecordWriter(folder) as writer:
-        for number in range(200):
-            photo = rng.integers(0, 256, (112, 112, 3)).astype(np.uint8)
-            writer.add(number // 10, cv2.imencode(".jpg", photo)[1].tobytes())

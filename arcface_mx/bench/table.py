@@ -9,7 +9,7 @@ import sys
 from typing import Any, Dict, List, Sequence
 
 from arcface_mx.bench.timing import Timing
-from arcface_mx.train.run_folder import commit
+from arcface_mx.train.run_folder import commit, processor
 
 
 def lines(timings: Sequence[Timing], unit: str) -> List[str]:
@@ -83,7 +83,7 @@ def machine() -> Dict[str, Any]:
     from arcface_mx.platform import available_cores
 
     return {
-        "processor": _processor(),
+        "processor": processor(),
         "cores": available_cores(),
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", ""),
         "load_average": round(os.getloadavg()[0], 1),
@@ -91,14 +91,6 @@ def machine() -> Dict[str, Any]:
         "mxnet": mx.__version__,
         "system": sys.platform,
     }
-
-
-def _processor() -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as stream:
-            return next(line.split(":", 1)[1].strip() for line in stream if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor()
 
 
 def _short(value: float) -> str:

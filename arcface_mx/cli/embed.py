@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from arcface_mx.cli.face_flags import add_face_flags, face_options, print_skipped
-from arcface_mx.cli.model_flags import add_model_flags, open_model
+from arcface_mx.cli.model_flags import add_images_flag, add_model_flags, open_model
 
 HELP = """embeddings of photos, in one .npz
 
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_flags(parser, int8=True)
     parser.add_argument("photos", metavar="PHOTOS", help="folder, list or photo")
     parser.add_argument("out", metavar="OUT.npz", help="file to make; it appears when it is whole")
-    parser.add_argument("--images", metavar="FOLDER", help="where the list's photos are (default: beside the list)")
+    add_images_flag(parser)
     add_face_flags(parser)
 
 

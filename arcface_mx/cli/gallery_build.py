@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from arcface_mx.cli.face_flags import add_face_flags, face_options, print_skipped
-from arcface_mx.cli.model_flags import add_model_flags, open_model
+from arcface_mx.cli.model_flags import add_images_flag, add_model_flags, open_model
 
 HELP = """embed known people into a gallery
 
@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_flags(parser)
     parser.add_argument("people", metavar="PEOPLE", help="folder of identities, or list: photo identity")
     parser.add_argument("out", metavar="GALLERY.npz", help="file to make")
-    parser.add_argument("--images", metavar="FOLDER", help="where the list's photos are (default: beside the list)")
+    add_images_flag(parser)
     add_face_flags(parser)
 
 

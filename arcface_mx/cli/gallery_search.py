@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from arcface_mx.cli.face_flags import add_calibration_flag, add_face_flags, face_options, model_calibration, print_skipped
-from arcface_mx.cli.model_flags import add_model_flags, open_model
+from arcface_mx.cli.face_flags import add_calibration_flag, face_options, model_calibration, print_skipped
+from arcface_mx.cli.model_flags import add_images_flag, add_model_flags, open_model
 
 HELP = """the people of a gallery that photos show, or "unknown"
 
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_flags(parser)
     parser.add_argument("gallery", metavar="GALLERY.npz", help="what gallery build wrote")
     parser.add_argument("photos", metavar="PHOTOS", help="photo, folder or list")
-    parser.add_argument("--images", metavar="FOLDER", help="where the list's photos are (default: beside the list)")
+    add_images_flag(parser)
     parser.add_argument("-k", type=int, default=3, help="people shown for each photo (default: %(default)s)")
     parser.add_argument("--fpir", type=float, default=0.01, help="share of strangers that may be named (default: %(default)s)")
     parser.add_argument("--faiss", action="store_true", help="search with faiss' flat index (the same answer)")

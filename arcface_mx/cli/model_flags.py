@@ -27,6 +27,11 @@ def add_model_flags(parser: argparse.ArgumentParser, int8: bool = False) -> None
     parser.add_argument("--engine", choices=engines, default="mxnet", help=told + " (default: %(default)s)")
 
 
+def add_images_flag(parser: argparse.ArgumentParser) -> None:
+    """--images, of commands that take a list of photos."""
+    parser.add_argument("--images", metavar="FOLDER", help="where the list's photos are (default: beside the list)")
+
+
 def open_model(args: argparse.Namespace) -> "Embedder":
     """The model of the flags; says where its graph was cut."""
     from arcface_mx.devices import parse_devices

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from arcface_mx.cli.model_flags import add_model_flags, open_model
+from arcface_mx.cli.model_flags import add_images_flag, add_model_flags, open_model
 
 HELP = """measure template verification (IJB-B, IJB-C, YTF)
 
@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_flags(parser)
     parser.add_argument("templates", metavar="TEMPLATES", help="list: photo template medium; or a folder of folders")
     parser.add_argument("pairs", metavar="PAIRS", help="list: template template 1-or-0")
-    parser.add_argument("--images", metavar="FOLDER", help="where the list's photos are (default: beside the list)")
+    add_images_flag(parser)
     parser.add_argument("--folds", type=int, default=0, help="also accuracy over this many folds (YTF: 10; default: none)")
     parser.add_argument("--mirror", action="store_true", help="add the mirror image's embedding")
     parser.add_argument("--weigh", action="store_true", help="weigh images by the length of their embedding")

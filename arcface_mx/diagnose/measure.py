@@ -77,8 +77,13 @@ def embed_records(embedder: "Embedder", folder: str, most: int) -> Tuple[np.ndar
     chosen = np.arange(len(index))
     if most and most < len(index):
         chosen = np.linspace(0, len(index) - 1, most).round().astype(np.int64)
+    return index.labels[chosen], embed_positions(embedder, index, folder, chosen)
+
+
+def embed_positions(embedder: "Embedder", index: RecordIndex, folder: str, chosen: np.ndarray) -> np.ndarray:
+    """Embeddings of the photos at `chosen` positions of a face set, `folder`."""
     photos = (image for _, _, image in index.images(chosen))
-    return index.labels[chosen], embedder.embed(progress(photos, os.path.basename(os.path.normpath(folder)), "image", len(chosen)))
+    return embedder.embed(progress(photos, os.path.basename(os.path.normpath(folder)), "image", len(chosen)))
 
 
 def _name(test: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Iterable, List, Sequence
+from typing import Iterable, List
 
 import numpy as np
 
@@ -38,11 +38,6 @@ def check_photos(source: str, size: Size, most: int = PHOTOS) -> List[np.ndarray
         return [fit(photo, size) for photo in photos]
     except ValueError as error:
         raise UserError("--photos %s: %s" % (source, error)) from error
-
-
-def batch_of(photos: Sequence[np.ndarray]) -> np.ndarray:
-    """The network's input: (n, 3, H, W) float32."""
-    return np.ascontiguousarray(np.stack(photos).transpose(0, 3, 1, 2), np.float32)
 
 
 def difference(expected: np.ndarray, found: np.ndarray, what: str) -> float:

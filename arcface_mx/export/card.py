@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import shlex
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from arcface_mx import __version__
@@ -12,7 +10,7 @@ from arcface_mx.config import TrainConfig, differences, flag_name
 from arcface_mx.files import whole_file
 from arcface_mx.model import Embedder
 from arcface_mx.text_table import markdown_table
-from arcface_mx.train.run_folder import read_config, read_environment, read_metrics
+from arcface_mx.train.run_folder import command_line, read_config, read_environment, read_metrics
 from arcface_mx.verify.calibration_file import StoredCalibration, calibration_notes, calibration_rows
 
 USE = """```python
@@ -66,8 +64,7 @@ def _origin(card: Card) -> str:
         ("MXNet, Python", "%s, %s" % (environment.get("mxnet"), environment.get("python"))),
         ("processor", str(environment.get("processor"))),
     ]
-    command = environment.get("command") or ["arcface-mx"]
-    shown = shlex.join([os.path.basename(command[0])] + command[1:])
+    shown = command_line(environment) or "arcface-mx"
     return "## Made from\n\n%s\n\n```sh\n%s\n```\n\n%s" % (markdown_table(rows), shown, _settings(card.source))
 
 

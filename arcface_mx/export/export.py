@@ -9,12 +9,13 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 import numpy as np
 
 from arcface_mx.errors import UserError
-from arcface_mx.export.agreement import PHOTOS, batch_of, check_photos, difference
+from arcface_mx.export.agreement import PHOTOS, check_photos, difference
 from arcface_mx.export.card import Card, write_card
 from arcface_mx.export.int8 import agreement, quantised, write_int8
-from arcface_mx.export.onnx_model import onnx_bytes, onnx_embeddings, write_onnx
+from arcface_mx.model.onnx_form import onnx_bytes, onnx_embeddings, write_onnx
 from arcface_mx.model import Embedder, load_model
 from arcface_mx.model.attributes import describe, with_attributes
+from arcface_mx.model.embedder import batch_of
 from arcface_mx.model.fold import fold_batchnorm
 from arcface_mx.model.load import locate, read_parameters
 from arcface_mx.model.save import save_model

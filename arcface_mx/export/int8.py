@@ -17,7 +17,7 @@ from typing import Any, Dict, Iterator, Mapping, Optional, Tuple
 import numpy as np
 
 from arcface_mx.errors import UserError
-from arcface_mx.export.onnx_model import import_onnx, onnx_embeddings
+from arcface_mx.model.onnx_form import import_onnx, onnx_embeddings
 from arcface_mx.files import fingerprint, whole_file
 from arcface_mx.model.engines import PARAMETERS_DIGEST
 from arcface_mx.verify.pairs import unit_vectors

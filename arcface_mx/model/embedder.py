@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -143,7 +143,7 @@ class Embedder:
             block = [self._prepare(number, image) for number, image in itertools.islice(ready, batch_size)]
             if not block:
                 return
-            yield np.ascontiguousarray(np.stack(block).transpose(0, 3, 1, 2), np.float32)
+            yield batch_of(block)
 
     def _prepare(self, number: int, image: Image) -> np.ndarray:
         """Image `number` as uint8 (H, W, 3) of the network's size."""
@@ -156,6 +156,11 @@ class Embedder:
 
 def _collected(pending: Pending, count: int) -> np.ndarray:
     return pending()[:count]
+
+
+def batch_of(photos: Sequence[np.ndarray]) -> np.ndarray:
+    """The network's input (n, 3, H, W), float32, from photos of its size (H, W, 3)."""
+    return np.ascontiguousarray(np.stack(photos).transpose(0, 3, 1, 2), np.float32)
 
 
 def fit(pixels: np.ndarray, size: Size) -> np.ndarray:

@@ -101,7 +101,7 @@ class OnnxEngine:
     """An ONNX model's bytes in ONNX Runtime on the CPU. name: what messages call it. Raises UserError where they are none."""
 
     def __init__(self, data: bytes, name: str) -> None:
-        from arcface_mx.export.onnx_model import onnx_session
+        from arcface_mx.model.onnx_form import onnx_session
 
         self._session, self._name = onnx_session(data, name), name
         self._image = self._session.get_inputs()[0].name
@@ -129,7 +129,7 @@ def onnx_engine(network: Network) -> OnnxEngine:
 
     Raises UserError where the extra `export` is missing or an operator has no ONNX form.
     """
-    from arcface_mx.export.onnx_model import onnx_bytes
+    from arcface_mx.model.onnx_form import onnx_bytes
     from arcface_mx.model.fold import fold_batchnorm
 
     symbol, arg_params, aux_params = fold_batchnorm(network.symbol, network.arg_params, network.aux_params)

@@ -56,7 +56,7 @@ def engine_maker(engine: str, spec: str, contexts: "Optional[List[mx.Context]]")
         return None
     if engine not in ENGINES:
         raise UserError("engine %s: there are %s" % (engine, ", ".join(ENGINES)))
-    from arcface_mx.export.onnx_model import import_onnx
+    from arcface_mx.model.onnx_form import import_onnx
 
     if any(context.device_type != "cpu" for context in contexts or ()):
         raise UserError("--engine %s runs on the CPU; leave --devices away" % engine)
@@ -69,7 +69,12 @@ def engine_maker(engine: str, spec: str, contexts: "Optional[List[mx.Context]]")
 
 def int8_path(spec: str) -> str:
     """Where a model's int8 form is kept; `spec`: run folder or PREFIX,EPOCH."""
-    return locate(spec)[0][: -len("-symbol.json")] + "-int8.onnx"
+    return beside(spec, "-int8.onnx")
+
+
+def beside(spec: str, ending: str) -> str:
+    """PREFIX + `ending`: where what belongs to a model lies. `spec`: run folder or PREFIX,EPOCH."""
+    return locate(spec)[0][: -len("-symbol.json")] + ending
 
 
 def _check_layers(symbol: "mx.sym.Symbol", path: str, arg_params: "Parameters", size: Size) -> None:

@@ -17,6 +17,7 @@ import tempfile
 from typing import Dict, List, Tuple
 
 from arcface_mx.errors import UserError
+from arcface_mx.files import cache_folder
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 FLAGS = ("-O3", "-march=native", "-std=c++17", "-fopenmp", "-fPIC")
@@ -48,7 +49,7 @@ def build() -> str:
     compiler = shutil.which(os.environ.get("CXX", "g++"))
     if not compiler:
         raise UserError("no C++ compiler (g++) for the native operators; install one, or use --head graph")
-    path = os.path.join(_cache_folder(), "native-%s.so" % _fingerprint(compiler, mx.__version__))
+    path = os.path.join(cache_folder(), "native-%s.so" % _fingerprint(compiler, mx.__version__))
     if not os.path.exists(path):
         _compile(compiler, os.path.dirname(mx.__file__), path)
     return path
@@ -95,8 +96,3 @@ def _processor() -> str:
     with open("/proc/cpuinfo", encoding="utf-8") as stream:
         lines = stream.read().splitlines()
     return "\n".join(sorted({line for line in lines if line.split(":")[0].strip() in ("model name", "flags", "Features")}))
-
-
-def _cache_folder() -> str:
-    named = os.environ.get("ARCFACE_MX_CACHE")
-    return named or os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "arcface-mx")

@@ -13,6 +13,8 @@ what is sent no longer depends on n. Sampling at rate r multiplies the head's op
 
 from __future__ import annotations
 
+import json
+import math
 from dataclasses import dataclass
 from typing import Any, Dict, Tuple
 
@@ -63,8 +65,6 @@ def step(forward: float, parameters: float, images: int, devices: int, classes: 
 
 def forward_operations(symbol: Any, **shapes: Tuple[int, ...]) -> float:
     """Operations (two a multiply-add) of the convolutions and fully connected layers of a graph."""
-    import json
-
     internals = symbol.get_internals()
     shape_of = dict(zip(internals.list_outputs(), internals.infer_shape(**shapes)[1]))
     nodes = json.loads(symbol.tojson())["nodes"]
@@ -73,12 +73,5 @@ def forward_operations(symbol: Any, **shapes: Tuple[int, ...]) -> float:
         if node["op"] in ("Convolution", "FullyConnected"):
             source = nodes[node["inputs"][1][0]]
             weight = shape_of[source["name"] if source["op"] == "null" else source["name"] + "_output"]
-            total += 2.0 * _product(shape_of[node["name"] + "_output"]) * _product(weight[1:])
+            total += 2.0 * math.prod(shape_of[node["name"] + "_output"]) * math.prod(weight[1:])
     return total
-
-
-def _product(sides: Tuple[int, ...]) -> float:
-    product = 1.0
-    for side in sides:
-        product *= side
-    return product

@@ -6,6 +6,7 @@ written, so that this costs address space and milliseconds. The planner reports 
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any, Dict, Iterable, Tuple
 
@@ -42,8 +43,5 @@ def parameter_bytes(symbol: Any, inputs: Iterable[str], **shapes: Tuple[int, ...
     found = {}
     for name, shape in zip(names, list(arg_shapes) + list(aux_shapes)):
         if name not in set(inputs):
-            size = 4
-            for side in shape:
-                size *= side
-            found[name] = size
+            found[name] = 4 * math.prod(shape)
     return found

@@ -21,13 +21,18 @@ def reduce_scatter(whole: Sequence[NDArray], places: Sequence[slice], contexts: 
     sums = []
     for context, place in zip(contexts, places):
         parts = [array[place].as_in_context(context) for array in whole]
-        sums.append(mx.nd.add_n(*parts) if len(parts) > 1 else parts[0])
+        sums.append(summed(parts))
     return sums
+
+
+def summed(parts: Sequence[NDArray]) -> NDArray:
+    """The sum of arrays, on the first one's device; of one array that array itself."""
+    here = [part.as_in_context(parts[0].context) for part in parts]
+    return mx.nd.add_n(*here) if len(here) > 1 else here[0]
 
 
 def sum_to_all(parts: Sequence[NDArray], totals: Sequence[NDArray]) -> None:
     """Write the sum of `parts` to every array in `totals`; added on the first device."""
-    here = [part.as_in_context(parts[0].context) for part in parts]
-    total = mx.nd.add_n(*here) if len(here) > 1 else here[0]
+    total = summed(parts)
     for array in totals:
         total.copyto(array)

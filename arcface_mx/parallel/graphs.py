@@ -83,7 +83,6 @@ def shard_graph(config: LossConfig, classes: int, images: int, width: int, sched
 
 
 
-
 def own_graph() -> Symbol:
     """W_y (N, d) of the samples whose class the device holds, zeros for the others: sums give all."""
     import mxnet as mx

@@ -11,7 +11,9 @@ from typing import Any, List
 import mxnet as mx
 
 from arcface_mx.errors import UserError
+from arcface_mx.parallel.exchange import summed
 from arcface_mx.parallel.rendezvous import BUILD, require_horovod
+
 
 def join() -> Any:
     """The module horovod.mxnet, joined with the other processes; blocks until all are there.
@@ -51,8 +53,7 @@ class HorovodStore(mx.kv.KVStoreBase):
     def pushpull(self, key: str, value: Any, out: Any = None, priority: int = 0) -> None:
         """The sum of the arrays over devices and processes, written to all of them, or to `out`."""
         arrays: List[Any] = value if isinstance(value, list) else [value]
-        here = [array.as_in_context(arrays[0].context) for array in arrays]
-        total = mx.nd.add_n(*here) if len(here) > 1 else here[0]
+        total = summed(arrays)
         self._hvd.allreduce_(total, name="gradient " + key, op=self._hvd.Sum, priority=priority)
         for array in out or arrays:
             if array is not total:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Dict, List, Optional, Tuple
@@ -145,7 +147,7 @@ def _head(config: TrainConfig, held: int, seen: int, images: int) -> Dict[str, f
     few = max(256, min(_CLASSES, _LOGITS // images))
     fixed, a_class = line_through(*[(classes, logits(classes)) for classes in (few, 2 * few)])
     one = shard_graph(config.loss, 1, images, width, scheduled)
-    row = sum(4 * _numbers(shape) for shape in one.parameters.values())
+    row = sum(4 * math.prod(shape) for shape in one.parameters.values())
     copies = 0 if seen == held else row * seen
     return {
         "centres": row * held + copies,
@@ -153,13 +155,6 @@ def _head(config: TrainConfig, held: int, seen: int, images: int) -> Dict[str, f
         "centres' momentum": row * held,
         "logits and unit centres": max(0.0, fixed) + a_class * seen,
     }
-
-
-def _numbers(shape: Any) -> int:
-    size = 1
-    for side in shape:
-        size *= side
-    return size
 
 
 def _capacity(kind: str, names: List[Any]) -> Optional[int]:
@@ -173,8 +168,6 @@ def _capacity(kind: str, names: List[Any]) -> Optional[int]:
 
 
 def _machine_memory() -> int:
-    import os
-
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from functools import partial
 from typing import Any, Callable, Dict, List, NamedTuple, Sequence, Tuple
 
@@ -20,7 +19,7 @@ from arcface_mx.report import html, page_angles
 from arcface_mx.report.hardest import HardPair, hardest_pairs
 from arcface_mx.report.paper import default_path, find_row, read_rows
 from arcface_mx.report.table import accuracy, collect
-from arcface_mx.train.run_folder import read_config, read_environment, read_metrics
+from arcface_mx.train.run_folder import command_line, read_config, read_environment, read_metrics
 from arcface_mx.verify.calibration import ScoredPairs, calibrate
 from arcface_mx.verify.calibration_file import (
     SINGLE, StoredCalibration, calibration_notes, calibration_path, calibration_rows, read_calibration,
@@ -197,6 +196,5 @@ def _configuration(run: str, config: TrainConfig) -> str:
     rows += [(flag_name(name), str(value), str(default)) for name, (default, value) in differences(TrainConfig(), config).items()]
     facts = [("what", "value")] + [(key, str(value)) for key, value in environment.items() if key not in ("data", "command")]
     facts += [("data: " + key, str(value)) for key, value in dict(environment.get("data", {})).items()]
-    command = environment.get("command") or []
-    shown = shlex.join([os.path.basename(command[0])] + list(command[1:])) if command else ""
+    shown = command_line(environment)
     return html.preformatted(shown) * bool(shown) + html.table(rows) + html.details("Versions, machine, data", html.table(facts))

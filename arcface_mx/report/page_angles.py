@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from typing import List, Optional, Sequence
 
 import numpy as np
 
 from arcface_mx.data.record_index import RecordIndex
 from arcface_mx.diagnose.angles import centre_angles, linked_identities, spread
-from arcface_mx.diagnose.measure import class_centres_of
+from arcface_mx.diagnose.measure import class_centres_of, embed_positions
 from arcface_mx.model import Embedder
-from arcface_mx.progress import progress
 
 HEADER = ("angle in degrees", "of", "value")
 Rows = List[Sequence[str]]
@@ -22,8 +20,7 @@ def training_rows(run: str, folder: str, embedder: Embedder, most: int) -> Rows:
     index = RecordIndex.open(folder)
     chosen = _whole_people(index.labels, most)
     labels = index.labels[chosen]
-    photos = (image for _, _, image in index.images(chosen))
-    embeddings = embedder.embed(progress(photos, os.path.basename(os.path.normpath(folder)), "image", len(chosen)))
+    embeddings = embed_positions(embedder, index, folder, chosen)
     found, weight = spread(embeddings, labels, folder), class_centres_of(run)
     rows: Rows = []
     if weight is not None and len(weight) == index.num_classes:  # a loss with several centres a class has no W_j

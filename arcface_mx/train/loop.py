@@ -86,8 +86,12 @@ def fit(
                 best = _better(best, step, evaluate(read_state(backbone(module), step, best, guard.skipped)))
             asked = stop(interrupts.asked)
             if last or asked or step % run.checkpoint_every == 0:
-                path = checkpoint.save(run.run, read_state(module, step, best, guard.skipped), run.keep_checkpoints, run.keep_every)
-            if asked and not last:
+                reached = read_state(module, step, best, guard.skipped)
+                path = checkpoint.save(run.run, reached, run.keep_checkpoints, run.keep_every)
+                if last:
+                    return reached
+                del reached  # a copy of all parameters
+            if asked:
                 log.say("interrupted after step %d; saved %s. The same command goes on from there." % (step, path))
                 raise KeyboardInterrupt
     return read_state(module, step, best, guard.skipped)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import shlex
 import subprocess
 import sys
 from typing import Any, Dict, List, Optional
@@ -151,7 +152,7 @@ def environment(config: TrainConfig, data: Dict[str, Any]) -> Dict[str, Any]:
         "mxnet": mxnet.__version__,
         "numpy": numpy.__version__,
         "opencv": cv2.__version__,
-        "processor": _processor(),
+        "processor": processor(),
         "threads": os.environ.get("OMP_NUM_THREADS"),
         "variables": {
             name: value
@@ -175,7 +176,14 @@ def commit() -> Optional[str]:
     return name.stdout.strip() + ("+" if state.stdout.strip() else "")
 
 
-def _processor() -> str:
+def command_line(environment: Dict[str, Any]) -> str:
+    """The command that began the run, as a shell takes it; empty where it is not known."""
+    command = environment.get("command") or []
+    return shlex.join([os.path.basename(command[0]), *command[1:]]) if command else ""
+
+
+def processor() -> str:
+    """The processor's name."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as stream:
             for line in stream:

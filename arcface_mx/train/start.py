@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Dict, List, Tuple
 
 from arcface_mx.config import TrainConfig
@@ -68,7 +69,7 @@ def _fitting(given: Dict[str, Any], wanted: Dict[str, Tuple[int, ...]], source: 
             continue
         array = given[name]
         # Exported PReLU slopes are (C,), the training form takes (C,1,1,1): the same numbers.
-        if array.shape != shape and array.size == _size(shape) and array.shape == shape[:1]:
+        if array.shape != shape and array.size == math.prod(shape) and array.shape == shape[:1]:
             array = array.reshape(shape)
         if array.shape != shape:
             raise UserError(
@@ -77,13 +78,6 @@ def _fitting(given: Dict[str, Any], wanted: Dict[str, Tuple[int, ...]], source: 
             )
         found[name] = array
     return found
-
-
-def _size(shape: Tuple[int, ...]) -> int:
-    size = 1
-    for side in shape:
-        size *= side
-    return size
 
 
 def _some(names: Any, most: int = 4) -> str:

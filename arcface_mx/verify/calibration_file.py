@@ -12,7 +12,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from arcface_mx.errors import UserError
 from arcface_mx.files import fingerprint, write_json
-from arcface_mx.model.load import locate
+from arcface_mx.model.load import beside, locate
 from arcface_mx.verify.calibration import RESAMPLES, Calibration, Level, not_measurable
 
 FORMAT = 1
@@ -37,7 +37,7 @@ class StoredCalibration:
 
 def calibration_path(model: str) -> str:
     """Where a model's calibration is kept; `model`: run folder or PREFIX,EPOCH."""
-    return locate(model)[0][: -len("-symbol.json")] + "-calibration.json"
+    return beside(model, "-calibration.json")
 
 
 def model_fingerprint(model: str) -> str:

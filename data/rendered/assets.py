@@ -15,7 +15,7 @@ import numpy as np
 
 from arcface_mx.data.rendered import cylinder, raster, wheel
 from arcface_mx.errors import UserError
-from arcface_mx.files import whole_file
+from arcface_mx.files import cache_folder, whole_file
 
 # Raise it when what this file makes changes: the cache holds one file a number.
 LAYOUT = 3
@@ -49,14 +49,6 @@ OPPOSITE = {
 }
 # Pose, measures of the body, and body parts: not the shape of a face.
 LEFT_OUT = ("head-trans", "head-angle", "measure", "asymm-")
-
-
-def cache_folder() -> str:
-    """`$ARCFACE_MX_CACHE`, else `arcface-mx` in the user's cache folder."""
-    named = os.environ.get("ARCFACE_MX_CACHE")
-    if named:
-        return named
-    return os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "arcface-mx")
 
 
 def load() -> Dict[str, np.ndarray]:

@@ -13,7 +13,7 @@ import pytest
 
 from arcface_mx.bench import batch, growth, head, network, profile, race, suite, table, verification
 from arcface_mx.bench.timing import Sample, Timing, compare, rounds, summarise
-from arcface_mx.bench.work import gflop_an_image
+from arcface_mx.parallel.cost import forward_operations
 from arcface_mx.cli import main
 from arcface_mx.cli.bench import CHOICES
 from arcface_mx.errors import UserError
@@ -68,7 +68,7 @@ def test_work_of_a_network_is_that_of_its_layers():
     symbol = iresnet(mx.sym.Variable("data"), embedding_size=8, width=1 / 16, units=(1,), input_size=16)
     # conv0 3→4 at 16², unit 4→4 at 16² and 8², shortcut 1×1 at 8², 4·8·8 → 8
     products = 16 * 16 * 27 * 4 + 16 * 16 * 36 * 4 + 8 * 8 * 36 * 4 + 8 * 8 * 4 * 4 + 256 * 8
-    assert gflop_an_image(symbol, 16) == pytest.approx(2e-9 * products)
+    assert forward_operations(symbol, data=(1, 3, 16, 16)) / 1e9 == pytest.approx(2e-9 * products)
 
 
 def test_heads_step_on_their_own_gradient():

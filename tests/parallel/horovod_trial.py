@@ -23,7 +23,7 @@ from arcface_mx.config import from_flat
 from arcface_mx.data.records import RecordWriter
 from arcface_mx.train import checkpoint
 from arcface_mx.train.run import train
-from arcface_mx.train.run_folder import _processor, commit
+from arcface_mx.train.run_folder import commit, processor
 from tests.conftest import TINY_SIDE, tiny_photo
 from tests.parallel.test_horovod import CENTRES, RANKS, TWO
 from tests.parallel.test_launch import IMAGES, SETTINGS, command, fail_in_the_middle
@@ -123,7 +123,7 @@ def main() -> None:
         os.environ.get("OMP_NUM_THREADS"), " --data " + os.path.basename(args.data) if args.data else "", " --growth" if args.growth else ""))  # fmt: skip
     print("%s, commit %s" % (time.strftime("%Y-%m-%d %H:%M"), commit()))
     print("%s, %d cores, load average %.1f (other work beside it); Python %s, MXNet %s, Horovod 0.28.1 with Gloo over loopback, no GPU" % (
-        _processor(), os.cpu_count(), os.getloadavg()[0], platform.python_version(), mx.__version__))  # fmt: skip
+        processor(), os.cpu_count(), os.getloadavg()[0], platform.python_version(), mx.__version__))  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         if args.growth:
             return growth(folder, args.data)

@@ -69,10 +69,10 @@ def test_the_file_says_what_it_takes(model, tiny_pairs, tmp_path):
 
 def test_another_function_is_refused_and_nothing_is_written(model, tiny_pairs, tmp_path, monkeypatch, capsys):
     """Without the rewriting MXNet's exporter writes another function: the comparison must notice."""
-    from arcface_mx.export import onnx_model
+    from arcface_mx.model import onnx_form
 
-    rewrite = onnx_model._rewrite
-    monkeypatch.setattr(onnx_model, "_rewrite", lambda graph, node, *rest: None if node.name == "relu" else rewrite(graph, node, *rest))
+    rewrite = onnx_form._rewrite
+    monkeypatch.setattr(onnx_form, "_rewrite", lambda graph, node, *rest: None if node.name == "relu" else rewrite(graph, node, *rest))
     out = str(tmp_path / "out")
     assert main(["export", model, "--out", out, "--onnx", "--photos", tiny_pairs]) == 2
     assert "ONNX model: its unit embeddings differ" in capsys.readouterr().err
