@@ -13,7 +13,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 NAME=$(basename "$0" .sh)
 SEED=${SEED:-0}
-CACHE=${ARCFACE_MX_CACHE:-$HOME/.cache/arcface-mx}
+CACHE=${ARCFACE_MX_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/arcface-mx}
 
 arcface() { "$VENV/bin/arcface-mx" "$@"; }
 

@@ -97,3 +97,16 @@ def test_a_check_that_fails_is_a_finding():
         raise ImportError("libcuda.so.1: cannot open")
 
     assert "libcuda.so.1" in checks._safely(broken)[0].text
+
+
+@pytest.mark.parametrize("place", ["cache", "not/yet/there"])
+def test_a_relative_cache_folder_that_is_not_there_yet(place, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ARCFACE_MX_CACHE", place)
+    assert [finding.ok for finding in checks.cache()] == [True]
+
+
+def test_the_cache_folder_follows_xdg(tmp_path, monkeypatch):
+    monkeypatch.delenv("ARCFACE_MX_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert [finding.text for finding in checks.cache()] == [str(tmp_path / "arcface-mx")]

@@ -13,6 +13,7 @@ from typing import Any, Callable, List, Optional, Tuple
 from arcface_mx import __version__, platform
 from arcface_mx.doctor.head import TOLERANCE, head_error
 from arcface_mx.doctor.product import product_in_child
+from arcface_mx.files import cache_folder
 
 NEEDED = (("mxnet", "1.9.1"), ("numpy", ""), ("opencv-python", ""), ("gluoncv", ""), ("scikit-learn", ""), ("tqdm", ""))
 # package, what for, how to get it
@@ -97,8 +98,8 @@ def threads() -> List[Finding]:
 
 
 def cache() -> List[Finding]:
-    root = os.environ.get("ARCFACE_MX_CACHE") or os.path.expanduser("~/.cache/arcface-mx")
-    place = root
+    root = cache_folder()
+    place = os.path.abspath(root)
     while not os.path.isdir(place):
         place = os.path.dirname(place)
     good = os.access(place, os.W_OK)

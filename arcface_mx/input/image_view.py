@@ -24,7 +24,7 @@ from arcface_mx.data.decode import decode_bgr
 from arcface_mx.data.record_index import RecordIndex
 from arcface_mx.data.records import append, close_whole
 from arcface_mx.errors import UserError
-from arcface_mx.files import sync_folder, write_json
+from arcface_mx.files import cache_folder, sync_folder, write_json
 from arcface_mx.platform import available_cores
 from arcface_mx.progress import progress
 
@@ -60,8 +60,7 @@ def join_numbers(parts: np.ndarray) -> np.ndarray:
 def open_view(folder: str, cache: Optional[str] = None) -> ImageView:
     """The image-only view of the face set in `folder`, made now if it is not there or is stale.
 
-    `cache` is where it goes when `folder` cannot be written (default: $ARCFACE_MX_CACHE, then
-    ~/.cache/arcface-mx). Raises UserError on damaged records, naming file and record.
+    `cache` is where it goes when `folder` cannot be written (default: `files.cache_folder`). Raises UserError on damaged records, naming file and record.
     """
     index = RecordIndex.open(folder)
     source = _source_stamp(index.path)
@@ -80,7 +79,7 @@ def open_view(folder: str, cache: Optional[str] = None) -> ImageView:
 
 
 def _places(folder: str, cache: Optional[str]) -> List[str]:
-    root = cache or os.environ.get("ARCFACE_MX_CACHE") or os.path.expanduser("~/.cache/arcface-mx")
+    root = cache or cache_folder()
     name = hashlib.sha256(os.path.realpath(folder).encode()).hexdigest()[:16]
     return [folder, os.path.join(root, "views", name)]
 

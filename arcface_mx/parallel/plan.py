@@ -15,7 +15,7 @@ from arcface_mx.network import embedding_symbol
 from arcface_mx.parallel.dry_bind import line_through, parameter_bytes, planned_bytes
 from arcface_mx.parallel.graphs import shard_graph
 from arcface_mx.parallel.sampling import sample_size
-from arcface_mx.parallel.split import class_ranges
+from arcface_mx.parallel.split import TooManyNumbers, class_ranges
 from arcface_mx.training_graph import scheduled_names
 
 # The planner is asked at these sizes and the line through them taken: it reports whole megabytes.
@@ -66,15 +66,17 @@ def check_whole_arrays(config: TrainConfig, num_classes: int, workers: int = 1) 
     checkpoint keeps whole, or the logits on a device."""
     width = config.network.embedding_size
     if num_classes * width >= LARGEST_ARRAY:
-        raise UserError(
+        raise TooManyNumbers(
+            "one array",
             "%d classes × %d are more numbers than one array of MXNet 1.9.1 holds (2^31), and a checkpoint keeps the centres "
-            "in one; at most %d classes at --embedding-size %d" % (num_classes, width, (LARGEST_ARRAY - 1) // width, width)
+            "in one; at most %d classes at --embedding-size %d" % (num_classes, width, (LARGEST_ARRAY - 1) // width, width),
         )
     logits = _logits_a_device(config, num_classes, workers)
     if logits >= LARGEST_ARRAY:
-        raise UserError(
+        raise TooManyNumbers(
+            "logits",
             "the logits on a device would be %d numbers; an array of MXNet 1.9.1 holds fewer than 2^31: give a smaller "
-            "--batch-size or a lower --sample-centres" % logits
+            "--batch-size or a lower --sample-centres" % logits,
         )
 
 

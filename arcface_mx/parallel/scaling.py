@@ -6,11 +6,11 @@ import dataclasses
 from typing import Any, Dict, List, Sequence
 
 from arcface_mx.config import TrainConfig
-from arcface_mx.errors import UserError
 from arcface_mx.network import embedding_symbol
 from arcface_mx.parallel.cost import Machine, Step, forward_operations, step
 from arcface_mx.parallel.dry_bind import parameter_bytes
 from arcface_mx.parallel.plan import check_whole_arrays, make_plan
+from arcface_mx.parallel.split import TooManyNumbers
 
 CLASSES = (10_000, 100_000, 1_000_000, 10_000_000, 100_000_000)
 DEVICES = (1, 8, 64, 1024)
@@ -53,8 +53,8 @@ def _row(config: TrainConfig, cost: Step, machine: Machine, mode: str, images: i
     try:
         row["gigabytes"] = make_plan(own, classes, 1 << 60).total / 1e9
         check_whole_arrays(own, classes)
-    except UserError as error:
-        row["limit"] = "logits" if "logits" in str(error) else "one array" if "one array" in str(error) else "labels"
+    except TooManyNumbers as error:
+        row["limit"] = error.limit
     return row
 
 

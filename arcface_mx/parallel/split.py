@@ -19,6 +19,14 @@ WHOLE_IN_FLOAT32 = 1 << 24
 Range = Tuple[int, int]
 
 
+class TooManyNumbers(UserError):
+    """More classes or logits than MXNet 1.9.1 can count. limit: "labels", "one array" or "logits"."""
+
+    def __init__(self, limit: str, message: str) -> None:
+        super().__init__(message)
+        self.limit = limit
+
+
 def class_ranges(num_classes: int, devices: int) -> List[Range]:
     """(first, last + 1) of each device; sizes differ by at most one.
 
@@ -30,9 +38,10 @@ def class_ranges(num_classes: int, devices: int) -> List[Range]:
     bounds = [device * size + min(device, longer) for device in range(devices + 1)]
     if size + bool(longer) > WHOLE_IN_FLOAT32:
         needed = -(-num_classes // WHOLE_IN_FLOAT32)
-        raise UserError(
+        raise TooManyNumbers(
+            "labels",
             "--parallel centres: %d classes on each of %d devices; a device numbers at most %d (float32): give %d devices or more"
-            % (size + bool(longer), devices, WHOLE_IN_FLOAT32, needed)
+            % (size + bool(longer), devices, WHOLE_IN_FLOAT32, needed),
         )
     return list(zip(bounds[:-1], bounds[1:]))
 
