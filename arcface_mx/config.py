@@ -28,6 +28,11 @@ class DataConfig:
     image_size: int = _flag(112, "side of the network's input in pixels; photos are scaled down to it")
     batch_size: int = _flag(512, "images a step, over all devices together")
     photos_a_person: int = _flag(0, "photos of each person in a batch, for losses on tuples (0: images in random order)")
+    reader: str = _flag(
+        "mxnet",
+        "images in random order: by MXNet's native iterator, or by threads with opencv-python, which decodes faster (another order of images)",
+        ("mxnet", "opencv"),
+    )
     mirror: bool = _flag(True, "mirror half of the images")
     shift: int = _flag(0, "random shift of the crop, at most this many pixels of the network's input each way")
     rotate: int = _flag(0, "random rotation, at most this many degrees each way")

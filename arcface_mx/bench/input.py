@@ -1,20 +1,21 @@
-"""Reading a face set: the native stream against a Python loop and NVIDIA DALI's CPU pipeline on the same file."""
+"""Reading a face set: both readers against a Python loop and NVIDIA DALI's CPU pipeline on the same file."""
 
 from __future__ import annotations
 
-from typing import Callable, List
+from typing import Callable, List, Union
 
 from arcface_mx.bench import dali_peer
 from arcface_mx.bench.race import Contestant, race
 from arcface_mx.bench.timing import Timing
 from arcface_mx.config import DataConfig
 from arcface_mx.input.image_view import open_view
+from arcface_mx.data.record_index import RecordIndex
+from arcface_mx.input.orders import ShuffledOrder
+from arcface_mx.input.photo_stream import PhotoStream
 from arcface_mx.input.stream import FaceStream
 from arcface_mx.platform import available_cores
 
 ENGINE = "mxnet"
-
-
 LOOP_SHARE = 10  # the Python loop reads a tenth of the images
 
 
@@ -31,7 +32,8 @@ def measure(folder: str, images: int, batch_size: int, repetitions: int, dali_py
     loop = dict(shape, images=max(1, batches // LOOP_SHARE) * batch_size, kind="python_loop", folder=folder)
     entries = [
         Contestant("MXIndexedRecordIO + mx.image.imdecode", __name__, loop),
-        Contestant("arcface-mx stream", __name__, dict(shape, kind="native", folder=folder)),
+        Contestant("arcface-mx", __name__, dict(shape, kind="mxnet", folder=folder)),
+        Contestant("arcface-mx --reader opencv", __name__, dict(shape, kind="opencv", folder=folder)),
     ]
     if dali_python:
         files = {"records": view.record_file, "index": view.index_file, "threads": available_cores()}
@@ -44,15 +46,20 @@ def setup(kind: str, folder: str, images: int, batch_size: int) -> Callable[[], 
     view = open_view(folder)
     if kind == "python_loop":
         return lambda: _python_loop(view, images, batch_size)
-    config = DataConfig(data=folder, image_size=min(view.height, view.width), batch_size=batch_size)
+    config = DataConfig(data=folder, image_size=min(view.height, view.width), batch_size=batch_size, reader=kind)
+    index = RecordIndex.open(folder)
 
-    def native() -> int:
-        stream = FaceStream(view, config, seed=0, threads=available_cores())
+    def read() -> int:
+        threads = available_cores()
+        if kind == "mxnet":
+            stream: Union[FaceStream, PhotoStream] = FaceStream(view, config, 0, threads=threads)
+        else:
+            stream = PhotoStream(view, index, ShuffledOrder(len(index), 0), config, 0, 0, threads)
         for _ in range(images // batch_size):
             next(stream).pixels.wait_to_read()
         return images
 
-    return native
+    return read
 
 
 def _python_loop(view, images: int, batch_size: int) -> int:  # type: ignore[no-untyped-def]

@@ -95,7 +95,8 @@ def draw_training_curves(runs: Sequence[Tuple[str, str]], path: str) -> None:
         axis.set_xlabel("step", fontsize=8)
         axis.tick_params(labelsize=7)
         axis.grid(alpha=0.25)
-    if shown and shown[-1][0] == "lr" and any(event.get("lr", 0) > 0 for _, steps in logs for event in steps):
+    rates = {event["lr"] for _, steps in logs for event in steps if event.get("lr", 0) > 0}
+    if len(rates) > 1:
         axes[-1].set_yscale("log")
     axes[0].legend(fontsize=7)
     save(figure, path)

@@ -9,24 +9,27 @@ import numpy as np
 from arcface_mx.config import DataConfig
 
 FILL = (127.0, 127.0, 127.0)
+GREY = np.asarray([0.114, 0.587, 0.299], np.float32)  # BGR
 
 
-def load_photo(image: bytes, config: DataConfig, seed: Sequence[int]) -> np.ndarray:
-    """uint8 (side, side, 3), RGB: decoded, scaled to --image-size, then mirrored, moved and recoloured at random."""
+def decode_photo(image: bytes, config: DataConfig, mirrored: bool, seed: Sequence[int], out: np.ndarray) -> None:
+    """Into `out`, uint8 (3, side, side), RGB: decoded, scaled to --image-size, mirrored, then moved and recoloured at random."""
     import cv2
 
-    pixels = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR)[:, :, ::-1]
+    pixels = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR)  # the view's making has measured and decoded it
     side = config.image_size
     if pixels.shape[:2] != (side, side):
         pixels = cv2.resize(pixels, (side, side), interpolation=cv2.INTER_AREA)
-    random = np.random.default_rng(seed)
-    if config.mirror and random.random() < 0.5:
-        pixels = pixels[:, ::-1]
-    if config.shift or config.rotate or config.zoom:
-        pixels = _moved(np.ascontiguousarray(pixels), config, random)
-    if config.jitter:
-        pixels = _recoloured(pixels, config.jitter, random)
-    return pixels
+    if mirrored:
+        pixels = cv2.flip(pixels, 1)
+    if config.shift or config.rotate or config.zoom or config.jitter:
+        random = np.random.default_rng(seed)
+        random.random()  # the draw that says in a tuple whether it is mirrored
+        if config.shift or config.rotate or config.zoom:
+            pixels = _moved(pixels, config, random)
+        if config.jitter:
+            pixels = _recoloured(pixels, config.jitter, random)
+    cv2.split(pixels, [out[2], out[1], out[0]])
 
 
 def _moved(pixels: np.ndarray, config: DataConfig, random: np.random.Generator) -> np.ndarray:
@@ -44,8 +47,8 @@ def _moved(pixels: np.ndarray, config: DataConfig, random: np.random.Generator) 
 def _recoloured(pixels: np.ndarray, most: float, random: np.random.Generator) -> np.ndarray:
     brightness, contrast, saturation = 1.0 + random.uniform(-most, most, 3)
     values = pixels.astype(np.float32) * brightness
-    grey = values @ np.asarray([0.299, 0.587, 0.114], np.float32)
+    grey = values @ GREY
     values = grey.mean() + contrast * (values - grey.mean())
-    grey = values @ np.asarray([0.299, 0.587, 0.114], np.float32)
+    grey = values @ GREY
     values = grey[..., None] + saturation * (values - grey[..., None])
     return np.clip(values, 0, 255).astype(np.uint8)

@@ -11,8 +11,8 @@ from typing import Any, Callable, Dict, List, Optional, Union
 import numpy as np
 
 from arcface_mx.config import TrainConfig
+from arcface_mx.input.photo_stream import PhotoStream
 from arcface_mx.input.stream import Batch, FaceStream
-from arcface_mx.input.tuples import TupleStream
 from arcface_mx.run_state import RunState
 from arcface_mx.train import checkpoint
 from arcface_mx.train.evaluate import mean_accuracy
@@ -31,7 +31,7 @@ Evaluate = Callable[[RunState], List[SetResult]]
 def fit(
     module: Any,
     graph: TrainingGraph,
-    stream: Union[FaceStream, TupleStream],
+    stream: Union[FaceStream, PhotoStream],
     config: TrainConfig,
     schedule: Schedule,
     state: RunState,

@@ -10,8 +10,9 @@ from arcface_mx.config import TrainConfig
 from arcface_mx.data.record_index import RecordIndex
 from arcface_mx.input.bag import BagMiner
 from arcface_mx.input.image_view import ImageView
+from arcface_mx.input.orders import ShuffledOrder, TupleOrder
+from arcface_mx.input.photo_stream import PhotoStream
 from arcface_mx.input.stream import FaceStream
-from arcface_mx.input.tuples import TupleStream, describe
 from arcface_mx.network import embedding_symbol
 from arcface_mx.parallel.cluster import Cluster
 from arcface_mx.platform import available_cores
@@ -19,17 +20,19 @@ from arcface_mx.train.log import RunLog
 from arcface_mx.train.module import weight_sharing_embedder
 
 
-def open_stream(view: ImageView, config: TrainConfig, trained: int, log: RunLog, cluster: Cluster) -> Union[FaceStream, TupleStream]:
+def open_stream(view: ImageView, config: TrainConfig, trained: int, log: RunLog, cluster: Cluster) -> Union[FaceStream, PhotoStream]:
     """Images in random order, or P×K batches where --photos-a-person asks for them (whole bags of them
     under --bag), from the place where `trained` images have been trained on. Of these, this worker's."""
-    threads, own = config.run.decode_threads or available_cores(), cluster.own_config(config).data
-    if not config.data.photos_a_person:
-        return FaceStream(view, own, config.run.seed, trained // cluster.size, threads, cluster.part)
-    bag = config.loss.bag
+    threads, own, seed = config.run.decode_threads or available_cores(), cluster.own_config(config).data, config.run.seed
+    if not own.photos_a_person and own.reader == "mxnet":
+        return FaceStream(view, own, seed, trained // cluster.size, threads, cluster.part)
+    index, bag = RecordIndex.open(own.data), config.loss.bag
     own = dataclasses.replace(own, batch_size=bag * own.batch_size)
-    stream = TupleStream(view, RecordIndex.open(config.data.data), own, config.run.seed, bag * trained, threads, cluster.part)
-    log.say(describe(stream) + ("; each batch is mined from %d" % bag if bag > 1 else ""))
-    return stream
+    order: Union[ShuffledOrder, TupleOrder] = ShuffledOrder(len(index), seed)
+    if own.photos_a_person:
+        order = TupleOrder(index, own.photos_a_person, seed)
+        log.say(order.describe() + ("; each batch is mined from %d" % bag if bag > 1 else ""))
+    return PhotoStream(view, index, order, own, seed, bag * trained, threads, cluster.part)
 
 
 def bag_miner(config: TrainConfig, module: Any, cluster: Cluster) -> Optional[BagMiner]:

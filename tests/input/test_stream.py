@@ -14,6 +14,8 @@ from arcface_mx.data.record_index import RecordIndex
 from arcface_mx.data.records import RecordWriter
 from arcface_mx.errors import UserError
 from arcface_mx.input.image_view import join_numbers, open_view, split_number
+from arcface_mx.input.orders import ShuffledOrder
+from arcface_mx.input.photo_stream import PhotoStream
 from arcface_mx.input.stream import FaceStream
 from tests.conftest import tiny_photo
 
@@ -23,9 +25,19 @@ def view(tiny_faces):
     return open_view(tiny_faces)
 
 
-def stream(view, batch_size=8, seed=0, position=0, threads=0, **augmentation):
-    augmentation.setdefault("mirror", False)
-    return FaceStream(view, DataConfig(batch_size=batch_size, image_size=32, **augmentation), seed, position, threads)
+@pytest.fixture(params=["mxnet", "opencv"])
+def stream(request, tiny_faces):
+    """Opens a stream over `view` by either reader."""
+
+    def open_stream(view, batch_size=8, seed=0, position=0, threads=0, **augmentation):
+        augmentation.setdefault("mirror", False)
+        config = DataConfig(batch_size=batch_size, image_size=32, reader=request.param, **augmentation)
+        if request.param == "mxnet":
+            return FaceStream(view, config, seed, position, threads)
+        index = RecordIndex.open(tiny_faces)
+        return PhotoStream(view, index, ShuffledOrder(len(index), seed), config, seed, position, threads or 2)
+
+    return open_stream
 
 
 def take(source, batches):
@@ -33,7 +45,7 @@ def take(source, batches):
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 7, 8, 35, 50])
-def test_each_image_comes_once_an_epoch(view, batch_size):
+def test_each_image_comes_once_an_epoch(stream, view, batch_size):
     epochs = 4
     batches = take(stream(view, batch_size), -(-epochs * view.images // batch_size))
     records = np.concatenate([records for _, _, records in batches])
@@ -42,13 +54,13 @@ def test_each_image_comes_once_an_epoch(view, batch_size):
         assert sorted(seen) == list(range(1, view.images + 1))
 
 
-def test_epochs_and_seeds_have_different_orders(view):
+def test_epochs_and_seeds_have_different_orders(stream, view):
     first, second = (take(stream(view, view.images), 2)[epoch][2] for epoch in range(2))
     other = take(stream(view, view.images, seed=1), 1)[0][2]
     assert not np.array_equal(first, second) and not np.array_equal(first, other)
 
 
-def test_pixels_and_labels_are_those_of_the_record(view, tiny_faces):
+def test_pixels_and_labels_are_those_of_the_record(stream, view, tiny_faces):
     index = RecordIndex.open(tiny_faces)
     for pixels, labels, records in take(stream(view, 8), 10):
         for row, label, record in zip(pixels, labels, records):
@@ -58,7 +70,7 @@ def test_pixels_and_labels_are_those_of_the_record(view, tiny_faces):
             np.testing.assert_array_equal(row, expected.transpose(2, 0, 1))
 
 
-def test_a_stream_from_a_position_equals_the_rest_of_an_unbroken_one(view):
+def test_a_stream_from_a_position_equals_the_rest_of_an_unbroken_one(stream, view):
     augmentation = {"mirror": True, "shift": 3, "rotate": 10, "jitter": 0.2}
     unbroken = take(stream(view, 8, **augmentation), 12)
     for start in (1, 4, 5, 11):
@@ -68,13 +80,13 @@ def test_a_stream_from_a_position_equals_the_rest_of_an_unbroken_one(view):
                 np.testing.assert_array_equal(a, b)
 
 
-def test_order_and_pixels_do_not_depend_on_threads(view):
+def test_order_and_pixels_do_not_depend_on_threads(stream, view):
     for one, two in zip(take(stream(view, threads=1, mirror=True), 10), take(stream(view, threads=4, mirror=True), 10)):
         np.testing.assert_array_equal(one[2], two[2])
         np.testing.assert_array_equal(one[0], two[0])
 
 
-def test_mirror_turns_about_half_of_the_images_and_not_always_the_same(view):
+def test_mirror_turns_about_half_of_the_images_and_not_always_the_same(stream, view):
     plain = {int(r): p for pixels, _, records in take(stream(view, 35), 1) for p, r in zip(pixels, records)}
     turned = []
     for pixels, _, records in take(stream(view, 35, mirror=True), 8):

@@ -9,8 +9,9 @@ from arcface_mx.config import DataConfig
 from arcface_mx.data.record_index import RecordIndex
 from arcface_mx.errors import UserError
 from arcface_mx.input.image_view import open_view
+from arcface_mx.input.orders import ShuffledOrder, TupleOrder
+from arcface_mx.input.photo_stream import PhotoStream
 from arcface_mx.input.stream import FaceStream, part_size
-from arcface_mx.input.tuples import TupleStream
 from tests.conftest import TINY_PEOPLE, TINY_PHOTOS
 
 IMAGES = TINY_PEOPLE * TINY_PHOTOS
@@ -48,14 +49,20 @@ def test_one_worker_reads_as_without_workers(tiny_faces):
     np.testing.assert_array_equal(np.concatenate([next(plain).records for _ in range(8)]), records(tiny_faces, (0, 1), 40, batch=5))
 
 
-def test_tuples_of_two_workers_are_those_of_one_with_the_joint_batch(tiny_faces):
+@pytest.mark.parametrize("tuples", [True, False])
+def test_photo_streams_of_two_workers_are_that_of_one_with_the_joint_batch(tiny_faces, tuples):
+    index = RecordIndex.open(tiny_faces)
+    order = TupleOrder(index, 2, seed=5) if tuples else ShuffledOrder(len(index), seed=5)
+
     def stream(batch, worker):
-        config = DataConfig(data=tiny_faces, image_size=32, batch_size=batch, photos_a_person=2, mirror=False)
-        return TupleStream(open_view(tiny_faces), RecordIndex.open(tiny_faces), config, 5, 0, 1, worker)
+        config = DataConfig(data=tiny_faces, image_size=32, batch_size=batch)
+        return PhotoStream(open_view(tiny_faces), index, order, config, 5, 0, 1, worker)
 
     joint, parts = stream(8, (0, 1)), [stream(4, (rank, 2)) for rank in range(2)]
-    for _ in range(3):
-        np.testing.assert_array_equal(next(joint).records, np.concatenate([next(part).records for part in parts]))
+    for _ in range(6):
+        whole, halves = next(joint), [next(part) for part in parts]
+        np.testing.assert_array_equal(whole.records, np.concatenate([half.records for half in halves]))
+        np.testing.assert_array_equal(whole.pixels.asnumpy(), np.concatenate([half.pixels.asnumpy() for half in halves]))
     for each in (joint, *parts):
         each.close()
 

@@ -100,7 +100,7 @@ def test_same_command_gives_the_same_bits(tmp_path, tiny_faces):
 MINED = {"loss": "triplet", "photos_a_person": 4, "bag": 2}
 
 
-@pytest.mark.parametrize("stop, values", [(3, {}), (4, {}), (9, {}), (7, MINED)])
+@pytest.mark.parametrize("stop, values", [(3, {}), (4, {}), (9, {}), (7, MINED), (6, {"reader": "opencv"})])
 def test_an_interrupted_run_ends_with_the_same_bits(tmp_path, tiny_faces, monkeypatch, stop, values):
     settings = dict({"dropout": 0.3, "margin_ramp": 0.5}, **values)
     unbroken, broken = (tiny(tmp_path, tiny_faces, name, **settings) for name in ("unbroken", "broken"))

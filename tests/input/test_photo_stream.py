@@ -1,4 +1,4 @@
-"""P×K batches: K photos a person, fewer where there are fewer, in an order that can be sought."""
+"""P×K batches: K photos a person, fewer where there are fewer, in an order that can be sought. (Random order: test_stream.py)"""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from arcface_mx.config import DataConfig
 from arcface_mx.data.record_index import RecordIndex
 from arcface_mx.data.records import RecordWriter
 from arcface_mx.input.image_view import open_view
-from arcface_mx.input.tuples import TupleStream, describe
+from arcface_mx.input.orders import TupleOrder
+from arcface_mx.input.photo_stream import PhotoStream
 from tests.conftest import TINY_PHOTOS, tiny_photo
 
 
 def stream(folder, batch_size=6, photos=3, position=0, seed=0):
     config = DataConfig(data=folder, image_size=32, batch_size=batch_size, photos_a_person=photos)
-    return TupleStream(open_view(folder), RecordIndex.open(folder), config, seed, position, threads=2)
+    index = RecordIndex.open(folder)
+    return PhotoStream(open_view(folder), index, TupleOrder(index, photos, seed), config, seed, position, threads=2)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +53,7 @@ def test_people_with_few_photos_bring_all_they_have(uneven):
     source = stream(uneven, batch_size=9, photos=3)
     for _ in range(6):
         assert Counter(next(source).labels.tolist()) == {0: 3, 1: 1, 2: 3, 3: 2}
-    assert "1 people with a single photo" in describe(source)
+    assert "1 people with a single photo" in source.order.describe()
 
 
 def test_a_stream_from_a_position_equals_the_rest_of_an_unbroken_one(tiny_faces):
