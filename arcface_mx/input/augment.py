@@ -13,10 +13,15 @@ GREY = np.asarray([0.114, 0.587, 0.299], np.float32)  # BGR
 
 
 def decode_photo(image: bytes, config: DataConfig, mirrored: bool, seed: Sequence[int], out: np.ndarray) -> None:
-    """Into `out`, uint8 (3, side, side), RGB: decoded, scaled to --image-size, mirrored, then moved and recoloured at random."""
+    """Into `out`, uint8 (3, side, side), RGB: decoded, scaled to --image-size, mirrored, then moved and recoloured at random.
+
+    The image has been measured when the view was made. Raises ValueError where it is none.
+    """
     import cv2
 
-    pixels = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR)  # the view's making has measured and decoded it
+    pixels = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR)
+    if pixels is None:
+        raise ValueError("no image")
     side = config.image_size
     if pixels.shape[:2] != (side, side):
         pixels = cv2.resize(pixels, (side, side), interpolation=cv2.INTER_AREA)

@@ -14,6 +14,7 @@ import numpy as np
 
 from arcface_mx.config import DataConfig
 from arcface_mx.data.record_index import RecordIndex
+from arcface_mx.errors import UserError
 from arcface_mx.input.augment import decode_photo
 from arcface_mx.input.image_view import ImageView
 from arcface_mx.input.orders import ShuffledOrder, TupleOrder
@@ -74,8 +75,11 @@ class PhotoStream:
         pixels = np.empty((size, 3, side, side), np.uint8)
 
         def decode(rows: range) -> None:
-            for row, (_, _, image) in zip(rows, self._index.images(places[rows.start : rows.stop])):
-                decode_photo(image, self.config, bool(mirrored[row]), [self._seed, 3, position + row], pixels[row])
+            for row, (number, _, image) in zip(rows, self._index.images(places[rows.start : rows.stop])):
+                try:
+                    decode_photo(image, self.config, bool(mirrored[row]), [self._seed, 3, position + row], pixels[row])
+                except ValueError:
+                    raise UserError("%s: record %d is no longer the image it was; has the file changed?" % (self._index.path, number)) from None
 
         chunks = [range(start, min(start + CHUNK, size)) for start in range(0, size, CHUNK)]
         self._ahead.append((places, pixels, [self._pool.submit(decode, rows) for rows in chunks]))

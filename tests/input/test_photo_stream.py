@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from arcface_mx.config import DataConfig
 from arcface_mx.data.record_index import RecordIndex
 from arcface_mx.data.records import RecordWriter
+from arcface_mx.errors import UserError
 from arcface_mx.input.image_view import open_view
 from arcface_mx.input.orders import TupleOrder
 from arcface_mx.input.photo_stream import PhotoStream
@@ -54,6 +56,23 @@ def test_people_with_few_photos_bring_all_they_have(uneven):
     for _ in range(6):
         assert Counter(next(source).labels.tolist()) == {0: 3, 1: 1, 2: 3, 3: 2}
     assert "1 people with a single photo" in source.order.describe()
+
+
+def test_a_file_that_changes_under_the_stream_is_named(tmp_path):
+    folder = str(tmp_path / "faces")
+    with RecordWriter(folder, 32, 32) as writer:
+        for person in range(2):
+            writer.add(person, tiny_photo(person, 0))
+    source = stream(folder, batch_size=2, photos=1)
+    next(source)
+    path = os.path.join(folder, "train.rec")
+    with open(path, "r+b") as records:
+        start = records.read().index(b"\x89PNG")
+        records.seek(start)
+        records.write(bytes(200))
+    with pytest.raises(UserError, match="train.rec: record 1 is no longer the image it was"):
+        for _ in range(5):
+            next(source)
 
 
 def test_a_stream_from_a_position_equals_the_rest_of_an_unbroken_one(tiny_faces):
