@@ -13,6 +13,7 @@ from typing import Any, Dict, List, Mapping, Sequence
 from arcface_mx.bench import products, worker
 from arcface_mx.bench.timing import Sample, Timing, rounds, summarise
 from arcface_mx.errors import UserError
+from arcface_mx.platform import threads
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class _Process:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             universal_newlines=True,
-            env=dict(os.environ, **contestant.environment),
+            env={"OMP_NUM_THREADS": str(threads()), **os.environ, **contestant.environment},
         )
 
     def __enter__(self) -> "_Process":

@@ -17,6 +17,7 @@ from arcface_mx.train.module import auxiliary_arrays, first_bad_layer, gradients
 from arcface_mx.train.schedule import Schedule
 
 STUCK_ANGLE = 88.0  # degrees; before training the mean target angle is 90
+FALLEN_ANGLE, FALLEN_ACCURACY = 30.0, 0.25  # photos near their own centre, and most of them nearer to another
 CHUNK = 100  # arrays that one operator takes
 
 
@@ -104,7 +105,7 @@ def _some(records: np.ndarray, most: int = 8) -> str:
 
 
 class Progress:
-    """Names a run that does not learn: after warm-up and a whole epoch the angle is still near 90°."""
+    """Names a run that does not learn, after warm-up and a whole epoch: the angle is still near 90°, or all centres fell together."""
 
     def __init__(self, config: TrainConfig, schedule: Schedule, images: int, num_classes: int) -> None:
         self._first = losses.expected_first_loss(config.loss, num_classes, config.network.embedding_size)
@@ -116,6 +117,13 @@ class Progress:
         loss, angle = figures.get("loss", np.nan), figures.get("target_angle", np.nan)
         if self._said or self._first is None or step < self._from:
             return ""
+        if angle <= FALLEN_ANGLE and figures.get("accuracy", 1.0) < FALLEN_ACCURACY:
+            self._said = True
+            return (
+                "collapsed: at step %d photos lie %.1f° from their own class centre, and nearer to another one in %.0f %%: the centres "
+                "have fallen together. Usual causes: margin, augmentation or --lr too strong for so early a stage (--margin-ramp, "
+                "--warmup-steps, a weaker augmentation, --init a trained model)" % (step, angle, 100 * (1 - figures["accuracy"]))
+            )
         if not (angle >= STUCK_ANGLE and loss >= 0.97 * self._first):
             return ""
         self._said = True
