@@ -8,8 +8,8 @@ from arcface_mx.bench import dali_peer
 from arcface_mx.bench.race import Contestant, race
 from arcface_mx.bench.timing import Timing
 from arcface_mx.config import DataConfig
-from arcface_mx.input.image_view import open_view
 from arcface_mx.data.record_index import RecordIndex
+from arcface_mx.input.image_view import open_view
 from arcface_mx.input.orders import ShuffledOrder
 from arcface_mx.input.photo_stream import PhotoStream
 from arcface_mx.input.stream import FaceStream
@@ -47,14 +47,15 @@ def setup(kind: str, folder: str, images: int, batch_size: int) -> Callable[[], 
     if kind == "python_loop":
         return lambda: _python_loop(view, images, batch_size)
     config = DataConfig(data=folder, image_size=min(view.height, view.width), batch_size=batch_size, reader=kind)
-    index = RecordIndex.open(folder)
+    threads = available_cores()
+    index = RecordIndex.open(folder) if kind == "opencv" else None
 
     def read() -> int:
-        threads = available_cores()
-        if kind == "mxnet":
-            stream: Union[FaceStream, PhotoStream] = FaceStream(view, config, 0, threads=threads)
+        stream: Union[FaceStream, PhotoStream]
+        if index is None:
+            stream = FaceStream(view, config, 0, threads=threads)
         else:
-            stream = PhotoStream(view, index, ShuffledOrder(len(index), 0), config, 0, 0, threads)
+            stream = PhotoStream(view, index, ShuffledOrder(len(index), seed=0), config, 0, threads)
         for _ in range(images // batch_size):
             next(stream).pixels.wait_to_read()
         return images

@@ -14,7 +14,6 @@ from typing import Any, Dict, List, Mapping, Sequence
 from arcface_mx.bench import products, worker
 from arcface_mx.bench.timing import Sample, Timing, rounds, summarise
 from arcface_mx.errors import UserError
-from arcface_mx.platform import threads
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ class _Process:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             universal_newlines=True,
-            env={"OMP_NUM_THREADS": str(threads()), **os.environ, **contestant.environment},
+            env=dict(os.environ, **contestant.environment),
         )
 
     def __enter__(self) -> "_Process":

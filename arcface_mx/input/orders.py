@@ -18,7 +18,7 @@ class ShuffledOrder:
     """Each epoch every photo once, in an order of its own."""
 
     def __init__(self, images: int, seed: int) -> None:
-        self._images, self._seed = images, seed
+        self.seed, self._images = seed, images
 
     def places(self, position: int, size: int) -> np.ndarray:
         """Which photos (positions in the index) stand at `position` and after it; int64, (size,)."""
@@ -30,11 +30,11 @@ class ShuffledOrder:
 
     @lru_cache(maxsize=2)
     def _order(self, epoch: int) -> np.ndarray:
-        return np.random.default_rng([self._seed, 4, epoch]).permutation(self._images)
+        return np.random.default_rng([self.seed, 4, epoch]).permutation(self._images)
 
     @lru_cache(maxsize=2)
     def _coins(self, epoch: int) -> np.ndarray:
-        return np.random.default_rng([self._seed, 5, epoch]).random(self._images) < 0.5
+        return np.random.default_rng([self.seed, 5, epoch]).random(self._images) < 0.5
 
 
 class TupleOrder:
@@ -46,7 +46,7 @@ class TupleOrder:
     """
 
     def __init__(self, index: RecordIndex, photos_a_person: int, seed: int) -> None:
-        self.photos_a_person, self._seed = photos_a_person, seed
+        self.seed, self.photos_a_person = seed, photos_a_person
         self._order, self._bounds = index.groups()
         counts = np.diff(self._bounds)
         self._taken = np.minimum(photos_a_person, counts)
@@ -59,7 +59,7 @@ class TupleOrder:
 
     def mirrored(self, position: int, size: int) -> np.ndarray:
         """As ShuffledOrder's."""
-        return np.asarray([np.random.default_rng([self._seed, 3, position + row]).random() < 0.5 for row in range(size)])
+        return np.asarray([np.random.default_rng([self.seed, 3, position + row]).random() < 0.5 for row in range(size)])
 
     def describe(self) -> str:
         """One line for the start of the run."""
@@ -70,14 +70,14 @@ class TupleOrder:
 
     @lru_cache(maxsize=2)
     def _round(self, number: int) -> np.ndarray:
-        people = np.random.default_rng([self._seed, 1, number]).permutation(len(self._taken))
+        people = np.random.default_rng([self.seed, 1, number]).permutation(len(self._taken))
         return np.concatenate([self._photos(int(person), number) for person in people])
 
     def _photos(self, person: int, number: int) -> np.ndarray:
         own = self._order[self._bounds[person] : self._bounds[person + 1]]
         taken = int(self._taken[person])
         # In len(own) rounds the window passes over each photo `taken` times; then they are reshuffled.
-        shuffled = np.random.default_rng([self._seed, 2, person, number // len(own)]).permutation(own)
+        shuffled = np.random.default_rng([self.seed, 2, person, number // len(own)]).permutation(own)
         start = number * taken
         return np.take(shuffled, np.arange(start, start + taken), mode="wrap")
 

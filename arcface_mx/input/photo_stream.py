@@ -36,13 +36,12 @@ class PhotoStream:
         index: RecordIndex,
         order: Union[ShuffledOrder, TupleOrder],
         config: DataConfig,
-        seed: int,
         position: int,
         threads: int,
         worker: Tuple[int, int] = (0, 1),
     ) -> None:
         self.view, self.config, self.order = view, config, order
-        self._index, self._seed = index, seed
+        self._index = index
         self._stride = config.batch_size * worker[1]
         self._position = position + config.batch_size * worker[0]  # of the next batch to decode
         self._pool = ThreadPoolExecutor(threads)
@@ -77,7 +76,7 @@ class PhotoStream:
         def decode(rows: range) -> None:
             for row, (number, _, image) in zip(rows, self._index.images(places[rows.start : rows.stop])):
                 try:
-                    decode_photo(image, self.config, bool(mirrored[row]), [self._seed, 3, position + row], pixels[row])
+                    decode_photo(image, self.config, bool(mirrored[row]), [self.order.seed, 3, position + row], pixels[row])
                 except ValueError:
                     raise UserError("%s: record %d is no longer the image it was; has the file changed?" % (self._index.path, number)) from None
 

@@ -32,7 +32,7 @@ def open_stream(view: ImageView, config: TrainConfig, trained: int, log: RunLog,
     if own.photos_a_person:
         order = TupleOrder(index, own.photos_a_person, seed)
         log.say(order.describe() + ("; each batch is mined from %d" % bag if bag > 1 else ""))
-    return PhotoStream(view, index, order, own, seed, bag * trained, threads, cluster.part)
+    return PhotoStream(view, index, order, own, bag * trained, threads, cluster.part)
 
 
 def bag_miner(config: TrainConfig, module: Any, cluster: Cluster) -> Optional[BagMiner]:

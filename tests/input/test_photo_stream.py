@@ -21,7 +21,7 @@ from tests.conftest import TINY_PHOTOS, tiny_photo
 def stream(folder, batch_size=6, photos=3, position=0, seed=0):
     config = DataConfig(data=folder, image_size=32, batch_size=batch_size, photos_a_person=photos)
     index = RecordIndex.open(folder)
-    return PhotoStream(open_view(folder), index, TupleOrder(index, photos, seed), config, seed, position, threads=2)
+    return PhotoStream(open_view(folder), index, TupleOrder(index, photos, seed), config, position, threads=2)
 
 
 @pytest.fixture(scope="module")

@@ -35,7 +35,7 @@ def stream(request, tiny_faces):
         if request.param == "mxnet":
             return FaceStream(view, config, seed, position, threads)
         index = RecordIndex.open(tiny_faces)
-        return PhotoStream(view, index, ShuffledOrder(len(index), seed), config, seed, position, threads or 2)
+        return PhotoStream(view, index, ShuffledOrder(len(index), seed), config, position, threads or 2)
 
     return open_stream
 

@@ -56,7 +56,7 @@ def test_photo_streams_of_two_workers_are_that_of_one_with_the_joint_batch(tiny_
 
     def stream(batch, worker):
         config = DataConfig(data=tiny_faces, image_size=32, batch_size=batch)
-        return PhotoStream(open_view(tiny_faces), index, order, config, 5, 0, 1, worker)
+        return PhotoStream(open_view(tiny_faces), index, order, config, 0, 1, worker)
 
     joint, parts = stream(8, (0, 1)), [stream(4, (rank, 2)) for rank in range(2)]
     for _ in range(6):

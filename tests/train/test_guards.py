@@ -142,7 +142,10 @@ class TestProgress:
         text = self.progress().look(15, {"loss": 9.3, "target_angle": 4.7, "accuracy": 0.029})
         assert "collapsed" in text and "4.7°" in text and "97 %" in text
 
-    @pytest.mark.parametrize("figures", [{"loss": 100.0, "target_angle": 80.0}, {"loss": 1.0, "target_angle": 10.0, "accuracy": 0.9}, {"loss": 3.0, "target_angle": 89.5}, {"loss": 100.0}, {}])
+    @pytest.mark.parametrize(
+        "figures",
+        [{"loss": 100.0, "target_angle": 80.0}, {"loss": 1.0, "target_angle": 10.0, "accuracy": 0.9}, {"loss": 3.0, "target_angle": 89.5}, {"loss": 100.0}, {}],
+    )
     def test_a_run_that_learns_is_left_alone(self, figures):
         assert self.progress().look(500, figures) == ""
 
