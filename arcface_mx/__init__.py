@@ -1,6 +1,6 @@
 """ArcFace (Deng et al., CVPR 2019) on MXNet: symbols, trainer, verification, recipes."""
 
-from arcface_mx import platform
+from arcface_mx.util import environment as platform
 
 platform.prepare()
 

@@ -11,7 +11,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, Dict, Mapping, Optional, Tuple
 
-from arcface_mx.errors import UserError
+from arcface_mx.util.errors import UserError
 
 
 def _flag(default: Any, text: str, choices: Optional[Tuple[str, ...]] = None, same_run: bool = False) -> Any:
@@ -57,7 +57,7 @@ class NetworkConfig:
 class LossConfig:
     """The loss (paper.csv's rows are choices of these)."""
 
-    loss: str = _flag("margin", "one of the names in arcface_mx/losses.py")
+    loss: str = _flag("margin", "one of the names in arcface_mx/losses/losses.py")
     scale: float = _flag(64.0, "feature scale s")
     m1: float = _flag(1.0, "margin m1 of eq. 4: factor on the angle")
     m2: float = _flag(0.5, "margin m2 of eq. 4: added to the angle, radians")
@@ -84,7 +84,7 @@ class LossConfig:
     lambda_gamma: float = _flag(0.12, "A-Softmax annealing: gamma")
     lambda_power: float = _flag(1.0, "A-Softmax annealing: power")
     lambda_min: float = _flag(5.0, "A-Softmax annealing: smallest lambda")
-    loss_option: Tuple[str, ...] = _flag((), "NAME=VALUE: a setting that this loss alone has (arcface_mx/losses.py)")
+    loss_option: Tuple[str, ...] = _flag((), "NAME=VALUE: a setting that this loss alone has (arcface_mx/losses/losses.py)")
 
 
 @dataclass(frozen=True)

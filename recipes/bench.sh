@@ -18,7 +18,7 @@ if [ -n "$(git status --porcelain 2>/dev/null)" ] && [ -z "${ANYHOW:-}" ]; then
   exit 2
 fi
 if [ -z "${ARCFACE_MX:-}" ]; then
-  . recipes/setup.sh "${EXTRAS:-demo,rendered,plots,export}"
+  . recipes/lib/setup.sh "${EXTRAS:-demo,rendered,plots,export}"
   ARCFACE_MX=$VENV/bin/arcface-mx
 fi
 RESULTS=${RESULTS:-recipes/results}

@@ -9,7 +9,7 @@
 : "${MODEL:?name a model: a run folder or PREFIX,EPOCH}" "${DATA:?name a face set: what arcface-mx data pack made}"
 SET=${SET:-$DATA/held_out.bin}
 EVAL=$SET
-. "$(dirname "$0")/common.sh"
+. "$(dirname "$0")/lib/common.sh"
 
 echo "Before:"
 arcface verify "$MODEL" "$SET"

@@ -30,7 +30,7 @@ while [ $# -gt 0 ]; do
   shift 2 || { echo "table.sh: $1 needs a value" >&2; exit 2; }
 done
 if [ -z "${DATA:-}" ]; then export BUDGET=${BUDGET:-table}; fi
-. recipes/common.sh
+. recipes/lib/common.sh
 OUT=${OUT:-runs/table-$(basename "$DATA")}
 mkdir -p "$OUT/logs" ${SLIM:+"$SLIM/runs"}
 

@@ -4,7 +4,7 @@
 # ArcFace goes on from softmax: on a circle centres cannot pass each other, so it starts where the people
 # already are (--init-centres mean), slowly (near the origin the direction of a 2-d embedding turns with
 # every step), and with the logit that keeps falling past π − m (results/README.md has what else was tried).
-. "$(dirname "$0")/common.sh"
+. "$(dirname "$0")/lib/common.sh"
 FACES=$CACHE/rendered-8x400-seed3
 [ -e "$FACES/property" ] || arcface data rendered "$FACES" --identities 8 --images 400 --seed 3
 OUT=${OUT:-runs/toy}

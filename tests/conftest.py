@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from arcface_mx.data.records import RecordWriter
+from arcface_mx.data.recordio.writer import RecordWriter
 
 settings.register_profile("arcface", deadline=None, derandomize=True, max_examples=20)
 settings.load_profile("arcface")
@@ -42,7 +42,7 @@ def tiny_faces(tmp_path_factory):
 
 
 def write_tiny_pairs(path):
-    from arcface_mx.data.bins import write_pairs
+    from arcface_mx.data.bins.bins import write_pairs
 
     images, same = [], []
     for pair in range(40):

@@ -3,5 +3,5 @@
 # VENV the virtual environment (default .venv). Arguments go to pytest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-. recipes/setup.sh test
+. recipes/lib/setup.sh test
 exec "$VENV/bin/python" -m pytest "$@"

@@ -11,7 +11,6 @@ import tarfile
 import pytest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-FOLDERS = {"arcface_mx": "arcface_mx", "symbols": "arcface_mx/symbols", "data": "arcface_mx/data"}
 
 
 @pytest.fixture(scope="module")
@@ -22,9 +21,9 @@ def source(tmp_path_factory):
     if listed.returncode:
         pytest.skip("not a git checkout")
     for name in filter(None, listed.stdout.split("\0")):
-        if os.path.isfile(os.path.join(ROOT, name)):
+        if os.path.lexists(os.path.join(ROOT, name)):
             os.makedirs(os.path.dirname(folder / name), exist_ok=True)
-            shutil.copy(os.path.join(ROOT, name), folder / name)
+            shutil.copy(os.path.join(ROOT, name), folder / name, follow_symlinks=False)
     return folder
 
 
@@ -35,10 +34,10 @@ def setup(source, *arguments):
 def modules(source):
     """Paths, as installed, of all the package's Python and data files."""
     found = set()
-    for folder, place in FOLDERS.items():
-        for path in (source / folder).rglob("*"):
-            if path.suffix in (".py", ".csv", ".cc", ".h") or path.name == "py.typed":
-                found.add(os.path.join(place, os.path.relpath(path, source / folder)))
+    for folder, _, names in os.walk(source / "arcface_mx", followlinks=True):
+        for name in names:
+            if name.endswith((".py", ".csv", ".cc", ".h")) or name == "py.typed":
+                found.add(os.path.relpath(os.path.join(folder, name), source))
     return found
 
 
@@ -48,7 +47,7 @@ def test_the_built_package_is_whole_and_runs(source, tmp_path):
     built = {os.path.relpath(path, lib) for path in lib.rglob("*") if path.is_file()}
     assert built == modules(source)
     code = (
-        "import arcface_mx, arcface_mx.data, arcface_mx.symbols as s; from arcface_mx.data.orl import POINTS; import os;"
+        "import arcface_mx, arcface_mx.data, arcface_mx.symbols as s; from arcface_mx.data.orl.orl import POINTS; import os;"
         "assert os.path.exists(POINTS); print(arcface_mx.__file__, s.__file__)"
     )
     shown = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=dict(os.environ, PYTHONPATH=str(lib)), capture_output=True, text=True)

@@ -28,7 +28,7 @@ def photos(tmp_path):
     """`photos/`: 14 people × 3 ORL photos, three times as large, as a camera would give them."""
     import cv2
 
-    from arcface_mx.data.orl import load_faces
+    from arcface_mx.data.orl.orl import load_faces
 
     for person, own in enumerate(load_faces(aligned=False)[:14]):
         folder = tmp_path / "photos" / ("person%02d" % person)
@@ -43,7 +43,7 @@ def others(tmp_path):
     """`others/`: aligned crops of 20 people who are not in `photos/`, five each."""
     import cv2
 
-    from arcface_mx.data.orl import load_faces
+    from arcface_mx.data.orl.orl import load_faces
 
     for person, own in enumerate(load_faces()[14:34]):
         (tmp_path / "others" / ("other%02d" % person)).mkdir(parents=True)
@@ -79,7 +79,7 @@ def test_python_examples_run(tmp_path, monkeypatch, capsys):
     import cv2
     import numpy as np
 
-    from arcface_mx.data.orl import load_faces
+    from arcface_mx.data.orl.orl import load_faces
 
     monkeypatch.chdir(tmp_path)
     crops = [cv2.cvtColor(crop, cv2.COLOR_GRAY2BGR) for person in load_faces()[:3] for crop in person[:6]]

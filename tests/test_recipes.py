@@ -21,11 +21,11 @@ def command_line(recipe, budget):
     """The flags that a recipe hands to `arcface-mx train`, from bash itself with common.sh's set-up left out."""
     with open(os.path.join(RECIPES, recipe), encoding="utf-8") as stream:
         body = stream.read()
-    with open(os.path.join(RECIPES, "common.sh"), encoding="utf-8") as stream:
+    with open(os.path.join(RECIPES, "lib", "common.sh"), encoding="utf-8") as stream:
         common = stream.read()
     own_schedule = common[common.index("own_schedule() {") : common.index("# Train, verify, export")]
     script = 'train() { printf "%%s\\n" "$@"; }\nSTEPS=320\nBUDGET=%s\n%s\n' % (budget, own_schedule)
-    script += body.replace('. "$(dirname "$0")/common.sh"', "")
+    script += body.replace('. "$(dirname "$0")/lib/common.sh"', "")
     done = subprocess.run(["bash", "-euo", "pipefail", "-c", script], capture_output=True, text=True, check=True)
     return done.stdout.split()
 
@@ -48,7 +48,7 @@ def test_the_header_names_the_row_and_the_papers_figures(row):
 
 def test_paper_settings_are_the_defaults_of_the_trainer():
     """common.sh spells the paper's settings out; config.py's defaults are the same."""
-    with open(os.path.join(RECIPES, "common.sh"), encoding="utf-8") as stream:
+    with open(os.path.join(RECIPES, "lib", "common.sh"), encoding="utf-8") as stream:
         text = stream.read()
     spelled = text[text.index("SETTINGS=(") + len("SETTINGS=(") :]
     values = given_values(build_parser().parse_args(["train"] + spelled[: spelled.index(")")].split()))
@@ -67,7 +67,7 @@ def test_the_recipes_page_lists_every_row():
 
 def test_fine_tuning_verifies_before_and_after_on_the_same_set():
     with open(os.path.join(RECIPES, "fine_tune.sh"), encoding="utf-8") as stream:
-        body = stream.read().replace('. "$(dirname "$0")/common.sh"', "")
+        body = stream.read().replace('. "$(dirname "$0")/lib/common.sh"', "")
     script = 'arcface() { printf "%s\\n" "$*"; }\nMODEL=model,0 DATA=faces RUN=runs/x SEED=1\n' + body.replace('"$@"', "--steps 3")
     done = subprocess.run(["bash", "-euo", "pipefail", "-c", script], capture_output=True, text=True, check=True)
     _, before, training = done.stdout.splitlines()

@@ -50,7 +50,7 @@ LOSSES["linear"] = Loss(_linear, margin_term=lambda config: 2 * option(config, "
 
 RECIPE = """#!/usr/bin/env bash
 # Row: Linear (0.3). s·(1 − 2·(θ + 0.3)/π).
-. "$(dirname "$0")/common.sh"
+. "$(dirname "$0")/lib/common.sh"
 train --loss linear --loss-option m=0.3 "$@"
 """
 
@@ -77,9 +77,7 @@ HEADS["linear"] = Head(
 def copy_of_the_code(folder: str) -> None:
     for name in ("arcface_mx", "symbols", "data", "recipes", "tests"):
         ignored = shutil.ignore_patterns("__pycache__", "results", "sheets", "*.egg-info")
-        shutil.copytree(os.path.join(ROOT, name), os.path.join(folder, name), ignore=ignored)
-    for name in ("symbols", "data"):  # as setup.py maps them
-        os.symlink(os.path.join(folder, name), os.path.join(folder, "arcface_mx", name))
+        shutil.copytree(os.path.join(ROOT, name), os.path.join(folder, name), ignore=ignored, symlinks=True)
 
 
 def append(folder: str, path: str, text: str) -> None:
@@ -100,7 +98,7 @@ def test_a_new_loss_in_four_steps(tmp_path, tiny_faces):
     folder = str(tmp_path / "copy")
     copy_of_the_code(folder)
     append(folder, "symbols/linear.py", BUILDER)
-    append(folder, "arcface_mx/losses.py", ENTRY)
+    append(folder, "arcface_mx/losses/losses.py", ENTRY)
     append(folder, "recipes/linear.sh", RECIPE)
     append(folder, "tests/symbols/heads.py", LINE)
 

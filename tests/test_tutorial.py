@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from arcface_mx.cli import main
-from tests.tutorial import BLOCK, PAGE, blocks, commands
+from tests.support.tutorial import BLOCK, PAGE, blocks, commands
 
 SHORT = ["--steps", "2", "--lr-drops", "1"]  # answers are anybody's, but every command has its input
 

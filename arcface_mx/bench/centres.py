@@ -63,7 +63,7 @@ def table(measured: Sequence[Measured]) -> str:
 
 def _planned(classes: int, devices: int, images: int, width: int, rate: float) -> int:
     from arcface_mx.config import from_flat
-    from arcface_mx.parallel.plan import make_plan
+    from arcface_mx.planning.plan import make_plan
 
     names = ",".join("cpu(%d)" % number for number in range(devices))
     values = {"devices": names, "batch_size": images, "embedding_size": width, "parallel": "centres", "sample_centres": rate}

@@ -55,7 +55,7 @@ def setup(network: str, width: float, side: int, size: int, batch: int, form: st
     slopes = {key: value.reshape((-1,)) if _is_slope(key) else value for key, value in args.items()}
     expected = _module(plain, slopes, aux, images)()
     if form == "fast_form":
-        from arcface_mx.model.fast_form import fast_form
+        from arcface_mx.model.optimise import fast_form
 
         symbol, args, aux = fast_form(symbol, args, aux, "data", (side, side))
     elif "folded" in form or form in ("onnx", "int8"):
@@ -86,7 +86,7 @@ def _check_values(found: Any, expected: Any, form: str) -> None:
 def _check_cosine(found: Any, expected: Any) -> None:
     import numpy as np
 
-    from arcface_mx.verify.pairs import unit_vectors
+    from arcface_mx.metrics.pairs import unit_vectors
 
     cosine = float(np.sum(unit_vectors(found) * unit_vectors(expected), axis=1).mean())
     if not cosine >= 0.9:
@@ -135,7 +135,7 @@ def _module(symbol: Any, args: Dict[str, Any], aux: Dict[str, Any], images: Any)
 
 def _session(symbol: Any, args: Dict[str, Any], aux: Dict[str, Any], side: int, images: Any, form: str) -> Callable[[], Any]:
     from arcface_mx.export.int8 import quantised
-    from arcface_mx.model.onnx_form import onnx_bytes, onnx_session
+    from arcface_mx.model.to_onnx import onnx_bytes, onnx_session
 
     data = onnx_bytes(symbol, args, aux, "data", (side, side), {})
     session = onnx_session(quantised(data, images) if form == "int8" else data, form)

@@ -20,8 +20,8 @@ from arcface_mx.bench import network
 from arcface_mx.bench.race import Contestant, race
 from arcface_mx.bench.timing import Timing, compare
 from arcface_mx.config import from_flat
-from arcface_mx.parallel import cost
-from arcface_mx.parallel.plan import Plan, make_plan
+from arcface_mx.planning import cost
+from arcface_mx.planning.plan import Plan, make_plan
 
 CLASSES = (1000, 5000, 10572, 42871, 85742)
 BATCHES = (32, 64, 128, 256)
@@ -134,7 +134,7 @@ def draw(points: Sequence[Point], path: str) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    from arcface_mx.files import whole_file
+    from arcface_mx.util.files import whole_file
 
     figure = Figure(figsize=(12, 7), layout="constrained")
     FigureCanvasAgg(figure)

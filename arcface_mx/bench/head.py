@@ -58,7 +58,7 @@ def setup(head: str, samples: int, classes: int, size: int, update: bool) -> Cal
 
 def _loss(head: str, variables: Any, classes: int) -> Any:
     from arcface_mx import symbols
-    from arcface_mx.errors import UserError
+    from arcface_mx.util.errors import UserError
     from arcface_mx.native import library
 
     x, label, weight = (variables[name] for name in ("x", "label", "w"))

@@ -10,7 +10,7 @@ from typing import Any, Callable, Dict, List, Tuple
 from arcface_mx.bench import torch_peer
 from arcface_mx.bench.race import PEAK, Contestant, peak, race
 from arcface_mx.bench.timing import Timing
-from arcface_mx.platform import available_cores, threads
+from arcface_mx.util.environment import available_cores, threads
 
 ENGINE = "mxnet"
 READING = "arcface-mx, reading a face set"
@@ -55,7 +55,7 @@ def write_faces(folder: str, side: int, images: int) -> None:
     import cv2
     import numpy as np
 
-    from arcface_mx.data.records import RecordWriter
+    from arcface_mx.data.recordio.writer import RecordWriter
 
     rng = np.random.default_rng(0)
     with RecordWriter(folder, side, side) as writer:
@@ -69,7 +69,7 @@ def gflop(network: str, width: float, side: int, size: int) -> float:
     import mxnet as mx
 
     from arcface_mx import symbols
-    from arcface_mx.parallel.cost import forward_operations
+    from arcface_mx.planning.cost import forward_operations
 
     data = mx.sym.Variable("data")
     symbol = symbols.backbone(network, data, embedding_size=size, width=width, input_size=side)
@@ -98,7 +98,7 @@ def _forward(network: str, width: float, side: int, size: int, images: Any, tune
     import mxnet as mx
 
     from arcface_mx import symbols
-    from arcface_mx.model.fast_form import fast_form
+    from arcface_mx.model.optimise import fast_form
 
     symbol = symbols.backbone(network, mx.sym.Variable("data"), embedding_size=size, width=width, input_size=side)
     module = _bound(symbol, images)
@@ -157,8 +157,8 @@ def _reading(module: Any, folder: str, data: Any) -> Callable[[], Tuple[int, flo
     """A step as the training loop takes it: the next batch is fetched while the devices work on this one."""
     import mxnet as mx
 
-    from arcface_mx.input.image_view import open_view
-    from arcface_mx.input.stream import FaceStream
+    from arcface_mx.reader.image_view import open_view
+    from arcface_mx.reader.native_reader import FaceStream
 
     stream = FaceStream(open_view(folder), dataclasses.replace(data, data=folder), seed=0, threads=available_cores())
     waiting = [next(stream)]
@@ -181,7 +181,7 @@ def _reading(module: Any, folder: str, data: Any) -> Callable[[], Tuple[int, flo
 
 
 def _graph(config: Any, classes: int, tuned: bool) -> Any:
-    from arcface_mx import training_graph
+    from arcface_mx.losses import training_graph
 
     if tuned:
         return training_graph.training_graph(config, classes)

@@ -13,7 +13,7 @@ from typing import Any, Dict, List, Mapping, Sequence
 
 from arcface_mx.bench import products, worker
 from arcface_mx.bench.timing import Sample, Timing, rounds, summarise
-from arcface_mx.errors import UserError
+from arcface_mx.util.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Callable, Dict, List
 
 from arcface_mx.bench.network import write_faces
 from arcface_mx.bench.timing import Sample, Timing, rounds, summarise
-from arcface_mx.errors import UserError
+from arcface_mx.util.errors import UserError
 
 RECIPE = (
     "--network iresnet18 --width 0.25 --embedding-size 128 --dropout 0 --image-size 48 --batch-size 128 --steps 1 --lr-drops 1"

@@ -6,10 +6,12 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, List, Tuple
 
-from arcface_mx.bench import batch, embed, growth, head, network, profile, settings, start, table, verification
-from arcface_mx.bench import input as reading
+from arcface_mx.bench import batch, embed, growth, head, network, settings, start, table, verification
+
+from arcface_mx.bench import operators as profile
+from arcface_mx.bench import reading
 from arcface_mx.bench.timing import Timing
-from arcface_mx.errors import UserError
+from arcface_mx.util.errors import UserError
 
 
 @dataclass(frozen=True)

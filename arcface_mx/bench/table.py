@@ -9,7 +9,7 @@ import sys
 from typing import Any, Dict, List, Sequence
 
 from arcface_mx.bench.timing import Timing
-from arcface_mx.train.run_folder import commit, processor
+from arcface_mx.train.folder import commit, processor
 
 
 def lines(timings: Sequence[Timing], unit: str) -> List[str]:
@@ -80,7 +80,7 @@ def machine() -> Dict[str, Any]:
     """Processor, cores, threads, load, versions."""
     import mxnet as mx
 
-    from arcface_mx.platform import available_cores
+    from arcface_mx.util.environment import available_cores
 
     return {
         "processor": processor(),

@@ -7,8 +7,8 @@ from typing import List, Tuple
 import numpy as np
 
 from arcface_mx.bench.timing import Timing, compare
-from arcface_mx.errors import UserError
-from arcface_mx.verify.pairs import evaluate, pair_scores
+from arcface_mx.util.errors import UserError
+from arcface_mx.metrics.pairs import evaluate, pair_scores
 
 PAIRS, SIZE, FOLDS = 6000, 512, 10
 

@@ -14,21 +14,21 @@ from typing import List, Optional, Sequence
 
 from arcface_mx import __version__
 from arcface_mx.cli.parser import Parser
-from arcface_mx.errors import LOST, LostWorker, UserError
+from arcface_mx.util.errors import LOST, LostWorker, UserError
 
 # In the order in which a newcomer needs them: (words of the command, module in this package).
 COMMANDS = (
-    ("data orl", "data_orl"),
-    ("data check", "data_check"),
-    ("data align", "data_align"),
-    ("data pack", "data_pack"),
-    ("data unpack", "data_unpack"),
-    ("data pairs", "data_pairs"),
-    ("data lfw", "data_lfw"),
-    ("data clean", "data_clean"),
-    ("data rendered", "data_rendered"),
-    ("data rendered-sheets", "data_rendered_sheets"),
-    ("data rendered-shortcuts", "data_rendered_shortcuts"),
+    ("data orl", "data.orl"),
+    ("data check", "data.check"),
+    ("data align", "data.align"),
+    ("data pack", "data.pack"),
+    ("data unpack", "data.unpack"),
+    ("data pairs", "data.pairs"),
+    ("data lfw", "data.lfw"),
+    ("data clean", "data.clean"),
+    ("data rendered", "data.rendered"),
+    ("data rendered-sheets", "data.rendered_sheets"),
+    ("data rendered-shortcuts", "data.rendered_shortcuts"),
     ("train", "train"),
     ("plan", "plan"),
     ("launch", "launch"),
@@ -42,8 +42,8 @@ COMMANDS = (
     ("calibrate", "calibrate"),
     ("embed", "embed"),
     ("verify-pair", "verify_pair"),
-    ("gallery build", "gallery_build"),
-    ("gallery search", "gallery_search"),
+    ("gallery build", "gallery.build"),
+    ("gallery search", "gallery.search"),
     ("bench", "bench"),
     ("templates", "templates"),
     ("identify", "identify"),

@@ -30,13 +30,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from arcface_mx.devices import parse_devices
+    from arcface_mx.util.devices import parse_devices
     from arcface_mx.report.angles import as_markdown, read_printed
-    from arcface_mx.diagnose.measure import measure_run
-    from arcface_mx.files import whole_file, write_json
+    from arcface_mx.verify.angles import measure_run
+    from arcface_mx.util.files import whole_file, write_json
     from arcface_mx.model import load_model
     from arcface_mx.report.paper import default_path, find_row, read_rows
-    from arcface_mx.train.run_folder import read_config
+    from arcface_mx.train.folder import read_config
 
     contexts, printed, paper = parse_devices(args.devices), read_printed(), read_rows(default_path())
     rows = [find_row(read_config(name), paper) for name in args.runs]

@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from arcface_mx.files import write_json
+    from arcface_mx.util.files import write_json
     from arcface_mx.verify.baselines import fit_baselines, training_images, verify_baselines
     from arcface_mx.verify.sets import result_table
 

@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     import dataclasses
 
-    from arcface_mx.files import write_json
+    from arcface_mx.util.files import write_json
 
     if args.what == "centres":
         from arcface_mx.bench import centres
@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _numbers(text: str, flag: str) -> "list[int]":
-    from arcface_mx.errors import UserError
+    from arcface_mx.util.errors import UserError
 
     try:
         numbers = [int(part) for part in text.split(",")]

@@ -27,8 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from arcface_mx.text_table import text_table
-    from arcface_mx.verify.calibrate_model import calibrate_model
+    from arcface_mx.util.tables import text_table
+    from arcface_mx.verify.calibrate import calibrate_model
     from arcface_mx.verify.calibration_file import calibration_notes, calibration_path, calibration_rows, write_calibration
 
     path = args.out or calibration_path(args.model)

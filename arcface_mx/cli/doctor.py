@@ -19,7 +19,7 @@ def run(args: argparse.Namespace) -> int:
     from dataclasses import asdict
 
     from arcface_mx.doctor import examine
-    from arcface_mx.files import write_json
+    from arcface_mx.util.files import write_json
 
     findings = examine()
     for finding in findings:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Sequence
 
 if TYPE_CHECKING:
     from arcface_mx.faces.embed import FaceOptions
-    from arcface_mx.verify.calibration import Calibration
+    from arcface_mx.metrics.calibration import Calibration
 
 
 def add_face_flags(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +25,7 @@ def add_calibration_flag(parser: argparse.ArgumentParser) -> None:
 def face_options(args: argparse.Namespace) -> "FaceOptions":
     """The flags as options."""
     from arcface_mx.faces.embed import FaceOptions
-    from arcface_mx.platform import available_cores
+    from arcface_mx.util.environment import available_cores
 
     return FaceOptions(args.align, args.mirror, args.batch_size, max(1, args.workers or available_cores()))
 

@@ -23,11 +23,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from arcface_mx.devices import parse_devices
-    from arcface_mx.diagnose.figures import draw_figures
+    from arcface_mx.util.devices import parse_devices
+    from arcface_mx.report.plots.run import draw_figures
     from arcface_mx.model import load_model
     from arcface_mx.report.paper import names_of
-    from arcface_mx.train.run_folder import read_config
+    from arcface_mx.train.folder import read_config
 
     contexts, names = parse_devices(args.devices), names_of(args.runs)
     sets = args.eval or list(read_config(args.runs[0]).data.eval[:1])

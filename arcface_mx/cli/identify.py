@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from arcface_mx.files import write_json
+    from arcface_mx.util.files import write_json
     from arcface_mx.verify.protocols import identification_table, identify_photos
 
     result = identify_photos(

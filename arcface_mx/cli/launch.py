@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from arcface_mx.parallel import launch
+    from arcface_mx.launch import launcher as launch
 
     hosts = launch.read_hosts(args.hosts) if args.hosts else ()
     return launch.run(launch.Launch(tuple(args.command_line), args.workers, args.servers, hosts, args.address, args.ssh, args.engine))

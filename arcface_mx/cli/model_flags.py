@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from arcface_mx.errors import UserError
+from arcface_mx.util.errors import UserError
 from arcface_mx.model.embedder import BATCH_SIZES
 from arcface_mx.model.load import ENGINES
 
@@ -34,7 +34,7 @@ def add_images_flag(parser: argparse.ArgumentParser) -> None:
 
 def open_model(args: argparse.Namespace) -> "Embedder":
     """The model of the flags; says where its graph was cut."""
-    from arcface_mx.devices import parse_devices
+    from arcface_mx.util.devices import parse_devices
     from arcface_mx.model import load_model
 
     if args.batch_size is not None and args.batch_size < 1:

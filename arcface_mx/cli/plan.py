@@ -25,15 +25,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from arcface_mx.config import from_flat
-    from arcface_mx.errors import UserError
-    from arcface_mx.files import write_json
+    from arcface_mx.util.errors import UserError
+    from arcface_mx.util.files import write_json
     from arcface_mx.flags import given_values
-    from arcface_mx.parallel.plan import check_whole_arrays, make_plan, plan_table
+    from arcface_mx.planning.plan import check_whole_arrays, make_plan, plan_table
 
     config, classes = from_flat(given_values(args)), args.classes
     if args.scaling:
-        from arcface_mx.parallel.cost import Machine
-        from arcface_mx.parallel.scaling import scaling, scaling_table
+        from arcface_mx.planning.cost import Machine
+        from arcface_mx.planning.scaling import scaling, scaling_table
 
         rows = scaling(config, Machine(args.tflops * 1e12, args.link * 1e9, args.traffic * 1e9), config.data.batch_size)
         print(scaling_table(rows))
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
             write_json(args.json, rows)
         return 0
     if classes is None:
-        from arcface_mx.data.record_index import RecordIndex
+        from arcface_mx.data.recordio.index import RecordIndex
 
         if not config.data.data:
             raise UserError("give --classes, or --data with a face set to count them in")

@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from arcface_mx.devices import parse_devices
+    from arcface_mx.util.devices import parse_devices
     from arcface_mx.model import load_model
     from arcface_mx.report.page import write_report
 

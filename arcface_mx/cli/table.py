@@ -24,8 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from arcface_mx.files import whole_file, write_json
-    from arcface_mx.report import agreement, paper, picture, provenance, table
+    from arcface_mx.util.files import whole_file, write_json
+    from arcface_mx.report import paper, picture, provenance, table
+    from arcface_mx.report import rank_correlation as agreement
 
     is_accuracy = args.tar is None
     figure = table.accuracy if is_accuracy else table.tar_at("%.0e" % args.tar)

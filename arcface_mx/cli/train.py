@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
 
     values = given_values(args)
     if args.resume:
-        from arcface_mx.train.run_folder import read_config
+        from arcface_mx.train.folder import read_config
 
         stored = configuration.to_flat(read_config(args.resume))
         values = {**stored, **values, "run": args.resume}

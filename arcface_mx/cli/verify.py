@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from arcface_mx.cli.model_flags import add_model_flags, open_model
-from arcface_mx.verify.pairs import FOLDS
+from arcface_mx.metrics.pairs import FOLDS
 
 HELP = """measure a model on verification sets (.bin)
 
@@ -31,8 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from arcface_mx.data.bins import read_pairs
-    from arcface_mx.files import write_json
+    from arcface_mx.data.bins.bins import read_pairs
+    from arcface_mx.util.files import write_json
     from arcface_mx.verify.baselines import fit_baselines, training_images, verify_baselines
     from arcface_mx.verify.sets import result_table, verify_set
 

@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from arcface_mx.faces.compare import compare, verdict
-    from arcface_mx.files import write_json
+    from arcface_mx.util.files import write_json
 
     level = model_calibration(args, args.mirror).level(args.far)
     found = compare(open_model(args), args.first, args.second, face_options(args))

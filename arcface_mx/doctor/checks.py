@@ -10,10 +10,12 @@ import time
 from dataclasses import dataclass
 from typing import Any, Callable, List, Optional, Tuple
 
-from arcface_mx import __version__, platform
+from arcface_mx import __version__
+
+from arcface_mx.util import environment as platform
 from arcface_mx.doctor.head import TOLERANCE, head_error
 from arcface_mx.doctor.product import product_in_child
-from arcface_mx.files import cache_folder
+from arcface_mx.util.files import cache_folder
 
 NEEDED = (("mxnet", "1.9.1"), ("numpy", ""), ("opencv-python", ""), ("gluoncv", ""), ("scikit-learn", ""), ("tqdm", ""))
 # package, what for, how to get it

@@ -21,7 +21,7 @@ def product(device: str) -> Dict[str, Any]:
     import mxnet as mx
     import numpy as np
 
-    from arcface_mx.devices import parse_devices
+    from arcface_mx.util.devices import parse_devices
 
     context = parse_devices(device)[0]
     random = np.random.RandomState(0)

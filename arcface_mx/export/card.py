@@ -7,10 +7,10 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from arcface_mx import __version__
 from arcface_mx.config import TrainConfig, differences, flag_name
-from arcface_mx.files import whole_file
+from arcface_mx.util.files import whole_file
 from arcface_mx.model import Embedder
-from arcface_mx.text_table import markdown_table
-from arcface_mx.train.run_folder import command_line, read_config, read_environment, read_metrics
+from arcface_mx.util.tables import markdown_table
+from arcface_mx.train.folder import command_line, read_config, read_environment, read_metrics
 from arcface_mx.verify.calibration_file import StoredCalibration, calibration_notes, calibration_rows
 
 USE = """```python

@@ -8,21 +8,21 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from arcface_mx.errors import UserError
-from arcface_mx.export.agreement import PHOTOS, check_photos, difference
+from arcface_mx.util.errors import UserError
+from arcface_mx.export.parity import PHOTOS, check_photos, difference
 from arcface_mx.export.card import Card, write_card
 from arcface_mx.export.int8 import agreement, quantised, write_int8
-from arcface_mx.model.onnx_form import onnx_bytes, onnx_embeddings, write_onnx
+from arcface_mx.model.to_onnx import onnx_bytes, onnx_embeddings, write_onnx
 from arcface_mx.model import Embedder, load_model
 from arcface_mx.model.attributes import describe, with_attributes
 from arcface_mx.model.embedder import batch_of
 from arcface_mx.model.fold import fold_batchnorm
 from arcface_mx.model.load import locate, read_parameters
 from arcface_mx.model.save import save_model
-from arcface_mx.network import embedding_arrays, standalone_symbol
+from arcface_mx.model.backbone import embedding_arrays, standalone_symbol
 from arcface_mx.train import checkpoint
-from arcface_mx.train.run_folder import CONFIG, read_config
-from arcface_mx.verify.calibrate_model import calibrate_model
+from arcface_mx.train.folder import CONFIG, read_config
+from arcface_mx.verify.calibrate import calibrate_model
 from arcface_mx.verify.calibration_file import (
     StoredCalibration, calibration_path, model_fingerprint, read_calibration, write_calibration,
 )  # fmt: skip

@@ -16,11 +16,11 @@ from typing import Any, Dict, Iterator, Mapping, Optional, Tuple
 
 import numpy as np
 
-from arcface_mx.errors import UserError
-from arcface_mx.model.onnx_form import import_onnx, onnx_embeddings
-from arcface_mx.files import fingerprint, whole_file
+from arcface_mx.util.errors import UserError
+from arcface_mx.model.to_onnx import import_onnx, onnx_embeddings
+from arcface_mx.util.files import fingerprint, whole_file
 from arcface_mx.model.engines import PARAMETERS_DIGEST
-from arcface_mx.verify.pairs import unit_vectors
+from arcface_mx.metrics.pairs import unit_vectors
 
 BATCH = 8  # photos at once while ranges are taken: all layers' values of a batch are held
 LEAST_COSINE = 0.9  # to the network's own embedding, mean: below it the form is of no use

@@ -6,12 +6,12 @@ from typing import NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from arcface_mx.errors import UserError
+from arcface_mx.util.errors import UserError
 from arcface_mx.faces.embed import FaceOptions
 from arcface_mx.faces.read import read_faces
 from arcface_mx.model.embedder import Embedder
-from arcface_mx.verify.calibration import Level
-from arcface_mx.verify.pairs import unit_vectors
+from arcface_mx.metrics.calibration import Level
+from arcface_mx.metrics.pairs import unit_vectors
 
 
 class Comparison(NamedTuple):

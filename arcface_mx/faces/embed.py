@@ -11,12 +11,12 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence
 
 import numpy as np
 
-from arcface_mx.errors import UserError
+from arcface_mx.util.errors import UserError
 from arcface_mx.faces.read import Face, read_faces
 from arcface_mx.faces.store import read_fields, write_fields
-from arcface_mx.files import write_json
+from arcface_mx.util.files import write_json
 from arcface_mx.model.embedder import Embedder
-from arcface_mx.progress import progress
+from arcface_mx.util.progress import progress
 
 PART = 2048  # photos
 

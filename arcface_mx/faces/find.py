@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Callable, Dict, List, Optional, Sequence
 
-from arcface_mx.errors import UserError
+from arcface_mx.util.errors import UserError
 from arcface_mx.faces.embed import FaceOptions, embed_faces
 from arcface_mx.faces.gallery import Gallery, Match, name_or_unknown, search, unknown_threshold
 from arcface_mx.model.embedder import Embedder
-from arcface_mx.verify.calibration import Calibration
+from arcface_mx.metrics.calibration import Calibration
 from arcface_mx.verify.calibration_file import model_fingerprint
 
 

@@ -14,11 +14,11 @@ from typing import Any, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
-from arcface_mx.errors import UserError
+from arcface_mx.util.errors import UserError
 from arcface_mx.faces.embed import Embeddings
 from arcface_mx.faces.store import read_fields, write_fields
-from arcface_mx.verify.calibration import Calibration
-from arcface_mx.verify.pairs import unit_vectors
+from arcface_mx.metrics.calibration import Calibration
+from arcface_mx.metrics.pairs import unit_vectors
 
 CHUNK = 128  # entries
 BLOCK = 256  # probes: with 100,000 entries 100 MB of cosines

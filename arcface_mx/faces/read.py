@@ -10,9 +10,9 @@ from typing import Callable, Deque, Iterator, NamedTuple, Optional, Sequence
 
 import numpy as np
 
-from arcface_mx.data.align_photo import AlignOptions, align_photo, is_aligned
-from arcface_mx.data.bins import decode_rgb
-from arcface_mx.data.detect import Detector
+from arcface_mx.data.align.image import AlignOptions, align_photo, is_aligned
+from arcface_mx.data.bins.bins import decode_rgb
+from arcface_mx.data.align.detector import Detector
 from arcface_mx.model.embedder import NARROW_CROP, fit
 from arcface_mx.model.graph import Size
 

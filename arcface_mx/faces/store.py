@@ -7,8 +7,8 @@ from typing import Any, Dict, Sequence
 
 import numpy as np
 
-from arcface_mx.errors import UserError
-from arcface_mx.files import whole_file
+from arcface_mx.util.errors import UserError
+from arcface_mx.util.files import whole_file
 
 
 def write_fields(path: str, value: Any) -> None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Iterator, List,
 
 import numpy as np
 
-from arcface_mx.data.bins import decode_rgb
-from arcface_mx.errors import UserError
+from arcface_mx.data.bins.bins import decode_rgb
+from arcface_mx.util.errors import UserError
 from arcface_mx.model.engines import Engine, MxnetEngine, Network, Pending
 from arcface_mx.model.graph import Size, image_input, misfit
 

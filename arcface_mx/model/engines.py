@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, NamedTuple, Tuple, 
 
 import numpy as np
 
-from arcface_mx.errors import UserError
-from arcface_mx.files import fingerprint
-from arcface_mx.model.fast_form import fast_form
+from arcface_mx.util.errors import UserError
+from arcface_mx.util.files import fingerprint
+from arcface_mx.model.optimise import fast_form
 from arcface_mx.model.graph import Size, mxnet_reason
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class OnnxEngine:
     """An ONNX model's bytes in ONNX Runtime on the CPU. name: what messages call it. Raises UserError where they are none."""
 
     def __init__(self, data: bytes, name: str) -> None:
-        from arcface_mx.model.onnx_form import onnx_session
+        from arcface_mx.model.to_onnx import onnx_session
 
         self._session, self._name = onnx_session(data, name), name
         self._image = self._session.get_inputs()[0].name
@@ -129,7 +129,7 @@ def onnx_engine(network: Network) -> OnnxEngine:
 
     Raises UserError where the extra `export` is missing or an operator has no ONNX form.
     """
-    from arcface_mx.model.onnx_form import onnx_bytes
+    from arcface_mx.model.to_onnx import onnx_bytes
     from arcface_mx.model.fold import fold_batchnorm
 
     symbol, arg_params, aux_params = fold_batchnorm(network.symbol, network.arg_params, network.aux_params)

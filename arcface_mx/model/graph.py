@@ -8,7 +8,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from arcface_mx.errors import UserError
+from arcface_mx.util.errors import UserError
 
 if TYPE_CHECKING:
     import mxnet as mx

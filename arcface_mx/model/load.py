@@ -9,8 +9,8 @@ import os
 import re
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
 
-from arcface_mx.array_file import read_arrays
-from arcface_mx.errors import UserError
+from arcface_mx.util.params import read_arrays
+from arcface_mx.util.errors import UserError
 from arcface_mx.model.embedder import Embedder
 from arcface_mx.model.engines import Engine, Network, int8_engine, onnx_engine
 from arcface_mx.model.graph import Size, embedding_symbol, find_input_size, mxnet_reason
@@ -56,7 +56,7 @@ def engine_maker(engine: str, spec: str, contexts: "Optional[List[mx.Context]]")
         return None
     if engine not in ENGINES:
         raise UserError("engine %s: there are %s" % (engine, ", ".join(ENGINES)))
-    from arcface_mx.model.onnx_form import import_onnx
+    from arcface_mx.model.to_onnx import import_onnx
 
     if any(context.device_type != "cpu" for context in contexts or ()):
         raise UserError("--engine %s runs on the CPU; leave --devices away" % engine)

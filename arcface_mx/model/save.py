@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any, Dict
 
-from arcface_mx.array_file import write_arrays
-from arcface_mx.files import whole_file
+from arcface_mx.util.params import write_arrays
+from arcface_mx.util.files import whole_file
 from arcface_mx.model.load import SYMBOL_DIGEST, graph_digest
 
 

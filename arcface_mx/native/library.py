@@ -16,8 +16,8 @@ import subprocess
 import tempfile
 from typing import Dict, List, Tuple
 
-from arcface_mx.errors import UserError
-from arcface_mx.files import cache_folder
+from arcface_mx.util.errors import UserError
+from arcface_mx.util.files import cache_folder
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 FLAGS = ("-O3", "-march=native", "-std=c++17", "-fopenmp", "-fPIC")

@@ -26,15 +26,15 @@ import mxnet as mx
 import numpy as np
 
 from arcface_mx.config import LossConfig
-from arcface_mx.errors import UserError
+from arcface_mx.util.errors import UserError
 from arcface_mx.parallel.exchange import gather, reduce_scatter, sum_to_all
 from arcface_mx.parallel.graphs import shard_graph
-from arcface_mx.parallel.joiner import Joiner
-from arcface_mx.parallel.ranks import Ranks
+from arcface_mx.parallel.combiner import Joiner
+from arcface_mx.parallel.communicator import Ranks
 from arcface_mx.parallel.sampling import SampledShard, sample_size
 from arcface_mx.parallel.shard import Shard
 from arcface_mx.parallel.split import check_labels, class_ranges
-from arcface_mx.parallel.whole import collected, parts_of, whole_shapes
+from arcface_mx.parallel.assemble import collected, parts_of, whole_shapes
 
 
 class CentreParallelModule(mx.mod.BaseModule):

@@ -16,10 +16,10 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any, Dict, Mapping, Tuple
 
-from arcface_mx import losses
+from arcface_mx.losses import losses
 from arcface_mx.config import LossConfig
-from arcface_mx.errors import UserError
-from arcface_mx.training_graph import loss_outputs, target_cosine_row
+from arcface_mx.util.errors import UserError
+from arcface_mx.losses.training_graph import loss_outputs, target_cosine_row
 
 Symbol = Any
 

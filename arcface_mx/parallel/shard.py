@@ -6,7 +6,7 @@ from typing import Any, Dict, List, Optional
 
 import numpy as np
 
-from arcface_mx.losses import CENTRES
+from arcface_mx.losses.losses import CENTRES
 from arcface_mx.parallel.graphs import ShardGraph, own_graph
 from arcface_mx.parallel.split import ELSEWHERE, Range, local_labels
 

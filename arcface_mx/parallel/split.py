@@ -11,7 +11,7 @@ from typing import List, Sequence, Tuple
 
 import numpy as np
 
-from arcface_mx.errors import UserError
+from arcface_mx.util.errors import UserError
 
 ELSEWHERE = -1  # the label, on a device, of a sample whose class another device holds
 WHOLE_IN_FLOAT32 = 1 << 24

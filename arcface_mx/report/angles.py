@@ -6,8 +6,8 @@ import csv
 import os
 from typing import Dict, List, Optional, Sequence
 
-from arcface_mx.diagnose.measure import RunAngles
-from arcface_mx.errors import UserError
+from arcface_mx.verify.angles import RunAngles
+from arcface_mx.util.errors import UserError
 from arcface_mx.report.paper import default_path
 
 PRINTED_FILE = "paper_angles.csv"

@@ -9,22 +9,24 @@ from typing import Any, Callable, Dict, List, NamedTuple, Sequence, Tuple
 import numpy as np
 
 from arcface_mx.config import TrainConfig, differences, flag_name
-from arcface_mx.data.bins import PairSet, read_pairs
-from arcface_mx.diagnose import history, pair_figures
-from arcface_mx.errors import UserError
-from arcface_mx.files import whole_file
+from arcface_mx.data.bins.bins import PairSet, read_pairs
+from arcface_mx.report.plots import history
+from arcface_mx.report.plots import pairs as pair_figures
+from arcface_mx.util.errors import UserError
+from arcface_mx.util.files import whole_file
 from arcface_mx.model import Embedder
-from arcface_mx.progress import progress
-from arcface_mx.report import html, page_angles
+from arcface_mx.util.progress import progress
+from arcface_mx.report import page_angles
+from arcface_mx.report import page_html as html
 from arcface_mx.report.hardest import HardPair, hardest_pairs
 from arcface_mx.report.paper import default_path, find_row, read_rows
 from arcface_mx.report.table import accuracy, collect
-from arcface_mx.train.run_folder import command_line, read_config, read_environment, read_metrics
-from arcface_mx.verify.calibration import ScoredPairs, calibrate
+from arcface_mx.train.folder import command_line, read_config, read_environment, read_metrics
+from arcface_mx.metrics.calibration import ScoredPairs, calibrate
 from arcface_mx.verify.calibration_file import (
     SINGLE, StoredCalibration, calibration_notes, calibration_path, calibration_rows, read_calibration,
 )  # fmt: skip
-from arcface_mx.verify.pairs import pair_scores
+from arcface_mx.metrics.pairs import pair_scores
 from arcface_mx.verify.sets import set_name
 
 PAGE = "report.html"

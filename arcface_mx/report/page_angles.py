@@ -6,9 +6,9 @@ from typing import List, Optional, Sequence
 
 import numpy as np
 
-from arcface_mx.data.record_index import RecordIndex
-from arcface_mx.diagnose.angles import centre_angles, linked_identities, spread
-from arcface_mx.diagnose.measure import class_centres_of, embed_positions
+from arcface_mx.data.recordio.index import RecordIndex
+from arcface_mx.metrics.angles import centre_angles, linked_identities, spread
+from arcface_mx.verify.angles import class_centres_of, embed_positions
 from arcface_mx.model import Embedder
 
 HEADER = ("angle in degrees", "of", "value")

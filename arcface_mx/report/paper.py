@@ -11,8 +11,8 @@ from functools import lru_cache
 from typing import Any, Dict, List, Optional, Sequence, Set, Tuple
 
 from arcface_mx.config import TrainConfig, from_flat, to_flat
-from arcface_mx.errors import UserError
-from arcface_mx.train.run_folder import read_config
+from arcface_mx.util.errors import UserError
+from arcface_mx.train.folder import read_config
 
 COLUMNS = ("LFW", "CFP-FP", "AgeDB-30", "YTF")
 ABLATION = "ArcFace"  # the paper's own table; other rows are of SphereFace's, of the journal's, of none

@@ -6,7 +6,7 @@ from typing import Any, List, Sequence
 
 import numpy as np
 
-from arcface_mx.report.agreement import STRESSES
+from arcface_mx.report.rank_correlation import STRESSES
 from arcface_mx.report.table import TableRow, set_names
 
 MEASURED, PRINTED = "#1f4e79", "#c0504d"
@@ -15,7 +15,7 @@ MEASURED, PRINTED = "#1f4e79", "#c0504d"
 def draw_table(rows: Sequence[TableRow], path: str, title: str) -> None:
     """Write a PNG: measured means ± standard deviation over seeds; the paper's figure where the set
     stresses what one of its columns does, on an axis of its own above (other data, another network)."""
-    from arcface_mx.plots import new_figure, save
+    from arcface_mx.util.plots import new_figure, save
 
     shown = [row for row in rows if row.runs]
     names = set_names(shown)

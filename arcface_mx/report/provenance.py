@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any, Dict, List, Sequence
 
-from arcface_mx.train.run_folder import read_environment
+from arcface_mx.train.folder import read_environment
 
 
 def describe(runs: Sequence[str]) -> str:

@@ -11,9 +11,9 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from arcface_mx.errors import UserError
+from arcface_mx.util.errors import UserError
 from arcface_mx.report.paper import ABLATION, COLUMNS, PaperRow, find_row
-from arcface_mx.train.run_folder import METRICS, read_baselines, read_config, read_data_fingerprint, read_metrics
+from arcface_mx.train.folder import METRICS, read_baselines, read_config, read_data_fingerprint, read_metrics
 from arcface_mx.verify.sets import set_name
 
 # (metrics of one crop) → a percentage, None where the set cannot tell

@@ -17,10 +17,10 @@ from typing import Any, Dict, List, Optional
 
 import numpy as np
 
-from arcface_mx.array_file import read_arrays, write_arrays
-from arcface_mx.errors import UserError
-from arcface_mx.files import fingerprint, read_json, remove_temporary, rename_away, whole_folder, write_json
-from arcface_mx.run_state import RunState
+from arcface_mx.util.params import read_arrays, write_arrays
+from arcface_mx.util.errors import UserError
+from arcface_mx.util.files import fingerprint, read_json, remove_temporary, rename_away, whole_folder, write_json
+from arcface_mx.train.state import RunState
 
 FORMAT = 2
 ARRAYS, NOTE = "arrays.params", "state.json"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any, Dict, List
 
 from arcface_mx.config import TrainConfig
-from arcface_mx.data.bins import PairSet, read_pairs
-from arcface_mx.errors import UserError
+from arcface_mx.data.bins.bins import PairSet, read_pairs
+from arcface_mx.util.errors import UserError
 from arcface_mx.model import Embedder
-from arcface_mx.network import embedding_arrays, embedding_symbol
-from arcface_mx.run_state import RunState
+from arcface_mx.model.backbone import embedding_arrays, embedding_symbol
+from arcface_mx.train.state import RunState
 from arcface_mx.verify.sets import SetResult, set_name, verify_set
 
 

@@ -7,10 +7,10 @@ from typing import Any, Callable, List, Mapping, Sequence
 
 import numpy as np
 
-from arcface_mx import losses
+from arcface_mx.losses import losses
 from arcface_mx.config import TrainConfig
-from arcface_mx.errors import UserError
-from arcface_mx.input.stream import Batch
+from arcface_mx.util.errors import UserError
+from arcface_mx.reader.native_reader import Batch
 from arcface_mx.train import checkpoint
 from arcface_mx.train.log import RunLog
 from arcface_mx.train.module import auxiliary_arrays, first_bad_layer, gradients

@@ -13,8 +13,8 @@ import socket
 import time
 from typing import Any, Dict, Optional
 
-from arcface_mx.errors import UserError
-from arcface_mx.files import make_folder
+from arcface_mx.util.errors import UserError
+from arcface_mx.util.files import make_folder
 
 NAME = "run.lock"
 

@@ -8,7 +8,7 @@ import os
 import sys
 from typing import Any, Dict, Optional
 
-from arcface_mx.errors import UserError
+from arcface_mx.util.errors import UserError
 from arcface_mx.train.tensorboard import TensorBoard
 
 

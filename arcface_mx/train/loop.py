@@ -11,18 +11,18 @@ from typing import Any, Callable, Dict, List, Optional, Union
 import numpy as np
 
 from arcface_mx.config import TrainConfig
-from arcface_mx.input.photo_stream import PhotoStream
-from arcface_mx.input.stream import Batch, FaceStream
-from arcface_mx.run_state import RunState
+from arcface_mx.reader.record_reader import PhotoStream
+from arcface_mx.reader.native_reader import Batch, FaceStream
+from arcface_mx.train.state import RunState
 from arcface_mx.train import checkpoint
 from arcface_mx.train.evaluate import mean_accuracy
 from arcface_mx.train.guards import Guard, Progress
 from arcface_mx.train.interrupts import Interrupts
 from arcface_mx.train.log import RunLog
-from arcface_mx.train.metrics import Meter
+from arcface_mx.train.meter import Meter
 from arcface_mx.train.module import backbone, clear_gradients, read_state
 from arcface_mx.train.schedule import Schedule
-from arcface_mx.training_graph import TrainingGraph
+from arcface_mx.losses.training_graph import TrainingGraph
 from arcface_mx.verify.sets import SetResult
 
 Evaluate = Callable[[RunState], List[SetResult]]

@@ -8,13 +8,13 @@ from typing import Any, Dict, List
 
 import numpy as np
 
-from arcface_mx import losses
+from arcface_mx.losses import losses
 from arcface_mx.config import TrainConfig
-from arcface_mx.data.record_index import RecordIndex
-from arcface_mx.errors import UserError
+from arcface_mx.data.recordio.index import RecordIndex
+from arcface_mx.util.errors import UserError
 from arcface_mx.model import Embedder
-from arcface_mx.network import embedding_arrays, embedding_symbol
-from arcface_mx.progress import progress
+from arcface_mx.model.backbone import embedding_arrays, embedding_symbol
+from arcface_mx.util.progress import progress
 
 BLOCK = 4096  # photos whose embeddings are in memory at a time
 

@@ -7,13 +7,13 @@ import re
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from arcface_mx.config import TrainConfig
-from arcface_mx.errors import UserError
-from arcface_mx.network import embedding_symbol
+from arcface_mx.util.errors import UserError
+from arcface_mx.model.backbone import embedding_symbol
 from arcface_mx.parallel.centre_module import CentreParallelModule
-from arcface_mx.parallel.ranks import Ranks
-from arcface_mx.run_state import RunState
+from arcface_mx.parallel.communicator import Ranks
+from arcface_mx.train.state import RunState
 from arcface_mx.train.schedule import Schedule
-from arcface_mx.training_graph import TrainingGraph, gradient_scale
+from arcface_mx.losses.training_graph import TrainingGraph, gradient_scale
 
 
 def build_module(graph: TrainingGraph, config: TrainConfig, contexts: List[Any], ranks: Optional[Ranks] = None) -> Any:

@@ -9,8 +9,8 @@ import shutil
 from typing import Any, List, Tuple
 
 from arcface_mx.config import TrainConfig
-from arcface_mx.errors import UserError
-from arcface_mx.input.image_view import ImageView
+from arcface_mx.util.errors import UserError
+from arcface_mx.reader.image_view import ImageView
 from arcface_mx.train.schedule import Schedule
 
 MB = 1 << 20

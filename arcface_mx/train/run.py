@@ -8,31 +8,31 @@ from typing import Any, Dict, List
 
 from mxnet.base import MXNetError
 
-from arcface_mx import losses
+from arcface_mx.losses import losses
 from arcface_mx.config import TrainConfig
-from arcface_mx.devices import parse_devices
-from arcface_mx.errors import LostWorker, UserError
-from arcface_mx.files import write_json
-from arcface_mx.input.image_view import ImageView, as_dict, open_view
-from arcface_mx.network import save_embedding, with_init_sizes
+from arcface_mx.util.devices import parse_devices
+from arcface_mx.util.errors import LostWorker, UserError
+from arcface_mx.util.files import write_json
+from arcface_mx.reader.image_view import ImageView, as_dict, open_view
+from arcface_mx.model.backbone import save_embedding, with_init_sizes
 from arcface_mx.parallel import sampling
-from arcface_mx.parallel.cluster import Cluster, join
-from arcface_mx.parallel.plan import refuse_what_cannot_fit
-from arcface_mx.run_state import RunState
-from arcface_mx.train import run_folder
+from arcface_mx.train.worker import Cluster, join
+from arcface_mx.planning.plan import refuse_what_cannot_fit
+from arcface_mx.train.state import RunState
+from arcface_mx.train import folder as run_folder
 from arcface_mx.train.evaluate import Evaluator, mean_accuracy
 from arcface_mx.train.lock import RunLock
 from arcface_mx.train.log import RunLog
 from arcface_mx.train.loop import fit
 from arcface_mx.train.mean_centres import check_mean_centres
-from arcface_mx.train.metrics import Meter
+from arcface_mx.train.meter import Meter
 from arcface_mx.train.module import build_module, initialise, start_optimizer, write_momentum
 from arcface_mx.train.preflight import preflight
 from arcface_mx.train.schedule import Schedule
 from arcface_mx.train.start import starting_state
-from arcface_mx.train.streams import bag_miner, open_stream
+from arcface_mx.train.reader import bag_miner, open_stream
 from arcface_mx.train.tensorboard import check_installed
-from arcface_mx.training_graph import training_graph
+from arcface_mx.losses.training_graph import training_graph
 from arcface_mx.verify.sets import result_table
 
 

@@ -6,10 +6,10 @@ import math
 from typing import Any, Dict, List, Tuple
 
 from arcface_mx.config import TrainConfig
-from arcface_mx.errors import UserError
-from arcface_mx.losses import CENTRES
-from arcface_mx.network import embedding_symbol
-from arcface_mx.run_state import RunState
+from arcface_mx.util.errors import UserError
+from arcface_mx.losses.losses import CENTRES
+from arcface_mx.model.backbone import embedding_symbol
+from arcface_mx.train.state import RunState
 from arcface_mx.train import checkpoint
 from arcface_mx.train.mean_centres import mean_centres
 

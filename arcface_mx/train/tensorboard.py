@@ -7,7 +7,7 @@ from typing import Any, Mapping
 
 import numpy as np
 
-from arcface_mx.errors import UserError
+from arcface_mx.util.errors import UserError
 
 FOLDER = "tensorboard"
 

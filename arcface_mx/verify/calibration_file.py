@@ -10,10 +10,10 @@ import json
 import os
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-from arcface_mx.errors import UserError
-from arcface_mx.files import fingerprint, write_json
+from arcface_mx.util.errors import UserError
+from arcface_mx.util.files import fingerprint, write_json
 from arcface_mx.model.load import beside, locate
-from arcface_mx.verify.calibration import RESAMPLES, Calibration, Level, not_measurable
+from arcface_mx.metrics.calibration import RESAMPLES, Calibration, Level, not_measurable
 
 FORMAT = 1
 SINGLE, MIRROR = "single", "mirror"

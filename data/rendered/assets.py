@@ -13,9 +13,11 @@ from typing import Dict, List, Tuple
 
 import numpy as np
 
-from arcface_mx.data.rendered import cylinder, raster, wheel
-from arcface_mx.errors import UserError
-from arcface_mx.files import cache_folder, whole_file
+from arcface_mx.data.rendered import cylinder, raster
+
+from arcface_mx.data.rendered import asset_wheel as wheel
+from arcface_mx.util.errors import UserError
+from arcface_mx.util.files import cache_folder, whole_file
 
 # Raise it when what this file makes changes: the cache holds one file a number.
 LAYOUT = 3

@@ -19,8 +19,8 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Tuple
 import numpy as np
 
 from arcface_mx.data.rendered.sets import TEST_KINDS, TRAINING, Kind, Options
-from arcface_mx.errors import UserError
-from arcface_mx.files import fingerprint, whole_file, write_json
+from arcface_mx.util.errors import UserError
+from arcface_mx.util.files import fingerprint, whole_file, write_json
 
 PEOPLE = 10  # a chunk
 
@@ -96,7 +96,7 @@ def versions() -> Dict[str, str]:
 
     import numba
 
-    from arcface_mx.data.rendered import wheel
+    from arcface_mx.data.rendered import asset_wheel as wheel
 
     return {
         "numpy": np.__version__,

@@ -8,12 +8,12 @@ import shutil
 import sys
 from typing import Any, Dict, Iterator
 
-from arcface_mx.data.bins import write_pairs
-from arcface_mx.data.records import RecordWriter
+from arcface_mx.data.bins.bins import write_pairs
+from arcface_mx.data.recordio.writer import RecordWriter
 from arcface_mx.data.rendered import chunks
 from arcface_mx.data.rendered.sets import COMPARISONS, Comparison, Options, choose_pairs
-from arcface_mx.errors import UserError
-from arcface_mx.files import fingerprint, whole_folder, write_json
+from arcface_mx.util.errors import UserError
+from arcface_mx.util.files import fingerprint, whole_folder, write_json
 
 TRAINING_FILES = ("train.rec", "train.idx", "property")
 

@@ -7,7 +7,7 @@ from typing import NamedTuple, Tuple
 
 import numpy as np
 
-from arcface_mx.data.align import REFERENCE, similarity
+from arcface_mx.data.align.transform import REFERENCE, similarity
 from arcface_mx.data.rendered.head import Head
 from arcface_mx.data.rendered.streams import Stream, chosen, log_uniform
 

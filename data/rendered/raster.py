@@ -11,7 +11,7 @@ from typing import Any, Tuple
 
 import numpy as np
 
-from arcface_mx.errors import UserError
+from arcface_mx.util.errors import UserError
 
 try:
     from numba import njit

@@ -10,8 +10,8 @@ from typing import Dict, List, Sequence, Tuple
 
 import numpy as np
 
-from arcface_mx.data.bins import read_pairs
-from arcface_mx.files import whole_file
+from arcface_mx.data.bins.bins import read_pairs
+from arcface_mx.util.files import whole_file
 
 MOST = 2000  # images of a set that are read
 FACE = (slice(30, 105), slice(26, 86))  # rows and columns of the middle of the face

@@ -8,7 +8,7 @@ from typing import List, NamedTuple, Optional, Set, Tuple
 from arcface_mx.data.rendered import scene
 from arcface_mx.data.rendered.scene import Mode
 from arcface_mx.data.rendered.streams import pair_stream
-from arcface_mx.errors import UserError
+from arcface_mx.util.errors import UserError
 
 FOLDS = 10
 YOUNG_AGES = (18.0, 42.0)  # years

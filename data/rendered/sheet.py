@@ -7,10 +7,10 @@ from typing import Dict, List, Tuple
 
 import numpy as np
 
-from arcface_mx.data.bins import decode_rgb
+from arcface_mx.data.bins.bins import decode_rgb
 from arcface_mx.data.rendered import chunks
 from arcface_mx.data.rendered.sets import FRONTAL, MIXED, OLD, PROFILE, TRAINING, YOUNG, Kind, Options
-from arcface_mx.files import whole_file
+from arcface_mx.util.files import whole_file
 
 PEOPLE, PHOTOS = 10, 10
 QUALITY = 80  # JPEG

@@ -11,11 +11,11 @@ from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Tuple
 
 import numpy as np
 
-from arcface_mx.data.bins import decode_rgb, read_pairs
-from arcface_mx.data.record_index import RecordIndex
+from arcface_mx.data.bins.bins import decode_rgb, read_pairs
+from arcface_mx.data.recordio.index import RecordIndex
 from arcface_mx.data.rendered import masks
 from arcface_mx.data.rendered.sets import COMPARISONS, FOLDS
-from arcface_mx.errors import UserError
+from arcface_mx.util.errors import UserError
 
 SIDE = 32  # pixels of the shrunk photos
 FITTED_PEOPLE = 400  # training people at most, for PCA and LDA

@@ -11,15 +11,17 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from arcface_mx.bench import batch, growth, head, network, profile, race, suite, table, verification
+from arcface_mx.bench import batch, growth, head, network, race, suite, table, verification
+
+from arcface_mx.bench import operators as profile
 from arcface_mx.bench.timing import Sample, Timing, compare, rounds, summarise
-from arcface_mx.parallel.cost import forward_operations
+from arcface_mx.planning.cost import forward_operations
 from arcface_mx.cli import main
 from arcface_mx.cli.bench import CHOICES
-from arcface_mx.errors import UserError
+from arcface_mx.util.errors import UserError
 from arcface_mx.report import paper
 from arcface_mx.symbols import iresnet
-from arcface_mx.verify.pairs import evaluate
+from arcface_mx.metrics.pairs import evaluate
 
 
 def contestant(tmp_path, body, name="one", **fields):

@@ -11,7 +11,7 @@ import pytest
 
 from arcface_mx import config
 from arcface_mx.cli import COMMANDS, build_parser, main
-from arcface_mx.errors import UserError
+from arcface_mx.util.errors import UserError
 
 
 def run(*arguments):

@@ -14,9 +14,9 @@ import pytest
 
 from arcface_mx.cli import main
 from arcface_mx.config import from_flat
-from arcface_mx.errors import UserError
+from arcface_mx.util.errors import UserError
 from arcface_mx.model import engines, load_model
-from arcface_mx.network import embedding_symbol
+from arcface_mx.model.backbone import embedding_symbol
 from arcface_mx.train import checkpoint
 from arcface_mx.train.run import train
 from arcface_mx.verify.calibration_file import read_calibration
@@ -60,7 +60,7 @@ def test_module_symbolblock_and_embedder_agree(run, images, monkeypatch):
 
 
 def test_export_equals_the_training_network(run, images):
-    from arcface_mx.train.run_folder import read_config
+    from arcface_mx.train.folder import read_config
 
     config, state = read_config(run), checkpoint.newest(run)
     symbol = embedding_symbol(config, training=True)

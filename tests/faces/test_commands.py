@@ -15,7 +15,7 @@ from arcface_mx.faces.embed import FaceOptions, embed_to_file, read_embeddings
 from arcface_mx.model import load_model
 from arcface_mx.verify.calibration_file import model_fingerprint
 from tests.conftest import shared_path, tiny_photo
-from tests.model import nets
+from tests.support import nets
 
 SIZE = (32, 32)
 
@@ -171,7 +171,7 @@ def test_gallery_refuses_what_cannot_be_told(model, people, tmp_path, capsys):
 def test_align_finds_the_face_in_a_photo(tmp_path, capsys):
     """A crop set in a larger grey canvas, twice, at two places: with --align it is the same face."""
     prefix = shared_path("zoo/mobileface_v2-symbol.json")[: -len("-symbol.json")]
-    from arcface_mx.data.bins import read_pairs
+    from arcface_mx.data.bins.bins import read_pairs
 
     crop = next(read_pairs(shared_path("faces/lfw/lfw.bin")).pixels())[:, :, ::-1]
     for number, (top, left) in enumerate(((20, 30), (70, 90))):

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arcface_mx.errors import UserError
+from arcface_mx.util.errors import UserError
 from arcface_mx.faces.gallery import BLOCK, Gallery, false_match_rate, nearest, search, unknown_threshold
-from arcface_mx.verify.calibration import ScoredPairs, calibrate
+from arcface_mx.metrics.calibration import ScoredPairs, calibrate
 
 
 def unit(count, d=16, seed=0):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from arcface_mx.errors import UserError
+from arcface_mx.util.errors import UserError
 from arcface_mx.faces.embed import read_embeddings
 from arcface_mx.faces.gallery import read_gallery
 

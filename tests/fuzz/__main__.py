@@ -45,7 +45,7 @@ def limits(native):
 
 def one(reader, content, folder):
     """True where the content was read, False where it was refused; another exception is a finding."""
-    from arcface_mx.errors import UserError
+    from arcface_mx.util.errors import UserError
 
     signal.alarm(LIMIT_WAITING)
     signal.setitimer(signal.ITIMER_PROF, LIMIT_SECONDS)
@@ -78,7 +78,7 @@ def fuzz(name, runs, seed, keep):
 
 
 def _refused_or_read(reader, content, folder):
-    from arcface_mx.errors import UserError
+    from arcface_mx.util.errors import UserError
 
     try:
         reader.read(content, folder)
@@ -136,12 +136,12 @@ def guided(name, runs, seed, seconds):
     import atheris
 
     with atheris.instrument_imports(include=["arcface_mx"]):
-        import arcface_mx.array_file  # noqa: F401
+        import arcface_mx.util.params  # noqa: F401
         import arcface_mx.config  # noqa: F401
-        import arcface_mx.data.bins  # noqa: F401
-        import arcface_mx.data.photo_list  # noqa: F401
-        import arcface_mx.data.record_index  # noqa: F401
-        import arcface_mx.data.unpack  # noqa: F401
+        import arcface_mx.data.bins.bins  # noqa: F401
+        import arcface_mx.data.pack.image_list  # noqa: F401
+        import arcface_mx.data.recordio.index  # noqa: F401
+        import arcface_mx.data.pack.unpack  # noqa: F401
     reader = READERS[name]
     corpus = tempfile.mkdtemp(prefix="arcface-mx-fuzz-")
     for number, content in enumerate(reader.seeds()):

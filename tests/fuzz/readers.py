@@ -40,7 +40,7 @@ def bins():
 
 
 def read_bin(content, folder):
-    from arcface_mx.data.bins import read_pairs
+    from arcface_mx.data.bins.bins import read_pairs
 
     for _ in read_pairs(put(folder, "x.bin", content)).images():
         pass
@@ -53,7 +53,7 @@ def records():
     """Two people, three photos, in one file: the three parts joined with their lengths."""
     import tempfile
 
-    from arcface_mx.data.records import RecordWriter
+    from arcface_mx.data.recordio.writer import RecordWriter
 
     with tempfile.TemporaryDirectory() as place:
         with RecordWriter(os.path.join(place, "faces"), 32, 32) as writer:
@@ -74,7 +74,7 @@ _SOUND: Dict[str, bytes] = {}
 
 def read_records(changed):
     def read(content, folder):
-        from arcface_mx.data.record_index import RecordIndex
+        from arcface_mx.data.recordio.index import RecordIndex
 
         if not _SOUND:
             _SOUND.update(records())
@@ -91,7 +91,7 @@ def read_records(changed):
 
 def params(checksums):
     def seeds():
-        from arcface_mx.array_file import write_arrays
+        from arcface_mx.util.params import write_arrays
 
         arrays = {"arg:w": np.arange(6, dtype=np.float32).reshape(2, 3), "aux:m": np.ones(2, np.float32)}
         stream = io.BytesIO()
@@ -106,7 +106,7 @@ def params(checksums):
 
 
 def read_params(content, folder):
-    from arcface_mx.array_file import read_arrays
+    from arcface_mx.util.params import read_arrays
 
     read_arrays(put(folder, "x.params", content))
 
@@ -143,7 +143,7 @@ def configs():
 
 
 def read_configuration(content, folder):
-    from arcface_mx.train.run_folder import read_config
+    from arcface_mx.train.folder import read_config
 
     put(folder, "config.json", content)
     read_config(folder)
@@ -187,12 +187,12 @@ def lists():
 
 
 def read_lists(content, folder):
-    from arcface_mx.data.photo_list import find_photos
-    from arcface_mx.data.unpack import read_names
-    from arcface_mx.data.points import read_points
-    from arcface_mx.data.protocols import READERS as PROTOCOLS
-    from arcface_mx.errors import UserError
-    from arcface_mx.verify.photos import read_identities, read_template_pairs
+    from arcface_mx.data.pack.image_list import find_photos
+    from arcface_mx.data.pack.unpack import read_names
+    from arcface_mx.data.align.landmarks import read_points
+    from arcface_mx.data.protocols.published import READERS as PROTOCOLS
+    from arcface_mx.util.errors import UserError
+    from arcface_mx.verify.images import read_identities, read_template_pairs
 
     path, good = put(folder, "x.txt", content), 0
     protocols = [reader for name, reader in PROTOCOLS.items() if not name.startswith("cfp")]  # those read folders
@@ -218,8 +218,8 @@ def images():
 
 
 def read_image(content, folder):
-    from arcface_mx.data.bins import decode_rgb
-    from arcface_mx.errors import UserError
+    from arcface_mx.data.bins.bins import decode_rgb
+    from arcface_mx.util.errors import UserError
 
     try:
         pixels = decode_rgb(content)
@@ -233,7 +233,7 @@ def graphs():
     import mxnet as mx
 
     from arcface_mx import symbols
-    from tests.model import nets
+    from tests.support import nets
 
     data = mx.sym.Variable("data", attr={"arcface_input_size": "32,32"})
     net = symbols.iresnet(data, layers=18, embedding_size=8, width=0.07, input_size=32, units=(1, 1, 1, 1))
@@ -244,7 +244,7 @@ def read_graph(content, folder):
     """Load the graph, give it parameters of the shapes that it asks for, embed one image."""
     import mxnet as mx
 
-    from arcface_mx.errors import UserError
+    from arcface_mx.util.errors import UserError
     from arcface_mx.model import load_model
     from arcface_mx.model.graph import mxnet_reason
     from arcface_mx.model.load import read_symbol

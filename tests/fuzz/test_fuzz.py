@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arcface_mx.errors import UserError
+from arcface_mx.util.errors import UserError
 from arcface_mx.model.graph_check import Hostile, check_graph
 from tests.fuzz.mutate import WORDS, mutate
 from tests.fuzz.readers import READERS
@@ -127,7 +127,7 @@ def test_a_layer_too_large_for_one_image_is_refused(tmp_path):
 
 
 def test_a_name_cannot_lead_out_of_the_folder(tmp_path):
-    from arcface_mx.data.unpack import read_names
+    from arcface_mx.data.pack.unpack import read_names
 
     for name in ("../x", "/etc/x", "..", ".", "a/b", "a\0b", ""):
         (tmp_path / "names.txt").write_text("0\t%s\t3\n" % name)

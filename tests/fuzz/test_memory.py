@@ -10,16 +10,16 @@ import cv2
 import numpy as np
 import pytest
 
-from arcface_mx.data.bins import write_pairs
-from arcface_mx.data.records import RecordWriter
+from arcface_mx.data.bins.bins import write_pairs
+from arcface_mx.data.recordio.writer import RecordWriter
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 # Both files are read by the same calls; the small one first, so that imports do not count.
 MEASURE = """
 import sys
 import arcface_mx.symbols
-from arcface_mx.data.bins import read_pairs
-from arcface_mx.data.record_index import RecordIndex
+from arcface_mx.data.bins.bins import read_pairs
+from arcface_mx.data.recordio.index import RecordIndex
 from arcface_mx.model.load import read_parameters
 from arcface_mx.train import checkpoint
 
@@ -65,7 +65,7 @@ def make(kind, folder, megabytes):
         return path, os.path.join(path, "train.rec")
     import mxnet as mx
 
-    from arcface_mx.run_state import RunState
+    from arcface_mx.train.state import RunState
     from arcface_mx.train import checkpoint
 
     arrays = {"w%d" % number: mx.nd.ones((64, 2048)) for number in range(2 * megabytes)}

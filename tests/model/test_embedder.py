@@ -9,11 +9,11 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from arcface_mx.errors import UserError
+from arcface_mx.util.errors import UserError
 from arcface_mx.model import Embedder
 from arcface_mx.model.embedder import fit
 
-from tests.model import nets
+from tests.support import nets
 
 SIZE = (32, 32)
 

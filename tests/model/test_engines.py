@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 
 from arcface_mx.cli import main
-from arcface_mx.errors import UserError
+from arcface_mx.util.errors import UserError
 from arcface_mx.faces.embed import read_embeddings
 from arcface_mx.model import Embedder, load_model
 from arcface_mx.model.engines import onnx_engine
 from arcface_mx.symbols import backbone
-from arcface_mx.verify.pairs import unit_vectors
+from arcface_mx.metrics.pairs import unit_vectors
 
 from tests.conftest import shared_path
-from tests.model import nets
+from tests.support import nets
 from tests.model.test_fold import random_parameters
 
 pytest.importorskip("onnx")

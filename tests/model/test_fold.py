@@ -10,7 +10,7 @@ import pytest
 
 from arcface_mx.model.fold import fold_batchnorm
 from arcface_mx.symbols import backbone
-from tests.model import nets
+from tests.support import nets
 
 SIZE = (32, 32)
 

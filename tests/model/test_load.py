@@ -10,13 +10,13 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from arcface_mx.data.bins import read_pairs
-from arcface_mx.errors import UserError
+from arcface_mx.data.bins.bins import read_pairs
+from arcface_mx.util.errors import UserError
 from arcface_mx.model import load_model
-from arcface_mx.verify.pairs import unit_vectors
+from arcface_mx.metrics.pairs import unit_vectors
 
 from tests.conftest import shared_path
-from tests.model import nets
+from tests.support import nets
 
 SIZE = (64, 64)
 
@@ -234,7 +234,7 @@ def test_model_that_is_not_there(tmp_path):
 
 
 def test_published_model_of_an_old_mxnet_runs():
-    """Graphs of its time can die in the oneDNN graph pass, which arcface_mx.platform turns off."""
+    """Graphs of its time can die in the oneDNN graph pass, which arcface_mx.util.environment turns off."""
     assert os.environ["MXNET_SUBGRAPH_BACKEND"] in ("NONE", "default")
     embedder = load_model(shared_path("zoo/mobileface_v2-symbol.json")[: -len("-symbol.json")] + ",0")
     assert (embedder.input_size, embedder.embedding_size) == ((112, 112), 256)

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from arcface_mx.errors import UserError
+from arcface_mx.util.errors import UserError
 from arcface_mx.native import library
 
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arcface_mx.config import LossConfig
-from arcface_mx.errors import UserError
-from tests.parallel.modules import assert_equal, batch, one_device, outputs, prepared, split, values
+from arcface_mx.util.errors import UserError
+from tests.support.modules import assert_equal, batch, one_device, outputs, prepared, split, values
 
 HEADS = {
     "softmax": {"loss": "softmax"},

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from arcface_mx.config import LossConfig
-from arcface_mx.errors import UserError
+from arcface_mx.util.errors import UserError
 from arcface_mx.parallel.sampling import advice, draw, sample_size
-from tests.parallel.modules import assert_equal, batch, one_device, outputs, prepared, split, values
+from tests.support.modules import assert_equal, batch, one_device, outputs, prepared, split, values
 
 LABELS = np.array([0, 29, 11, 11, 0, 17])
 MOMENTUM = {"learning_rate": 0.1, "momentum": 0.9, "wd": 0.01}

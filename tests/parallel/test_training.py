@@ -8,7 +8,7 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from arcface_mx.errors import UserError
+from arcface_mx.util.errors import UserError
 from arcface_mx.train.run import train
 from tests.train.test_training import assert_same, events, final, interrupt_after, tiny
 

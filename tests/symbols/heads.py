@@ -17,7 +17,7 @@ from arcface_mx.symbols import (
     sub_centre_logits,
 )
 from arcface_mx.symbols.margin import CLIP
-from tests import reference
+from tests.support import reference
 
 SCALE = 16.0
 

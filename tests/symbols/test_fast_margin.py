@@ -9,7 +9,7 @@ import pytest
 from arcface_mx import symbols
 from arcface_mx.native import library
 from arcface_mx.symbols.margin import CLIP, POLICIES
-from tests import reference
+from tests.support import reference
 from tests.symbols.heads import MARGINS
 
 pytestmark = pytest.mark.skipif(bool(library.unavailable()), reason=library.unavailable() or "available")

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests import reference
-from tests.symbols.graph import DTYPES, TOLERANCE, assert_close, run
+from tests.support import reference
+from tests.support.graph import DTYPES, TOLERANCE, assert_close, run
 from tests.symbols.heads import HEADS, Head
 
 EVERY_HEAD = pytest.mark.parametrize("name", sorted(HEADS))

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from arcface_mx.symbols import margin_logits
 from arcface_mx.symbols.margin import CLIP, POLICIES
-from tests import reference
-from tests.symbols.graph import DTYPES, assert_close, operators, run
+from tests.support import reference
+from tests.support.graph import DTYPES, assert_close, operators, run
 from tests.symbols.heads import MARGINS
 from tests.symbols.test_heads import at_angles
 

@@ -17,8 +17,8 @@ from arcface_mx.symbols import (
     softmax_logits,
     target_cosine,
 )
-from tests import reference
-from tests.symbols.graph import DTYPES, TOLERANCE, assert_close, run
+from tests.support import reference
+from tests.support.graph import DTYPES, TOLERANCE, assert_close, run
 
 DATA, LABEL, WEIGHT = (mx.sym.Variable(name) for name in ("data", "label", "fc7_weight"))
 

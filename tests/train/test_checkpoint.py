@@ -11,8 +11,8 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from arcface_mx.errors import UserError
-from arcface_mx.run_state import RunState
+from arcface_mx.util.errors import UserError
+from arcface_mx.train.state import RunState
 from arcface_mx.train import checkpoint
 
 FIXTURES = os.path.join(os.path.dirname(__file__), "fixtures")

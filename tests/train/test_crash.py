@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from arcface_mx.train import checkpoint
-from tests.train.crash import Disk, record
+from tests.support.crash import Disk, record
 from tests.train.test_checkpoint import assert_equal_states, state
 
 # What survives: a killed process loses nothing that it wrote; a power cut loses what was not

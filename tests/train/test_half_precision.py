@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from arcface_mx.config import from_flat
-from arcface_mx.errors import UserError
-from arcface_mx.network import embedding_symbol
+from arcface_mx.util.errors import UserError
+from arcface_mx.model.backbone import embedding_symbol
 from arcface_mx.parallel.centre_module import CentreParallelModule
 from arcface_mx.train.module import build_module, read_state, start_optimizer, write_momentum
 from arcface_mx.train.schedule import Schedule
-from arcface_mx.training_graph import gradient_scale, training_graph
+from arcface_mx.losses.training_graph import gradient_scale, training_graph
 
 SMALL = {"network": "iresnet18", "width": 0.07, "image_size": 32, "embedding_size": 16, "batch_size": 4, "steps": 10, "lr_drops": ()}
 

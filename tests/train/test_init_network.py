@@ -14,7 +14,7 @@ from arcface_mx.config import from_flat
 from arcface_mx.model import load_model
 from arcface_mx.train import checkpoint
 from arcface_mx.train.run import train
-from tests.model import nets
+from tests.support import nets
 from tests.train.test_training import TINY
 
 SIZE = (32, 32)

@@ -13,7 +13,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 def test_runs_killed_25_times_end_with_the_same_bits(tmp_path):
     counts = tmp_path / "counts.json"
     # A process of its own: children are forked from one that has not used MXNet's engine yet.
-    command = [sys.executable, "-m", "tests.train.kill", "--kills", "25", "--seed", "16", "--json", str(counts)]
+    command = [sys.executable, "-m", "tests.support.kill", "--kills", "25", "--seed", "16", "--json", str(counts)]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     found = json.loads(counts.read_text())

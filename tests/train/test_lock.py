@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from arcface_mx.errors import UserError
+from arcface_mx.util.errors import UserError
 from arcface_mx.train.lock import NAME, RunLock
 from arcface_mx.train.run import train
 from tests.train.test_training import tiny

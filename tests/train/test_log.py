@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from arcface_mx.errors import UserError
+from arcface_mx.util.errors import UserError
 from arcface_mx.train.log import RunLog
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from arcface_mx.cli import main
 from arcface_mx.config import from_flat
-from arcface_mx.data.record_index import RecordIndex
+from arcface_mx.data.recordio.index import RecordIndex
 from arcface_mx.model import load_model
 from arcface_mx.train import checkpoint, mean_centres
 from arcface_mx.train.run import train

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from arcface_mx.config import from_flat
-from arcface_mx.errors import UserError
+from arcface_mx.util.errors import UserError
 from arcface_mx.train import preflight
 from arcface_mx.train.run import train
 from arcface_mx.train.schedule import Schedule

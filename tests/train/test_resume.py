@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from arcface_mx.cli import main
-from arcface_mx.errors import UserError
+from arcface_mx.util.errors import UserError
 from arcface_mx.train import log, loop
 from arcface_mx.train.run import train
 from tests import conftest
@@ -207,8 +207,8 @@ def test_a_resume_elsewhere_is_said_and_written_down(tmp_path, tiny_faces, monke
 
 
 def test_two_runs_have_the_same_metrics_and_best(tmp_path, tiny_faces, tiny_pairs):
-    from arcface_mx.train.run_folder import read_metrics
-    from tests.train.kill import without_times
+    from arcface_mx.train.folder import read_metrics
+    from tests.support.kill import without_times
 
     found = []
     for name in ("one", "two"):

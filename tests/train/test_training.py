@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from arcface_mx.config import from_flat
-from arcface_mx.errors import UserError
+from arcface_mx.util.errors import UserError
 from arcface_mx.native import library
 from arcface_mx.train import checkpoint
 from arcface_mx.train.run import train

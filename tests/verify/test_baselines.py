@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from arcface_mx.data.bins import read_pairs
-from arcface_mx.errors import UserError
+from arcface_mx.data.bins.bins import read_pairs
+from arcface_mx.util.errors import UserError
 from arcface_mx.verify.baselines import SIDE, fit_baselines, pixel_features, training_images, verify_baselines
 
-from tests.model.nets import photos
+from tests.support.nets import photos
 
 
 def test_features_are_grey_values_and_their_mirror():

@@ -10,12 +10,12 @@ import pytest
 
 from arcface_mx.cli import main
 from arcface_mx.model import load_model
-from arcface_mx.verify.identification import identify
-from arcface_mx.verify.templates import pool, template_scores
-from arcface_mx.verify.roc import error_rates
+from arcface_mx.metrics.identification import identify
+from arcface_mx.metrics.templates import pool, template_scores
+from arcface_mx.metrics.roc import error_rates
 
 from tests.conftest import tiny_photo
-from tests.model import nets
+from tests.support import nets
 
 SIZE = (32, 32)
 

@@ -10,14 +10,14 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from arcface_mx.cli import main
-from arcface_mx.data.bins import read_pairs, write_pairs
-from arcface_mx.errors import UserError
+from arcface_mx.data.bins.bins import read_pairs, write_pairs
+from arcface_mx.util.errors import UserError
 from arcface_mx.model import Embedder, load_model
-from arcface_mx.verify.pairs import evaluate
+from arcface_mx.metrics.pairs import evaluate
 from arcface_mx.verify.sets import result_table, verify_set
 
 from tests.conftest import shared_path
-from tests.model import nets
+from tests.support import nets
 
 SIZE = (32, 32)
 

@@ -1,0 +1,1 @@
+"""Start the processes of one training run: ps-lite, Horovod, ssh."""

@@ -1,0 +1,1 @@
+"""Arrays in, numbers out: ROC, folds, identification, templates, calibration, angles."""

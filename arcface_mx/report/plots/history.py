@@ -1,0 +1,102 @@
+"""What a run's log tells: training curves, and the target angles at the start, middle and end."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any, Dict, List, Sequence, Tuple
+
+import numpy as np
+
+from arcface_mx.util.errors import UserError
+
+LOG = "log.jsonl"
+
+
+def read_steps(run: str) -> List[Dict[str, Any]]:
+    """The log's step events, ascending; a step that was logged again after an interruption counts once.
+
+    Raises UserError where there is no log, or a line is not JSON (the last line of a killed run may be cut).
+    """
+    path = os.path.join(run, LOG)
+    try:
+        with open(path, encoding="utf-8") as stream:
+            lines = stream.read().split("\n")
+    except OSError as error:
+        raise UserError("%s: cannot be read (%s); is %s a run folder?" % (path, error.strerror, run))
+    steps: Dict[int, Dict[str, Any]] = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            event = json.loads(line)
+        except ValueError:
+            if number == len(lines):
+                continue
+            raise UserError("%s: line %d is not JSON" % (path, number))
+        if event.get("event") == "step":
+            steps[int(event["step"])] = event
+    if not steps:
+        raise UserError("%s: holds no training step yet" % path)
+    return [steps[step] for step in sorted(steps)]
+
+
+def angle_histograms(run: str) -> List[Tuple[str, np.ndarray]]:
+    """(name, counts of 2° bins from 0° to 180°) for the first, middle and last log line of a run.
+
+    Empty where the loss has no class centres, or the log is older than the histograms.
+    """
+    steps = [event for event in read_steps(run) if "target_angle_histogram" in event]
+    if not steps:
+        return []
+    chosen = [("start", steps[0]), ("middle", steps[(len(steps) - 1) // 2]), ("end", steps[-1])]
+    return [("%s, step %d" % (name, event["step"]), np.asarray(event["target_angle_histogram"])) for name, event in chosen]
+
+
+def draw_angle_histograms(runs: Sequence[Tuple[str, str]], path: str) -> bool:
+    """θ histograms of (name, run folder) pairs, one panel each; False where no run has any."""
+    from arcface_mx.util.plots import new_figure, save
+
+    found = [(name, angle_histograms(run)) for name, run in runs]
+    found = [(name, histograms) for name, histograms in found if histograms]
+    if not found:
+        return False
+    figure, axes = new_figure(len(found), 3.6, 3.2)
+    for axis, (name, histograms) in zip(axes, found):
+        for (when, counts), colour in zip(histograms, ("#9aa5b1", "#d18f2c", "#1f4e79")):
+            edges = np.linspace(0.0, 180.0, len(counts) + 1)
+            axis.stairs(100.0 * counts / max(1, counts.sum()), edges, fill=True, alpha=0.55, color=colour, label=when)
+        axis.set_xlim(0, 120)
+        axis.set_title(name, fontsize=9)
+        axis.set_xlabel("θ to the own class centre, degrees", fontsize=8)
+        axis.tick_params(labelsize=7)
+        axis.legend(fontsize=7)
+    axes[0].set_ylabel("% of training samples a bin of 2°", fontsize=8)
+    save(figure, path)
+    return True
+
+
+CURVES = (("loss", "loss", 1.0), ("target_angle", "mean target angle, degrees", 1.0), ("accuracy", "training accuracy without margin, %", 100.0), ("lr", "learning rate", 1.0))
+
+
+def draw_training_curves(runs: Sequence[Tuple[str, str]], path: str) -> None:
+    """Loss, target angle, accuracy without margin and learning rate over steps, a line a run."""
+    from arcface_mx.util.plots import new_figure, save
+
+    logs = [(name, read_steps(run)) for name, run in runs]
+    shown = [curve for curve in CURVES if any(curve[0] in event for _, steps in logs for event in steps)]
+    figure, axes = new_figure(len(shown), 3.4, 3.0)
+    for axis, (key, label, factor) in zip(axes, shown):
+        for name, steps in logs:
+            points = [(event["step"], factor * event[key]) for event in steps if key in event]
+            if points:
+                axis.plot(*zip(*points), label=name, linewidth=1.3, marker="." if len(points) < 3 else None)
+        axis.set_title(label, fontsize=9)
+        axis.set_xlabel("step", fontsize=8)
+        axis.tick_params(labelsize=7)
+        axis.grid(alpha=0.25)
+    rates = {event["lr"] for _, steps in logs for event in steps if event.get("lr", 0) > 0}
+    if len(rates) > 1:
+        axes[-1].set_yscale("log")
+    axes[0].legend(fontsize=7)
+    save(figure, path)

@@ -1,0 +1,1 @@
+"""Leaves that every folder may import: files, errors, devices, environment, tables, plots."""

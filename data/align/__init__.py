@@ -1,0 +1,1 @@
+"""Face detection, landmarks and the similarity transform to an aligned crop."""

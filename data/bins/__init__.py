@@ -1,0 +1,1 @@
+"""Verification sets (.bin): reading them safely, writing them."""

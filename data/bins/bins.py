@@ -1,0 +1,206 @@
+"""Verification sets in InsightFace's `.bin` layout: a pickle of (images, same).
+
+`images` holds 2·P encoded images (JPEG or PNG), pair k being images 2k and 2k+1; `same` holds P
+booleans. The byte layout is on data/README.md. A file is read as data (`safe_pickle`), never
+unpickled; its images stay in the file and are read one at a time, equal ones once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from typing import IO, Any, Dict, Iterable, Iterator, List, Sequence, Tuple, Union
+
+import numpy as np
+
+from arcface_mx.data.images import decode_bgr
+from arcface_mx.data.bins.pickle_values import Array, Span, array_values, read_span
+from arcface_mx.data.bins.safe_pickle import read_pickle
+from arcface_mx.util.errors import UserError
+from arcface_mx.util.files import whole_file
+
+BATCH = 1000  # items between MARK and APPENDS, as Python's own pickler does
+
+
+def write_pairs(path: str, images: Iterable[bytes], same: Sequence[bool]) -> None:
+    """Write a verification set, whole or not at all; equal input gives equal bytes.
+
+    images: 2·len(same) encoded images, streamed (one is held at a time); a repeated image is
+    stored once. same: whether pair k (images 2k, 2k+1) shows one person.
+
+    The opcodes are protocol 2 with images as byte strings (Python's own pickler under protocol 2
+    would store them as text, half as large again): `pickle.load(f)` in Python 2 and
+    `pickle.load(f, encoding="bytes")` in Python 3 give (list of bytes, list of bool).
+
+    Raises UserError when there is no pair, when an image is empty or not bytes, or when their
+    number is not 2·len(same).
+    """
+    if not len(same):
+        raise UserError("%s: no pairs to write" % path)
+    with whole_file(path) as stream:
+        stream.write(b"\x80\x02]")  # PROTO 2, EMPTY_LIST
+        count = _write_images(path, stream, images)
+        if count != 2 * len(same):
+            raise UserError("%s: %d images for %d pairs; a pair takes two images" % (path, count, len(same)))
+        stream.write(b"]")
+        for start in range(0, len(same), BATCH):
+            block = same[start : start + BATCH]
+            stream.write(b"(" + b"".join(b"\x88" if value else b"\x89" for value in block) + b"e")
+        stream.write(b"\x86.")  # TUPLE2, STOP
+
+
+def _write_images(path: str, stream: IO[bytes], images: Iterable[bytes]) -> int:
+    """Append the images to the list on the pickle's stack; returns how many there were."""
+    known: Dict[bytes, int] = {}  # hash of an image -> its place in the pickle's memo
+    count = 0
+    for count, image in enumerate(images, 1):
+        if not isinstance(image, bytes) or not image:
+            raise UserError("%s: image %d is %s; give encoded bytes" % (path, count - 1, _describe(image)))
+        if count % BATCH == 1:
+            stream.write(b"e(" if count > 1 else b"(")  # APPENDS, MARK
+        digest = hashlib.sha256(image).digest()
+        if digest in known:
+            stream.write(struct.pack("<cI", b"j", known[digest]))  # LONG_BINGET
+            continue
+        known[digest] = len(known)
+        stream.write(struct.pack("<cI", b"T", len(image)))  # BINSTRING
+        stream.write(image)
+        stream.write(struct.pack("<cI", b"r", known[digest]))  # LONG_BINPUT
+    stream.write(b"e" if count else b"")
+    return count
+
+
+def _describe(image: object) -> str:
+    return "empty" if isinstance(image, bytes) else "of type %s" % type(image).__name__
+
+
+class PairSet:
+    """A verification set of P pairs over M distinct images (M ≤ 2·P).
+
+    path: the file. left, right: (P,) int64, each pair's two images as numbers 0…M−1.
+    same: (P,) bool. positions: (M,) int64, an image's first place in the file's list of 2·P.
+    """
+
+    def __init__(self, path: str, items: List[Span], places: np.ndarray, same: np.ndarray) -> None:
+        self.path, self.same = path, same
+        self.left, self.right = places[0::2], places[1::2]
+        _, self.positions = np.unique(places, return_index=True)
+        self._items = items
+
+    def __len__(self) -> int:
+        return len(self.same)
+
+    @property
+    def num_images(self) -> int:
+        """M, the number of distinct images."""
+        return len(self._items)
+
+    def describe(self, number: int) -> str:
+        """Where distinct image `number` stands in the file, for messages."""
+        position = int(self.positions[number])
+        return "%s: image %d (pair %d)" % (self.path, position, position // 2)
+
+    def images(self) -> Iterator[bytes]:
+        """The M distinct images as encoded bytes, in the file's order."""
+        with open(self.path, "rb") as stream:
+            for number, item in enumerate(self._items):
+                try:
+                    yield read_span(stream, item)
+                except ValueError as error:
+                    raise UserError("%s: the file changed while it was read: %s" % (self.describe(number), error)) from error
+
+    def pixels(self) -> Iterator[np.ndarray]:
+        """The M distinct images decoded: uint8, (height, width, 3), RGB. Raises UserError naming the image."""
+        for number, image in enumerate(self.images()):
+            try:
+                yield decode_rgb(image)
+            except ValueError as error:
+                raise UserError("%s: %s" % (self.describe(number), error)) from error
+
+
+def decode_rgb(image: bytes) -> np.ndarray:
+    """Decode JPEG, PNG, … bytes to uint8 (height, width, 3), RGB. Raises ValueError when that fails."""
+    return np.ascontiguousarray(decode_bgr(image)[:, :, ::-1])
+
+
+def read_pairs(path: str) -> PairSet:
+    """Index a verification set; see PairSet. Reads Python 2 and 3 pickles of any protocol.
+
+    Raises UserError, with the file and the byte or image number, when the file holds anything but
+    (2·P encoded images, P booleans), is truncated, or asks for code.
+    """
+    images, same = _two_lists(path, read_pickle(path))
+    with open(path, "rb") as stream:
+        labels = _labels(path, stream, same)
+        if not isinstance(images, (list, tuple)):
+            raise UserError("%s: its first part is %s, not a list of images" % (path, _kind(images)))
+        if not labels.size:
+            raise UserError("%s: it holds no pairs" % path)
+        if len(images) != 2 * labels.size:
+            raise UserError(
+                "%s: %d images for %d pairs; a pair takes two images" % (path, len(images), labels.size)
+            )
+        items, places = _distinct(path, stream, images)
+    return PairSet(path, items, places, labels)
+
+
+def _two_lists(path: str, value: Any) -> Tuple[Any, Any]:
+    if isinstance(value, (list, tuple)) and len(value) == 2:
+        return value[0], value[1]
+    raise UserError("%s: holds %s, not (images, same)" % (path, _kind(value)))
+
+
+def _labels(path: str, stream: IO[bytes], same: Any) -> np.ndarray:
+    """The P labels as bool. Raises UserError when one is neither true nor false."""
+    if isinstance(same, Array):
+        try:
+            values = array_values(stream, same).tolist()
+        except ValueError as error:
+            raise UserError("%s: its array of labels is not well-formed: %s" % (path, error)) from error
+    elif isinstance(same, (list, tuple)):
+        values = same
+    else:
+        raise UserError("%s: its second part is %s, not a list of booleans" % (path, _kind(same)))
+    for number, value in enumerate(values):
+        if not isinstance(value, int) or value not in (0, 1):
+            raise UserError("%s: label of pair %d is %s, not true or false" % (path, number, _kind(value)))
+    return np.asarray(values, bool)
+
+
+def _distinct(path: str, stream: IO[bytes], images: Union[List[Any], Tuple[Any, ...]]) -> Tuple[List[Span], np.ndarray]:
+    """The distinct images, and for each of the listed images its number among them."""
+    by_span: Dict[Span, int] = {}
+    by_hash: Dict[bytes, int] = {}
+    items: List[Span] = []
+    places = np.empty(len(images), np.int64)
+    for position, image in enumerate(images):
+        span = image.values if isinstance(image, Array) and image.dtype is not None else image
+        if isinstance(image, Array) and (image.dtype is None or image.dtype.code != "u1"):
+            raise UserError("%s: image %d is an array of another type than uint8" % (path, position))
+        if not isinstance(span, Span) or not span.is_bytes:
+            raise UserError("%s: image %d is %s, not encoded bytes" % (path, position, _kind(image)))
+        if span not in by_span:
+            try:
+                value = read_span(stream, span)
+            except ValueError as error:
+                raise UserError("%s: image %d at byte %d: %s" % (path, position, span.offset, error)) from error
+            if not value:
+                raise UserError("%s: image %d is empty" % (path, position))
+            by_span[span] = by_hash.setdefault(hashlib.sha256(value).digest(), len(items))
+            if by_span[span] == len(items):
+                items.append(span)
+        places[position] = by_span[span]
+    return items, places
+
+
+def _kind(value: Any) -> str:
+    """What a value is, for messages; never its contents."""
+    if isinstance(value, Span):
+        return "a byte string" if value.is_bytes else "text"
+    if isinstance(value, Array):
+        return "an array"
+    if isinstance(value, int):
+        return "the number %d" % value
+    if isinstance(value, (list, tuple)):
+        return "a %s of %d" % (type(value).__name__, len(value))
+    return "nothing" if value is None else "a name"

@@ -1,0 +1,62 @@
+"""A cleaned copy of a face set: unusable records left out, identities numbered 0…n−1 again."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Dict, Optional
+
+import numpy as np
+
+from arcface_mx.data.check.report import Report
+from arcface_mx.data.recordio.index import RecordIndex
+from arcface_mx.data.recordio.writer import RecordWriter
+from arcface_mx.util.errors import UserError
+from arcface_mx.util.files import whole_folder, write_json
+from arcface_mx.util.progress import progress
+
+
+def write_cleaned(report: Report, folder: str) -> Dict[str, Any]:
+    """Copy what `report` (of a full check) found usable into the new folder `folder`.
+
+    Images keep their bytes and their order; labels are numbered anew in their old order. cleaned.json
+    there lists what was left out and why. Returns its contents. Raises UserError where nothing is left.
+    """
+    index = report.index
+    assert index is not None
+    left_out: Dict[int, str] = {}
+    for problem in report.problems + report.remarks:
+        if problem.drop:
+            for number in problem.records:
+                left_out.setdefault(number, problem.found)
+    kept = ~np.isin(index.numbers, np.fromiter(left_out, np.int64, len(left_out)))
+    return copy_records(index, np.flatnonzero(kept), folder, left_out)
+
+
+def copy_records(
+    index: RecordIndex, kept: np.ndarray, folder: str, left_out: Dict[int, str], labels: Optional[np.ndarray] = None
+) -> Dict[str, Any]:
+    """Write the images at positions `kept` as a new set; left_out: {record number: reason}, written down.
+
+    labels: of all images, where they are not the file's.
+    """
+    labels = index.labels if labels is None else labels
+    if os.path.exists(folder):
+        raise UserError("%s: already there; give another folder or delete it" % folder)
+    if not len(kept):
+        raise UserError("%s: no usable image is left; nothing is written" % index.path)
+    kept = kept[np.argsort(labels[kept], kind="stable")]
+    old, new = np.unique(labels[kept], return_inverse=True)
+    summary = {
+        "source": os.path.basename(index.path),
+        "images": len(kept),
+        "identities": len(old),
+        "left_out": [{"record": number, "why": why} for number, why in sorted(left_out.items())],
+        "old_labels": old.tolist(),
+    }
+    with whole_folder(folder) as temporary:
+        with RecordWriter(temporary, index.height, index.width) as writer:
+            copied = progress(zip(new, index.images(kept)), "copying", "images", total=len(kept))
+            for label, (_, _, image) in copied:
+                writer.add(int(label), image)
+        write_json(os.path.join(temporary, "cleaned.json"), summary)
+    return summary

@@ -1,0 +1,1 @@
+"""The ORL faces, an embedded set of real photographs."""

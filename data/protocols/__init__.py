@@ -1,0 +1,1 @@
+"""Published pair lists and the verification sets made from them."""

@@ -1,0 +1,1 @@
+"""Reading, writing, indexing and scanning RecordIO face sets."""

@@ -1,0 +1,113 @@
+"""Any classification network of GluonCV's model zoo as a backbone.
+
+The network's last layer, fully connected or 1×1 convolution, is cut off; what fed it goes through
+the paper's output, BN–Dropout–FC–BN. Pixels are normalised as for the other backbones,
+(x − 127.5)/128: networks are trained from scratch here, and nothing is downloaded. Layers keep
+GluonCV's names, `resnetv1b_layers1_conv0_weight` and so on.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import List
+
+import mxnet as mx
+from mxnet.symbol import Symbol
+
+from arcface_mx.symbols.checks import check_count, check_range
+from arcface_mx.symbols.backbones.layers import embedding_output, normalised_pixels
+
+# Modules of gluoncv.model_zoo that hold networks which classify images. The others detect,
+# segment, track, recognise actions, or are quantised.
+CLASSIFIERS = (
+    "alexnet cifarresnet cifarresnext cifarwideresnet densenet dla googlenet hrnet inception mobilenet mobilenetv3 "
+    "nasnet pruned_resnet.resnetv1b_pruned residual_attentionnet resnest resnet resnetv1b resnext senet shufflenet "
+    "squeezenet vgg xception yolo.darknet"
+).split()
+# A symbol cannot hold MXNet's GroupNorm; the last three segment.
+EXCLUDED = ("resnet50_v1b_gn", "resnet101_v1b_gn", "hrnet_w18_small_v1_s", "hrnet_w18_small_v2_s", "hrnet_w48_s")
+
+SIZES = (
+    "DLA and HRNet take multiples of 32, residual attention networks 224 (their CIFAR forms 32), "
+    "Inception 96 or more, AlexNet 64 or more."
+)
+
+
+def model_zoo_names() -> List[str]:
+    """The names that `model_zoo` takes, sorted."""
+    from gluoncv.model_zoo import model_zoo as zoo
+
+    modules = ["gluoncv.model_zoo." + module for module in CLASSIFIERS]
+    return sorted(name for name, make in zoo._models.items() if make.__module__ in modules and name not in EXCLUDED)
+
+
+def model_zoo(
+    name: str,
+    data: Symbol,
+    embedding_size: int = 512,
+    *,
+    input_size: int = 112,
+    dropout: float = 0.4,
+    frozen_batchnorm: bool = False,
+) -> Symbol:
+    """Embedding (N, embedding_size), node "fc1", of `data`: pixels 0–255, (N, 3, size, size), RGB.
+
+    name    in GluonCV's zoo, such as "resnet18_v1b".
+    input_size  most networks take any from 32 on; the others are in `SIZES`.
+    dropout share of the last features dropped in training, 0 <= dropout < 1.
+    frozen_batchnorm  BatchNorm uses its moving statistics in training too (fine-tuning).
+    Raises ValueError for other names and values.
+    """
+    check_count("embedding_size", embedding_size)
+    check_count("input_size", input_size)
+    check_range("dropout", dropout, 0.0, 1.0)
+    if name not in model_zoo_names():
+        raise ValueError("name is %r; GluonCV's zoo has no such classification network" % name)
+    features = _features(name)
+    try:
+        features.infer_shape(data=(1, 3, input_size, input_size))
+    except mx.MXNetError as error:
+        raise ValueError("input_size is %d; %s cannot take it. %s" % (input_size, name, SIZES)) from error
+    if frozen_batchnorm:
+        features = _frozen(features)
+    features = features(data=normalised_pixels(data))
+    return embedding_output(features, embedding_size, dropout=dropout, frozen=frozen_batchnorm)
+
+
+def _features(name: str) -> Symbol:
+    """What the network's classifier reads, as a graph over Variable "data".
+
+    Where the network averages over the image with a window of fixed size, the average goes over
+    the whole image instead: the same at the network's native size, and fit for others.
+    """
+    from gluoncv.model_zoo import model_zoo as zoo
+
+    # A fresh name manager: parameters have the same names whatever was built before.
+    with mx.name.NameManager():
+        body = zoo._models[name](pretrained=False)(mx.sym.Variable("data"))
+        if isinstance(body, (list, tuple)):  # NASNet adds an auxiliary classifier
+            body = body[0]
+        while _operator(body) not in ("FullyConnected", "Convolution"):
+            body = body.get_children()[0]
+        spatial = _operator(body) == "Convolution"
+        body = body.get_children()[0]
+        while _operator(body) in ("Dropout", "Flatten", "Pooling"):
+            spatial = spatial or _operator(body) == "Pooling"
+            body = body.get_children()[0]
+        if spatial:
+            body = mx.sym.Pooling(body, kernel=(1, 1), global_pool=True, pool_type="avg", name="pool_features")
+        return body
+
+
+def _operator(symbol: Symbol) -> str:
+    graph = json.loads(symbol.tojson())
+    return str(graph["nodes"][graph["heads"][0][0]]["op"])
+
+
+def _frozen(symbol: Symbol) -> Symbol:
+    """The same graph with use_global_stats in every BatchNorm."""
+    graph = json.loads(symbol.tojson())
+    for node in graph["nodes"]:
+        if node["op"] == "BatchNorm":
+            node["attrs"]["use_global_stats"] = "True"
+    return mx.sym.load_json(json.dumps(graph))

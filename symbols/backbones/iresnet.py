@@ -1,0 +1,82 @@
+"""IR-ResNet, the paper's backbone: improved residual units BN–Conv–BN–PReLU–Conv–BN.
+
+The stride of 2 is in a unit's second convolution, the first convolution of the network is 3×3
+with stride 1, there is no max-pool, and the output is BN–Dropout–FC–BN with the last gamma fixed
+at 1. Units, filters, dropout and BN's numbers are those of the authors' code (the text gives
+none), and so are the parameter names, so that published models load.
+"""
+
+from __future__ import annotations
+
+from typing import Dict, Optional, Sequence, Tuple
+
+import mxnet as mx
+from mxnet.symbol import Symbol
+
+from arcface_mx.symbols.checks import check_choice, check_count, check_positive, check_range
+from arcface_mx.symbols.backbones.layers import batchnorm, convolution, embedding_output, normalised_pixels
+from arcface_mx.symbols.backbones.prelu import prelu
+
+UNITS: Dict[int, Tuple[int, ...]] = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 14, 3), 100: (3, 13, 30, 3)}
+FILTERS = (64, 64, 128, 256, 512)  # first convolution, then the four stages
+
+
+def iresnet(
+    data: Symbol,
+    layers: int = 50,
+    embedding_size: int = 512,
+    *,
+    width: float = 1.0,
+    units: Optional[Sequence[int]] = None,
+    input_size: int = 112,
+    dropout: float = 0.4,
+    fast_prelu: bool = False,
+    frozen_batchnorm: bool = False,
+) -> Symbol:
+    """Embedding (N, embedding_size), node "fc1", of `data`: pixels 0–255, (N, 3, size, size), RGB.
+
+    layers      18, 34, 50 or 100; `units` (units in each stage, any number of stages up to four)
+                takes its place where given.
+    width       multiplies the filters 64, 64, 128, 256, 512; rounded, at least 1.
+    input_size  any; each stage halves it, rounding up: 112 → 56, 28, 14, 7. The fully connected
+                layer's width follows, so parameters fit one size only (112 and 110 both end at 7).
+    dropout     share of the last features dropped in training, 0 <= dropout < 1.
+    fast_prelu  the training form of PReLU (`symbols/backbones/prelu.py`), same function.
+    frozen_batchnorm  BatchNorm uses its moving statistics in training too (fine-tuning).
+    Raises ValueError, naming the argument.
+    """
+    if units is None:
+        check_choice("layers", layers, sorted(UNITS))
+        units = UNITS[layers]
+    if not 1 <= len(units) < len(FILTERS):
+        raise ValueError("units is %r; give one to %d stages" % (tuple(units), len(FILTERS) - 1))
+    for stage, count in enumerate(units):
+        check_count("units[%d]" % stage, count)
+    check_count("embedding_size", embedding_size)
+    check_positive("width", width)
+    check_count("input_size", input_size)
+    check_range("dropout", dropout, 0.0, 1.0)
+    filters = [max(1, int(round(width * count))) for count in FILTERS]
+
+    body = convolution(normalised_pixels(data), filters[0], 3, pad=1, name="conv0")
+    body = batchnorm(body, name="bn0", frozen=frozen_batchnorm)
+    body = prelu(body, filters[0], name="relu0", fast=fast_prelu)
+    for stage, (count, channels) in enumerate(zip(units, filters[1:]), start=1):
+        for unit in range(1, count + 1):
+            body = _unit(body, channels, unit == 1, "stage%d_unit%d" % (stage, unit), fast_prelu, frozen_batchnorm)
+    return embedding_output(body, embedding_size, dropout=dropout, frozen=frozen_batchnorm)
+
+
+def _unit(data: Symbol, channels: int, first: bool, name: str, fast_prelu: bool, frozen: bool) -> Symbol:
+    """One improved residual unit; the first of a stage halves the size and has a 1×1 shortcut."""
+    stride = 2 if first else 1
+    body = batchnorm(data, name=name + "_bn1", frozen=frozen)
+    body = convolution(body, channels, 3, pad=1, name=name + "_conv1")
+    body = batchnorm(body, name=name + "_bn2", frozen=frozen)
+    body = prelu(body, channels, name=name + "_relu1", fast=fast_prelu)
+    body = convolution(body, channels, 3, stride=stride, pad=1, name=name + "_conv2")
+    body = batchnorm(body, name=name + "_bn3", frozen=frozen)
+    if first:
+        data = convolution(data, channels, 1, stride=stride, name=name + "_conv1sc")
+        data = batchnorm(data, name=name + "_sc", frozen=frozen)
+    return mx.sym.elemwise_add(body, data, name=name + "_plus")

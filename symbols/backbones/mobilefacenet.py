@@ -1,0 +1,94 @@
+"""MobileFaceNet (Chen et al., 2018): inverted residuals with PReLU and a global depthwise convolution.
+
+The paper gives no figures of its own for it; sizes, BatchNorm's numbers and parameter names are
+those of InsightFace's MXNet code, so that its published models load. One million parameters at
+width 1, not counting the class centres.
+"""
+
+from __future__ import annotations
+
+import mxnet as mx
+from mxnet.symbol import Symbol
+
+from arcface_mx.symbols.checks import check_count, check_positive, check_range
+from arcface_mx.symbols.backbones.layers import batchnorm, convolution, normalised_pixels
+from arcface_mx.symbols.backbones.prelu import prelu
+
+EPS = 1e-3  # BatchNorm's default, which the published models were trained with
+
+# Stage; expansion of its first block, which has stride 2; expansion and number of its residual
+# blocks; channels out of each block.
+STAGES = ((3, 128, 128, 4, 64), (4, 256, 256, 6, 128), (5, 512, 256, 2, 128))
+
+
+def mobilefacenet(
+    data: Symbol,
+    embedding_size: int = 512,
+    *,
+    width: float = 1.0,
+    input_size: int = 112,
+    dropout: float = 0.0,
+    fast_prelu: bool = False,
+    frozen_batchnorm: bool = False,
+) -> Symbol:
+    """Embedding (N, embedding_size), node "fc1", of `data`: pixels 0–255, (N, 3, size, size), RGB.
+
+    width       multiplies all numbers of channels; rounded, at least 1.
+    input_size  any; four halvings, rounding up, then a depthwise convolution over all that is left
+                (7×7 for 112), so parameters fit one size only.
+    dropout     before the fully connected layer; 0, as published, adds no operator.
+    fast_prelu  the training form of PReLU (`symbols/backbones/prelu.py`), same function.
+    frozen_batchnorm  BatchNorm uses its moving statistics in training too (fine-tuning).
+    Raises ValueError, naming the argument.
+    """
+    check_count("embedding_size", embedding_size)
+    check_positive("width", width)
+    check_count("input_size", input_size)
+    check_range("dropout", dropout, 0.0, 1.0)
+    layer = _Layers(width, fast_prelu, frozen_batchnorm)
+
+    body = layer.conv(normalised_pixels(data), 64, 3, stride=2, name="conv_1")
+    body = layer.conv(body, 64, 3, depthwise=True, name="conv_2_dw")
+    for stage, first, expanded, blocks, channels in STAGES:
+        body = layer.bottleneck(body, first, channels, stride=2, name="dconv_%d%d" % (stage - 1, stage))
+        for block in range(blocks):
+            name = "res_%d_block%d" % (stage, block)
+            body = body + layer.bottleneck(body, expanded, channels, stride=1, name=name)
+    body = layer.conv(body, 512, 1, name="conv_6sep")
+    left = input_size
+    for _ in range(4):
+        left = (left + 1) // 2
+    body = layer.linear(body, 512, left, depthwise=True, pad=0, name="conv_6dw7_7")
+    if dropout > 0:
+        body = mx.sym.Dropout(body, p=dropout, name="dropout0")
+    body = mx.sym.FullyConnected(body, num_hidden=embedding_size, flatten=True, name="pre_fc1")
+    return batchnorm(body, name="fc1", frozen=frozen_batchnorm, fix_gamma=True)
+
+
+class _Layers:
+    """The network's three kinds of layers, at one width."""
+
+    def __init__(self, width: float, fast_prelu: bool, frozen: bool) -> None:
+        self.width, self.fast_prelu, self.frozen = width, fast_prelu, frozen
+
+    def channels(self, count: int) -> int:
+        return max(1, int(round(self.width * count)))
+
+    def linear(
+        self, data: Symbol, count: int, kernel: int, *, stride: int = 1, depthwise: bool = False, pad: int, name: str
+    ) -> Symbol:
+        channels = self.channels(count)
+        groups = channels if depthwise else 1
+        body = convolution(data, channels, kernel, stride=stride, pad=pad, groups=groups, name=name + "_conv2d")
+        return batchnorm(body, name=name + "_batchnorm", frozen=self.frozen, eps=EPS)
+
+    def conv(
+        self, data: Symbol, count: int, kernel: int, *, stride: int = 1, depthwise: bool = False, name: str
+    ) -> Symbol:
+        body = self.linear(data, count, kernel, stride=stride, depthwise=depthwise, pad=kernel // 2, name=name)
+        return prelu(body, self.channels(count), name=name + "_relu", fast=self.fast_prelu)
+
+    def bottleneck(self, data: Symbol, expanded: int, outside: int, *, stride: int, name: str) -> Symbol:
+        body = self.conv(data, expanded, 1, name=name + "_conv_sep")
+        body = self.conv(body, expanded, 3, stride=stride, depthwise=True, name=name + "_conv_dw")
+        return self.linear(body, outside, 1, pad=0, name=name + "_conv_proj")

@@ -1,0 +1,60 @@
+"""A disk that fills up while records are written: one clear error, nothing half written that looks whole."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+import pytest
+
+from arcface_mx.data.recordio.writer import RecordWriter
+from arcface_mx.util.errors import UserError
+from arcface_mx.reader.image_view import open_view
+from tests.conftest import tiny_photo, write_tiny_faces
+
+
+def mount(place, size):
+    os.makedirs(place, exist_ok=True)
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=%s" % size, "tmpfs", place], capture_output=True).returncode:
+        pytest.skip("a tmpfs cannot be mounted here")
+
+
+@pytest.fixture
+def place(tmp_path):
+    path = str(tmp_path / "disk")
+    yield path
+    subprocess.run(["umount", "-l", path], capture_output=True)
+
+
+@pytest.mark.parametrize("size", ["20k", "60k", "96k"])
+def test_packing_onto_a_full_disk(place, size):
+    mount(place, size)
+    folder = os.path.join(place, "faces")
+    with pytest.raises(UserError, match="faces: cannot be written"):
+        with RecordWriter(folder, 32, 32) as writer:
+            for photo in range(35):
+                writer.add(photo // 7, tiny_photo(photo // 7, photo))
+    assert os.listdir(place) == []
+
+
+def test_the_image_only_view_on_a_full_disk(place, monkeypatch):
+    mount(place, "150k")
+    write_tiny_faces(os.path.join(place, "faces"))
+    monkeypatch.setenv("ARCFACE_MX_CACHE", os.path.join(place, "cache"))
+    with pytest.raises(UserError, match="images-only.rec: cannot be written"):
+        open_view(os.path.join(place, "faces"))
+    assert sorted(os.listdir(os.path.join(place, "faces"))) == ["property", "train.idx", "train.rec"]
+
+
+def test_what_the_system_refuses_is_one_line(monkeypatch, capsys):
+    from arcface_mx import cli
+
+    def full(args):
+        raise OSError(28, "No space left on device", "runs/a/figure.png")
+
+    parser = cli.build_parser()
+    args = parser.parse_args(["doctor"])
+    args._run = full
+    monkeypatch.setattr(cli.Parser, "parse_args", lambda self, given: args)
+    assert cli.main(["doctor"]) == 2
+    assert capsys.readouterr().err == "arcface-mx: error: [Errno 28] No space left on device: 'runs/a/figure.png'\n"

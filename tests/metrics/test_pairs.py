@@ -1,0 +1,199 @@
+"""Pair metrics equal an independent count, and scikit-learn's, for any scores, ties included."""
+
+from __future__ import annotations
+
+import time
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score, roc_curve
+from sklearn.model_selection import KFold
+
+from arcface_mx.util.errors import UserError
+from arcface_mx.metrics.pairs import best_threshold, evaluate, fold_slices, lengths, pair_scores, unit_vectors
+from arcface_mx.metrics.roc import area_under, equal_error_rate, sort_scores, sorted_roc, tar_at_far
+
+from tests.support import slow_metrics as slow
+
+# Few distinct values: many ties.
+coarse = st.integers(-4, 4).map(lambda value: value / 4)
+fine = st.floats(-1, 1, allow_nan=False, width=32)
+scored = st.lists(st.tuples(st.one_of(coarse, fine), st.booleans()), min_size=6, max_size=25)
+
+
+def unzip(pairs):
+    scores, same = [score for score, _ in pairs], [label for _, label in pairs]
+    assume(any(same) and not all(same))
+    return scores, same
+
+
+def roc_of(scores, same):
+    _, ranked, labels = sort_scores(np.array(scores), np.array(same))
+    return sorted_roc(ranked, labels)
+
+
+@given(scored, st.integers(2, 6))
+def test_fold_accuracy_equals_a_count(pairs, folds):
+    scores, same = unzip(pairs)
+    for held_out in fold_slices(len(scores), folds):
+        outside = same[: held_out.start] + same[held_out.stop :]
+        assume(any(outside) and not all(outside))
+    result = evaluate(np.array(scores), np.array(same), folds)
+    expected = slow.fold_accuracies(scores, same, folds)
+    assert result.fold_accuracies == pytest.approx([float(value) for value in expected], abs=1e-12)
+    assert result.accuracy == pytest.approx(float(sum(expected) / folds), abs=1e-12)
+    assert result.std == pytest.approx(np.std([float(value) for value in expected]), abs=1e-12)
+
+
+@given(scored)
+def test_operating_points_equal_scikit_learn(pairs):
+    scores, same = unzip(pairs)
+    roc = roc_of(scores, same)
+    far, tar, thresholds = roc_curve(same, scores, drop_intermediate=False)
+    np.testing.assert_allclose(roc.far, far, atol=1e-12)
+    np.testing.assert_allclose(roc.tar, tar, atol=1e-12)
+    np.testing.assert_array_equal(roc.thresholds, thresholds[1:])
+    assert area_under(roc) == pytest.approx(roc_auc_score(same, scores), abs=1e-12)
+
+
+@given(scored, st.sampled_from([0.5, 0.3, 0.25, 0.1, 0.05]))
+def test_rates_equal_a_count(pairs, far):
+    scores, same = unzip(pairs)
+    roc = roc_of(scores, same)
+    expected = slow.tar_at_far(scores, same, Fraction(far).limit_denominator(100))
+    assert tar_at_far(roc, far) == (None if expected is None else pytest.approx(float(expected), abs=1e-12))
+    assert area_under(roc) == pytest.approx(float(slow.auc(scores, same)), abs=1e-12)
+    assert equal_error_rate(roc) == pytest.approx(float(slow.equal_error_rate(scores, same)), abs=1e-12)
+
+
+@given(scored)
+def test_threshold_decides_most_pairs_and_lies_between_scores(pairs):
+    scores, same = unzip(pairs)
+    _, ranked, labels = sort_scores(np.array(scores), np.array(same))
+    chosen = best_threshold(ranked, labels)
+    most = max(slow.accuracy(scores, same, cut) for cut in [2.0] + scores)
+    assert slow.accuracy(scores, same, chosen) == most
+
+
+def test_the_threshold_is_chosen_without_the_held_out_fold():
+    """Changing one fold's labels leaves that fold's own threshold as it is."""
+    random = np.random.RandomState(0)
+    same = np.arange(200) % 2 == 0
+    scores = random.normal(0, 0.2, 200) + 0.2 * same
+    changed = same.copy()
+    changed[40:60] = ~changed[40:60]
+    before, after = evaluate(scores, same), evaluate(scores, changed)
+    assert after.thresholds[2] == before.thresholds[2]
+    assert after.thresholds != before.thresholds
+
+
+def test_perfect_and_reversed_scores():
+    same = np.arange(40) % 2 == 0
+    perfect = evaluate(np.where(same, 0.8, 0.2), same)
+    assert (perfect.accuracy, perfect.std, perfect.eer, perfect.auc) == (1, 0, 0, 1)
+    assert perfect.thresholds == pytest.approx([0.5] * 10)
+    assert perfect.tar_at_far[1e-1] == 1
+    reverse = evaluate(np.where(same, 0.2, 0.8), same)
+    assert (reverse.accuracy, reverse.eer, reverse.auc) == (0.5, 1, 0)
+
+
+def test_equal_scores_are_accepted_together():
+    """One different pair scores as high as all same pairs: at FAR 0 nothing can be accepted."""
+    same = np.array([True] * 10 + [False] * 20)
+    scores = np.where(same, 0.5, np.linspace(-1, 0, 30))
+    scores[10] = 0.5
+    roc = roc_of(scores, same)
+    assert tar_at_far(roc, 0.05) == 1.0  # one of 20
+    assert roc.accepted_different.tolist()[:3] == [0, 1, 2]
+    assert roc.accepted_same.tolist()[:3] == [0, 10, 10]
+
+
+@pytest.mark.parametrize("different, far, measurable", [(3000, 1e-3, True), (3000, 1e-4, False), (1000, 1e-3, True), (999, 1e-3, False), (10, 0.1, True)])
+def test_far_needs_as_many_different_pairs(different, far, measurable):
+    same = np.arange(different + 50) < 50
+    roc = roc_of(np.linspace(1, -1, different + 50), same)
+    assert tar_at_far(roc, far) == (1.0 if measurable else None)
+
+
+def test_far_of_one_in_a_thousand_of_3000_pairs_allows_three():
+    scores = np.concatenate([np.full(10, 0.5), [0.9, 0.8, 0.7, 0.4], np.linspace(-1, 0, 2996)])
+    same = np.arange(3010) < 10
+    assert tar_at_far(roc_of(scores, same), 1e-3) == 1.0
+    scores[13] = 0.6  # a fourth above the same pairs
+    assert tar_at_far(roc_of(scores, same), 1e-3) == 0.0
+
+
+def test_allowed_pairs_are_counted_without_rounding_down():
+    """0.29 · 100 is 28.999999999999996 in floats; 29 pairs are allowed."""
+    scores = np.concatenate([[0.5], np.full(29, 0.9), np.full(71, 0.1)])
+    assert tar_at_far(roc_of(scores, np.arange(101) < 1), 0.29) == 1.0
+
+
+@given(st.integers(2, 12), st.integers(0, 50))
+def test_folds_are_those_of_scikit_learn(folds, more):
+    count = folds + more
+    expected = [(int(test[0]), int(test[-1]) + 1) for _, test in KFold(folds).split(np.zeros(count))]
+    assert [(part.start, part.stop) for part in fold_slices(count, folds)] == expected
+
+
+@pytest.mark.parametrize("count, folds", [(5, 10), (10, 1), (0, 10), (3, -2)])
+def test_impossible_folds_are_refused(count, folds):
+    with pytest.raises(UserError, match="%d pairs do not make %d folds" % (count, folds)):
+        fold_slices(count, folds, "x.bin")
+
+
+def test_one_sided_training_folds_are_refused():
+    with pytest.raises(UserError, match="x.bin: outside fold 0 all pairs are alike"):
+        evaluate(np.linspace(0, 1, 20), np.arange(20) < 10, folds=2, name="x.bin")
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_scores_that_are_not_finite_are_refused(bad):
+    scores = np.linspace(0, 1, 20)
+    scores[7] = bad
+    with pytest.raises(UserError, match="pair 7 is not finite"):
+        evaluate(scores, np.arange(20) % 2 == 0)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_scores_are_cosines(seed):
+    random = np.random.RandomState(seed)
+    embeddings = (random.randn(30, 16) * random.uniform(0.01, 100, (30, 1))).astype(np.float32)
+    left, right = random.randint(0, 30, (2, 1100))
+    exact = embeddings.astype(np.float64)
+    expected = [exact[i] @ exact[j] / np.linalg.norm(exact[i]) / np.linalg.norm(exact[j]) for i, j in zip(left, right)]
+    np.testing.assert_allclose(pair_scores(embeddings, left, right), expected, atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(unit_vectors(embeddings), axis=1), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("value, message", [(0, "image 3 is a zero vector \\(1 of 5"), (np.nan, "image 3 is not finite"), (np.inf, "image 3 is not finite")])
+def test_broken_embeddings_are_named(value, message):
+    embeddings = np.ones((5, 4), np.float32)
+    embeddings[3] = value
+    with pytest.raises(UserError, match="model on x.bin: the embedding of " + message):
+        lengths(embeddings, "model on x.bin")
+
+
+def test_json_holds_plain_values():
+    import json
+
+    same = np.arange(40) % 2 == 0
+    value = evaluate(np.where(same, 0.8, 0.2), same).to_json()
+    assert json.loads(json.dumps(value))["tar_at_far"] == {
+        "1e-01": 1.0, "1e-02": None, "1e-03": None, "1e-04": None, "1e-05": None, "1e-06": None,
+    }  # fmt: skip
+
+
+def test_6000_pairs_of_512_values_take_under_50_ms_of_processor_time():
+    random = np.random.RandomState(0)
+    embeddings, same = random.randn(12000, 512).astype(np.float32), np.arange(6000) % 2 == 0
+    left = np.arange(0, 12000, 2)
+    best = np.inf
+    for _ in range(5):
+        start = time.process_time()
+        evaluate(pair_scores(embeddings, left, left + 1), same)
+        best = min(best, time.process_time() - start)
+    assert best < 0.05

@@ -1,0 +1,75 @@
+"""Rank agreement with the paper, the table's picture, where figures come from."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import cv2
+import numpy as np
+import pytest
+
+from arcface_mx.cli import main
+from arcface_mx.report import paper
+from arcface_mx.report.rank_correlation import agreements
+from arcface_mx.report.table import TableRow
+from tests.report.test_table import write_run
+
+ROWS = [row for row in paper.read_rows(paper.default_path()) if row.table == "ArcFace"]
+
+
+def table_rows(value_of, runs=3):
+    """Rows whose `runs` figures on three sets are value_of(the paper's figure, run)."""
+    columns = (("faces_lfw", "LFW"), ("faces_cfp_fp", "CFP-FP"), ("orl", "AgeDB-30"))
+    rows = []
+    for row in ROWS:
+        values = {
+            name: [value_of(row.figures[column], run) for run in range(runs)] for name, column in columns if row.figures[column] is not None
+        }
+        rows.append(TableRow(row.name, runs, values, row))
+    return rows
+
+
+def test_the_papers_own_order_agrees_fully_and_its_reverse_not_at_all():
+    same, reverse = agreements(table_rows(lambda value, run: value)), agreements(table_rows(lambda value, run: -value))
+    assert [(one.set, one.column, one.rows) for one in same] == [("faces_lfw", "LFW", 20), ("faces_cfp_fp", "CFP-FP", 18)]  # orl stresses none
+    assert [one.rho for one in same] == pytest.approx([1.0, 1.0])
+    assert [one.rho for one in reverse] == pytest.approx([-1.0, -1.0])
+    assert all(one.interval == pytest.approx((1.0, 1.0)) for one in same)
+
+
+def test_the_interval_widens_with_the_spread_of_seeds():
+    random = np.random.RandomState(0)
+    close, wide = (agreements(table_rows(lambda value, run: value + noise * random.randn()))[0] for noise in (0.01, 1.0))
+    assert close.interval[1] - close.interval[0] < wide.interval[1] - wide.interval[0]
+    assert close.interval[0] <= close.rho <= 1.0
+
+
+def test_no_interval_from_one_seed_and_no_agreement_from_few_rows():
+    assert agreements(table_rows(lambda value, run: value, runs=1))[0].interval is None
+    assert agreements(table_rows(lambda value, run: value)[:4]) == []
+
+
+def test_the_table_as_picture_page_and_figures(tmp_path, capsys):
+    runs = []
+    for number, row in enumerate(ROWS[:6]):
+        values = paper.row_values(row.flags)
+        runs.append(write_run(str(tmp_path / ("run%d" % number)), 0.8 + 0.01 * number, **{k: values[k] for k in paper.ROW_FIELDS}))
+    for run in runs:
+        with open(os.path.join(run, "environment.json"), "w") as stream:
+            json.dump({"commit": "0123456789", "processor": "abacus", "data": {"folder": "/x/faces", "fingerprint": "fedcba9876"}}, stream)
+        metrics = os.path.join(run, "metrics.json")
+        with open(metrics) as stream:
+            text = stream.read()
+        with open(metrics, "w") as stream:
+            stream.write(text.replace('"faces"', '"my_lfw"'))
+    png, page, figures = (str(tmp_path / name) for name in ("t.png", "t.md", "t.json"))
+    assert main(["table", *runs, "--png", png, "--markdown", page, "--json", figures]) == 0
+    assert "order of 6 rows, my_lfw against the paper's LFW: Spearman" in capsys.readouterr().out
+    assert cv2.imread(png).shape[1] > 200
+    with open(page, encoding="utf-8") as stream:
+        text = stream.read()
+    assert "0123456" in text and "abacus" in text and "faces (fedcba9)" in text and "Spearman" in text
+    with open(figures) as stream:
+        found = json.load(stream)
+    assert len(found["rows"]) == 6 and found["agreement"][0]["rows"] == 6

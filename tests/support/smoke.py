@@ -1,0 +1,64 @@
+"""What every installation must do, in seconds: the ten lines, a short training run, its export and answers.
+
+Run in an empty folder by the interpreter that has arcface-mx: python smoke.py. Needs no test package.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import arcface_mx  # before mxnet: it prepares numpy
+import mxnet as mx
+import numpy as np
+
+from arcface_mx.cli import main
+from arcface_mx.data.recordio.writer import RecordWriter
+from arcface_mx.model import load_model
+from arcface_mx.symbols import cross_entropy, iresnet, margin_logits
+
+TRAIN = (
+    "train --data faces --run run --network iresnet18 --width 0.07 --embedding-size 8 --dropout 0 --image-size 32 "
+    "--batch-size 8 --scale 16 --steps 4 --lr-drops 3"
+)
+
+
+def ten_lines() -> None:
+    """Builders and MXNet's own Module, no trainer."""
+    data, label = mx.sym.Variable("data"), mx.sym.Variable("label")
+    embedding = iresnet(data, layers=18, embedding_size=8, width=0.07, input_size=32)
+    logits = margin_logits(embedding, label, num_classes=4, scale=16.0, m2=0.5)
+    net = mx.mod.Module(mx.sym.MakeLoss(cross_entropy(logits, label)), label_names=["label"])
+    faces = mx.io.NDArrayIter(mx.nd.random.uniform(0, 255, (8, 3, 32, 32)), mx.nd.arange(8) % 4, 4, label_name="label")
+    net.fit(faces, eval_metric=mx.metric.Loss(), num_epoch=1, initializer=mx.init.Xavier())
+    assert np.isfinite(net.score(faces, mx.metric.Loss())[0][1])
+
+
+def photos(person: int) -> "list[bytes]":
+    import cv2
+
+    random = np.random.RandomState(person)
+    colour = random.randint(0, 200, (4, 4, 3))
+    noisy = [np.kron(colour, np.ones((8, 8, 1))) + random.randint(0, 55, (32, 32, 3)) for _ in range(4)]
+    return [cv2.imencode(".png", pixels.astype(np.uint8))[1].tobytes() for pixels in noisy]
+
+
+def whole_path() -> None:
+    """Records → training → export → embeddings."""
+    with RecordWriter("faces", 32, 32) as writer:
+        for person in range(4):
+            for photo in photos(person):
+                writer.add(person, photo)
+    for command in (TRAIN, "data check faces", "export run --out out --fold", "data unpack faces photos"):
+        assert main(command.split()) == 0, command
+    assert main(["embed", "out", "photos", "out.npz"]) == 0
+    with np.load("out.npz") as stored:
+        assert stored["vectors"].shape == (16, 8) and np.isfinite(stored["vectors"]).all()
+    assert load_model("out").embedding_size == 8
+
+
+if __name__ == "__main__":
+    ten_lines()
+    whole_path()
+    print("smoke test passed: arcface-mx %s, Python %s, numpy %s, mxnet %s, from %s" % (
+        arcface_mx.__version__, sys.version.split()[0], np.__version__, mx.__version__, os.path.dirname(arcface_mx.__file__)))  # fmt: skip
