@@ -27,7 +27,7 @@ class DataConfig:
     eval: Tuple[str, ...] = _flag((), "verification sets, .bin files; measured at the end and every --eval-every", same_run=True)
     image_size: int = _flag(112, "side of the network's input in pixels; photos are scaled down to it")
     batch_size: int = _flag(512, "images a step, over all devices together")
-    photos_a_person: int = _flag(0, "photos of each person in a batch, for losses on tuples (0: images in random order)")
+    images_per_identity: int = _flag(0, "photos of each person in a batch, for losses on tuples (0: images in random order)")
     reader: str = _flag(
         "mxnet",
         "images in random order: by MXNet's native iterator, or by threads with opencv-python, which decodes faster (another order of images)",
@@ -73,7 +73,7 @@ class LossConfig:
     intra_weight: float = _flag(0.0, "weight of the intra-loss, eq. 5")
     inter_weight: float = _flag(0.0, "weight of the inter-loss, eq. 6")
     triplet_weight: float = _flag(0.0, "weight of the angular triplet loss on top of a classification loss")
-    sample_centres: float = _flag(1.0, "share of each device's centres in a step, with --parallel centres (1: all, exact)")
+    sample_rate: float = _flag(1.0, "share of each device's centres in a step, with --parallel centres (1: all, exact)")
     triplet_margin: float = _flag(0.35, "margin of triplet losses: radians (triplet), squared distance (euclidean_triplet)")
     mining: str = _flag("semi_hard", "which tuples of a batch count", ("semi_hard", "facenet", "batch_hard", "all"))
     bag: int = _flag(1, "triplet losses: batches drawn for each that is trained on; the photos of the hardest triplets stay")
@@ -225,9 +225,9 @@ _RANGES = (
     ("zoom", 0.0, 0.9), ("jitter", 0.0, 1.0), ("width", 0.01, 8.0), ("embedding_size", 1, 1 << 16),
     ("dropout", 0.0, 0.99), ("scale", 1e-3, 1e4), ("m1", 0.0, 16.0), ("m2", 0.0, 3.1416), ("m3", 0.0, 2.0),
     ("margin_ramp", 0.0, 1.0), ("intra_weight", 0.0, 1e6), ("inter_weight", 0.0, 1e6),
-    ("triplet_weight", 0.0, 1e6), ("sample_centres", 1e-6, 1.0), ("triplet_margin", 1e-6, 4.0), ("positive_margin", 0.0, 2.0),
+    ("triplet_weight", 0.0, 1e6), ("sample_rate", 1e-6, 1.0), ("triplet_margin", 1e-6, 4.0), ("positive_margin", 0.0, 2.0),
     ("negative_margin", 1e-6, 2.0), ("a_softmax_m", 1, 16), ("lambda_base", 0.0, 1e9), ("lambda_gamma", 0.0, 1e3),
-    ("lambda_power", 0.0, 10.0), ("lambda_min", 0.0, 1e9), ("photos_a_person", 0, 1024), ("bag", 1, 1024),
+    ("lambda_power", 0.0, 10.0), ("lambda_min", 0.0, 1e9), ("images_per_identity", 0, 1024), ("bag", 1, 1024),
     ("lr", 0.0, 1e3), ("loss_scale", 1.0, 65536.0), ("momentum", 0.0, 0.9999), ("weight_decay", 0.0, 1.0), ("steps", 1, 1 << 40),
     ("warmup_steps", 0, 1 << 40), ("schedule_batch", 0, 1 << 20), ("accumulate", 1, 1 << 16), ("skip_bad_batches", 0, 1 << 20),
     ("seed", 0, (1 << 31) - 1), ("decode_threads", 0, 1024), ("log_every", 1, 1 << 40), ("eval_every", 0, 1 << 40),
@@ -246,9 +246,9 @@ def check(config: TrainConfig) -> None:
             choices = entry.metadata["choices"]
             if choices and flat[entry.name] not in choices:
                 raise UserError("%s is %r; choose one of %s" % (flag_name(entry.name), flat[entry.name], ", ".join(choices)))
-    if flat["photos_a_person"] == 1 or (flat["photos_a_person"] and flat["batch_size"] % flat["photos_a_person"]):
+    if flat["images_per_identity"] == 1 or (flat["images_per_identity"] and flat["batch_size"] % flat["images_per_identity"]):
         raise UserError(
-            "--photos-a-person %d: must be at least 2 and divide --batch-size %d" % (flat["photos_a_person"], flat["batch_size"])
+            "--images-per-identity %d: must be at least 2 and divide --batch-size %d" % (flat["images_per_identity"], flat["batch_size"])
         )
     drops = flat["lr_drops"]
     if list(drops) != sorted(set(drops)) or any(drop < 1 for drop in drops):

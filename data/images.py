@@ -10,22 +10,22 @@ from typing import Optional, Tuple
 
 import numpy as np
 
-MOST_PIXELS = 1 << 24  # of an image in a set: 4096×4096
-MOST_PHOTO_PIXELS = 1 << 28  # of a photo that is aligned: cameras reach 200 million
-MOST_SCANS = 200  # of a progressive JPEG; encoders write about ten
+MAX_PIXELS = 1 << 24  # of an image in a set: 4096×4096
+MAX_PHOTO_PIXELS = 1 << 28  # of a photo that is aligned: cameras reach 200 million
+MAX_SCANS = 200  # of a progressive JPEG; encoders write about ten
 JPEG_START, PNG_START = b"\xff\xd8", b"\x89PNG\r\n\x1a\n"
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # JPEG markers that hold the size
 
 
-def decode_bgr(image: bytes, most: int = MOST_PIXELS) -> np.ndarray:
+def decode_bgr(image: bytes, most: int = MAX_PIXELS) -> np.ndarray:
     """uint8 (height, width, 3), BGR as OpenCV gives it. Raises ValueError where there is no such image."""
     import cv2
 
     size = stated_size(image)
     if size is not None and size[0] * size[1] > most:
         raise ValueError("says that it is %d×%d pixels; more than %d are not decoded" % (size + (most,)))
-    if image.startswith(JPEG_START) and image.count(b"\xff\xda") > MOST_SCANS:
-        raise ValueError("a JPEG with more than %d scans" % MOST_SCANS)
+    if image.startswith(JPEG_START) and image.count(b"\xff\xda") > MAX_SCANS:
+        raise ValueError("a JPEG with more than %d scans" % MAX_SCANS)
     try:
         pixels = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR) if image else None
     except cv2.error as error:

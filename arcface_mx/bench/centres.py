@@ -66,7 +66,7 @@ def _planned(classes: int, devices: int, images: int, width: int, rate: float) -
     from arcface_mx.planning.plan import make_plan
 
     names = ",".join("cpu(%d)" % number for number in range(devices))
-    values = {"devices": names, "batch_size": images, "embedding_size": width, "parallel": "centres", "sample_centres": rate}
+    values = {"devices": names, "batch_size": images, "embedding_size": width, "parallel": "centres", "sample_rate": rate}
     small = {"network": "iresnet18", "width": 0.05, "image_size": 32}
     parts = make_plan(from_flat(dict(values, **small)), classes, 1 << 50).parts
     return devices * sum(size for what, size in parts.items() if "centres" in what or what == "gathered embeddings")
@@ -89,7 +89,7 @@ def _steps(classes: int, devices: int, images: int, width: int, steps: int, rate
     before = resident_mb("VmRSS")
     embedding = mx.sym.FullyConnected(mx.sym.Variable("data"), num_hidden=width, name="fc1")
     contexts = [mx.cpu(number) for number in range(devices)]
-    module = CentreParallelModule(embedding, LossConfig(sample_centres=rate), classes, contexts)
+    module = CentreParallelModule(embedding, LossConfig(sample_rate=rate), classes, contexts)
     module.bind([("data", (images, 16))], [("label", (images,))])
     module.init_params(mx.init.Xavier())
     module.init_optimizer("device", "sgd", {"learning_rate": 0.1, "momentum": 0.9, "wd": 5e-4})

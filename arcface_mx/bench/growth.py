@@ -134,7 +134,7 @@ def draw(points: Sequence[Point], path: str) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    from arcface_mx.util.files import whole_file
+    from arcface_mx.util.files import atomic_write
 
     figure = Figure(figsize=(12, 7), layout="constrained")
     FigureCanvasAgg(figure)
@@ -167,7 +167,7 @@ def draw(points: Sequence[Point], path: str) -> None:
         upper.set_title(title)
     axes[0][0].set_ylabel("processor ms a step")
     axes[1][0].set_ylabel("peak memory above the libraries, MB")
-    with whole_file(path) as stream:
+    with atomic_write(path) as stream:
         figure.savefig(stream, format="png", dpi=110)
 
 

@@ -10,8 +10,8 @@ from arcface_mx.bench.timing import Timing
 from arcface_mx.config import DataConfig
 from arcface_mx.data.recordio.index import RecordIndex
 from arcface_mx.reader.image_view import open_view
-from arcface_mx.reader.samplers import ShuffledOrder
-from arcface_mx.reader.record_reader import PhotoStream
+from arcface_mx.reader.samplers import RandomSampler
+from arcface_mx.reader.record_reader import RecordReader
 from arcface_mx.reader.native_reader import FaceStream
 from arcface_mx.util.environment import available_cores
 
@@ -51,11 +51,11 @@ def setup(kind: str, folder: str, images: int, batch_size: int) -> Callable[[], 
     index = RecordIndex.open(folder) if kind == "opencv" else None
 
     def read() -> int:
-        stream: Union[FaceStream, PhotoStream]
+        stream: Union[FaceStream, RecordReader]
         if index is None:
             stream = FaceStream(view, config, 0, threads=threads)
         else:
-            stream = PhotoStream(view, index, ShuffledOrder(len(index), seed=0), config, 0, threads)
+            stream = RecordReader(view, index, RandomSampler(len(index), seed=0), config, 0, threads)
         for _ in range(images // batch_size):
             next(stream).pixels.wait_to_read()
         return images

@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     from arcface_mx.util.devices import parse_devices
     from arcface_mx.report.angles import as_markdown, read_printed
     from arcface_mx.verify.angles import measure_run
-    from arcface_mx.util.files import whole_file, write_json
+    from arcface_mx.util.files import atomic_write, write_json
     from arcface_mx.model import load_model
     from arcface_mx.report.paper import default_path, find_row, read_rows
     from arcface_mx.train.folder import read_config
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     table = as_markdown(measured, [row.name if row else None for row in rows], printed)
     print(table)
     if args.markdown:
-        with whole_file(args.markdown, "w") as stream:
+        with atomic_write(args.markdown, "w") as stream:
             stream.write(table + "\n")
     if args.json:
         write_json(args.json, [one.to_json() for one in measured])

@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dali", default="", metavar="PYTHON", help="input: a Python that has NVIDIA DALI")
     parser.add_argument("--class-counts", default="10572,85742", metavar="N,N", help="centres: numbers of classes (10572,85742)")
     parser.add_argument("--contexts", default="1,2,4", metavar="D,D", help="centres: numbers of CPU contexts (1,2,4)")
-    parser.add_argument("--sample-centres", type=float, default=1.0, metavar="SHARE", help="centres: share of centres in a step (1)")
+    parser.add_argument("--sample-rate", type=float, default=1.0, metavar="SHARE", help="centres: share of centres in a step (1)")
     parser.add_argument("--steps", type=int, default=5, metavar="N", help="centres: steps a repetition, after one warm-up (5)")
     parser.add_argument("--png", default="", metavar="FILE", help="growth: draw the curves there")
     parser.add_argument("--repetitions", type=int, default=5, metavar="N", help="rounds, after one warm-up (5)")
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         from arcface_mx.bench import centres
 
         classes, contexts = _numbers(args.class_counts, "--class-counts"), _numbers(args.contexts, "--contexts")
-        measured = centres.measure(classes, contexts, args.batch_size, args.embedding_size, args.steps, args.repetitions, args.sample_centres)
+        measured = centres.measure(classes, contexts, args.batch_size, args.embedding_size, args.steps, args.repetitions, args.sample_rate)
         print(centres.table(measured))
         if args.json:
             write_json(args.json, [dataclasses.asdict(one) for one in measured])

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from arcface_mx.util.files import whole_file, write_json
+    from arcface_mx.util.files import atomic_write, write_json
     from arcface_mx.report import paper, picture, provenance, table
     from arcface_mx.report import rank_correlation as agreement
 
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     page = [title, table.as_markdown(rows, is_accuracy), agreement.describe(found), provenance.describe(args.runs)]
     for path, text in ((args.markdown, "\n\n".join(filter(None, page)) + "\n"), (args.csv, table.as_csv(rows, is_accuracy))):
         if path:
-            with whole_file(path, "w") as stream:
+            with atomic_write(path, "w") as stream:
                 stream.write(text)
     if args.png:
         picture.draw_table(rows, args.png, title)

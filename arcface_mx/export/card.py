@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from arcface_mx import __version__
 from arcface_mx.config import TrainConfig, differences, flag_name
-from arcface_mx.util.files import whole_file
+from arcface_mx.util.files import atomic_write
 from arcface_mx.model import Embedder
 from arcface_mx.util.tables import markdown_table
 from arcface_mx.train.folder import command_line, read_config, read_environment, read_metrics
@@ -38,7 +38,7 @@ def write_card(path: str, card: Card) -> None:
     """Write the card, whole or not at all."""
     parts = ["# Model card: %s" % card.network.name, _properties(card), USE, _origin(card), _measured(card)]
     parts += [_thresholds(card.calibration), _checks(card), _terms(card)]
-    with whole_file(path, "w") as stream:
+    with atomic_write(path, "w") as stream:
         stream.write("\n\n".join(filter(None, parts)) + "\n")
 
 

@@ -89,7 +89,7 @@ def _is_model(source: str) -> bool:
 def _of_run(run: str) -> Embedder:
     """The network of a run's newest checkpoint. Raises UserError where there is none."""
     config = read_config(run)
-    state = checkpoint.newest(run)
+    state = checkpoint.latest(run)
     if state is None:
         raise UserError("%s: holds no checkpoint; train first" % run)
     symbol, side = standalone_symbol(config), config.data.image_size

@@ -18,7 +18,7 @@ import numpy as np
 
 from arcface_mx.util.errors import UserError
 from arcface_mx.model.to_onnx import import_onnx, onnx_embeddings
-from arcface_mx.util.files import fingerprint, whole_file
+from arcface_mx.util.files import fingerprint, atomic_write
 from arcface_mx.model.engines import PARAMETERS_DIGEST
 from arcface_mx.metrics.pairs import unit_vectors
 
@@ -58,7 +58,7 @@ def write_int8(prefix: str, data: bytes, metadata: Mapping[str, str]) -> str:
     onnx = import_onnx()
     model = onnx.load_from_string(data)
     onnx.helper.set_model_props(model, dict(metadata, **{PARAMETERS_DIGEST: fingerprint(prefix + "-0000.params")}))
-    with whole_file(prefix + "-int8.onnx") as stream:
+    with atomic_write(prefix + "-int8.onnx") as stream:
         stream.write(model.SerializeToString())
     return prefix + "-int8.onnx"
 

@@ -8,12 +8,12 @@ from typing import Any, Dict, Sequence
 import numpy as np
 
 from arcface_mx.util.errors import UserError
-from arcface_mx.util.files import whole_file
+from arcface_mx.util.files import atomic_write
 
 
 def write_fields(path: str, value: Any) -> None:
     """Write a NamedTuple's fields as a `.npz`, whole or not at all."""
-    with whole_file(path) as stream:
+    with atomic_write(path) as stream:
         np.savez(stream, **value._asdict())
 
 

@@ -270,8 +270,8 @@ def needs_tuples(config: LossConfig) -> bool:
 
 def check_needs(config: TrainConfig) -> None:
     """Raise UserError where a loss on tuples gets no tuples, or a bag has no triplets to mine."""
-    if needs_tuples(config.loss) and not config.data.photos_a_person:
-        raise UserError("--loss %s compares photos of one person: give --photos-a-person, for example 4" % config.loss.loss)
+    if needs_tuples(config.loss) and not config.data.images_per_identity:
+        raise UserError("--loss %s compares photos of one person: give --images-per-identity, for example 4" % config.loss.loss)
     if config.loss.bag > 1:
         bag_distance(config.loss)
 

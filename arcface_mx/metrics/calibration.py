@@ -29,7 +29,7 @@ class ScoredPairs(NamedTuple):
     same: np.ndarray
     different: np.ndarray
     people: Optional[np.ndarray] = None
-    photos_a_person: Optional[np.ndarray] = None
+    images_per_identity: Optional[np.ndarray] = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,10 +127,10 @@ def _level(far: float, falling: np.ndarray, pairs: ScoredPairs) -> Optional[Leve
         float(passing.min()) if len(passing) else barred + 2e-6, float(falling[accepted - 1]) if accepted else np.inf
     )
     threshold = float(barred + (above - barred) / 2)
-    if pairs.people is None or pairs.photos_a_person is None:
+    if pairs.people is None or pairs.images_per_identity is None:
         low, high = pairs_interval(accepted, len(falling))
     else:
-        low, high = people_interval(pairs.people[pairs.different >= threshold], pairs.photos_a_person)
+        low, high = people_interval(pairs.people[pairs.different >= threshold], pairs.images_per_identity)
     return Level(far, threshold, accepted, len(falling), low, high, float(np.mean(pairs.same >= threshold)))
 
 
@@ -144,21 +144,21 @@ def pairs_interval(accepted: int, pairs: int) -> Tuple[float, float]:
     return float(low), float(high)
 
 
-def people_interval(accepted: np.ndarray, photos_a_person: np.ndarray) -> Tuple[float, float]:
+def people_interval(accepted: np.ndarray, images_per_identity: np.ndarray) -> Tuple[float, float]:
     """Bootstrap interval of a FAR over all pairs of a labelled set: people are drawn, with their photos.
 
-    accepted: (A, 2) the people of each accepted different pair. photos_a_person: (P,). A person drawn
+    accepted: (A, 2) the people of each accepted different pair. images_per_identity: (P,). A person drawn
     twice counts twice against others and never against itself. Not narrower than the pairs' own.
     """
-    count = len(photos_a_person)
+    count = len(images_per_identity)
     hits = np.zeros((count, count))
     np.add.at(hits, (accepted[:, 0], accepted[:, 1]), 1)
     draws = np.random.RandomState(0).multinomial(count, np.full(count, 1 / count), RESAMPLES).astype(np.float64)
-    photos = draws * photos_a_person
+    photos = draws * images_per_identity
     pairs = (photos.sum(1) ** 2 - (photos**2).sum(1)) / 2
     rates = np.einsum("rp,pq,rq->r", draws, hits, draws, optimize=True) / np.maximum(pairs, 1)
     low, high = np.quantile(rates, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    total = int((photos_a_person.sum() ** 2 - (photos_a_person**2).sum()) // 2)
+    total = int((images_per_identity.sum() ** 2 - (images_per_identity**2).sum()) // 2)
     bound = pairs_interval(len(accepted), total)
     return min(float(low), bound[0]), max(float(high), bound[1])
 

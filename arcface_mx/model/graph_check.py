@@ -11,7 +11,7 @@ import json
 import re
 from typing import Any, Dict, List
 
-MOST_BYTES, MOST_NODES, MOST_VALUES = 1 << 26, 1 << 16, 1 << 28
+MAX_BYTES, MAX_NODES, MAX_VALUES = 1 << 26, 1 << 16, 1 << 28
 
 # Operators that networks, losses and exporters of this field use; none calls back or reads files.
 OPERATORS = frozenset("""
@@ -47,33 +47,33 @@ AT_LEAST_0 = ("pad", "adj")
 LARGEST = 1 << 24
 
 
-class Hostile(Exception):
+class InvalidGraph(Exception):
     """Why a graph is refused."""
 
 
 def check_graph(raw: bytes) -> str:
-    """The graph's JSON as text. Raises Hostile where MXNet should not see it."""
-    if len(raw) > MOST_BYTES:
-        raise Hostile("%d bytes are too many for a graph" % len(raw))
+    """The graph's JSON as text. Raises InvalidGraph where MXNet should not see it."""
+    if len(raw) > MAX_BYTES:
+        raise InvalidGraph("%d bytes are too many for a graph" % len(raw))
     try:
         text = raw.decode("utf-8")
         graph = json.loads(text)
     except RecursionError:
-        raise Hostile("it is nested too deeply") from None
+        raise InvalidGraph("it is nested too deeply") from None
     except ValueError as error:
-        raise Hostile("it is no JSON: %s" % error) from None
-    if not isinstance(graph, dict) or not isinstance(graph.get("nodes"), list) or not 0 < len(graph["nodes"]) <= MOST_NODES:
-        raise Hostile("it holds no list of nodes")
+        raise InvalidGraph("it is no JSON: %s" % error) from None
+    if not isinstance(graph, dict) or not isinstance(graph.get("nodes"), list) or not 0 < len(graph["nodes"]) <= MAX_NODES:
+        raise InvalidGraph("it holds no list of nodes")
     outputs: List[int] = []
     names = set()
     for number, node in enumerate(graph["nodes"]):
         outputs.append(_check_node(number, node, outputs))
         if node["op"] == "null" and node["name"] in names:
-            raise Hostile("two inputs are called %.60r" % node["name"])
+            raise InvalidGraph("two inputs are called %.60r" % node["name"])
         names.add(node["name"])
     heads = graph.get("heads")
     if not isinstance(heads, list) or not heads:
-        raise Hostile("it has no heads")
+        raise InvalidGraph("it has no heads")
     for head in heads:
         _check_entry("its heads", head, outputs)
     _check_numbers(graph, outputs)
@@ -83,24 +83,24 @@ def check_graph(raw: bytes) -> str:
 def _check_node(number: int, node: Any, outputs: List[int]) -> int:
     """Number of outputs of a node whose inputs all stand before it."""
     if not isinstance(node, dict) or not isinstance(node.get("name"), str) or not isinstance(node.get("op"), str):
-        raise Hostile("node %d has no name or no operator" % number)
+        raise InvalidGraph("node %d has no name or no operator" % number)
     where = "node %d (%.60s)" % (number, node["name"])
     if "\0" in node["name"] or not node["name"]:
-        raise Hostile("node %d has an impossible name" % number)
+        raise InvalidGraph("node %d has an impossible name" % number)
     if node["op"] not in OPERATORS:
-        raise Hostile("%s: the operator %.60r is not one that an embedding network needs" % (where, node["op"]))
+        raise InvalidGraph("%s: the operator %.60r is not one that an embedding network needs" % (where, node["op"]))
     if node.get("subgraphs") or node.get("control_deps"):
-        raise Hostile("%s holds another graph" % where)
+        raise InvalidGraph("%s holds another graph" % where)
     inputs = node.get("inputs")
     if not isinstance(inputs, list) or (node["op"] == "null") != (not inputs) and node["op"] not in CREATORS:
-        raise Hostile("%s has no list of inputs" % where)
+        raise InvalidGraph("%s has no list of inputs" % where)
     for entry in inputs:
         _check_entry(where, entry, outputs)
     settings: Dict[str, str] = {}
     for key in ("attrs", "attr", "param"):
         part = node.get(key, {})
         if not isinstance(part, dict) or not all(isinstance(value, str) for value in part.values()):
-            raise Hostile("%s: its settings are not texts" % where)
+            raise InvalidGraph("%s: its settings are not texts" % where)
         settings.update(part)
     _check_settings(where, settings)
     if node["op"] in ("SliceChannel", "split"):
@@ -117,7 +117,7 @@ CREATORS = ("_arange", "_eye", "_full", "_linspace", "_ones", "_zeros")
 def _check_entry(where: str, entry: Any, outputs: List[int]) -> None:
     good = isinstance(entry, list) and 2 <= len(entry) <= 3 and all(type(value) is int and value >= 0 for value in entry)
     if not good or entry[0] >= len(outputs) or entry[1] >= outputs[entry[0]]:
-        raise Hostile("%s: the input %.40s is no output of a node before it" % (where, entry))
+        raise InvalidGraph("%s: the input %.40s is no output of a node before it" % (where, entry))
 
 
 def _check_settings(where: str, settings: Dict[str, str]) -> None:
@@ -125,14 +125,14 @@ def _check_settings(where: str, settings: Dict[str, str]) -> None:
         if key in POSITIVE or key in AT_LEAST_0:
             numbers = _whole(where, key, value)
             if any(number < (key in POSITIVE) or number > LARGEST for number in numbers):
-                raise Hostile("%s: %s is %.60s" % (where, key, value))
+                raise InvalidGraph("%s: %s is %.60s" % (where, key, value))
         elif any(len(digits) > 18 for digits in re.findall(r"(?<![.\d])\d+(?![.\d])", value)) and "." not in value:
-            raise Hostile("%s: %.40s is %.60s" % (where, key, value))
+            raise InvalidGraph("%s: %.40s is %.60s" % (where, key, value))
 
 
 def _whole(where: str, key: str, value: str) -> List[int]:
     if not re.fullmatch(r"[\s(\[]*(-?\d{1,18}[\sL,]*)*[\s)\]]*", value) or (key == "num_outputs" and len(_numbers(value)) != 1):
-        raise Hostile("%s: %s is %.60r, not whole numbers" % (where, key, value))
+        raise InvalidGraph("%s: %s is %.60r, not whole numbers" % (where, key, value))
     return _numbers(value)
 
 
@@ -145,16 +145,16 @@ def _check_numbers(graph: Dict[str, Any], outputs: List[int]) -> None:
     for key, largest in (("arg_nodes", len(outputs) - 1), ("node_row_ptr", sum(outputs) + len(outputs))):
         numbers = graph.get(key, [])
         if not isinstance(numbers, list) or not all(type(value) is int and 0 <= value <= largest for value in numbers):
-            raise Hostile("its %s do not belong to its nodes" % key)
+            raise InvalidGraph("its %s do not belong to its nodes" % key)
     if any(graph["nodes"][number]["op"] != "null" for number in graph.get("arg_nodes", [])):
-        raise Hostile("its arg_nodes are no inputs")
+        raise InvalidGraph("its arg_nodes are no inputs")
 
 
 def check_extent(shapes: List[Any], names: List[str]) -> None:
-    """Raise Hostile where a layer's output for one image is too large; shapes: as inferred, by `names`."""
+    """Raise InvalidGraph where a layer's output for one image is too large; shapes: as inferred, by `names`."""
     for name, shape in zip(names, shapes):
         count = 1
         for side in shape:
             count *= max(0, side)
-        if count > MOST_VALUES:
-            raise Hostile("the output of %s has shape %s for one image: more than %d values" % (name, shape, MOST_VALUES))
+        if count > MAX_VALUES:
+            raise InvalidGraph("the output of %s has shape %s for one image: more than %d values" % (name, shape, MAX_VALUES))

@@ -14,7 +14,7 @@ from arcface_mx.util.errors import UserError
 from arcface_mx.model.embedder import Embedder
 from arcface_mx.model.engines import Engine, Network, int8_engine, onnx_engine
 from arcface_mx.model.graph import Size, embedding_symbol, find_input_size, mxnet_reason
-from arcface_mx.model.graph_check import MOST_BYTES, Hostile, check_extent, check_graph
+from arcface_mx.model.graph_check import MAX_BYTES, InvalidGraph, check_extent, check_graph
 
 if TYPE_CHECKING:
     import mxnet as mx
@@ -85,7 +85,7 @@ def _check_layers(symbol: "mx.sym.Symbol", path: str, arg_params: "Parameters", 
     _, shapes, _ = internals.infer_shape_partial(**dict(known, **{name: (1, 3) + size for name in image}))
     try:
         check_extent(shapes or [], internals.list_outputs())
-    except Hostile as reason:
+    except InvalidGraph as reason:
         raise UserError("%s: %s" % (path, reason)) from None
 
 
@@ -129,9 +129,9 @@ def read_symbol(path: str) -> "mx.sym.Symbol":
 
     try:
         with open(path, "rb") as stream:
-            text = check_graph(stream.read(MOST_BYTES + 1))
+            text = check_graph(stream.read(MAX_BYTES + 1))
         return mx.sym.load_json(text)
-    except (mx.base.MXNetError, Hostile) as error:
+    except (mx.base.MXNetError, InvalidGraph) as error:
         raise UserError("%s: cannot be read as an MXNet symbol: %s" % (path, mxnet_reason(error))) from error
     except OSError as error:
         raise UserError("%s: cannot be read: %s" % (path, error.strerror)) from error

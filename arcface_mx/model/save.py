@@ -6,7 +6,7 @@ import os
 from typing import Any, Dict
 
 from arcface_mx.util.params import write_arrays
-from arcface_mx.util.files import whole_file
+from arcface_mx.util.files import atomic_write
 from arcface_mx.model.load import SYMBOL_DIGEST, graph_digest
 
 
@@ -18,8 +18,8 @@ def save_model(symbol: Any, arg_params: Dict[str, Any], aux_params: Dict[str, An
     """
     arrays = dict({"arg:" + k: v for k, v in arg_params.items()}, **{"aux:" + k: v for k, v in aux_params.items()})
     prefix, text = os.path.join(folder, "model"), symbol.tojson()
-    with whole_file(prefix + "-0000.params") as stream:
+    with atomic_write(prefix + "-0000.params") as stream:
         write_arrays(stream, arrays, {SYMBOL_DIGEST: graph_digest(text)})
-    with whole_file(prefix + "-symbol.json", "w") as stream:
+    with atomic_write(prefix + "-symbol.json", "w") as stream:
         stream.write(text)
     return prefix

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Tuple
 import numpy as np
 
 from arcface_mx.util.errors import UserError
-from arcface_mx.util.files import whole_file
+from arcface_mx.util.files import atomic_write
 from arcface_mx.model.attributes import EMBEDDING_SIZE_ATTRIBUTE
 from arcface_mx.model.nodes import Graph, Node, Source
 from arcface_mx.util.environment import threads
@@ -70,7 +70,7 @@ def onnx_bytes(
 
 def write_onnx(path: str, data: bytes) -> None:
     """Write the file, whole or not at all."""
-    with whole_file(path) as stream:
+    with atomic_write(path) as stream:
         stream.write(data)
 
 

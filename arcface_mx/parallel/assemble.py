@@ -6,7 +6,7 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import mxnet as mx
 
-from arcface_mx.parallel.communicator import Ranks
+from arcface_mx.parallel.communicator import Communicator
 from arcface_mx.parallel.shard import Shard
 from arcface_mx.parallel.split import class_ranges, row_ranges
 
@@ -26,24 +26,24 @@ def parts_of(shards: Sequence[Shard], name: str, whole: NDArray) -> List[NDArray
     return [whole[first:last] for first, last in _ranges(shards, name)]
 
 
-def collected(ranks: Ranks, shards: Sequence[Shard], name: str, parts: Sequence[NDArray], classes: int) -> Optional[NDArray]:
+def collected(communicator: Communicator, shards: Sequence[Shard], name: str, parts: Sequence[NDArray], classes: int) -> Optional[NDArray]:
     """One array on the CPU from all devices' parts of parameter `name`, or of its momentum.
 
     With several processes all must call it; rank 0 gets the array, the others None, and no process holds
     more of what is another's than a block of rows.
     """
     shape, bounds = whole_shapes(shards, classes)[name], _ranges(shards, name)
-    if ranks.size == 1:
+    if communicator.size == 1:
         return _filled(mx.nd.empty(shape), parts, bounds, 0)
     first = bounds[0][0]
     own = _filled(mx.nd.empty((bounds[-1][1] - first,) + shape[1:]), parts, bounds, first)
-    whole = mx.nd.empty(shape) if ranks.rank == 0 else None
-    everywhere = row_ranges(class_ranges(classes, len(shards) * ranks.size), shards[0].rows_a_class[name])
-    for root in range(ranks.size):
+    whole = mx.nd.empty(shape) if communicator.rank == 0 else None
+    everywhere = row_ranges(class_ranges(classes, len(shards) * communicator.size), shards[0].rows_a_class[name])
+    for root in range(communicator.size):
         held = everywhere[root * len(shards) :][: len(shards)]
         for start, end in blocks(held[0][0], held[-1][1], own[0].size):
-            block = own[start - first : end - first] if root == ranks.rank else mx.nd.empty((end - start,) + shape[1:])
-            block = ranks.from_rank(root, "rows of " + name, block)
+            block = own[start - first : end - first] if root == communicator.rank else mx.nd.empty((end - start,) + shape[1:])
+            block = communicator.broadcast(root, "rows of " + name, block)
             if whole is not None:
                 block.copyto(whole[start:end])
     return whole

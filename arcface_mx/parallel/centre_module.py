@@ -10,7 +10,7 @@ each device holds n/D of them with gradient and momentum, and they never leave i
     5  each device computes the gradient of its centres (kept) and of all embeddings
     6  the gradients of the embeddings are summed, each device gets those of its part, and goes back
 
-Over several processes (`ranks`) the devices are those of all: embeddings and labels are gathered
+Over several processes (`communicator`) the devices are those of all: embeddings and labels are gathered
 from all (2), of the reports a maximum and sums are exchanged (4), and the embeddings' gradients are
 summed over all (6). Each process has the backbone of its own part of the batch.
 """
@@ -27,10 +27,10 @@ import numpy as np
 
 from arcface_mx.config import LossConfig
 from arcface_mx.util.errors import UserError
-from arcface_mx.parallel.exchange import gather, reduce_scatter, sum_to_all
+from arcface_mx.parallel.exchange import all_gather, reduce_scatter, all_reduce
 from arcface_mx.parallel.graphs import shard_graph
-from arcface_mx.parallel.combiner import Joiner
-from arcface_mx.parallel.communicator import Ranks
+from arcface_mx.parallel.combiner import Combiner
+from arcface_mx.parallel.communicator import Communicator
 from arcface_mx.parallel.sampling import SampledShard, sample_size
 from arcface_mx.parallel.shard import Shard
 from arcface_mx.parallel.split import check_labels, class_ranges
@@ -44,7 +44,7 @@ class CentreParallelModule(mx.mod.BaseModule):
     loss        the loss, any of losses.py with class logits. num_classes: n.
     gradient_scale  factor on all gradients, by which the optimizer's rescale_grad must divide.
     scheduled   names of the loss's scheduled scalars, inputs (N,) after "data" in a batch.
-    ranks       the processes over which the classes are split too; None is one.
+    communicator       the processes over which the classes are split too; None is one.
     Labels of a batch are (N,), any dtype that holds them; int32 for more than 2²⁴ classes.
     `get_params` gives whole arrays, as Module does, so that a checkpoint fits any number of devices; of
     several processes all must call it, and rank 0 gets the centres. Shapes and outputs are a process's own.
@@ -59,16 +59,16 @@ class CentreParallelModule(mx.mod.BaseModule):
         scheduled: Sequence[str] = (),
         fixed_param_names: Sequence[str] = (),
         gradient_scale: float = 1.0,
-        ranks: Optional[Ranks] = None,
+        communicator: Optional[Communicator] = None,
         logger: Any = logging,
     ) -> None:
         super().__init__(logger=logger)
         self._loss, self._num_classes, self._context = loss, num_classes, list(context)
         self._scale = gradient_scale
         self._scheduled, self._fixed = tuple(scheduled), set(fixed_param_names)
-        self._ranks = ranks or Ranks()
-        everywhere = class_ranges(num_classes, len(self._context) * self._ranks.size)
-        self._held = everywhere[self._ranks.rank * len(self._context) :][: len(self._context)]
+        self._communicator = communicator or Communicator()
+        everywhere = class_ranges(num_classes, len(self._context) * self._communicator.size)
+        self._held = everywhere[self._communicator.rank * len(self._context) :][: len(self._context)]
         self._symbol = embedding
         body_fixed = [name for name in embedding.list_arguments() if name in self._fixed]
         self._body = mx.mod.Module(
@@ -123,7 +123,7 @@ class CentreParallelModule(mx.mod.BaseModule):
     @property
     def collective(self) -> bool:
         """Whether other processes take part in every forward pass."""
-        return self._ranks.size > 1
+        return self._communicator.size > 1
 
     @property
     def body(self) -> Any:
@@ -167,22 +167,22 @@ class CentreParallelModule(mx.mod.BaseModule):
         self._data_shapes = [shape if isinstance(shape, mx.io.DataDesc) else mx.io.DataDesc(*shape) for shape in data_shapes]
         self._label_shapes = [shape if isinstance(shape, mx.io.DataDesc) else mx.io.DataDesc(*shape) for shape in label_shapes]
         self._own_images = self._data_shapes[0].shape[0]
-        self._images = self._own_images * self._ranks.size
-        if self._loss.sample_centres < 1.0 and grad_req == "add":
-            raise UserError("--accumulate adds gradients of the same centres; with --sample-centres below 1 each batch has others")
+        self._images = self._own_images * self._communicator.size
+        if self._loss.sample_rate < 1.0 and grad_req == "add":
+            raise UserError("--accumulate adds gradients of the same centres; with --sample-rate below 1 each batch has others")
         if self._own_images % len(self._context):
             raise ValueError("a batch of %d does not split evenly over %d devices" % (self._own_images, len(self._context)))
         self._body.bind(self._data_shapes[:1], None, for_training, inputs_need_grad, force_rebind, None, grad_req)
         self._parts = self._body._exec_group.slices
         self._width = self._body.output_shapes[0][1][1]
         self._shards = [self._shard(context, held, grad_req) for context, held in zip(self._context, self._held)]
-        self._joiner = Joiner(
-            self._shards[0].graph, self._num_classes, self._images, self._width, self._context, self._ranks, self._scale
+        self._joiner = Combiner(
+            self._shards[0].graph, self._num_classes, self._images, self._width, self._context, self._communicator, self._scale
         )
         self.binded, self.for_training, self.inputs_need_grad = True, for_training, inputs_need_grad
 
     def _shard(self, context: Any, held: Tuple[int, int], grad_req: str) -> Shard:
-        classes, rate = held[1] - held[0], self._loss.sample_centres
+        classes, rate = held[1] - held[0], self._loss.sample_rate
         seen = classes if rate == 1.0 else sample_size(rate, classes, self._images)
         graph = shard_graph(self._loss, seen, self._images, self._width, self._scheduled)
         requests = {name: "null" if name in self._fixed else grad_req for name in graph.parameters}
@@ -243,7 +243,7 @@ class CentreParallelModule(mx.mod.BaseModule):
         return arg_params, aux_params
 
     def _collect(self, name: str, parts: List[Any], found: Dict[str, Any]) -> None:
-        whole = collected(self._ranks, self._shards, name, parts, self._num_classes)
+        whole = collected(self._communicator, self._shards, name, parts, self._num_classes)
         if whole is not None:
             found[name] = whole
 
@@ -297,7 +297,7 @@ class CentreParallelModule(mx.mod.BaseModule):
         labels = data_batch.label[0].asnumpy().astype(np.int64)
         check_labels(labels, self._num_classes)
         # MXNet's own random state says which centres are drawn, so that seeding it repeats a step.
-        seed = 0 if self._loss.sample_centres == 1.0 else int(mx.nd.random.randint(0, 1 << 31, shape=(1,)).asscalar())
+        seed = 0 if self._loss.sample_rate == 1.0 else int(mx.nd.random.randint(0, 1 << 31, shape=(1,)).asscalar())
         self._body.forward(mx.io.DataBatch(data=data_batch.data[:1]), is_train=is_train)
         self._gather_embeddings()
         labels, scheduled = self._gathered_rows(labels, data_batch.data[1:])
@@ -310,23 +310,23 @@ class CentreParallelModule(mx.mod.BaseModule):
     def _gather_embeddings(self) -> None:
         """Put the embeddings of all parts of the batch in every shard's input."""
         parts, places = self._body.get_outputs(merge_multi_context=False)[0], self._parts
-        if self._ranks.size > 1:
+        if self._communicator.size > 1:
             here = mx.nd.empty((self._own_images, self._width), self._context[0])
-            gather(parts, places, [here])
-            parts, places = [self._ranks.gathered("embeddings", here)], [slice(0, self._images)]
-        gather(parts, places, [shard.inputs["embedding"] for shard in self._shards])
+            all_gather(parts, places, [here])
+            parts, places = [self._communicator.all_gather("embeddings", here)], [slice(0, self._images)]
+        all_gather(parts, places, [shard.inputs["embedding"] for shard in self._shards])
 
     def _gathered_rows(self, labels: np.ndarray, scalars: Sequence[Any]) -> Tuple[np.ndarray, Dict[str, Any]]:
         """Labels and scheduled scalars of the whole batch, (N,) each."""
-        if self._ranks.size > 1:
-            labels = self._ranks.gathered("labels", mx.nd.array(labels, dtype="int32")).asnumpy().astype(np.int64)
-        return labels, {name: self._ranks.gathered(name, array) for name, array in zip(self._scheduled, scalars)}
+        if self._communicator.size > 1:
+            labels = self._communicator.all_gather("labels", mx.nd.array(labels, dtype="int32")).asnumpy().astype(np.int64)
+        return labels, {name: self._communicator.all_gather(name, array) for name, array in zip(self._scheduled, scalars)}
 
     def _sum_to_all(self, name: str, parts: Sequence[Any], totals: Sequence[Any]) -> None:
         """Write the sum of `parts`, over all processes, to every array in `totals`."""
-        sum_to_all(parts, totals)
-        if self._ranks.size > 1:
-            sum_to_all([self._ranks.summed(name, totals[0])], totals)
+        all_reduce(parts, totals)
+        if self._communicator.size > 1:
+            all_reduce([self._communicator.all_reduce(name, totals[0])], totals)
 
     def backward(self, out_grads: Optional[List[Any]] = None) -> None:
         """Gradients of everything; the loss is its own head gradient, so `out_grads` must be None."""
@@ -347,9 +347,9 @@ class CentreParallelModule(mx.mod.BaseModule):
 
     def _scattered(self, parts: Sequence[Any]) -> List[Any]:
         """Gradients of the embeddings (N, d), summed over everybody: for each device here its part's rows."""
-        if self._ranks.size > 1:
+        if self._communicator.size > 1:
             here = reduce_scatter(parts, [slice(0, self._images)], self._context[:1])[0]
-            parts = [self._ranks.own_rows_of_sum("gradients of embeddings", here)]
+            parts = [self._communicator.reduce_scatter("gradients of embeddings", here)]
         return reduce_scatter(parts, self._parts, self._context)
 
     # ------------------------------------------------------------ results
@@ -359,7 +359,7 @@ class CentreParallelModule(mx.mod.BaseModule):
 
         Of several processes each gives the rows of its own part of the batch.
         """
-        first = self._own_images * self._ranks.rank
+        first = self._own_images * self._communicator.rank
         own = [array[first : first + self._own_images] for array in self._outputs] if self.collective else list(self._outputs)
         return own if merge_multi_context else [[array] for array in own]
 

@@ -1,6 +1,6 @@
 """What passes between the processes of one training: the few collective operations that it needs.
 
-`Ranks` is a training of one process, where nothing passes. `HorovodRanks` is one of several. All
+`Communicator` is a training of one process, where nothing passes. `HorovodCommunicator` is one of several. All
 processes call the same operations in the same order; `name` says which ones belong together.
 """
 
@@ -11,33 +11,33 @@ from typing import Any
 NDArray = Any
 
 
-class Ranks:
+class Communicator:
     """The only process. rank: 0…size−1."""
 
     rank, size = 0, 1
 
-    def gathered(self, name: str, array: NDArray) -> NDArray:
+    def all_gather(self, name: str, array: NDArray) -> NDArray:
         """(B, …) of every process → (size·B, …), by rank."""
         return array
 
-    def summed(self, name: str, array: NDArray) -> NDArray:
+    def all_reduce(self, name: str, array: NDArray) -> NDArray:
         """The sum over the processes, of the array's shape."""
         return array
 
-    def highest(self, name: str, array: NDArray) -> NDArray:
+    def all_reduce_max(self, name: str, array: NDArray) -> NDArray:
         """The largest of the processes' values, element by element."""
         return array
 
-    def own_rows_of_sum(self, name: str, array: NDArray) -> NDArray:
-        """(size·B, …) → (B, …): of the sum over the processes the rows that `gathered` took from this one."""
+    def reduce_scatter(self, name: str, array: NDArray) -> NDArray:
+        """(size·B, …) → (B, …): of the sum over the processes the rows that `all_gather` took from this one."""
         return array
 
-    def from_rank(self, root: int, name: str, array: NDArray) -> NDArray:
+    def broadcast(self, root: int, name: str, array: NDArray) -> NDArray:
         """The array of process `root`; the others give one of its shape."""
         return array
 
 
-class HorovodRanks(Ranks):
+class HorovodCommunicator(Communicator):
     """One of the processes that Horovod joined. `hvd`: the module horovod.mxnet, initialised.
 
     Each operation returns when it is done: Horovod refuses a name that is still under way.
@@ -47,19 +47,19 @@ class HorovodRanks(Ranks):
         self._hvd = hvd
         self.rank, self.size = hvd.rank(), hvd.size()
 
-    def gathered(self, name: str, array: NDArray) -> NDArray:
+    def all_gather(self, name: str, array: NDArray) -> NDArray:
         return self._hvd.allgather(array, name="gathered " + name)
 
-    def summed(self, name: str, array: NDArray) -> NDArray:
+    def all_reduce(self, name: str, array: NDArray) -> NDArray:
         return _done(self._hvd.allreduce(array, name="summed " + name, op=self._hvd.Sum))
 
-    def highest(self, name: str, array: NDArray) -> NDArray:
+    def all_reduce_max(self, name: str, array: NDArray) -> NDArray:
         return _done(self._hvd.allreduce(array, name="highest " + name, op=self._hvd.Max))
 
-    def own_rows_of_sum(self, name: str, array: NDArray) -> NDArray:
+    def reduce_scatter(self, name: str, array: NDArray) -> NDArray:
         return self._hvd.reducescatter(array, name="rows " + name, op=self._hvd.Sum)
 
-    def from_rank(self, root: int, name: str, array: NDArray) -> NDArray:
+    def broadcast(self, root: int, name: str, array: NDArray) -> NDArray:
         return _done(self._hvd.broadcast(array, root, name="from rank " + name))
 
 

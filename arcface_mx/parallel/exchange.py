@@ -9,7 +9,7 @@ import mxnet as mx
 NDArray = Any
 
 
-def gather(parts: Sequence[NDArray], places: Sequence[slice], whole: Sequence[NDArray]) -> None:
+def all_gather(parts: Sequence[NDArray], places: Sequence[slice], whole: Sequence[NDArray]) -> None:
     """Copy part p to rows places[p] of every array in `whole`."""
     for array in whole:
         for part, place in zip(parts, places):
@@ -21,18 +21,18 @@ def reduce_scatter(whole: Sequence[NDArray], places: Sequence[slice], contexts: 
     sums = []
     for context, place in zip(contexts, places):
         parts = [array[place].as_in_context(context) for array in whole]
-        sums.append(summed(parts))
+        sums.append(reduce_to_first(parts))
     return sums
 
 
-def summed(parts: Sequence[NDArray]) -> NDArray:
+def reduce_to_first(parts: Sequence[NDArray]) -> NDArray:
     """The sum of arrays, on the first one's device; of one array that array itself."""
     here = [part.as_in_context(parts[0].context) for part in parts]
     return mx.nd.add_n(*here) if len(here) > 1 else here[0]
 
 
-def sum_to_all(parts: Sequence[NDArray], totals: Sequence[NDArray]) -> None:
+def all_reduce(parts: Sequence[NDArray], totals: Sequence[NDArray]) -> None:
     """Write the sum of `parts` to every array in `totals`; added on the first device."""
-    total = summed(parts)
+    total = reduce_to_first(parts)
     for array in totals:
         total.copyto(array)

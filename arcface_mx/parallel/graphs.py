@@ -49,8 +49,8 @@ def shard_graph(config: LossConfig, classes: int, images: int, width: int, sched
 
     from arcface_mx import symbols
 
-    if config.inter_weight and config.sample_centres < 1.0:
-        raise UserError("--inter-weight sums over all centres; give --sample-centres 1")
+    if config.inter_weight and config.sample_rate < 1.0:
+        raise UserError("--inter-weight sums over all centres; give --sample-rate 1")
     x = mx.sym.Variable("embedding", shape=(images, width))
     label = mx.sym.Variable("label", shape=(images,))
     scalars = {name: mx.sym.Variable(name, shape=(images,)) for name in scheduled}
@@ -92,7 +92,7 @@ def own_graph() -> Symbol:
 
 
 @dataclass(frozen=True)
-class JointGraph:
+class CombinedGraph:
     """Joins the devices' reports: a Group of (N,), the loss first, as TrainingGraph's.
 
     Inputs: "reports" (D, K, N), "inside" (D, N), and for a triplet term "embedding" (N, d) and
@@ -104,7 +104,7 @@ class JointGraph:
     needs_embedding: bool
 
 
-def joint_graph(config: LossConfig, rows: Tuple[str, ...], num_classes: int, scale: float = 1.0, across: bool = False) -> JointGraph:
+def joint_graph(config: LossConfig, rows: Tuple[str, ...], num_classes: int, scale: float = 1.0, across: bool = False) -> CombinedGraph:
     """The loss of the whole batch over all classes, from what the devices report; its gradient times `scale`.
 
     across: other processes hold classes too. "reports" and "inside" are then of this process's devices,
@@ -133,7 +133,7 @@ def joint_graph(config: LossConfig, rows: Tuple[str, ...], num_classes: int, sca
     outputs = loss_outputs(terms, scale)
     outputs["target_cosine"] = mx.sym.BlockGrad(joined["target_cosine"])
     outputs["correct"] = mx.sym.BlockGrad(joined["correct"])
-    return JointGraph(mx.sym.Group(list(outputs.values())), tuple(outputs), "triplet" in terms)
+    return CombinedGraph(mx.sym.Group(list(outputs.values())), tuple(outputs), "triplet" in terms)
 
 
 def summed_rows(config: LossConfig) -> Tuple[str, ...]:

@@ -36,7 +36,7 @@ def advice(rate: float, classes: int, devices: int) -> str:
     """One line on what sampling is worth at this size."""
     text = "sampled centres: a step sees the batch's classes and, with them, %g %% of each device's centres" % (100 * rate)
     if classes < PAYS_FROM_CLASSES and devices < PAYS_FROM_DEVICES:
-        text += "; it does not pay here (published: not below about 2M classes or 32 devices): --sample-centres 1 is exact"
+        text += "; it does not pay here (published: not below about 2M classes or 32 devices): --sample-rate 1 is exact"
     return text
 
 

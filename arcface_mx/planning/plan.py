@@ -76,7 +76,7 @@ def check_whole_arrays(config: TrainConfig, num_classes: int, workers: int = 1) 
         raise TooManyNumbers(
             "logits",
             "the logits on a device would be %d numbers; an array of MXNet 1.9.1 holds fewer than 2^31: give a smaller "
-            "--batch-size or a lower --sample-centres" % logits,
+            "--batch-size or a lower --sample-rate" % logits,
         )
 
 
@@ -85,7 +85,7 @@ def _logits_a_device(config: TrainConfig, num_classes: int, workers: int) -> int
     if config.run.parallel == "data":
         return images // devices * num_classes
     held = -(-num_classes // devices)
-    rate = config.loss.sample_centres
+    rate = config.loss.sample_rate
     return images * (held if rate == 1.0 else sample_size(rate, held, images))
 
 
@@ -129,8 +129,8 @@ def _split_head(config: TrainConfig, num_classes: int, devices: int) -> Dict[str
     """The fullest device holds n/D centres, rounded up, and sees the whole batch."""
     first, last = class_ranges(num_classes, devices)[0]
     seen = last - first
-    if config.loss.sample_centres < 1.0:
-        seen = sample_size(config.loss.sample_centres, last - first, config.data.batch_size)
+    if config.loss.sample_rate < 1.0:
+        seen = sample_size(config.loss.sample_rate, last - first, config.data.batch_size)
     parts = _head(config, last - first, seen, config.data.batch_size)
     parts["gathered embeddings"] = 2 * 4 * config.data.batch_size * config.network.embedding_size
     return parts
@@ -189,5 +189,5 @@ def plan_table(plan: Plan) -> str:
 def refusal(plan: Plan) -> str:
     """Why it does not fit, and the flags that would change most."""
     centres = sum(size for what, size in plan.parts.items() if "centres" in what)
-    remedy = "--parallel centres, more --devices or --sample-centres" if centres > plan.total / 2 else "a smaller --batch-size"
+    remedy = "--parallel centres, more --devices or --sample-rate" if centres > plan.total / 2 else "a smaller --batch-size"
     return "needs %.1f GB on each device, and one has %.1f GB: try %s" % (plan.total / 1e9, plan.capacity / 1e9, remedy)  # type: ignore[operator]

@@ -17,7 +17,7 @@ DEVICES = (1, 8, 64, 1024)
 MODES: Dict[str, Dict[str, Any]] = {
     "data": {"parallel": "data"},
     "centres": {"parallel": "centres"},
-    "sampled 0.1": {"parallel": "centres", "sample_centres": 0.1},
+    "sampled 0.1": {"parallel": "centres", "sample_rate": 0.1},
 }
 
 
@@ -30,7 +30,7 @@ def scaling(
     parameters = sum(parameter_bytes(symbol, ["data"], data=(1, 3, side, side)).values()) / 4
     rows = []
     for mode, values in MODES.items():
-        rate, split = values.get("sample_centres", 1.0), values["parallel"] == "centres"
+        rate, split = values.get("sample_rate", 1.0), values["parallel"] == "centres"
         for count in classes:
             for number in devices:
                 if mode != "centres" or number > 1:
@@ -45,7 +45,7 @@ def _row(config: TrainConfig, cost: Step, machine: Machine, mode: str, images: i
     own = dataclasses.replace(
         config,
         data=dataclasses.replace(config.data, batch_size=images * devices),
-        loss=dataclasses.replace(config.loss, sample_centres=values.get("sample_centres", 1.0)),
+        loss=dataclasses.replace(config.loss, sample_rate=values.get("sample_rate", 1.0)),
         run=dataclasses.replace(config.run, devices=names, parallel=values["parallel"]),
     )
     row = {"mode": mode, "classes": classes, "devices": devices, "images_per_second": images * devices / sum(seconds.values())}

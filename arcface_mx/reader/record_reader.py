@@ -17,14 +17,14 @@ from arcface_mx.data.recordio.index import RecordIndex
 from arcface_mx.util.errors import UserError
 from arcface_mx.reader.augment import decode_photo
 from arcface_mx.reader.image_view import ImageView
-from arcface_mx.reader.samplers import ShuffledOrder, TupleOrder
+from arcface_mx.reader.samplers import RandomSampler, PKSampler
 from arcface_mx.reader.native_reader import Batch
 
 AHEAD = 2  # batches that are decoded before they are asked for
 CHUNK = 16  # photos a task of the pool
 
 
-class PhotoStream:
+class RecordReader:
     """As FaceStream: an endless iterator of Batches from sample `position` on, in the order given.
 
     worker: (rank, number of workers). `position` counts the samples of all workers; they take batches in turn.
@@ -34,7 +34,7 @@ class PhotoStream:
         self,
         view: ImageView,
         index: RecordIndex,
-        order: Union[ShuffledOrder, TupleOrder],
+        order: Union[RandomSampler, PKSampler],
         config: DataConfig,
         position: int,
         threads: int,
@@ -49,7 +49,7 @@ class PhotoStream:
         for _ in range(AHEAD):
             self._start()
 
-    def __iter__(self) -> "PhotoStream":
+    def __iter__(self) -> "RecordReader":
         return self
 
     def __next__(self) -> Batch:

@@ -1,6 +1,6 @@
 """Which photo stands at each position of a run, as a function of (seed, position) alone.
 
-`ShuffledOrder` has every photo once an epoch. `TupleOrder` has P identities × K photos, for losses
+`RandomSampler` has every photo once an epoch. `PKSampler` has P identities × K photos, for losses
 on tuples: triplet, contrastive. Positions count all workers' samples.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 from arcface_mx.data.recordio.index import RecordIndex
 
 
-class ShuffledOrder:
+class RandomSampler:
     """Each epoch every photo once, in an order of its own."""
 
     def __init__(self, images: int, seed: int) -> None:
@@ -37,7 +37,7 @@ class ShuffledOrder:
         return np.random.default_rng([self.seed, 5, epoch]).random(self._images) < 0.5
 
 
-class TupleOrder:
+class PKSampler:
     """P×K: K photos of a person side by side.
 
     Identities come in rounds: in each, every identity once, in a shuffled order, with K of its photos
@@ -45,25 +45,25 @@ class TupleOrder:
     person's photos take turns, so that over its rounds each is seen equally often.
     """
 
-    def __init__(self, index: RecordIndex, photos_a_person: int, seed: int) -> None:
-        self.seed, self.photos_a_person = seed, photos_a_person
+    def __init__(self, index: RecordIndex, images_per_identity: int, seed: int) -> None:
+        self.seed, self.images_per_identity = seed, images_per_identity
         self._order, self._bounds = index.groups()
         counts = np.diff(self._bounds)
-        self._taken = np.minimum(photos_a_person, counts)
+        self._taken = np.minimum(images_per_identity, counts)
         self._round_size = int(self._taken.sum())
         self._alone = int((counts == 1).sum())
 
     def places(self, position: int, size: int) -> np.ndarray:
-        """As ShuffledOrder's."""
+        """As RandomSampler's."""
         return _spanning(self._round, self._round_size, position, size)
 
     def mirrored(self, position: int, size: int) -> np.ndarray:
-        """As ShuffledOrder's."""
+        """As RandomSampler's."""
         return np.asarray([np.random.default_rng([self.seed, 3, position + row]).random() < 0.5 for row in range(size)])
 
     def describe(self) -> str:
         """One line for the start of the run."""
-        text = "batches hold up to %d photos of each person" % self.photos_a_person
+        text = "batches hold up to %d photos of each person" % self.images_per_identity
         if self._alone:
             text += "; %d people with a single photo serve as negatives only" % self._alone
         return text

@@ -13,7 +13,7 @@ from arcface_mx.data.bins.bins import PairSet, read_pairs
 from arcface_mx.report.plots import history
 from arcface_mx.report.plots import pairs as pair_figures
 from arcface_mx.util.errors import UserError
-from arcface_mx.util.files import whole_file
+from arcface_mx.util.files import atomic_write
 from arcface_mx.model import Embedder
 from arcface_mx.util.progress import progress
 from arcface_mx.report import page_angles
@@ -30,7 +30,7 @@ from arcface_mx.metrics.pairs import pair_scores
 from arcface_mx.verify.sets import set_name
 
 PAGE = "report.html"
-MOST_PHOTOS = 2000  # of the training set, for angle statistics
+MAX_PHOTOS = 2000  # of the training set, for angle statistics
 PICTURES = {
     "training": "Loss, target angle, accuracy and learning rate over the steps",
     "angles_in_training": "Angle θ between embeddings and their own class centres at the start, middle and end",
@@ -48,7 +48,7 @@ class Scored(NamedTuple):
     drawn: pair_figures.ScoredPairs
 
 
-def write_report(run: str, embedder: Embedder, sets: Sequence[str] = (), most: int = MOST_PHOTOS) -> str:
+def write_report(run: str, embedder: Embedder, sets: Sequence[str] = (), most: int = MAX_PHOTOS) -> str:
     """Write RUN/report.html, whole or not at all; returns its path.
 
     sets: verification sets to look at; none: the run's own, those that are still there. Pictures that
@@ -66,7 +66,7 @@ def write_report(run: str, embedder: Embedder, sets: Sequence[str] = (), most: i
     told = "arcface-mx run, step %d, commit %s" % (metrics["step"], str(read_environment(run).get("commit"))[:12])
     text = html.document(name, told, list(page.values()), list(page))
     path = os.path.join(run, PAGE)
-    with whole_file(path, "w") as stream:
+    with atomic_write(path, "w") as stream:
         stream.write(text)
     return path
 

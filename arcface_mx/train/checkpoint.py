@@ -19,7 +19,7 @@ import numpy as np
 
 from arcface_mx.util.params import read_arrays, write_arrays
 from arcface_mx.util.errors import UserError
-from arcface_mx.util.files import fingerprint, read_json, remove_temporary, rename_away, whole_folder, write_json
+from arcface_mx.util.files import fingerprint, read_json, remove_temporary, rename_away, atomic_directory, write_json
 from arcface_mx.train.state import RunState
 
 FORMAT = 2
@@ -45,7 +45,7 @@ def save(run: str, state: RunState, keep: int, keep_every: int = 0) -> str:
             if is_whole(path):
                 return path
             rename_away(path, ".damaged")
-        with whole_folder(path) as folder:
+        with atomic_directory(path) as folder:
             with open(os.path.join(folder, ARRAYS), "wb") as stream:
                 digest = write_arrays(stream, _by_name(state))
             note = {"format": FORMAT, "step": state.step, "best": state.best, "skipped": state.skipped, "arrays": digest}
@@ -86,7 +86,7 @@ def existing(run: str) -> List[str]:
     return sorted((os.path.join(root, name) for name in os.listdir(root) if _NAME.match(name)), key=_step, reverse=True)
 
 
-def newest(run: str, log: Any = print) -> Optional[RunState]:
+def latest(run: str, log: Any = print) -> Optional[RunState]:
     """The newest whole checkpoint of a run, None where there is none; damaged ones are named and passed over.
 
     Raises UserError where there are checkpoints and none is whole.
@@ -110,14 +110,14 @@ def is_whole(path: str) -> bool:
     return True
 
 
-def go_on(run: str, log: Any = print) -> Optional[RunState]:
-    """As `newest`, for the process that goes on with the run and holds its lock.
+def resume(run: str, log: Any = print) -> Optional[RunState]:
+    """As `latest`, for the process that goes on with the run and holds its lock.
 
     What a killed process left half written is removed; damaged checkpoints are renamed, so that
     they never count among those that are kept.
     """
     remove_temporary(os.path.join(run, "checkpoints"), "step-")
-    state = newest(run, log)
+    state = latest(run, log)
     for path in existing(run):
         if state and _step(path) > state.step:
             rename_away(path, ".damaged")

@@ -24,7 +24,7 @@ CHUNK = 100  # arrays that one operator takes
 class Guard:
     """Lets no update happen whose loss or gradient is not finite.
 
-    Call `before` ahead of each forward pass, `sound` after it and `may_update` ahead of the update.
+    Call `before` ahead of each forward pass, `check_finite` after it and `should_update` ahead of the update.
     A bad batch raises UserError, unless --skip-bad-batches allows for one more: then its step makes
     no update and leaves BatchNorm's statistics as they were. skipped: such steps, those before a
     resume included.
@@ -49,7 +49,7 @@ class Guard:
             if self._config.optimizer.skip_bad_batches:
                 self._statistics = [(array, array.copy()) for array in auxiliary_arrays(self._module)]
 
-    def sound(self, losses_of_batch: np.ndarray, batch: Batch, step: int, forward: Callable[[], None]) -> bool:
+    def check_finite(self, losses_of_batch: np.ndarray, batch: Batch, step: int, forward: Callable[[], None]) -> bool:
         """Whether loss and gradient of a batch are finite; `forward` runs its forward pass again."""
         bad = np.flatnonzero(~np.isfinite(losses_of_batch))
         gradient = all_finite(gradients(self._module))
@@ -62,7 +62,7 @@ class Guard:
             raise UserError("%s; first bad value: %s. %s" % (self._fault, first_bad_layer(self._module, forward), self._remedy()))
         return False
 
-    def may_update(self, log: RunLog) -> bool:
+    def should_update(self, log: RunLog) -> bool:
         """False where a batch of this step was bad: the step is then skipped, and said to be."""
         if not self._fault:
             return True
@@ -104,7 +104,7 @@ def _some(records: np.ndarray, most: int = 8) -> str:
     return ", ".join(str(number) for number in sorted(records.tolist())[:most]) + more
 
 
-class Progress:
+class StallDetector:
     """Names a run that does not learn, after warm-up and a whole epoch: the angle is still near 90°, or all centres fell together."""
 
     def __init__(self, config: TrainConfig, schedule: Schedule, images: int, num_classes: int) -> None:

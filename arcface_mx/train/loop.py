@@ -11,12 +11,12 @@ from typing import Any, Callable, Dict, List, Optional, Union
 import numpy as np
 
 from arcface_mx.config import TrainConfig
-from arcface_mx.reader.record_reader import PhotoStream
+from arcface_mx.reader.record_reader import RecordReader
 from arcface_mx.reader.native_reader import Batch, FaceStream
 from arcface_mx.train.state import RunState
 from arcface_mx.train import checkpoint
 from arcface_mx.train.evaluate import mean_accuracy
-from arcface_mx.train.guards import Guard, Progress
+from arcface_mx.train.guards import Guard, StallDetector
 from arcface_mx.train.interrupts import Interrupts
 from arcface_mx.train.log import RunLog
 from arcface_mx.train.meter import Meter
@@ -31,7 +31,7 @@ Evaluate = Callable[[RunState], List[SetResult]]
 def fit(
     module: Any,
     graph: TrainingGraph,
-    stream: Union[FaceStream, PhotoStream],
+    stream: Union[FaceStream, RecordReader],
     config: TrainConfig,
     schedule: Schedule,
     state: RunState,
@@ -50,7 +50,7 @@ def fit(
     """
     step, best, run = state.step, state.best, config.run
     guard = Guard(module, config, schedule, stream.view.num_classes, state.skipped)
-    progress = Progress(config, schedule, stream.view.images, stream.view.num_classes)
+    progress = StallDetector(config, schedule, stream.view.images, stream.view.num_classes)
     batch = next(stream)
     with Interrupts() as interrupts:
         while step < schedule.steps:
@@ -67,10 +67,10 @@ def fit(
                 fetched = time.perf_counter()
                 values = [np.concatenate([array.asnumpy() for array in arrays]) for arrays in outputs]
                 idle = time.perf_counter() - fetched < 1e-3  # the devices had finished first
-                if guard.sound(values[0], batch, step, lambda: _forward_again(module, inputs, run.seed, step, part)):
+                if guard.check_finite(values[0], batch, step, lambda: _forward_again(module, inputs, run.seed, step, part)):
                     meter.add(values, fetched - start if idle else 0.0)
                 batch = following
-            if guard.may_update(log):
+            if guard.should_update(log):
                 module._optimizer.set_learning_rate(schedule.lr_at(step))
                 module.update()
             if config.optimizer.accumulate > 1:

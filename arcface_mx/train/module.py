@@ -10,14 +10,14 @@ from arcface_mx.config import TrainConfig
 from arcface_mx.util.errors import UserError
 from arcface_mx.model.backbone import embedding_symbol
 from arcface_mx.parallel.centre_module import CentreParallelModule
-from arcface_mx.parallel.communicator import Ranks
+from arcface_mx.parallel.communicator import Communicator
 from arcface_mx.train.state import RunState
 from arcface_mx.train.schedule import Schedule
 from arcface_mx.losses.training_graph import TrainingGraph, gradient_scale
 
 
-def build_module(graph: TrainingGraph, config: TrainConfig, contexts: List[Any], ranks: Optional[Ranks] = None) -> Any:
-    """A bound Module over the devices, without parameters yet. ranks: processes over which --parallel centres splits too.
+def build_module(graph: TrainingGraph, config: TrainConfig, contexts: List[Any], communicator: Optional[Communicator] = None) -> Any:
+    """A bound Module over the devices, without parameters yet. communicator: processes over which --parallel centres splits too.
 
     Raises UserError where the batch cannot be split evenly or --freeze matches nothing.
     """
@@ -32,9 +32,9 @@ def build_module(graph: TrainingGraph, config: TrainConfig, contexts: List[Any],
             % (size, len(contexts), len(contexts))
         )
     if config.run.parallel == "centres":
-        return _centre_module(graph, config, contexts, ranks)
-    if config.loss.sample_centres < 1.0:
-        raise UserError("--sample-centres %g needs --parallel centres (one device will do)" % config.loss.sample_centres)
+        return _centre_module(graph, config, contexts, communicator)
+    if config.loss.sample_rate < 1.0:
+        raise UserError("--sample-rate %g needs --parallel centres (one device will do)" % config.loss.sample_rate)
     inputs = ["data"] + list(graph.scheduled)
     parameters = [name for name in graph.symbol.list_arguments() if name not in inputs + ["label"]]
     module = mx.mod.Module(
@@ -53,7 +53,7 @@ def build_module(graph: TrainingGraph, config: TrainConfig, contexts: List[Any],
     return module
 
 
-def _centre_module(graph: TrainingGraph, config: TrainConfig, contexts: List[Any], ranks: Optional[Ranks]) -> CentreParallelModule:
+def _centre_module(graph: TrainingGraph, config: TrainConfig, contexts: List[Any], communicator: Optional[Communicator]) -> CentreParallelModule:
     size, side = config.data.batch_size, config.data.image_size
     parameters = [name for name in graph.symbol.list_arguments() if name not in ("data", "label") + graph.scheduled]
     module = CentreParallelModule(
@@ -64,7 +64,7 @@ def _centre_module(graph: TrainingGraph, config: TrainConfig, contexts: List[Any
         graph.scheduled,
         _matching(config.optimizer.freeze, parameters, "--freeze"),
         gradient_scale(config),
-        ranks,
+        communicator,
         logger=_quiet_logger(),
     )
     data_shapes = [("data", (size, 3, side, side))] + [(name, (size,)) for name in graph.scheduled]

@@ -16,7 +16,7 @@ from arcface_mx.util.files import write_json
 from arcface_mx.reader.image_view import ImageView, as_dict, open_view
 from arcface_mx.model.backbone import save_embedding, with_init_sizes
 from arcface_mx.parallel import sampling
-from arcface_mx.train.worker import Cluster, join
+from arcface_mx.train.worker import Worker, join
 from arcface_mx.planning.plan import refuse_what_cannot_fit
 from arcface_mx.train.state import RunState
 from arcface_mx.train import folder as run_folder
@@ -47,26 +47,26 @@ def train(config: TrainConfig) -> Dict[str, Any]:
         raise UserError("--data is missing: name a folder with train.rec, train.idx and property")
     config = with_init_sizes(config)
     run_folder.check(config)
-    cluster = join(config.run.kvstore)
+    worker = join(config.run.kvstore)
     try:
         finished = run_folder.read_metrics(config.run.run)
-        if cluster.finished(bool(finished)):
+        if worker.finished(bool(finished)):
             print("%s: finished before; nothing to do" % config.run.run)
             return finished or {}
-        own_folder = cluster.run_config(config)
+        own_folder = worker.run_config(config)
         with RunLock(own_folder.run.run) as lock:
-            metrics = _train(own_folder, cluster, lock)
-        cluster.end_together()
+            metrics = _train(own_folder, worker, lock)
+        worker.end_together()
         return metrics
     except MXNetError as error:
-        if cluster.lost_another(error):
+        if worker.lost_another(error):
             raise LostWorker("another worker has ended, and with it this one's training") from None
         raise
     finally:
-        cluster.leave()
+        worker.leave()
 
 
-def _train(config: TrainConfig, cluster: Cluster, lock: RunLock) -> Dict[str, Any]:
+def _train(config: TrainConfig, worker: Worker, lock: RunLock) -> Dict[str, Any]:
     # All that can be wrong is found before the run folder is written.
     losses.check_needs(config)
     check_mean_centres(config)
@@ -81,14 +81,14 @@ def _train(config: TrainConfig, cluster: Cluster, lock: RunLock) -> Dict[str, An
     view = open_view(config.data.data)
     data = dict(as_dict(view), folder=config.data.data)
     run_folder.check_data(config, data)
-    refuse_what_cannot_fit(config, view.num_classes, cluster.size)
+    refuse_what_cannot_fit(config, view.num_classes, worker.size)
     graph, schedule = training_graph(config, view.num_classes), Schedule.of(config)
-    own = cluster.own_config(config)
+    own = worker.own_config(config)
     state, source = starting_state(config, view.num_classes, contexts)
-    module = build_module(graph, own, contexts, cluster.ranks)
-    state = cluster.share_state(state, graph.symbol, dict(module.data_shapes + module.label_shapes))
+    module = build_module(graph, own, contexts, worker.communicator)
+    state = worker.share_state(state, graph.symbol, dict(module.data_shapes + module.label_shapes))
     initialise(module, config.run.seed, state.arg_params, state.aux_params)
-    start_optimizer(module, config, schedule, cluster.kvstore)
+    start_optimizer(module, config, schedule, worker.kvstore)
     write_momentum(module, state.momentum, state.arg_params)
     state = dataclasses.replace(state, arg_params={}, aux_params={}, momentum={})  # the module has them now
     lines, warnings = preflight(config, schedule, view, module)
@@ -99,10 +99,10 @@ def _train(config: TrainConfig, cluster: Cluster, lock: RunLock) -> Dict[str, An
     log = RunLog(config.run.run, schedule.steps, state.step, config.run.tensorboard)
     try:
         _introduce(log, config, schedule, view, source, lines, [lock.left_by] + warnings)
-        stream = open_stream(view, config, state.step * schedule.images_a_step, log, cluster)
+        stream = open_stream(view, config, state.step * schedule.images_a_step, log, worker)
         meter = Meter(graph.outputs, losses.find(config.loss.loss).last_angle(config.loss))
-        evaluate, mine = evaluator if config.data.eval else None, bag_miner(config, module, cluster)
-        final = fit(module, graph, stream, own, schedule, state, log, meter, evaluate, mine, cluster.any)
+        evaluate, mine = evaluator if config.data.eval else None, bag_miner(config, module, worker)
+        final = fit(module, graph, stream, own, schedule, state, log, meter, evaluate, mine, worker.any)
         return _finish(config, final, evaluator, log)
     finally:
         log.close()
@@ -121,8 +121,8 @@ def _introduce(
             "expected first loss %.2f for %d classes; smallest sensible scale for them %.1f (AdaCos), chosen %g"
             % (first, view.num_classes, losses.scale_floor(view.num_classes), loss.scale)
         )
-    if loss.sample_centres < 1.0:
-        log.say(sampling.advice(loss.sample_centres, view.num_classes, len(config.run.devices.split(","))))
+    if loss.sample_rate < 1.0:
+        log.say(sampling.advice(loss.sample_rate, view.num_classes, len(config.run.devices.split(","))))
     for line in lines:
         log.say(line)
     for warning in warnings:

@@ -20,7 +20,7 @@ def starting_state(config: TrainConfig, num_classes: int, contexts: List[Any]) -
     In this order: the newest checkpoint of the run folder, --init (weights only), from scratch.
     num_classes, contexts: of --init-centres mean, which embeds the training photos.
     """
-    state = checkpoint.go_on(config.run.run)
+    state = checkpoint.resume(config.run.run)
     if state:
         return state, "%s, step %d" % (checkpoint.checkpoint_path(config.run.run, state.step), state.step)
     if config.run.init:

@@ -16,22 +16,22 @@ from typing import Any, Dict, List, Tuple
 
 from arcface_mx.config import TrainConfig
 from arcface_mx.util.errors import UserError
-from arcface_mx.parallel.communicator import HorovodRanks, Ranks
+from arcface_mx.parallel.communicator import HorovodCommunicator, Communicator
 from arcface_mx.train.state import RunState
 
 
 @dataclass(frozen=True)
-class Cluster:
+class Worker:
     """One worker of `size`; `kvstore` is MXNet's, or the name of one where there is a single worker.
 
-    ranks: over which `--parallel centres` splits too. With MXNet's servers there is one worker of those.
+    communicator: over which `--parallel centres` splits too. With MXNet's servers there is one worker of those.
     """
 
     kvstore: Any
     rank: int = 0
     size: int = 1
     scratch: str = ""
-    ranks: Ranks = field(default_factory=Ranks)
+    communicator: Communicator = field(default_factory=Communicator)
 
     @property
     def _on_horovod(self) -> bool:
@@ -58,7 +58,7 @@ class Cluster:
             return config
         if batch % self.size:
             raise UserError("--batch-size %d does not split evenly over %d workers; take a multiple of %d" % (batch, self.size, self.size))
-        if config.run.parallel == "centres" and self.ranks.size == 1:
+        if config.run.parallel == "centres" and self.communicator.size == 1:
             raise UserError("--parallel centres over several workers needs launch --engine horovod; else use --parallel data")
         if config.optimizer.skip_bad_batches:
             raise UserError("--skip-bad-batches: the workers cannot skip a step one by one; give 0 with launch")
@@ -134,7 +134,7 @@ class Cluster:
             shutil.rmtree(self.scratch, ignore_errors=True)
 
 
-def join(kvstore: str) -> Cluster:
+def join(kvstore: str) -> Worker:
     """This process's place: the only worker, or one of those that `arcface-mx launch` started.
 
     Blocks until all workers are there. Raises UserError where a distributed store has no launcher.
@@ -142,21 +142,21 @@ def join(kvstore: str) -> Cluster:
     if kvstore == "horovod":
         return _join_horovod()
     if not kvstore.startswith("dist"):
-        return Cluster(kvstore)
+        return Worker(kvstore)
     if os.environ.get("DMLC_ROLE") != "worker":
         raise UserError("--kvstore %s adds over several workers; start them with: arcface-mx launch -n WORKERS -- train …" % kvstore)
     import mxnet as mx
 
     store = mx.kv.create(kvstore)
-    return Cluster(store, store.rank, store.num_workers, _scratch(store.rank))
+    return Worker(store, store.rank, store.num_workers, _scratch(store.rank))
 
 
-def _join_horovod() -> Cluster:
+def _join_horovod() -> Worker:
     from arcface_mx.launch import horovod_store
 
     hvd = horovod_store.join()
-    ranks = HorovodRanks(hvd)
-    return Cluster(horovod_store.HorovodStore(hvd), ranks.rank, ranks.size, _scratch(ranks.rank), ranks)
+    communicator = HorovodCommunicator(hvd)
+    return Worker(horovod_store.HorovodStore(hvd), communicator.rank, communicator.size, _scratch(communicator.rank), communicator)
 
 
 def _scratch(rank: int) -> str:

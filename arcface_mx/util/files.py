@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from typing import IO, Any, Iterator
 
-MOST_JSON = 1 << 28  # bytes; the largest there is lists the records that a cleaned set left out
+MAX_JSON = 1 << 28  # bytes; the largest there is lists the records that a cleaned set left out
 
 
 def sync_folder(path: str) -> None:
@@ -35,7 +35,7 @@ def make_folder(path: str) -> None:
 
 
 @contextlib.contextmanager
-def whole_file(path: str, mode: str = "wb") -> Iterator[IO[Any]]:
+def atomic_write(path: str, mode: str = "wb") -> Iterator[IO[Any]]:
     """Open a temporary sibling of `path` for writing; it takes the name when the block ends well.
 
     On any exception the sibling is removed and `path` is as it was.
@@ -59,7 +59,7 @@ def whole_file(path: str, mode: str = "wb") -> Iterator[IO[Any]]:
 
 
 @contextlib.contextmanager
-def whole_folder(path: str) -> Iterator[str]:
+def atomic_directory(path: str) -> Iterator[str]:
     """Yield a temporary sibling folder to fill; it takes the name `path` when the block ends well.
 
     Every file in it is flushed first. `path` must not exist yet.
@@ -111,9 +111,9 @@ def remove_temporary(folder: str, prefix: str) -> None:
 def read_json(path: str) -> Any:
     """A JSON file's value. Raises OSError, or ValueError where it is no JSON, too large or too deep."""
     with open(path, "rb") as stream:
-        raw = stream.read(MOST_JSON + 1)
-    if len(raw) > MOST_JSON:
-        raise ValueError("more than %d bytes" % MOST_JSON)
+        raw = stream.read(MAX_JSON + 1)
+    if len(raw) > MAX_JSON:
+        raise ValueError("more than %d bytes" % MAX_JSON)
     try:
         return json.loads(raw.decode("utf-8"))
     except RecursionError:
@@ -122,7 +122,7 @@ def read_json(path: str) -> Any:
 
 def write_json(path: str, value: Any) -> None:
     """Write `value` as indented JSON with sorted keys, whole or not at all."""
-    with whole_file(path, "w") as stream:
+    with atomic_write(path, "w") as stream:
         json.dump(value, stream, indent=2, sort_keys=True, allow_nan=False)
         stream.write("\n")
 

@@ -24,7 +24,7 @@ LIST_MAGIC, MARK = 0x112, int.from_bytes(b"arcface1", "little")
 V1, V2, V3 = 0xF993FAC8, 0xF993FAC9, 0xF993FACA  # of an array; older files have its number of sides there
 DENSE = 0
 TYPES = tuple(np.dtype(code) for code in ("<f4", "<f8", "<f2", "<u1", "<i4", "<i1", "<i8", "?"))  # MXNet's numbers 0…7
-MOST_SIDES, MOST_ARRAYS = 32, 100_000
+MAX_SIDES, MAX_ARRAYS = 32, 100_000
 _HEAD, _END = struct.Struct("<QQQ"), struct.Struct("<32sQ")
 
 
@@ -36,7 +36,7 @@ class ArrayFile(NamedTuple):
     facts: Dict[str, Any]  # what the writer noted beside the arrays
 
 
-class Damaged(Exception):
+class CorruptFile(Exception):
     """The reason why a file is refused, without its name."""
 
 
@@ -91,10 +91,10 @@ def read_arrays(path: str) -> ArrayFile:
             note, digest = _check(stream, size)
             arrays = _parse(stream, size)
             if not arrays:
-                raise Damaged("holds no arrays: empty or damaged")
+                raise CorruptFile("holds no arrays: empty or damaged")
             if digest is None and stream.tell() != size:
-                raise Damaged("%d bytes follow its last name: damaged, or no MXNet parameters" % (size - stream.tell()))
-    except Damaged as reason:
+                raise CorruptFile("%d bytes follow its last name: damaged, or no MXNet parameters" % (size - stream.tell()))
+    except CorruptFile as reason:
         raise UserError("%s: %s" % (path, reason)) from None
     except OSError as error:
         raise UserError("%s: cannot be read: %s" % (path, error.strerror)) from error
@@ -105,22 +105,22 @@ def _check(stream: IO[bytes], size: int) -> Tuple[Dict[str, Any], Optional[str]]
     """The checksums of a file that has them, all compared; ({}, None) where MXNet wrote it."""
     head = stream.read(_HEAD.size)
     if len(head) < _HEAD.size:
-        raise Damaged("cannot be read as MXNet parameters: %d bytes, empty or cut off" % size)
+        raise CorruptFile("cannot be read as MXNet parameters: %d bytes, empty or cut off" % size)
     magic, mark, _ = _HEAD.unpack(head)
     if magic != LIST_MAGIC:
-        raise Damaged("cannot be read as MXNet parameters: it does not begin as they do")
+        raise CorruptFile("cannot be read as MXNet parameters: it does not begin as they do")
     if mark == 0:
         return {}, None
     if mark != MARK:
-        raise Damaged("its first bytes are damaged")
+        raise CorruptFile("its first bytes are damaged")
     note, digest, end = _checksums(stream, size)
     frame, offset = hashlib.sha256(head), _HEAD.size
     for name, start, length, expected in note["arrays"]:
         if start != offset or _hash(stream, start, length, hashlib.sha256()) != expected:
-            raise Damaged("array %s differs from its checksum: damaged; copy the file again or take another checkpoint" % name)
+            raise CorruptFile("array %s differs from its checksum: damaged; copy the file again or take another checkpoint" % name)
         offset += length
     if _hash(stream, offset, end - offset, frame) != note["frame"]:
-        raise Damaged(_damaged_name(stream, offset, [entry[0] for entry in note["arrays"]]))
+        raise CorruptFile(_damaged_name(stream, offset, [entry[0] for entry in note["arrays"]]))
     return note, digest
 
 
@@ -128,22 +128,22 @@ def _checksums(stream: IO[bytes], size: int) -> Tuple[Dict[str, Any], str, int]:
     """The JSON at the end, its digest, and where it begins."""
     cut = "is cut off or its list of checksums is damaged"
     if size < _HEAD.size + _END.size:
-        raise Damaged(cut)
+        raise CorruptFile(cut)
     expected, length = _END.unpack(_at(stream, size - _END.size, _END.size))
     start = size - _END.size - length
     if start < _HEAD.size:
-        raise Damaged(cut)
+        raise CorruptFile(cut)
     packed = _at(stream, start, length)
     if hashlib.sha256(packed).digest() != expected:
-        raise Damaged(cut)
+        raise CorruptFile(cut)
     try:
         note = json.loads(packed.decode())
         for name, begin, extent, digest in note["arrays"]:
             if not (type(begin) is type(extent) is int and 0 <= extent and begin + extent <= start):
-                raise Damaged("its list of checksums says nonsense of array %s" % name)
+                raise CorruptFile("its list of checksums says nonsense of array %s" % name)
         return {"arrays": note["arrays"], "frame": note["frame"], "facts": note["facts"]}, expected.hex(), start
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise Damaged("its list of checksums is not well-formed") from None
+        raise CorruptFile("its list of checksums is not well-formed") from None
 
 
 def _at(stream: IO[bytes], start: int, length: int) -> bytes:
@@ -181,7 +181,7 @@ class _Reader:
         length = struct.calcsize("<" + form)
         raw = self.stream.read(length)
         if len(raw) < length:
-            raise Damaged("cannot be read as MXNet parameters: the file ends inside %s" % what)
+            raise CorruptFile("cannot be read as MXNet parameters: the file ends inside %s" % what)
         return struct.unpack("<" + form, raw)
 
     def left(self) -> int:
@@ -192,22 +192,22 @@ def _parse(stream: IO[bytes], size: int) -> Dict[str, np.ndarray]:
     reader = _Reader(stream, size)
     stream.seek(_HEAD.size - 8)
     count = reader.take("Q", "its head")[0]
-    if count > min(MOST_ARRAYS, reader.left()):
-        raise Damaged("cannot be read as MXNet parameters: it says %d arrays, and holds %d bytes" % (count, size))
+    if count > min(MAX_ARRAYS, reader.left()):
+        raise CorruptFile("cannot be read as MXNet parameters: it says %d arrays, and holds %d bytes" % (count, size))
     values = [_array(reader, "array %d of %d" % (number + 1, count)) for number in range(count)]
     named = reader.take("Q", "its names")[0]
     if named != count:
-        raise Damaged("its arrays have no names; it is not a model's parameter file" if not named else
+        raise CorruptFile("its arrays have no names; it is not a model's parameter file" if not named else
                       "cannot be read as MXNet parameters: %d names for %d arrays" % (named, count))  # fmt: skip
     arrays: Dict[str, np.ndarray] = {}
     for value in values:
         length = reader.take("Q", "its names")[0]
         if length > min(reader.left(), 4096):
-            raise Damaged("cannot be read as MXNet parameters: a name of %d bytes" % length)
+            raise CorruptFile("cannot be read as MXNet parameters: a name of %d bytes" % length)
         raw = stream.read(length)
         name = raw.decode("utf-8", "replace")
         if name in arrays or name.encode() != raw:
-            raise Damaged("cannot be read as MXNet parameters: the name %r is damaged or stands twice" % name)
+            raise CorruptFile("cannot be read as MXNet parameters: the name %r is damaged or stands twice" % name)
         arrays[name] = value
     return arrays
 
@@ -215,18 +215,18 @@ def _parse(stream: IO[bytes], size: int) -> Dict[str, np.ndarray]:
 def _array(reader: _Reader, what: str) -> np.ndarray:
     magic = reader.take("I", what)[0]
     if magic in (V2, V3) and reader.take("i", what)[0] != DENSE:
-        raise Damaged("%s is sparse; save it dense" % what)
+        raise CorruptFile("%s is sparse; save it dense" % what)
     new = magic in (V1, V2, V3)
     sides = reader.take("i", what)[0] if new else magic
-    if not 0 < sides <= MOST_SIDES and not (magic == V3 and sides == 0):
-        raise Damaged("cannot be read as MXNet parameters: %s has %d sides" % (what, sides))
+    if not 0 < sides <= MAX_SIDES and not (magic == V3 and sides == 0):
+        raise CorruptFile("cannot be read as MXNet parameters: %s has %d sides" % (what, sides))
     shape = reader.take("%d%s" % (sides, "q" if new else "I"), what)
     _, _, kind = reader.take("iii", what)
     if not 0 <= kind < len(TYPES):
-        raise Damaged("cannot be read as MXNet parameters: %s has the unknown type %d" % (what, kind))
+        raise CorruptFile("cannot be read as MXNet parameters: %s has the unknown type %d" % (what, kind))
     count = 1
     for side in shape:
         count *= side
     if min(shape, default=1) < 1 or count * TYPES[kind].itemsize > reader.left():
-        raise Damaged("cannot be read as MXNet parameters: %s has shape %s, but %d bytes are left" % (what, shape, reader.left()))
+        raise CorruptFile("cannot be read as MXNet parameters: %s has shape %s, but %d bytes are left" % (what, shape, reader.left()))
     return np.fromfile(reader.stream, TYPES[kind], count).reshape(shape)

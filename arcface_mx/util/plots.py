@@ -25,7 +25,7 @@ def new_figure(panels: int = 1, width: float = 5.0, height: float = 4.0) -> Tupl
 
 def save(figure: Any, path: str) -> None:
     """Write the figure as a PNG, whole or not at all."""
-    from arcface_mx.util.files import whole_file
+    from arcface_mx.util.files import atomic_write
 
-    with whole_file(path, "wb") as stream:
+    with atomic_write(path, "wb") as stream:
         figure.savefig(stream, format="png", dpi=110, bbox_inches="tight")

@@ -65,7 +65,7 @@ def _several(loss: str) -> bool:
 
 def class_centres_of(run: str) -> Optional[np.ndarray]:
     """W (n, d) of the run's newest checkpoint; None where there is none or the loss has no centres."""
-    state = checkpoint.newest(run)
+    state = checkpoint.latest(run)
     if state is None or CENTRES not in state.arg_params:
         return None
     return state.arg_params[CENTRES].asnumpy()

@@ -20,7 +20,7 @@ from arcface_mx.verify.sets import SetResult, score_set
 
 SIDE = 56
 COMPONENTS = 100
-MOST_IMAGES = 20_000  # with the mirror images 500 MB of features, 1 GB at the peak
+MAX_IMAGES = 20_000  # with the mirror images 500 MB of features, 1 GB at the peak
 
 Features = np.ndarray
 
@@ -90,16 +90,16 @@ def verify_baselines(baselines: Sequence[Baseline], pairs: Union[str, PairSet], 
 
 
 def training_images(folder: str) -> Tuple[Iterable[np.ndarray], np.ndarray]:
-    """(images, labels) of a face set for `fit_baselines`; its first identities where it has more than MOST_IMAGES."""
+    """(images, labels) of a face set for `fit_baselines`; its first identities where it has more than MAX_IMAGES."""
     from arcface_mx.data.bins.bins import decode_rgb
     from arcface_mx.data.recordio.index import RecordIndex
 
     index = RecordIndex.open(folder)
     positions = np.arange(len(index))
-    if len(index) > MOST_IMAGES:
+    if len(index) > MAX_IMAGES:
         # Whole identities, so that LDA sees how one person varies.
         order, _ = index.groups()
-        positions = order[:MOST_IMAGES]
+        positions = order[:MAX_IMAGES]
 
     def images() -> Iterable[np.ndarray]:
         for number, _, image in index.images(positions):

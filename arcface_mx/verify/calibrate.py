@@ -18,11 +18,11 @@ from arcface_mx.metrics.pairs import pair_scores, unit_vectors
 from arcface_mx.verify.images import load_photos, read_identities
 from arcface_mx.verify.sets import set_name
 
-MOST_PHOTOS = 3000  # of a labelled set: 4.5 million pairs, 150 MB
+MAX_PHOTOS = 3000  # of a labelled set: 4.5 million pairs, 150 MB
 
 
 def calibrate_model(
-    embedder: Embedder, model: str, sets: Sequence[str], batch_size: Optional[int] = None, mirror: bool = True, most: int = MOST_PHOTOS
+    embedder: Embedder, model: str, sets: Sequence[str], batch_size: Optional[int] = None, mirror: bool = True, most: int = MAX_PHOTOS
 ) -> StoredCalibration:
     """Measure thresholds for single crops, and with `mirror` for image + mirror image.
 

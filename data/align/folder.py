@@ -18,7 +18,7 @@ from arcface_mx.data.align.detector import Detector
 from arcface_mx.data.pack.image_list import photos_below
 from arcface_mx.data.align.landmarks import COLUMNS, read_points
 from arcface_mx.util.errors import UserError
-from arcface_mx.util.files import whole_folder
+from arcface_mx.util.files import atomic_directory
 from arcface_mx.util.progress import progress
 
 TABLE = "align.csv"
@@ -46,7 +46,7 @@ def align_folder(
     if photos is None:
         photos = photos_below(source)
     outcomes = []
-    with whole_folder(folder) as temporary:
+    with atomic_directory(folder) as temporary:
         for outcome in progress(_outcomes(source, photos, options, workers), "aligning", "photos", total=len(photos)):
             if outcome.image is not None:
                 _write(os.path.join(temporary, _crop_name(outcome.photo)), outcome.image)

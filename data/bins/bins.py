@@ -17,7 +17,7 @@ from arcface_mx.data.images import decode_bgr
 from arcface_mx.data.bins.pickle_values import Array, Span, array_values, read_span
 from arcface_mx.data.bins.safe_pickle import read_pickle
 from arcface_mx.util.errors import UserError
-from arcface_mx.util.files import whole_file
+from arcface_mx.util.files import atomic_write
 
 BATCH = 1000  # items between MARK and APPENDS, as Python's own pickler does
 
@@ -37,7 +37,7 @@ def write_pairs(path: str, images: Iterable[bytes], same: Sequence[bool]) -> Non
     """
     if not len(same):
         raise UserError("%s: no pairs to write" % path)
-    with whole_file(path) as stream:
+    with atomic_write(path) as stream:
         stream.write(b"\x80\x02]")  # PROTO 2, EMPTY_LIST
         count = _write_images(path, stream, images)
         if count != 2 * len(same):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import IO, Any, Callable, Dict, Tuple
 
-from arcface_mx.data.bins.pickle_values import DTYPES, Array, Dtype, Malformed, Name, Span, array_values
+from arcface_mx.data.bins.pickle_values import DTYPES, Array, Dtype, InvalidPickle, Name, Span, array_values
 
 Arguments = Tuple[Any, ...]
 ReadText = Callable[[Any], str]
@@ -23,7 +23,7 @@ def encode(stream: IO[bytes], read_text: ReadText, arguments: Arguments) -> Span
     if len(arguments) == 2 and isinstance(arguments[0], Span) and arguments[0].coding in codings:
         if read_text(arguments[1]).replace("-", "") == "latin1":
             return replace(arguments[0], coding=codings[arguments[0].coding])
-    raise Malformed("an encoding other than latin1")
+    raise InvalidPickle("an encoding other than latin1")
 
 
 def byte_string(stream: IO[bytes], read_text: ReadText, arguments: Arguments) -> Span:
@@ -39,33 +39,33 @@ def dtype(stream: IO[bytes], read_text: ReadText, arguments: Arguments) -> Dtype
     """numpy.dtype('u1', False, True)."""
     code = read_text(arguments[0]) if arguments else ""
     if code not in DTYPES:
-        raise Malformed("a numpy array of type %r" % code)
+        raise InvalidPickle("a numpy array of type %r" % code)
     return Dtype(code)
 
 
 def scalar(stream: IO[bytes], read_text: ReadText, arguments: Arguments) -> int:
     """numpy's scalar(dtype, bytes), as published in lists of numpy.bool_."""
     if len(arguments) != 2 or not isinstance(arguments[0], Dtype) or not isinstance(arguments[1], Span):
-        raise Malformed("a numpy scalar of an unknown kind")
+        raise InvalidPickle("a numpy scalar of an unknown kind")
     if arguments[1].length > 64:  # 8 bytes, in protocol 0 written as \u0000 each
-        raise Malformed("a numpy scalar of %d bytes" % arguments[1].length)
+        raise InvalidPickle("a numpy scalar of %d bytes" % arguments[1].length)
     try:
         return int(array_values(stream, Array(arguments[0], (1,), arguments[1]))[0])
     except ValueError as error:
-        raise Malformed("a numpy scalar that is not well-formed: %s" % error) from None
+        raise InvalidPickle("a numpy scalar that is not well-formed: %s" % error) from None
 
 
 def reconstruct(stream: IO[bytes], read_text: ReadText, arguments: Arguments) -> Array:
     """numpy's _reconstruct(ndarray, (0,), b'b'): an array whose state comes later."""
     if not arguments or arguments[0] != NDARRAY:
-        raise Malformed("an array class other than numpy's own")
+        raise InvalidPickle("an array class other than numpy's own")
     return Array()
 
 
 def from_buffer(stream: IO[bytes], read_text: ReadText, arguments: Arguments) -> Array:
     """numpy's _frombuffer(bytes, dtype, shape, order), from protocol 5 on."""
     if len(arguments) != 4:
-        raise Malformed("a numpy array of an unknown kind")
+        raise InvalidPickle("a numpy array of an unknown kind")
     array = Array()
     fill(array, shape=arguments[2], dtype=arguments[1], values=arguments[0])
     return array
@@ -74,14 +74,14 @@ def from_buffer(stream: IO[bytes], read_text: ReadText, arguments: Arguments) ->
 def fill(array: Array, shape: Any, dtype: Any, values: Any) -> None:
     """Give an array its state. Only flat arrays of bytes, booleans and whole numbers are let in."""
     if not isinstance(shape, tuple) or not all(type(size) is int and size >= 0 for size in shape):
-        raise Malformed("a numpy array without a shape")
+        raise InvalidPickle("a numpy array without a shape")
     if sum(size != 1 for size in shape) > 1:
-        raise Malformed(
+        raise InvalidPickle(
             "a numpy array of shape %s; images must be encoded (JPEG or PNG), not decoded pixels"
             % "×".join(str(size) for size in shape)
         )
     if not isinstance(dtype, Dtype) or not isinstance(values, Span) or not values.is_bytes:
-        raise Malformed("a numpy array of an unknown kind")
+        raise InvalidPickle("a numpy array of an unknown kind")
     array.dtype, array.shape, array.values = dtype, shape, values
 
 

@@ -44,7 +44,7 @@ class Array:
         self.dtype, self.shape, self.values = dtype, shape, values
 
 
-class Malformed(Exception):
+class InvalidPickle(Exception):
     """The program is not one that writes a verification set."""
 
 

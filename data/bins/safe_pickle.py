@@ -16,7 +16,7 @@ import struct
 from typing import IO, Any, Callable, Dict, List, Tuple
 
 from arcface_mx.data.bins import pickle_constructors
-from arcface_mx.data.bins.pickle_values import Array, Dtype, Malformed, Name, Span, read_span
+from arcface_mx.data.bins.pickle_values import Array, Dtype, InvalidPickle, Name, Span, read_span
 from arcface_mx.util.errors import UserError
 
 MAX_STACK = 1 << 20
@@ -36,7 +36,7 @@ def read_pickle(path: str) -> Any:
             machine = Machine(stream, os.path.getsize(path))
             try:
                 return machine.run()
-            except Malformed as reason:
+            except InvalidPickle as reason:
                 raise UserError(
                     "%s: byte %d: %s (expected a verification set: a pickle of images and booleans; "
                     "nothing in it was executed)" % (path, machine.position, reason)
@@ -62,14 +62,14 @@ class Machine:
             code = self.stream.read(1)
             if code == b".":
                 if len(self.stack) != 1 or self.stack[0] is MARK:
-                    raise Malformed("the end comes with %d values on the stack" % len(self.stack))
+                    raise InvalidPickle("the end comes with %d values on the stack" % len(self.stack))
                 return self.stack[0]
             action = OPCODES.get(code)
             if action is None:
-                raise Malformed(self._unlisted(code))
+                raise InvalidPickle(self._unlisted(code))
             self.budget -= 1
             if self.budget < 0 or len(self.stack) > MAX_STACK:
-                raise Malformed("more opcodes than a verification set needs")
+                raise InvalidPickle("more opcodes than a verification set needs")
             action(self)
 
     def _unlisted(self, code: bytes) -> str:
@@ -82,7 +82,7 @@ class Machine:
     def take(self, count: int) -> bytes:
         raw = self.stream.read(count)
         if len(raw) < count:
-            raise Malformed("the file ends inside an opcode: it is truncated")
+            raise InvalidPickle("the file ends inside an opcode: it is truncated")
         return raw
 
     def number(self, form: str) -> int:
@@ -91,14 +91,14 @@ class Machine:
     def line(self, limit: int = MAX_NAME) -> bytes:
         raw = self.stream.readline(limit + 1)
         if not raw.endswith(b"\n"):
-            raise Malformed("a line longer than %d bytes, or the file ends inside it" % limit)
+            raise InvalidPickle("a line longer than %d bytes, or the file ends inside it" % limit)
         return raw[:-1]
 
     def span(self, form: str, coding: str) -> None:
         length = self.number(form)
         offset = self.stream.tell()
         if not 0 <= length <= self.size - offset:
-            raise Malformed("a string of %d bytes, but %d are left: truncated" % (length, self.size - offset))
+            raise InvalidPickle("a string of %d bytes, but %d are left: truncated" % (length, self.size - offset))
         self.stream.seek(length, os.SEEK_CUR)
         self.stack.append(Span(offset, length, coding))
 
@@ -109,12 +109,12 @@ class Machine:
     def text(self, value: Any) -> str:
         """A short string's characters."""
         if not isinstance(value, Span) or value.length > MAX_NAME:
-            raise Malformed("a name was expected")
+            raise InvalidPickle("a name was expected")
         here = self.stream.tell()
         try:
             return read_span(self.stream, value).decode("ascii")
         except ValueError:
-            raise Malformed("a name was expected") from None
+            raise InvalidPickle("a name was expected") from None
         finally:
             self.stream.seek(here)
 
@@ -126,19 +126,19 @@ class Machine:
         try:
             self.stack.append(int(raw.rstrip(b"L")))
         except ValueError:
-            raise Malformed("%r is not a whole number" % raw) from None
+            raise InvalidPickle("%r is not a whole number" % raw) from None
 
     def long(self, form: str) -> None:
         count = self.number(form)
         if not 0 <= count <= 8:
-            raise Malformed("a whole number of %d bytes" % count)
+            raise InvalidPickle("a whole number of %d bytes" % count)
         self.stack.append(int.from_bytes(self.take(count), "little", signed=True))
 
     # Stack and memo
 
     def pop(self) -> Any:
         if not self.stack or self.stack[-1] is MARK:
-            raise Malformed("a value is missing on the stack")
+            raise InvalidPickle("a value is missing on the stack")
         return self.stack.pop()
 
     def pop_many(self, count: int) -> Tuple[Any, ...]:
@@ -150,7 +150,7 @@ class Machine:
                 values = self.stack[place + 1 :]
                 del self.stack[place:]
                 return values
-        raise Malformed("a mark is missing on the stack")
+        raise InvalidPickle("a mark is missing on the stack")
 
     def put(self, place: int) -> None:
         value = self.pop()
@@ -159,13 +159,13 @@ class Machine:
 
     def get(self, place: int) -> None:
         if place not in self.memo:
-            raise Malformed("memo place %d is empty" % place)
+            raise InvalidPickle("memo place %d is empty" % place)
         self.stack.append(self.memo[place])
 
     def extend(self, values: List[Any]) -> None:
         target = self.pop()
         if not isinstance(target, list):
-            raise Malformed("items are appended to something that is not a list")
+            raise InvalidPickle("items are appended to something that is not a list")
         target.extend(values)
         self.stack.append(target)
 
@@ -174,7 +174,7 @@ class Machine:
     def name(self, module: str, attribute: str) -> None:
         name = Name(module, attribute)
         if name not in pickle_constructors.CONSTRUCTORS and name != pickle_constructors.NDARRAY:
-            raise Malformed("it asks for %s.%s" % (module, attribute))
+            raise InvalidPickle("it asks for %s.%s" % (module, attribute))
         self.stack.append(name)
 
     def global_lines(self) -> None:
@@ -188,7 +188,7 @@ class Machine:
     def reduce(self) -> None:
         name, arguments = self.pop_many(2)
         if not isinstance(name, Name) or not isinstance(arguments, tuple) or name == pickle_constructors.NDARRAY:
-            raise Malformed("a call of something that is not a known constructor")
+            raise InvalidPickle("a call of something that is not a known constructor")
         here = self.stream.tell()
         self.stack.append(pickle_constructors.CONSTRUCTORS[name](self.stream, self.text, arguments))
         self.stream.seek(here)
@@ -198,9 +198,9 @@ class Machine:
         if isinstance(target, Array) and isinstance(state, tuple) and len(state) == 5:
             pickle_constructors.fill(target, shape=state[1], dtype=state[2], values=state[4])
         elif not isinstance(target, Dtype) or not isinstance(state, tuple) or len(state) < 2:
-            raise Malformed("a state is set on something that is not a numpy array")
+            raise InvalidPickle("a state is set on something that is not a numpy array")
         elif self.text(state[1]) == ">" and not target.code.endswith("1"):
-            raise Malformed("a big-endian numpy array")
+            raise InvalidPickle("a big-endian numpy array")
         self.stack.append(target)
 
 
@@ -258,5 +258,5 @@ OPCODES: Dict[bytes, Action] = {
 def _place(machine: Machine) -> int:
     raw = machine.line(12)
     if not raw.isdigit():
-        raise Malformed("memo place %r is not a number" % raw)
+        raise InvalidPickle("memo place %r is not a number" % raw)
     return int(raw)

@@ -16,7 +16,7 @@ import numpy as np
 from arcface_mx.data.check.fix import copy_records
 from arcface_mx.data.recordio.index import RecordIndex
 from arcface_mx.util.errors import UserError
-from arcface_mx.util.files import whole_file
+from arcface_mx.util.files import atomic_write
 
 COLUMNS = ("what", "number", "label", "action", "why")
 LEAVE_OUT, KEEP = "leave out", "keep"
@@ -42,7 +42,7 @@ def stamp(index: RecordIndex) -> str:
 
 def write_list(path: str, index: RecordIndex, entries: List[Entry]) -> None:
     """Write the list, whole or not at all."""
-    with whole_file(path, "w") as stream:
+    with atomic_write(path, "w") as stream:
         stream.write("# %s\n" % stamp(index))
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(COLUMNS)

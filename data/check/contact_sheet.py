@@ -9,7 +9,7 @@ import numpy as np
 
 from arcface_mx.data.check.images import decode
 from arcface_mx.util.errors import UserError
-from arcface_mx.util.files import whole_file
+from arcface_mx.util.files import atomic_write
 
 COLUMNS, ROWS = 12, 12
 QUALITY = 90
@@ -25,5 +25,5 @@ def write_sheet(images: Iterable[bytes], path: str) -> None:
     tiles += [np.zeros(shape, np.uint8)] * (-len(tiles) % COLUMNS if len(tiles) > COLUMNS else 0)
     rows = [np.hstack(tiles[start : start + COLUMNS]) for start in range(0, len(tiles), COLUMNS)]
     _, data = cv2.imencode(".jpg", np.vstack(rows), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
-    with whole_file(path) as stream:
+    with atomic_write(path) as stream:
         stream.write(data.tobytes())

@@ -11,7 +11,7 @@ from arcface_mx.data.check.report import Report
 from arcface_mx.data.recordio.index import RecordIndex
 from arcface_mx.data.recordio.writer import RecordWriter
 from arcface_mx.util.errors import UserError
-from arcface_mx.util.files import whole_folder, write_json
+from arcface_mx.util.files import atomic_directory, write_json
 from arcface_mx.util.progress import progress
 
 
@@ -53,7 +53,7 @@ def copy_records(
         "left_out": [{"record": number, "why": why} for number, why in sorted(left_out.items())],
         "old_labels": old.tolist(),
     }
-    with whole_folder(folder) as temporary:
+    with atomic_directory(folder) as temporary:
         with RecordWriter(temporary, index.height, index.width) as writer:
             copied = progress(zip(new, index.images(kept)), "copying", "images", total=len(kept))
             for label, (_, _, image) in copied:

@@ -9,7 +9,7 @@ from typing import List, Optional, Tuple
 
 import numpy as np
 
-from arcface_mx.data.images import JPEG_START, MOST_PIXELS, decode_bgr
+from arcface_mx.data.images import JPEG_START, MAX_PIXELS, decode_bgr
 from arcface_mx.data.recordio.index import RecordIndex
 from arcface_mx.data.recordio.scan import read_payload
 from arcface_mx.data.recordio.writer import unpack
@@ -86,7 +86,7 @@ def _look_at(index: RecordIndex, chunk: np.ndarray) -> Images:
     return found
 
 
-def decode(image: bytes, most: int = MOST_PIXELS) -> Optional[np.ndarray]:
+def decode(image: bytes, most: int = MAX_PIXELS) -> Optional[np.ndarray]:
     """Pixels (height×width×3 uint8, BGR), or None where the bytes are no image, part of one, or a bomb."""
     # OpenCV before 4.11 fills the missing part of a JPEG with grey and says nothing.
     if image.startswith(JPEG_START) and JPEG_END not in image[-64:]:

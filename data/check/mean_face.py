@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from arcface_mx.data.align.transform import HEIGHT, reference_points
-from arcface_mx.util.files import whole_file
+from arcface_mx.util.files import atomic_write
 
 ZOOM = 4
 COLOUR = (0, 255, 0)
@@ -26,5 +26,5 @@ def write_mean_face(mean: np.ndarray, path: str) -> None:
         cv2.circle(large, centre, 2 * ZOOM, COLOUR, 1, cv2.LINE_AA)
         cv2.circle(large, centre, 1, COLOUR, -1)
     _, data = cv2.imencode(".png", large)
-    with whole_file(path) as stream:
+    with atomic_write(path) as stream:
         stream.write(data.tobytes())

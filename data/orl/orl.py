@@ -25,7 +25,7 @@ from arcface_mx.data.protocols.identity_pairs import choose_pairs
 from arcface_mx.data.align.landmarks import read_points
 from arcface_mx.data.recordio.writer import RecordWriter
 from arcface_mx.util.errors import UserError
-from arcface_mx.util.files import fingerprint, whole_folder, write_json
+from arcface_mx.util.files import fingerprint, atomic_directory, write_json
 
 PEOPLE, PHOTOS, FOLDS = 40, 10, 4
 JPEG_QUALITY = 95
@@ -42,7 +42,7 @@ def write_orl(folder: str, aligned: bool = True) -> Dict[str, Any]:
     if os.path.exists(folder):
         raise UserError("%s: already there; give another folder or delete it" % folder)
     images = [[_encode(photo) for photo in person] for person in load_faces(aligned)]
-    with whole_folder(folder) as temporary:
+    with atomic_directory(folder) as temporary:
         size = PEOPLE // FOLDS
         for fold in range(FOLDS):
             left_out = range(fold * size, (fold + 1) * size)

@@ -13,12 +13,12 @@ import numpy as np
 from arcface_mx.data.align.transform import HEIGHT, WIDTH
 from arcface_mx.data.bins.bins import write_pairs
 from arcface_mx.data.check.images import decode
-from arcface_mx.data.images import MOST_PHOTO_PIXELS
+from arcface_mx.data.images import MAX_PHOTO_PIXELS
 from arcface_mx.data.protocols.identity_pairs import choose_pairs
 from arcface_mx.data.pack.image_list import Photos, find_photos
 from arcface_mx.data.recordio.writer import RecordWriter
 from arcface_mx.util.errors import UserError
-from arcface_mx.util.files import whole_folder, write_json
+from arcface_mx.util.files import atomic_directory, write_json
 from arcface_mx.util.progress import progress
 
 QUALITY = 95
@@ -70,7 +70,7 @@ def pack(source: str, folder: str, options: PackOptions, workers: int = 1) -> Di
         raise UserError("%s: no identity is left to train on (%d found, %d with at least %d photos, %d held out)" % (
             source, len(photos.names), len(enough), options.min_images, len(held_out)))  # fmt: skip
     bad: List[str] = []
-    with whole_folder(folder) as temporary:
+    with atomic_directory(folder) as temporary:
         images = _write_records(temporary, photos, training, options, workers, bad)
         if held_out:
             _write_held_out(temporary, photos, sorted(held_out), options, workers, bad)
@@ -155,7 +155,7 @@ def read_photo(path: str, options: PackOptions) -> Union[bytes, str]:
             data = stream.read()
     except OSError as error:
         return "%s: cannot be read: %s" % (path, error.strerror)
-    pixels = decode(data, MOST_PHOTO_PIXELS)
+    pixels = decode(data, MAX_PHOTO_PIXELS)
     if pixels is None:
         return "%s: cannot be decoded as an image" % path
     size = (options.height, options.width)

@@ -11,7 +11,7 @@ import numpy as np
 from arcface_mx.data.bins.bins import read_pairs
 from arcface_mx.data.recordio.index import RecordIndex
 from arcface_mx.util.errors import UserError
-from arcface_mx.util.files import whole_folder
+from arcface_mx.util.files import atomic_directory
 from arcface_mx.util.progress import progress
 
 NAMES = "names.txt"
@@ -31,7 +31,7 @@ def unpack_set(source: str, folder: str) -> Dict[str, Any]:
     index = RecordIndex.open(source)
     names = read_names(os.path.join(os.path.dirname(index.path), NAMES))
     digits = len(str(int(index.numbers[-1])))
-    with whole_folder(folder) as temporary:
+    with atomic_directory(folder) as temporary:
         for label in np.unique(index.labels):
             os.mkdir(os.path.join(temporary, _name(names, int(label))))
         for number, label, image in progress(index.images(), "unpacking", "images", total=len(index)):
@@ -43,7 +43,7 @@ def unpack_set(source: str, folder: str) -> Dict[str, Any]:
 
 def _unpack_pairs(source: str, folder: str) -> Dict[str, Any]:
     pairs = read_pairs(source)
-    with whole_folder(folder) as temporary:
+    with atomic_directory(folder) as temporary:
         names = []
         for number, image in enumerate(progress(pairs.images(), "unpacking", "images", total=pairs.num_images)):
             names.append("%06d%s" % (number, suffix(image)))

@@ -15,7 +15,7 @@ from arcface_mx.data.align.image import SEVERAL, AlignOptions, is_aligned
 from arcface_mx.data.protocols.pairs import distinct_photos, find_photo, make_pairs
 from arcface_mx.data.protocols.published import read_protocol
 from arcface_mx.util.errors import UserError
-from arcface_mx.util.files import whole_file
+from arcface_mx.util.files import atomic_write
 
 FOLDERS = ("lfw-deepfunneled", "lfw_funneled", "lfw-funneled", "lfw")
 PAIRS = "pairs.txt"
@@ -47,7 +47,7 @@ def _refuse(names: List[str], what: str, photos: str, missing: Optional[str]) ->
     if not names:
         return
     if missing:
-        with whole_file(missing, "w") as stream:
+        with atomic_write(missing, "w") as stream:
             stream.write("".join("%s\n" % name for name in names))
     raise UserError("%d photos of the pairs %s %s: %s%s" % (
         len(names), what, photos, ", ".join(names[:5]), " …" if len(names) > 5 else ""))  # fmt: skip

@@ -11,7 +11,7 @@ from arcface_mx.data.pack.pack import PackOptions, read_photo
 from arcface_mx.data.pack.image_list import SUFFIXES
 from arcface_mx.data.protocols.published import PhotoPair, read_protocol
 from arcface_mx.util.errors import UserError
-from arcface_mx.util.files import whole_file
+from arcface_mx.util.files import atomic_write
 from arcface_mx.util.progress import progress
 
 SHOWN = 5
@@ -30,7 +30,7 @@ def make_pairs(kind: str, protocol: str, photos: str, out: str, missing: Optiona
         raise UserError("%s: no such folder; give the folder of aligned photos" % photos)
     if kind == "ytf":
         _refuse_missing(_missing_folders(pairs, photos), protocol, photos, missing)
-        with whole_file(out, "w") as stream:
+        with atomic_write(out, "w") as stream:
             stream.write("".join("%s %s %d\n" % pair for pair in pairs))
     else:
         paths = {name: find_photo(photos, name) for name in distinct_photos(pairs)}
@@ -60,7 +60,7 @@ def _refuse_missing(names: Sequence[str], protocol: str, photos: str, missing: O
     if not names:
         return
     if missing:
-        with whole_file(missing, "w") as stream:
+        with atomic_write(missing, "w") as stream:
             stream.write("".join("%s\n" % name for name in names))
     more = " …" if len(names) > SHOWN else ""
     raise UserError("%s: %d of its photos are not below %s: %s%s; a set without them would be another protocol" % (

@@ -20,7 +20,7 @@ from typing import Any, List, Optional, Tuple, Type
 import numpy as np
 
 from arcface_mx.util.errors import UserError
-from arcface_mx.util.files import sync_folder, whole_file
+from arcface_mx.util.files import sync_folder, atomic_write
 
 MAGIC = 0xCED7230A
 HEADER = struct.Struct("<IfQQ")  # flag (number of extra labels), label, id, id2
@@ -113,7 +113,7 @@ class RecordWriter:
             os.replace(self._path(name), os.path.join(self.folder, name))
         sync_folder(self.folder)
         # `property` comes last: a folder that has it is whole.
-        with whole_file(os.path.join(self.folder, "property"), "w") as stream:
+        with atomic_write(os.path.join(self.folder, "property"), "w") as stream:
             stream.write("%d,%d,%d\n" % (len(self._starts), self.height, self.width))
 
 

@@ -17,7 +17,7 @@ from arcface_mx.data.rendered import cylinder, raster
 
 from arcface_mx.data.rendered import asset_wheel as wheel
 from arcface_mx.util.errors import UserError
-from arcface_mx.util.files import cache_folder, whole_file
+from arcface_mx.util.files import cache_folder, atomic_write
 
 # Raise it when what this file makes changes: the cache holds one file a number.
 LAYOUT = 3
@@ -62,7 +62,7 @@ def load() -> Dict[str, np.ndarray]:
     if not os.path.exists(path):
         arrays = build(wheel.data_folder())
         try:
-            with whole_file(path) as stream:
+            with atomic_write(path) as stream:
                 np.savez_compressed(stream, **arrays)
         except OSError as error:
             raise UserError(

@@ -20,7 +20,7 @@ import numpy as np
 
 from arcface_mx.data.rendered.sets import TEST_KINDS, TRAINING, Kind, Options
 from arcface_mx.util.errors import UserError
-from arcface_mx.util.files import fingerprint, whole_file, write_json
+from arcface_mx.util.files import fingerprint, atomic_write, write_json
 
 PEOPLE = 10  # a chunk
 
@@ -169,7 +169,7 @@ def render_chunk(work: str, chunk: Chunk, seed: int) -> None:
     for person in range(chunk.first, chunk.first + chunk.people):
         images += person_photos(chunk.kinds, seed, person, chunk.images)
     lengths = np.asarray([len(image) for image in images], np.int64)
-    with whole_file(chunk.path(work)) as stream:
+    with atomic_write(chunk.path(work)) as stream:
         np.savez(stream, lengths=lengths, bytes=np.frombuffer(b"".join(images), np.uint8))
 
 

@@ -13,7 +13,7 @@ from arcface_mx.data.recordio.writer import RecordWriter
 from arcface_mx.data.rendered import chunks
 from arcface_mx.data.rendered.sets import COMPARISONS, Comparison, Options, choose_pairs
 from arcface_mx.util.errors import UserError
-from arcface_mx.util.files import fingerprint, whole_folder, write_json
+from arcface_mx.util.files import fingerprint, atomic_directory, write_json
 
 TRAINING_FILES = ("train.rec", "train.idx", "property")
 
@@ -35,7 +35,7 @@ def make(folder: str, options: Options, workers: int = 1) -> Dict[str, Any]:
     total = sum(chunk.photos for chunk in chunks.chunks_of(options))
     with tqdm(total=total, unit="photo", desc="rendering", disable=not sys.stderr.isatty(), smoothing=0.05) as bar:
         chunks.render_all(work, options, workers, bar.update)
-    with whole_folder(folder) as temporary:
+    with atomic_directory(folder) as temporary:
         _write_training(temporary, work, options)
         if options.test_identities:
             _write_comparisons(temporary, work, options)

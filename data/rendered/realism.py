@@ -11,7 +11,7 @@ from typing import Dict, List, Sequence, Tuple
 import numpy as np
 
 from arcface_mx.data.bins.bins import read_pairs
-from arcface_mx.util.files import whole_file
+from arcface_mx.util.files import atomic_write
 
 MOST = 2000  # images of a set that are read
 FACE = (slice(30, 105), slice(26, 86))  # rows and columns of the middle of the face
@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] = ()) -> None:
         print("%-28s" % name + "  ".join("%6.1f (%4.1f)" % one[name] for one in figures))
     if args.out:
         _, encoded = cv2.imencode(".png", mean_faces(sets)[..., ::-1])
-        with whole_file(args.out) as stream:
+        with atomic_write(args.out) as stream:
             stream.write(encoded.tobytes())
 
 

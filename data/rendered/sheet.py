@@ -10,7 +10,7 @@ import numpy as np
 from arcface_mx.data.bins.bins import decode_rgb
 from arcface_mx.data.rendered import chunks
 from arcface_mx.data.rendered.sets import FRONTAL, MIXED, OLD, PROFILE, TRAINING, YOUNG, Kind, Options
-from arcface_mx.util.files import whole_file
+from arcface_mx.util.files import atomic_write
 
 PEOPLE, PHOTOS = 10, 10
 QUALITY = 80  # JPEG
@@ -34,7 +34,7 @@ def write_sheets(folder: str, seed: int = 0, supersampling: float = 1.5) -> List
             rows = [np.hstack(_row(columns, seed, person)) for person in range(PEOPLE)]
             path = os.path.join(folder, "rendered_%s.jpg" % name)
             _, encoded = cv2.imencode(".jpg", np.vstack(rows)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
-            with whole_file(path) as stream:
+            with atomic_write(path) as stream:
                 stream.write(encoded.tobytes())
             paths.append(path)
     return paths

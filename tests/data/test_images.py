@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from arcface_mx.data.check.images import decode
-from arcface_mx.data.images import MOST_PIXELS, decode_bgr, stated_size
+from arcface_mx.data.images import MAX_PIXELS, decode_bgr, stated_size
 
 PIXELS = np.random.RandomState(0).randint(0, 256, (5, 3, 3)).astype(np.uint8).repeat(8, 0).repeat(8, 1)
 
@@ -49,7 +49,7 @@ def jpeg_bomb():
 @pytest.mark.parametrize("image", [png(50000, 50000), png(5000, 5000), jpeg_bomb(), png(2**31 - 1, 2**31 - 1)])
 def test_bombs_are_refused(image):
     assert len(image) < 1000
-    with pytest.raises(ValueError, match=r"says that it is \d+×\d+ pixels; more than %d" % MOST_PIXELS):
+    with pytest.raises(ValueError, match=r"says that it is \d+×\d+ pixels; more than %d" % MAX_PIXELS):
         decode_bgr(image)
     assert decode(image) is None
 

@@ -62,7 +62,7 @@ def test_module_symbolblock_and_embedder_agree(run, images, monkeypatch):
 def test_export_equals_the_training_network(run, images):
     from arcface_mx.train.folder import read_config
 
-    config, state = read_config(run), checkpoint.newest(run)
+    config, state = read_config(run), checkpoint.latest(run)
     symbol = embedding_symbol(config, training=True)
     executor = symbol.simple_bind(mx.cpu(), grad_req="null", data=images.shape)
     executor.copy_params_from(state.arg_params, state.aux_params, allow_extra_params=True)

@@ -93,7 +93,7 @@ def test_an_interrupted_run_is_saved_by_all_and_goes_on_as_one_process(tmp_path,
 
 @needs_horovod
 def test_sampled_centres_and_a_batch_drawn_from_parts_of_the_data(tmp_path, tiny_faces):
-    values = {"parallel": "centres", "sample_centres": 0.5, "batch_size": 4, "steps": 3, "margin_ramp": 0.5, "mirror": True}
+    values = {"parallel": "centres", "sample_rate": 0.5, "batch_size": 4, "steps": 3, "margin_ramp": 0.5, "mirror": True}
     code, said = launched(command(str(tmp_path / "run"), tiny_faces, TWO, **values))
     assert code == 0, said
     assert final(config(tmp_path, tiny_faces, "run", **values)).step == 3
@@ -140,10 +140,10 @@ def test_without_horovod_one_line_says_how_to_build_it(tmp_path, monkeypatch, ca
 
 
 def test_centres_over_workers_of_mxnets_servers_are_refused():
-    from arcface_mx.train.worker import Cluster
+    from arcface_mx.train.worker import Worker
 
     with pytest.raises(UserError, match="--engine horovod"):
-        Cluster("dist_sync", 0, 2).own_config(from_flat({"parallel": "centres"}))
+        Worker("dist_sync", 0, 2).own_config(from_flat({"parallel": "centres"}))
 
 
 def test_places_of_workers_on_hosts():

@@ -69,7 +69,7 @@ def test_interval_from_people_covers_where_pairs_as_independent_do_not():
     for _ in range(60):
         pairs = all_pairs(*population(60, 5))
         accepted = pairs.different >= 0.8
-        low, high = people_interval(pairs.people[accepted], pairs.photos_a_person)
+        low, high = people_interval(pairs.people[accepted], pairs.images_per_identity)
         by_people += low <= truth <= high
         low, high = pairs_interval(int(accepted.sum()), len(accepted))
         by_pairs += low <= truth <= high

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from arcface_mx.config import LossConfig
-from arcface_mx.parallel.communicator import Ranks
+from arcface_mx.parallel.communicator import Communicator
 from arcface_mx.parallel.assemble import blocks
 from tests.support.modules import assert_equal, batch, embedding, one_device, outputs, prepared, scheduled_names, values
 from tests.parallel.test_centre_module import HEADS
@@ -22,20 +22,20 @@ def part_of(whole, rank, size):
     return mx.io.DataBatch([array[rows] for array in whole.data], [array[rows] for array in whole.label])
 
 
-def train(config, classes, width, labels, start, ranks, devices, steps):
+def train(config, classes, width, labels, start, communicator, devices, steps):
     """Outputs of each step, then all parameters and momenta, of one rank."""
     from arcface_mx.parallel.centre_module import CentreParallelModule
 
     contexts = [mx.cpu(device) for device in range(devices)]
-    module = CentreParallelModule(embedding(width), config, classes, contexts, scheduled_names(config), ranks=ranks)
-    prepared(module, config, len(labels) // ranks.size, start, optimizer=OPTIMIZER)
+    module = CentreParallelModule(embedding(width), config, classes, contexts, scheduled_names(config), communicator=communicator)
+    prepared(module, config, len(labels) // communicator.size, start, optimizer=OPTIMIZER)
     found = []
     for step in range(steps):
-        module.forward_backward(part_of(batch(config, labels, step), ranks.rank, ranks.size))
+        module.forward_backward(part_of(batch(config, labels, step), communicator.rank, communicator.size))
         found.append(outputs(module))
         # The backbone's gradients, which HorovodStore adds.
         for arrays in module.body._exec_group.grad_arrays:
-            mean = ranks.summed("gradient", mx.nd.add_n(*[array.as_in_context(mx.cpu(0)) for array in arrays]) / devices)
+            mean = communicator.all_reduce("gradient", mx.nd.add_n(*[array.as_in_context(mx.cpu(0)) for array in arrays]) / devices)
             for array in arrays:
                 mean.copyto(array)
         module.update()
@@ -56,7 +56,7 @@ def compare(config, classes, width, labels, size, devices=1, steps=1):
         one.forward_backward(batch(config, labels, step))
         expected.append(outputs(one))
         one.update()
-    parts = run(size, lambda ranks: train(config, classes, width, labels, start, ranks, devices, steps))
+    parts = run(size, lambda communicator: train(config, classes, width, labels, start, communicator, devices, steps))
     for step in range(steps):
         joined = {number: np.concatenate([part[0][step][number] for part in parts]) for number in expected[step]}
         assert_equal(joined, expected[step])
@@ -97,13 +97,13 @@ def test_a_label_that_is_no_class_is_refused_in_every_process():
     from arcface_mx.util.errors import UserError
 
     with pytest.raises(UserError, match="label 6"):
-        run(2, lambda ranks: train(LossConfig(), 6, 8, [0, 6], None, ranks, 1, 1))
+        run(2, lambda communicator: train(LossConfig(), 6, 8, [0, 6], None, communicator, 1, 1))
 
 
 def test_alone_nothing_passes():
     array = mx.nd.arange(6).reshape((3, 2))
-    alone = Ranks()
-    for found in (alone.gathered("a", array), alone.summed("a", array), alone.own_rows_of_sum("a", array), alone.from_rank(0, "a", array)):
+    alone = Communicator()
+    for found in (alone.all_gather("a", array), alone.all_reduce("a", array), alone.reduce_scatter("a", array), alone.broadcast(0, "a", array)):
         assert found is array
 
 

@@ -17,7 +17,7 @@ MOMENTUM = {"learning_rate": 0.1, "momentum": 0.9, "wd": 0.01}
 
 @pytest.mark.parametrize("loss", [{}, {"loss": "softmax"}, {"intra_weight": 1.0}, {"loss": "a_softmax"}, {"loss": "sub_centre"}])
 def test_a_step_is_that_of_a_classifier_with_the_drawn_rows(loss):
-    config = LossConfig(scale=16.0, sample_centres=0.5, **loss)
+    config = LossConfig(scale=16.0, sample_rate=0.5, **loss)
     many = prepared(split(config, 40, 8, 2), config, 6)
     before = values(many)
     mx.random.seed(3)
@@ -45,7 +45,7 @@ def by_class(rows, classes=40):
 
 
 def test_rows_that_are_not_drawn_keep_weights_and_momentum():
-    config = LossConfig(scale=16.0, sample_centres=0.5)
+    config = LossConfig(scale=16.0, sample_rate=0.5)
     many = prepared(split(config, 40, 8, 2), config, 6, optimizer=MOMENTUM)
     many.forward_backward(batch(config, LABELS))
     many.update()
@@ -63,7 +63,7 @@ def test_rows_that_are_not_drawn_keep_weights_and_momentum():
 
 def test_rate_one_is_exact_to_the_bit():
     labels = [0, 3, 9, 9]
-    plain, rated = (prepared(split(LossConfig(**rate), 10, 8, 2), LossConfig(), 4) for rate in ({}, {"sample_centres": 1.0}))
+    plain, rated = (prepared(split(LossConfig(**rate), 10, 8, 2), LossConfig(), 4) for rate in ({}, {"sample_rate": 1.0}))
     for module in (plain, rated):
         module.forward_backward(batch(LossConfig(), labels))
         module.update()
@@ -71,7 +71,7 @@ def test_rate_one_is_exact_to_the_bit():
 
 
 def test_seeding_mxnet_repeats_the_draw():
-    config, seen = LossConfig(sample_centres=0.5), []
+    config, seen = LossConfig(sample_rate=0.5), []
     many = prepared(split(config, 40, 8, 2), config, 6)
     for seed in (1, 1, 2):
         mx.random.seed(seed)
@@ -105,9 +105,9 @@ def test_the_log_says_where_sampling_does_not_pay():
 
 
 def test_what_sampling_cannot_do_is_refused():
-    config = LossConfig(sample_centres=0.5, inter_weight=1.0)
+    config = LossConfig(sample_rate=0.5, inter_weight=1.0)
     with pytest.raises(UserError, match="--inter-weight"):
         prepared(split(config, 40, 8, 2), config, 2)
-    config = LossConfig(sample_centres=0.5)
+    config = LossConfig(sample_rate=0.5)
     with pytest.raises(UserError, match="--accumulate"):
         prepared(split(config, 40, 8, 2), config, 2, grad_req="add")

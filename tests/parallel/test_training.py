@@ -44,7 +44,7 @@ def test_it_learns(tmp_path, tiny_faces):
     assert steps[-1]["loss"] < 0.7 * steps[0]["loss"] and steps[-1]["accuracy"] > 0.6
 
 
-@pytest.mark.parametrize("more", [{}, {"sample_centres": 0.4, "batch_size": 2}])
+@pytest.mark.parametrize("more", [{}, {"sample_rate": 0.4, "batch_size": 2}])
 def test_an_interrupted_run_ends_with_the_same_bits(tmp_path, tiny_faces, monkeypatch, more):
     options = dict({"dropout": 0.3, "devices": "cpu(0),cpu(1)", "parallel": "centres"}, **more)
     unbroken, broken = (tiny(tmp_path, tiny_faces, name, **options) for name in ("unbroken", "broken"))
@@ -97,9 +97,9 @@ def test_the_export_is_that_of_the_state(tmp_path, tiny_faces):
     [
         ({"devices": "cpu(0),cpu(1),cpu(2),cpu(3),cpu(4),cpu(5)", "batch_size": 12}, "5 classes do not fill 6 devices"),
         ({"devices": "cpu(0),cpu(1)", "batch_size": 9}, "does not split evenly"),
-        ({"loss": "triplet", "photos_a_person": 4}, "--loss triplet has none"),
+        ({"loss": "triplet", "images_per_identity": 4}, "--loss triplet has none"),
         ({"parallel": "center"}, "--parallel"),
-        ({"parallel": "data", "sample_centres": 0.5}, "--sample-centres 0.5 needs --parallel centres"),
+        ({"parallel": "data", "sample_rate": 0.5}, "--sample-rate 0.5 needs --parallel centres"),
     ],
 )
 def test_mistakes_are_named_and_leave_nothing(tmp_path, tiny_faces, values, words):

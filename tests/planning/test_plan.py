@@ -32,7 +32,7 @@ def a_class(**values):
 
 @pytest.mark.parametrize(
     "values, published",
-    [({}, 19_600), ({"parallel": "centres"}, 5_600), ({"parallel": "centres", "sample_centres": 0.1}, 900)],
+    [({}, 19_600), ({"parallel": "centres"}, 5_600), ({"parallel": "centres", "sample_rate": 0.1}, 900)],
     ids=["data", "centres", "sampled"],
 )
 def test_bytes_a_class_stand_beside_those_published_for_arcface_torch(values, published):
@@ -96,7 +96,7 @@ def test_centres_beyond_one_array_are_refused():
         check_whole_arrays(config, 4_194_304)
 
 
-@pytest.mark.parametrize("values, most", [({}, 4_194_304), ({"parallel": "centres"}, 4_194_304), ({"parallel": "centres", "sample_centres": 0.5}, 8_388_608)])
+@pytest.mark.parametrize("values, most", [({}, 4_194_304), ({"parallel": "centres"}, 4_194_304), ({"parallel": "centres", "sample_rate": 0.5}, 8_388_608)])
 def test_logits_beyond_one_array_are_refused(values, most):
     config = from_flat(dict({"embedding_size": 16, "batch_size": 1024, "devices": gpus(2)}, **values))
     check_whole_arrays(config, most - 8)

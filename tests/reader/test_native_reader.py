@@ -14,8 +14,8 @@ from arcface_mx.data.recordio.index import RecordIndex
 from arcface_mx.data.recordio.writer import RecordWriter
 from arcface_mx.util.errors import UserError
 from arcface_mx.reader.image_view import join_numbers, open_view, split_number
-from arcface_mx.reader.samplers import ShuffledOrder
-from arcface_mx.reader.record_reader import PhotoStream
+from arcface_mx.reader.samplers import RandomSampler
+from arcface_mx.reader.record_reader import RecordReader
 from arcface_mx.reader.native_reader import FaceStream
 from tests.conftest import tiny_photo
 
@@ -35,7 +35,7 @@ def stream(request, tiny_faces):
         if request.param == "mxnet":
             return FaceStream(view, config, seed, position, threads)
         index = RecordIndex.open(tiny_faces)
-        return PhotoStream(view, index, ShuffledOrder(len(index), seed), config, position, threads or 2)
+        return RecordReader(view, index, RandomSampler(len(index), seed), config, position, threads or 2)
 
     return open_stream
 

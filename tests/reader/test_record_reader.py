@@ -13,15 +13,15 @@ from arcface_mx.data.recordio.index import RecordIndex
 from arcface_mx.data.recordio.writer import RecordWriter
 from arcface_mx.util.errors import UserError
 from arcface_mx.reader.image_view import open_view
-from arcface_mx.reader.samplers import TupleOrder
-from arcface_mx.reader.record_reader import PhotoStream
+from arcface_mx.reader.samplers import PKSampler
+from arcface_mx.reader.record_reader import RecordReader
 from tests.conftest import TINY_PHOTOS, tiny_photo
 
 
 def stream(folder, batch_size=6, photos=3, position=0, seed=0):
-    config = DataConfig(data=folder, image_size=32, batch_size=batch_size, photos_a_person=photos)
+    config = DataConfig(data=folder, image_size=32, batch_size=batch_size, images_per_identity=photos)
     index = RecordIndex.open(folder)
-    return PhotoStream(open_view(folder), index, TupleOrder(index, photos, seed), config, position, threads=2)
+    return RecordReader(open_view(folder), index, PKSampler(index, photos, seed), config, position, threads=2)
 
 
 @pytest.fixture(scope="module")

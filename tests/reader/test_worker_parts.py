@@ -9,8 +9,8 @@ from arcface_mx.config import DataConfig
 from arcface_mx.data.recordio.index import RecordIndex
 from arcface_mx.util.errors import UserError
 from arcface_mx.reader.image_view import open_view
-from arcface_mx.reader.samplers import ShuffledOrder, TupleOrder
-from arcface_mx.reader.record_reader import PhotoStream
+from arcface_mx.reader.samplers import RandomSampler, PKSampler
+from arcface_mx.reader.record_reader import RecordReader
 from arcface_mx.reader.native_reader import FaceStream, part_size
 from tests.conftest import TINY_PEOPLE, TINY_PHOTOS
 
@@ -52,11 +52,11 @@ def test_one_worker_reads_as_without_workers(tiny_faces):
 @pytest.mark.parametrize("tuples", [True, False])
 def test_photo_streams_of_two_workers_are_that_of_one_with_the_joint_batch(tiny_faces, tuples):
     index = RecordIndex.open(tiny_faces)
-    order = TupleOrder(index, 2, seed=5) if tuples else ShuffledOrder(len(index), seed=5)
+    order = PKSampler(index, 2, seed=5) if tuples else RandomSampler(len(index), seed=5)
 
     def stream(batch, worker):
         config = DataConfig(data=tiny_faces, image_size=32, batch_size=batch)
-        return PhotoStream(open_view(tiny_faces), index, order, config, 0, 1, worker)
+        return RecordReader(open_view(tiny_faces), index, order, config, 0, 1, worker)
 
     joint, parts = stream(8, (0, 1)), [stream(4, (rank, 2)) for rank in range(2)]
     for _ in range(6):

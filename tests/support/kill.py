@@ -29,7 +29,7 @@ COMMON = {
 RUNS = {
     "margin ramped up": {"margin_ramp": 0.5, "keep_every": 5},
     "A-Softmax's lambda, accumulated gradients": {"loss": "a_softmax", "accumulate": 2, "batch_size": 4, "warmup_steps": 3},
-    "triplets mined from bags": {"triplet_weight": 1.0, "photos_a_person": 2, "jitter": 0.2, "bag": 3},
+    "triplets mined from bags": {"triplet_weight": 1.0, "images_per_identity": 2, "jitter": 0.2, "bag": 3},
 }
 
 

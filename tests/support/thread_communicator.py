@@ -10,10 +10,10 @@ import threading
 import mxnet as mx
 import numpy as np
 
-from arcface_mx.parallel.communicator import Ranks
+from arcface_mx.parallel.communicator import Communicator
 
 
-class ThreadRanks(Ranks):
+class ThreadCommunicator(Communicator):
     """One of `size` threads that share `board`, which `run` makes."""
 
     def __init__(self, rank, size, board):
@@ -35,31 +35,31 @@ class ThreadRanks(Ranks):
         finally:
             self._board["turn"].acquire()
 
-    def gathered(self, name, array):
+    def all_gather(self, name, array):
         return mx.nd.array(np.concatenate(self._all(name, array)), dtype=array.dtype)
 
-    def summed(self, name, array):
+    def all_reduce(self, name, array):
         return mx.nd.array(np.sum(self._all(name, array), axis=0))
 
-    def highest(self, name, array):
+    def all_reduce_max(self, name, array):
         return mx.nd.array(np.max(self._all(name, array), axis=0))
 
-    def own_rows_of_sum(self, name, array):
+    def reduce_scatter(self, name, array):
         return mx.nd.array(np.split(np.sum(self._all(name, array), axis=0), self.size)[self.rank])
 
-    def from_rank(self, root, name, array):
+    def broadcast(self, root, name, array):
         return mx.nd.array(self._all(name, array)[root])
 
 
 def run(size, work):
-    """`work(ranks)` in each of `size` threads; the results by rank. The first error is raised."""
+    """`work(communicator)` in each of `size` threads; the results by rank. The first error is raised."""
     board = {"given": [None] * size, "barrier": threading.Barrier(size), "turn": threading.Lock()}
     results, errors = [None] * size, []
 
     def one(rank):
         try:
             with board["turn"]:
-                results[rank] = work(ThreadRanks(rank, size, board))
+                results[rank] = work(ThreadCommunicator(rank, size, board))
                 mx.nd.waitall()
         except Exception as error:  # the others must not wait for it
             errors.append(error)

@@ -39,12 +39,12 @@ def names(run):
 
 def test_what_is_saved_comes_back(tmp_path):
     checkpoint.save(str(tmp_path), state(), keep=2)
-    assert_equal_states(checkpoint.newest(str(tmp_path)), state())
+    assert_equal_states(checkpoint.latest(str(tmp_path)), state())
 
 
 def test_format_1_still_loads():
     """Written by the first release; this folder never changes."""
-    loaded = checkpoint.newest(os.path.join(FIXTURES, "format_1"))
+    loaded = checkpoint.latest(os.path.join(FIXTURES, "format_1"))
     random = np.random.RandomState(7)
     convolution, centres, mean = (random.normal(size=shape).astype(np.float32) for shape in ((4, 3, 3, 3), (5, 16), 4))
     assert (loaded.step, loaded.best, loaded.skipped) == (7, {"step": 3, "mean_accuracy": 0.75}, 0)
@@ -78,10 +78,10 @@ def test_every_flipped_bit_is_seen_and_the_one_before_is_taken(tmp_path, form):
     for bit in np.random.RandomState(0).randint(0, 8 * os.path.getsize(name), 50):
         flip(name, bit)
         said = []
-        assert checkpoint.newest(str(tmp_path / "run"), said.append).step == 1
+        assert checkpoint.latest(str(tmp_path / "run"), said.append).step == 1
         assert os.path.basename(path) in said[0] and ("damaged" in said[0] or "cannot be read" in said[0])
         flip(name, bit)
-    assert checkpoint.newest(str(tmp_path / "run")).step == (7 if form == 1 else 2)
+    assert checkpoint.latest(str(tmp_path / "run")).step == (7 if form == 1 else 2)
 
 
 def flip(path, bit):
@@ -137,7 +137,7 @@ def test_a_run_with_damaged_checkpoints_alone_does_not_start_anew(tmp_path):
     path = checkpoint.save(str(tmp_path), state(), keep=1)
     os.unlink(os.path.join(path, "state.json"))
     with pytest.raises(UserError, match="none of its 1 checkpoints is whole"):
-        checkpoint.go_on(str(tmp_path), log=lambda text: None)
+        checkpoint.resume(str(tmp_path), log=lambda text: None)
 
 
 def test_going_on_removes_halves_and_sets_damaged_ones_aside(tmp_path):
@@ -145,10 +145,10 @@ def test_going_on_removes_halves_and_sets_damaged_ones_aside(tmp_path):
         path = checkpoint.save(str(tmp_path), state(step), keep=2)
     os.truncate(os.path.join(path, "arrays.params"), 100)
     (tmp_path / "checkpoints" / ".step-00000003.abcd").mkdir()
-    assert checkpoint.go_on(str(tmp_path), log=lambda text: None).step == 1
+    assert checkpoint.resume(str(tmp_path), log=lambda text: None).step == 1
     assert sorted(os.listdir(str(tmp_path / "checkpoints"))) == [".step-00000002.damaged", "step-00000001"]
     checkpoint.save(str(tmp_path), state(2), keep=2)
-    assert checkpoint.go_on(str(tmp_path)).step == 2
+    assert checkpoint.resume(str(tmp_path)).step == 2
     assert ".step-00000002.damaged" in os.listdir(str(tmp_path / "checkpoints"))
 
 
@@ -156,7 +156,7 @@ def test_a_damaged_checkpoint_of_the_same_step_is_written_anew(tmp_path):
     path = checkpoint.save(str(tmp_path), state(1), keep=2)
     os.truncate(os.path.join(path, "arrays.params"), 100)
     checkpoint.save(str(tmp_path), state(1), keep=2)
-    assert_equal_states(checkpoint.newest(str(tmp_path)), state(1))
+    assert_equal_states(checkpoint.latest(str(tmp_path)), state(1))
 
 
 # A disk that fills up or takes no more writes
@@ -177,14 +177,14 @@ def refused_and_the_one_before_whole(run, message, size=4000):
     with pytest.raises(UserError, match=message):
         checkpoint.save(str(run), state(2, size), keep=2)
     assert os.listdir(os.path.join(str(run), "checkpoints")) == ["step-00000001"]
-    assert_equal_states(checkpoint.newest(str(run)), state(1))
+    assert_equal_states(checkpoint.latest(str(run)), state(1))
 
 
 def test_a_full_disk(small_disk):
     checkpoint.save(str(small_disk), state(1), keep=2)
     refused_and_the_one_before_whole(small_disk, "cannot write a checkpoint .*No space left.*the one before is untouched", size=20000)
     checkpoint.save(str(small_disk), state(2), keep=2)  # a smaller one still fits
-    assert checkpoint.newest(str(small_disk)).step == 2
+    assert checkpoint.latest(str(small_disk)).step == 2
 
 
 def test_a_disk_that_becomes_read_only(small_disk):
@@ -217,5 +217,5 @@ def test_a_failing_system_call(tmp_path, monkeypatch, call):
         patch.setattr(os, call, failing)
         with pytest.raises(UserError, match="Permission denied"):
             checkpoint.save(str(tmp_path), state(2), keep=2)
-    assert_equal_states(checkpoint.newest(str(tmp_path)), state(1))
+    assert_equal_states(checkpoint.latest(str(tmp_path)), state(1))
     assert names(tmp_path) == ["step-00000001"]

@@ -41,7 +41,7 @@ def test_every_prefix_of_the_calls_leaves_a_whole_checkpoint(tmp_path, saves, cr
             continue  # before the first save has ended there need be none
         target = str(tmp_path / "after")
         disk.write_out(target, *CRASHES[crash])
-        newest = checkpoint.newest(os.path.join(target, "run"), log=lambda text: None)
+        newest = checkpoint.latest(os.path.join(target, "run"), log=lambda text: None)
         assert newest is not None, "%s after call %d, %s" % (crash, done, call[:2])
         assert_equal_states(newest, state(newest.step))
         found.append(newest.step)
@@ -62,4 +62,4 @@ def test_the_model_notices_a_save_without_fsync(tmp_path, monkeypatch):
         if call[0] != "fsync":
             disk.apply(*call)
     disk.write_out(str(tmp_path / "after"), "kept", "kept")
-    assert checkpoint.newest(str(tmp_path / "after" / "run")) is None
+    assert checkpoint.latest(str(tmp_path / "after" / "run")) is None

@@ -13,7 +13,7 @@ import pytest
 from arcface_mx.config import from_flat
 from arcface_mx.util.errors import UserError
 from arcface_mx.train import checkpoint, loop
-from arcface_mx.train.guards import Progress, all_finite
+from arcface_mx.train.guards import StallDetector, all_finite
 from arcface_mx.train.run import train
 from arcface_mx.train.schedule import Schedule
 from tests.train.test_training import assert_same, events, final, tiny
@@ -126,7 +126,7 @@ def test_all_finite(value, finite):
 class TestProgress:
     def progress(self, **values):
         config = from_flat(dict({"batch_size": 10, "steps": 1000, "warmup_steps": 5, "lr_drops": ()}, **values))
-        return Progress(config, Schedule.of(config), images=100, num_classes=1000)
+        return StallDetector(config, Schedule.of(config), images=100, num_classes=1000)
 
     def test_a_stuck_run_is_named_once_and_not_before_an_epoch(self):
         progress, figures = self.progress(), {"loss": 100.0, "target_angle": 89.5}

@@ -63,7 +63,7 @@ def test_it_starts_as_the_model_and_its_export_has_the_models_layers(model, tiny
 def test_it_learns_and_what_is_frozen_stays(model, tiny_faces, tmp_path):
     run = str(tmp_path / "run")
     tuned(model, tiny_faces, run, steps=30, lr_drops=(25,), freeze=("c1_weight",), log_every=10)
-    before, after = load_model(model).params[0], checkpoint.newest(run).arg_params
+    before, after = load_model(model).params[0], checkpoint.latest(run).arg_params
     np.testing.assert_array_equal(after["c1_weight"].asnumpy(), before["c1_weight"].asnumpy())
     assert np.abs(after["f1_weight"].asnumpy() - before["f1_weight"].asnumpy()).max() > 1e-4
     with open(os.path.join(run, "log.jsonl"), encoding="utf-8") as stream:

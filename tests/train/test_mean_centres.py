@@ -24,7 +24,7 @@ def first(tiny_faces, tmp_path_factory):
 def started(first, faces, run, **values):
     still = dict(TINY, data=faces, run=run, init=first, init_centres="mean", steps=1, lr_drops=(1,), lr=0.0)
     train(from_flat(dict(still, **values)))
-    return checkpoint.newest(run).arg_params["fc7_weight"].asnumpy()
+    return checkpoint.latest(run).arg_params["fc7_weight"].asnumpy()
 
 
 def expected(first, faces):
@@ -52,7 +52,7 @@ def test_all_weight_splits_alike(first, tiny_faces, tmp_path):
     "values, message",
     [
         ({"init": ""}, "--init-centres mean: needs --init"),
-        ({"loss": "triplet", "photos_a_person": 2}, "loss triplet does not have one centre a class"),
+        ({"loss": "triplet", "images_per_identity": 2}, "loss triplet does not have one centre a class"),
         ({"loss": "sub_centre"}, "loss sub_centre does not have one centre a class"),
     ],
 )

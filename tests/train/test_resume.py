@@ -109,7 +109,7 @@ def test_other_numbers_of_devices_see_the_same_samples_and_end_alike(tmp_path, t
     """1 → 2 → 4 → 1 devices, three steps on each."""
     values = {"freeze_batchnorm": True, "loss": "norm_softmax", "lr": 0.01}
     if tuples:
-        values.update(photos_a_person=2)
+        values.update(images_per_identity=2)
     order, real = [], loop._inputs
 
     def inputs(batch, graph, schedule, step):

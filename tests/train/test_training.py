@@ -27,7 +27,7 @@ def tiny(tmp_path, tiny_faces, name="run", **values):
 
 
 def final(config):
-    return checkpoint.newest(config.run.run)
+    return checkpoint.latest(config.run.run)
 
 
 def events(config, kind):
@@ -47,7 +47,7 @@ def assert_same(one, two, tolerance=0.0):
 LOSSES = [
     {}, {"loss": "softmax"}, {"loss": "norm_softmax"}, {"literal": True}, {"margin_ramp": 0.5}, {"loss": "a_softmax"},
     {"intra_weight": 1.0, "inter_weight": 1.0}, {"loss": "norm_softmax", "intra_weight": 1.0, "inter_weight": 1.0},
-    {"triplet_weight": 1.0, "photos_a_person": 4, "batch_size": 20},
+    {"triplet_weight": 1.0, "images_per_identity": 4, "batch_size": 20},
     {"loss": "sub_centre", "loss_option": ("sub_centres=2",)}, {"loss": "adaface"},
 ]  # fmt: skip
 TUPLE_LOSSES = [
@@ -68,14 +68,14 @@ def test_loss_falls_and_accuracy_rises(tmp_path, tiny_faces, loss):
 
 @pytest.mark.parametrize("loss", TUPLE_LOSSES)
 def test_losses_on_tuples_fall(tmp_path, tiny_faces, loss):
-    config = tiny(tmp_path, tiny_faces, steps=60, log_every=10, batch_size=20, photos_a_person=4, **loss)
+    config = tiny(tmp_path, tiny_faces, steps=60, log_every=10, batch_size=20, images_per_identity=4, **loss)
     train(config)
     steps = events(config, "step")
     assert steps[-1]["loss"] < 0.7 * steps[0]["loss"]
 
 
 def test_tuples_are_asked_for(tmp_path, tiny_faces):
-    with pytest.raises(UserError, match="--photos-a-person"):
+    with pytest.raises(UserError, match="--images-per-identity"):
         train(tiny(tmp_path, tiny_faces, loss="triplet"))
 
 
@@ -97,7 +97,7 @@ def test_same_command_gives_the_same_bits(tmp_path, tiny_faces):
         assert_same(final(runs[0]), final(other))
 
 
-MINED = {"loss": "triplet", "photos_a_person": 4, "bag": 2}
+MINED = {"loss": "triplet", "images_per_identity": 4, "bag": 2}
 
 
 @pytest.mark.parametrize("stop, values", [(3, {}), (4, {}), (9, {}), (7, MINED), (6, {"reader": "opencv"})])
@@ -237,7 +237,7 @@ class TestBadInput:
             ({"loss": "adaface", "loss_option": ("h=-1",)}, "h is -1.0; it must be a finite number above 0"),
             ({"loss": "sub_centre", "loss_option": ("sub_centres=1.5",)}, "whole number"),
             ({"bag": 2}, "has no triplets to mine"),
-            ({"loss": "contrastive", "mining": "all", "photos_a_person": 4, "bag": 2}, "has no triplets to mine"),
+            ({"loss": "contrastive", "mining": "all", "images_per_identity": 4, "bag": 2}, "has no triplets to mine"),
             ({"loss": "arcfase"}, "unknown; choose one of"),
             ({"network": "iresnet19"}, "--network iresnet19"),
             ({"freeze": ("nothing_like_this",)}, "matches none"),

@@ -11,7 +11,7 @@ import pytest
 
 from arcface_mx.cli import main
 from arcface_mx.report.plots.history import angle_histograms, read_steps
-from arcface_mx.train.checkpoint import newest
+from arcface_mx.train.checkpoint import latest
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def test_angles_of_a_run(runs, capsys, tmp_path, tiny_faces, tiny_pairs):
         (found,) = json.load(stream)
     train = found["tests"][os.path.basename(tiny_faces)]
     assert train == found["train"]  # the same photos as a folder
-    weight = newest(runs[1]).arg_params["fc7_weight"].asnumpy()
+    weight = latest(runs[1]).arg_params["fc7_weight"].asnumpy()
     unit = weight / np.linalg.norm(weight, axis=1, keepdims=True)
     cosines = unit @ unit.T - 2 * np.eye(len(unit))
     assert found["centres"]["inter"] == pytest.approx(np.degrees(np.arccos(cosines.max(axis=1))).mean(), abs=1e-3)
