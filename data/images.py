@@ -25,13 +25,13 @@ def decode_bgr(image: bytes, most: int = MAX_PIXELS) -> np.ndarray:
     if size is not None and size[0] * size[1] > most:
         raise ValueError("says that it is %d×%d pixels; more than %d are not decoded" % (size + (most,)))
     if image.startswith(JPEG_START) and image.count(b"\xff\xda") > MAX_SCANS:
-        raise ValueError("a JPEG with more than %d scans" % MAX_SCANS)
+        raise ValueError(f"a JPEG with more than {MAX_SCANS} scans")
     try:
         pixels = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR) if image else None
     except cv2.error as error:
-        raise ValueError("cannot be decoded: %s" % error.err) from None
+        raise ValueError(f"cannot be decoded: {error.err}") from None
     if pixels is None:
-        raise ValueError("%d bytes that are no readable image (they begin with %r)" % (len(image), bytes(image[:8])))
+        raise ValueError(f"{len(image)} bytes that are no readable image (they begin with {bytes(image[:8])!r})")
     return pixels
 
 

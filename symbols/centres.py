@@ -43,7 +43,6 @@ def embedding_width(embedding: Symbol) -> int:
             return int(ast.literal_eval(attributes["__shape__"])[-1])
         if node["op"] not in SAME_SHAPE:
             raise ValueError(
-                "weight: the embedding's width cannot be read from node %r (%s); give weight=mx.sym.Variable("
-                "'fc7_weight', shape=(num_classes, embedding_size))" % (node["name"], node["op"])
+                f"weight: the embedding's width cannot be read from node {node['name']!r} ({node['op']}); give weight=mx.sym.Variable('fc7_weight', shape=(num_classes, embedding_size))"
             )
         index = node["inputs"][0][0]

@@ -31,10 +31,10 @@ def contrastive_loss(
     Raises ValueError, naming the argument.
     """
     if positive_margin < 0:
-        raise ValueError("positive_margin is %r; it must be at least 0" % positive_margin)
+        raise ValueError(f"positive_margin is {positive_margin!r}; it must be at least 0")
     check_positive("negative_margin", negative_margin)
     if negative_margin <= positive_margin:
-        raise ValueError("negative_margin is %r; it must be above positive_margin" % negative_margin)
+        raise ValueError(f"negative_margin is {negative_margin!r}; it must be above positive_margin")
     check_choice("mining", mining, MININGS)
     pairs = pairs_of(label)
     # Inside the clip d² is at least 2e-7: the root's slope stays finite where two embeddings meet.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 
-import arcface_mx  # noqa: F401  (prepares the platform before anything imports mxnet)
 import numpy as np
 import pytest
 from hypothesis import settings
 
+import arcface_mx  # noqa: F401  (prepares the platform before anything imports mxnet)
 from arcface_mx.data.recordio.writer import RecordWriter
 
 settings.register_profile("arcface", deadline=None, derandomize=True, max_examples=20)
@@ -65,5 +65,5 @@ def shared_path(name: str) -> str:
     root = os.environ.get("ARCFACE_SHARED", os.path.join(here, os.pardir, "shared"))
     path = os.path.join(root, name)
     if not os.path.exists(path):
-        pytest.skip("development data %s is not there (set ARCFACE_SHARED)" % path)
+        pytest.skip(f"development data {path} is not there (set ARCFACE_SHARED)")
     return path

@@ -50,8 +50,16 @@ def test_the_built_package_is_whole_and_runs(source, tmp_path):
         "import arcface_mx, arcface_mx.data, arcface_mx.symbols as s; from arcface_mx.data.orl.orl import POINTS; import os;"
         "assert os.path.exists(POINTS); print(arcface_mx.__file__, s.__file__)"
     )
-    shown = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=dict(os.environ, PYTHONPATH=str(lib)), capture_output=True, text=True)
-    assert shown.stdout.split() == [str(lib / "arcface_mx/__init__.py"), str(lib / "arcface_mx/symbols/__init__.py")], shown.stderr
+    shown = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=dict(os.environ, PYTHONPATH=str(lib)),
+        capture_output=True,
+        text=True,
+    )
+    assert shown.stdout.split() == [str(lib / "arcface_mx/__init__.py"), str(lib / "arcface_mx/symbols/__init__.py")], (
+        shown.stderr
+    )
 
 
 def test_the_source_archive_builds_the_same(source, tmp_path):

@@ -31,11 +31,11 @@ def photos(tmp_path):
     from arcface_mx.data.orl.orl import load_faces
 
     for person, own in enumerate(load_faces(aligned=False)[:14]):
-        folder = tmp_path / "photos" / ("person%02d" % person)
+        folder = tmp_path / "photos" / (f"person{person:02d}")
         folder.mkdir(parents=True)
         for number, photo in enumerate(own[:3]):
             large = cv2.resize(photo, None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC)
-            cv2.imwrite(str(folder / ("%d.jpg" % number)), large)
+            cv2.imwrite(str(folder / (f"{number}.jpg")), large)
 
 
 @pytest.fixture
@@ -46,12 +46,14 @@ def others(tmp_path):
     from arcface_mx.data.orl.orl import load_faces
 
     for person, own in enumerate(load_faces()[14:34]):
-        (tmp_path / "others" / ("other%02d" % person)).mkdir(parents=True)
+        (tmp_path / "others" / (f"other{person:02d}")).mkdir(parents=True)
         for number, photo in enumerate(own[:5]):
-            cv2.imwrite(str(tmp_path / "others" / ("other%02d" % person) / ("%d.png" % number)), photo)
+            cv2.imwrite(str(tmp_path / "others" / (f"other{person:02d}") / (f"{number}.png")), photo)
 
 
-@pytest.mark.parametrize("block", [block for block in blocks() if commands(block)], ids=lambda block: commands(block)[0][11:21])
+@pytest.mark.parametrize(
+    "block", [block for block in blocks() if commands(block)], ids=lambda block: commands(block)[0][11:21]
+)
 def test_commands_run_in_order(block, tmp_path, photos, others, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for line in commands(block):

@@ -8,9 +8,9 @@ import subprocess
 
 import pytest
 
+from arcface_mx.cli import build_parser
 from arcface_mx.config import from_flat, to_flat
 from arcface_mx.flags import given_values
-from arcface_mx.cli import build_parser
 from arcface_mx.report import paper
 
 RECIPES = os.path.dirname(paper.default_path())
@@ -24,7 +24,7 @@ def command_line(recipe, budget):
     with open(os.path.join(RECIPES, "lib", "common.sh"), encoding="utf-8") as stream:
         common = stream.read()
     own_schedule = common[common.index("own_schedule() {") : common.index("# Train, verify, export")]
-    script = 'train() { printf "%%s\\n" "$@"; }\nSTEPS=320\nBUDGET=%s\n%s\n' % (budget, own_schedule)
+    script = f'train() {{ printf "%s\\n" "$@"; }}\nSTEPS=320\nBUDGET={budget}\n{own_schedule}\n'
     script += body.replace('. "$(dirname "$0")/lib/common.sh"', "")
     done = subprocess.run(["bash", "-euo", "pipefail", "-c", script], capture_output=True, text=True, check=True)
     return done.stdout.split()
@@ -41,7 +41,7 @@ def test_a_recipe_is_its_row(row, budget):
 def test_the_header_names_the_row_and_the_papers_figures(row):
     with open(os.path.join(RECIPES, row.recipe), encoding="utf-8") as stream:
         header = [line for line in stream if line.startswith("# ")]
-    assert header[0].startswith("# Row: %s." % row.name)
+    assert header[0].startswith(f"# Row: {row.name}.")
     figures = {name: float(value) for name, value in re.findall(r"(LFW|CFP-FP|AgeDB-30|YTF) ([\d.]+\d)", header[1])}
     assert figures == {name: value for name, value in row.figures.items() if value is not None}
 
@@ -61,14 +61,16 @@ def test_the_recipes_page_lists_every_row():
     with open(os.path.join(RECIPES, "README.md"), encoding="utf-8") as stream:
         page = stream.read()
     for row in ROWS:
-        assert "| %s | [%s](%s) |" % (row.name, row.recipe, row.recipe) in page
-        assert "`%s`" % row.builder in page
+        assert f"| {row.name} | [{row.recipe}]({row.recipe}) |" in page
+        assert f"`{row.builder}`" in page
 
 
 def test_fine_tuning_verifies_before_and_after_on_the_same_set():
     with open(os.path.join(RECIPES, "fine_tune.sh"), encoding="utf-8") as stream:
         body = stream.read().replace('. "$(dirname "$0")/lib/common.sh"', "")
-    script = 'arcface() { printf "%s\\n" "$*"; }\nMODEL=model,0 DATA=faces RUN=runs/x SEED=1\n' + body.replace('"$@"', "--steps 3")
+    script = 'arcface() { printf "%s\\n" "$*"; }\nMODEL=model,0 DATA=faces RUN=runs/x SEED=1\n' + body.replace(
+        '"$@"', "--steps 3"
+    )
     done = subprocess.run(["bash", "-euo", "pipefail", "-c", script], capture_output=True, text=True, check=True)
     _, before, training = done.stdout.splitlines()
     assert before == "verify model,0 faces/held_out.bin"

@@ -34,7 +34,7 @@ def linear_logits(embedding, label, num_classes, *, scale=64.0, m=0.5, weight=No
     return (fc7 + mx.sym.broadcast_mul(one_hot, mx.sym.expand_dims(target - original, axis=1))) * scale
 '''
 
-ENTRY = '''
+ENTRY = """
 
 def _linear(embedding, label, n, config, scheduled):
     from arcface_mx import symbols
@@ -46,7 +46,7 @@ def _linear(embedding, label, n, config, scheduled):
 
 
 LOSSES["linear"] = Loss(_linear, margin_term=lambda config: 2 * option(config, "m") / math.pi, options={"m": 0.5})
-'''
+"""
 
 RECIPE = """#!/usr/bin/env bash
 # Row: Linear (0.3). s·(1 − 2·(θ + 0.3)/π).
@@ -54,7 +54,7 @@ RECIPE = """#!/usr/bin/env bash
 train --loss linear --loss-option m=0.3 "$@"
 """
 
-LINE = '''
+LINE = """
 
 def linear_reference(x, w, label):
     logits = SCALE * reference.cosines(x, w)
@@ -71,7 +71,7 @@ from arcface_mx.symbols.linear import linear_logits
 HEADS["linear"] = Head(
     lambda x, label, w, n, dtype: linear_logits(x, label, n, scale=SCALE, m=0.5, weight=w, dtype=dtype), linear_reference
 )
-'''
+"""
 
 
 def copy_of_the_code(folder: str) -> None:
@@ -88,7 +88,12 @@ def append(folder: str, path: str, text: str) -> None:
 def run_python(folder: str, *arguments: str) -> str:
     environment = dict(os.environ, PYTHONPATH=folder, PYTHONDONTWRITEBYTECODE="1")
     done = subprocess.run(
-        [sys.executable, *arguments], cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [sys.executable, *arguments],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     assert done.returncode == 0, done.stdout
     return done.stdout
@@ -103,15 +108,53 @@ def test_a_new_loss_in_four_steps(tmp_path, tiny_faces):
     append(folder, "tests/symbols/heads.py", LINE)
 
     assert folder in run_python(folder, "-c", "import arcface_mx.symbols; print(arcface_mx.symbols.__file__)")
-    passed = run_python(folder, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/symbols/test_heads.py", "-k", "linear and not arcface and not sphere and not cm2")
+    passed = run_python(
+        folder,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "tests/symbols/test_heads.py",
+        "-k",
+        "linear and not arcface and not sphere and not cm2",
+    )
     assert int(re.search(r"(\d+) passed", passed).group(1)) >= 15
 
     flags = RECIPE.rsplit("train ", 1)[1].split(' "')[0].split()
     shown = run_python(
-        folder, "-m", "arcface_mx", "train", "--data", tiny_faces, "--run", str(tmp_path / "run"), "--network", "iresnet18", "--width", "0.07",
-        "--embedding-size", "16", "--image-size", "32", "--batch-size", "8", "--dropout", "0", "--scale", "16", "--lr", "0.05",
-        "--steps", "60", "--lr-drops", "50", "--log-every", "10", *flags,
-    )  # fmt: skip
+        folder,
+        "-m",
+        "arcface_mx",
+        "train",
+        "--data",
+        tiny_faces,
+        "--run",
+        str(tmp_path / "run"),
+        "--network",
+        "iresnet18",
+        "--width",
+        "0.07",
+        "--embedding-size",
+        "16",
+        "--image-size",
+        "32",
+        "--batch-size",
+        "8",
+        "--dropout",
+        "0",
+        "--scale",
+        "16",
+        "--lr",
+        "0.05",
+        "--steps",
+        "60",
+        "--lr-drops",
+        "50",
+        "--log-every",
+        "10",
+        *flags,
+    )
     losses = [float(value) for value in re.findall(r"loss ([\d.]+)", shown.split("step 10/60", 1)[1])]
     assert losses[-1] < 0.7 * losses[0]
     assert "expected first loss" in shown and "accuracy" in shown

@@ -18,8 +18,17 @@ def test_every_command_runs(tmp_path, monkeypatch, capsys):
         for call in commands(script, str(tmp_path)):
             assert main(call + (SHORT if call[0] == "train" else [])) == 0, call
     printed = capsys.readouterr().out
-    for told in ("300 of 300 photos aligned", "10 identities held out", "PCA + LDA", "report.html", "4500 different pairs",
-                 "cosine ", "40 photos of 5 people", "ONNX Runtime", "weights of runs/own"):  # fmt: skip
+    for told in (
+        "300 of 300 photos aligned",
+        "10 identities held out",
+        "PCA + LDA",
+        "report.html",
+        "4500 different pairs",
+        "cosine ",
+        "40 photos of 5 people",
+        "ONNX Runtime",
+        "weights of runs/own",
+    ):
         assert told in printed, told
 
 

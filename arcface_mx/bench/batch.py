@@ -19,16 +19,28 @@ def measure(name: str, repetitions: int) -> List[Timing]:
 
     default = BATCH_SIZES["cpu"]
     kind, width, side, size, _, _ = network.NETWORKS[name]
-    shape: Dict[str, Any] = {"network": kind, "width": width, "side": side, "size": size, "photos": PHOTOS[name], "engine": "mxnet"}
+    shape: Dict[str, Any] = {
+        "network": kind,
+        "width": width,
+        "side": side,
+        "size": size,
+        "photos": PHOTOS[name],
+        "engine": "mxnet",
+    }
     work = 2 * network.gflop(kind, width, side, size)
     entries = [Contestant("two passes", __name__, dict(shape, batch=2 * default, together=False), gflop=work)]
     sizes = [batch for batch in SIZES if batch <= PHOTOS[name]]
-    entries += [Contestant("%d and their mirror images" % batch, __name__, dict(shape, batch=batch, together=True), gflop=work) for batch in sizes]
+    entries += [
+        Contestant(f"{batch} and their mirror images", __name__, dict(shape, batch=batch, together=True), gflop=work)
+        for batch in sizes
+    ]
     onnx = dict(shape, batch=default, together=True, engine="onnx")
-    return race(entries + [Contestant("%d, ONNX Runtime" % onnx["batch"], __name__, onnx, gflop=work)], repetitions)
+    return race(entries + [Contestant(f"{onnx['batch']}, ONNX Runtime", __name__, onnx, gflop=work)], repetitions)
 
 
-def setup(network: str, width: float, side: int, size: int, photos: int, engine: str, batch: int, together: bool) -> Callable[[], int]:
+def setup(
+    network: str, width: float, side: int, size: int, photos: int, engine: str, batch: int, together: bool
+) -> Callable[[], int]:
     """Embed `photos` photos and their mirror images, in arrays, `batch` photos at a time."""
     import numpy as np
 

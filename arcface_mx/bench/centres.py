@@ -28,7 +28,13 @@ class Measured:
 
 
 def measure(
-    classes: Sequence[int], devices: Sequence[int], images: int, width: int, steps: int, repetitions: int, rate: float = 1.0
+    classes: Sequence[int],
+    devices: Sequence[int],
+    images: int,
+    width: int,
+    steps: int,
+    repetitions: int,
+    rate: float = 1.0,
 ) -> List[Measured]:
     """Every number of classes with every number of CPU contexts; repetitions are interleaved over the latter."""
     found = []
@@ -40,23 +46,32 @@ def measure(
         for contexts in devices:
             middle = {key: statistics.median(run[key] for run in runs[contexts]) for key in runs[contexts][0]}
             found.append(
-                Measured(count, contexts, middle["seconds"], int(middle["peak"]), _planned(count, contexts, images, width, rate), middle["loss"])
+                Measured(
+                    count,
+                    contexts,
+                    middle["seconds"],
+                    int(middle["peak"]),
+                    _planned(count, contexts, images, width, rate),
+                    middle["loss"],
+                )
             )
     return found
 
 
 def table(measured: Sequence[Measured]) -> str:
     """Lines for people; ratios are to the first number of contexts of the same classes."""
-    lines = ["%10s %9s %12s %7s %11s %14s %13s" % ("classes", "contexts", "s a step", "ratio", "peak MB", "MB a context", "planned MB")]
+    lines = [
+        f"{'classes'!s:>10} {'contexts'!s:>9} {'s a step'!s:>12} {'ratio'!s:>7} {'peak MB'!s:>11} "
+        f"{'MB a context'!s:>14} {'planned MB'!s:>13}"
+    ]
     first: Dict[int, Measured] = {}
     for one in measured:
         base = first.setdefault(one.classes, one)
         lines.append(
-            "%10d %9d %12.3f %7.2f %11.0f %14.0f %13.0f"
-            % (
-                one.classes, one.devices, one.seconds_a_step, one.seconds_a_step / base.seconds_a_step,
-                one.peak_bytes / MEGABYTE, one.peak_bytes / MEGABYTE / one.devices, one.planned_bytes / MEGABYTE / one.devices,
-            )  # fmt: skip
+            f"{one.classes:10d} {one.devices:9d} {one.seconds_a_step:12.3f} "
+            f"{one.seconds_a_step / base.seconds_a_step:7.2f} {one.peak_bytes / MEGABYTE:11.0f} "
+            f"{one.peak_bytes / MEGABYTE / one.devices:14.0f} "
+            f"{one.planned_bytes / MEGABYTE / one.devices:13.0f}"
         )
     return "\n".join(lines)
 
@@ -65,8 +80,14 @@ def _planned(classes: int, devices: int, images: int, width: int, rate: float) -
     from arcface_mx.config import from_flat
     from arcface_mx.planning.plan import make_plan
 
-    names = ",".join("cpu(%d)" % number for number in range(devices))
-    values = {"devices": names, "batch_size": images, "embedding_size": width, "parallel": "centres", "sample_rate": rate}
+    names = ",".join(f"cpu({number})" for number in range(devices))
+    values = {
+        "devices": names,
+        "batch_size": images,
+        "embedding_size": width,
+        "parallel": "centres",
+        "sample_rate": rate,
+    }
     small = {"network": "iresnet18", "width": 0.05, "image_size": 32}
     parts = make_plan(from_flat(dict(values, **small)), classes, 1 << 50).parts
     return devices * sum(size for what, size in parts.items() if "centres" in what or what == "gathered embeddings")

@@ -14,7 +14,9 @@ def setup(records, index, images, batch_size, threads):
         encoded, labels = fn.readers.mxnet(path=[records], index_path=[index], random_shuffle=True, initial_fill=4096)
         pixels = fn.decoders.image(encoded, device="cpu", output_type=types.RGB)
         mirror = fn.random.coin_flip()
-        return fn.crop_mirror_normalize(pixels, device="cpu", dtype=types.FLOAT, output_layout="CHW", mirror=mirror), labels
+        return fn.crop_mirror_normalize(
+            pixels, device="cpu", dtype=types.FLOAT, output_layout="CHW", mirror=mirror
+        ), labels
 
     pipeline = reading()
     pipeline.build()

@@ -62,7 +62,11 @@ def setup(network: str, width: float, side: int, size: int, batch: int, form: st
         from arcface_mx.model.fold import fold_batchnorm
 
         symbol, args, aux = fold_batchnorm(symbol, args, aux)
-    run = _session(symbol, args, aux, side, images, form) if form in ("onnx", "int8") else _module(symbol, args, aux, images)
+    run = (
+        _session(symbol, args, aux, side, images, form)
+        if form in ("onnx", "int8")
+        else _module(symbol, args, aux, images)
+    )
     if form == "int8":
         _check_cosine(run(), expected)
     else:
@@ -80,7 +84,7 @@ def _check_values(found: Any, expected: Any, form: str) -> None:
 
     error = float(np.abs(found - expected).max() / np.abs(expected).max())
     if not error <= 1e-4:
-        raise ValueError("form %s differs by %.1e of the largest value" % (form, error))
+        raise ValueError(f"form {form} differs by {error:.1e} of the largest value")
 
 
 def _check_cosine(found: Any, expected: Any) -> None:
@@ -90,14 +94,16 @@ def _check_cosine(found: Any, expected: Any) -> None:
 
     cosine = float(np.sum(unit_vectors(found) * unit_vectors(expected), axis=1).mean())
     if not cosine >= 0.9:
-        raise ValueError("int8 has a mean cosine of %.3f" % cosine)
+        raise ValueError(f"int8 has a mean cosine of {cosine:.3f}")
 
 
 def _is_slope(name: str) -> bool:
     return "relu" in name and name.endswith("_gamma")
 
 
-def random_network(network: str, width: float, side: int, size: int, fast: bool) -> Tuple[Any, Dict[str, Any], Dict[str, Any]]:
+def random_network(
+    network: str, width: float, side: int, size: int, fast: bool
+) -> Tuple[Any, Dict[str, Any], Dict[str, Any]]:
     """Symbol and random parameters with BatchNorm's statistics off their start; the same numbers for each form."""
     import mxnet as mx
     import numpy as np
@@ -133,7 +139,9 @@ def _module(symbol: Any, args: Dict[str, Any], aux: Dict[str, Any], images: Any)
     return run
 
 
-def _session(symbol: Any, args: Dict[str, Any], aux: Dict[str, Any], side: int, images: Any, form: str) -> Callable[[], Any]:
+def _session(
+    symbol: Any, args: Dict[str, Any], aux: Dict[str, Any], side: int, images: Any, form: str
+) -> Callable[[], Any]:
     from arcface_mx.export.int8 import quantised
     from arcface_mx.model.to_onnx import onnx_bytes, onnx_session
 

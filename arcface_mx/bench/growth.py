@@ -72,21 +72,26 @@ def _devices(repetitions: int) -> List[Point]:
     plans = {count: _plan(count) for count in DEVICES}
     parameters = plans[1].parts["backbone weights"] / 4
     forward = 1e9 * network.gflop(name, width, side, size)
-    steps = {count: cost.step(forward, parameters, batch // count, count, DEVICE_CLASSES, size, split=False) for count in DEVICES}
+    steps = {
+        count: cost.step(forward, parameters, batch // count, count, DEVICE_CLASSES, size, split=False)
+        for count in DEVICES
+    }
     pace = 1e3 * batch * timings[0].cpu / (steps[1].backbone + steps[1].head)  # ms an operation
     copied = _copy_rate()
     points = []
     for count, timing in zip(DEVICES, timings):
         operations = count * (steps[count].backbone + steps[count].head)
         point = _point("devices", count, timing, batch, 1e-9 * operations, count * plans[count].total / 2**20)
-        points.append(dataclasses.replace(point, model_milliseconds=pace * operations + 1e3 * count * steps[count].sent / copied))
+        points.append(
+            dataclasses.replace(point, model_milliseconds=pace * operations + 1e3 * count * steps[count].sent / copied)
+        )
     return points
 
 
 def _plan(devices: int) -> Plan:
     name, width, side, size, batch, _ = network.NETWORKS["recipe"]
     values = {"network": name, "width": width, "image_size": side, "embedding_size": size, "batch_size": batch}
-    contexts = ",".join("cpu(%d)" % number for number in range(devices))
+    contexts = ",".join(f"cpu({number})" for number in range(devices))
     return make_plan(from_flat(dict(values, devices=contexts)), DEVICE_CLASSES)
 
 
@@ -111,7 +116,16 @@ def _heads(axis: str, at: int, shape: Dict[str, int], repetitions: int) -> List[
 
 
 def _point(axis: str, at: int, timing: Timing, items: int, gflop: Optional[float], megabytes: Optional[float]) -> Point:
-    return Point(axis, timing.name, at, 1e3 * items / timing.median, 1e3 * items * timing.cpu, timing.peak_mb or 0.0, gflop, megabytes)
+    return Point(
+        axis,
+        timing.name,
+        at,
+        1e3 * items / timing.median,
+        1e3 * items * timing.cpu,
+        timing.peak_mb or 0.0,
+        gflop,
+        megabytes,
+    )
 
 
 def to_json(points: Sequence[Point]) -> List[Dict[str, Any]]:
@@ -122,8 +136,8 @@ def lines(points: Sequence[Point]) -> List[str]:
     """A Markdown table."""
     rows = ["| | at | ms a step | CPU ms | model CPU ms | MB | model MB |", "|---|---:|---:|---:|---:|---:|---:|"]
     for one in points:
-        time, memory = ("%.0f" % value if value else "" for value in (one.model_milliseconds, one.model_megabytes))
-        what = "%s, %s" % (one.axis, one.line)
+        time, memory = (f"{value:.0f}" if value else "" for value in (one.model_milliseconds, one.model_megabytes))
+        what = f"{one.axis}, {one.line}"
         values = (what, one.at, one.milliseconds, one.cpu_milliseconds, time, one.megabytes, memory)
         rows.append("| %s | %d | %.0f | %.0f | %s | %.0f | %s |" % values)
     return rows
@@ -140,9 +154,9 @@ def draw(points: Sequence[Point], path: str) -> None:
     FigureCanvasAgg(figure)
     axes = figure.subplots(2, 3)
     titles = {
-        "classes": "head, batch %d, d %d" % (SAMPLES, SIZE),
-        "batch": "head, %d classes, d %d" % (BATCH_CLASSES, SIZE),
-        "devices": "whole step, default recipe, %d classes" % DEVICE_CLASSES,
+        "classes": f"head, batch {SAMPLES}, d {SIZE}",
+        "batch": f"head, {BATCH_CLASSES} classes, d {SIZE}",
+        "devices": f"whole step, default recipe, {DEVICE_CLASSES} classes",
     }
     labels = {"classes": "classes n", "batch": "batch N", "devices": "devices (CPU contexts)"}
     for column, (axis, title) in enumerate(titles.items()):

@@ -49,7 +49,9 @@ def setup(head: str, samples: int, classes: int, size: int, update: bool) -> Cal
         executor.backward()
         if update:
             gradient = executor.grad_dict["w"]
-            mx.nd.sgd_mom_update(weight, gradient, momentum, lr=0.1, momentum=0.9, wd=5e-4, rescale_grad=1.0 / samples, out=weight)
+            mx.nd.sgd_mom_update(
+                weight, gradient, momentum, lr=0.1, momentum=0.9, wd=5e-4, rescale_grad=1.0 / samples, out=weight
+            )
         mx.nd.waitall()
         return 1
 
@@ -58,12 +60,14 @@ def setup(head: str, samples: int, classes: int, size: int, update: bool) -> Cal
 
 def _loss(head: str, variables: Any, classes: int) -> Any:
     from arcface_mx import symbols
-    from arcface_mx.util.errors import UserError
     from arcface_mx.native import library
+    from arcface_mx.util.errors import UserError
 
     x, label, weight = (variables[name] for name in ("x", "label", "w"))
     if head == "native":
         if library.unavailable():
             raise UserError(library.unavailable())
         return symbols.margin_cross_entropy(x, label, classes, weight=weight)["cross_entropy"]
-    return symbols.cross_entropy(symbols.margin_logits(x, label, classes, weight=weight, literal=head == "literal"), label)
+    return symbols.cross_entropy(
+        symbols.margin_logits(x, label, classes, weight=weight, literal=head == "literal"), label
+    )

@@ -35,9 +35,14 @@ def measure(name: str, training: bool, repetitions: int, torch_python: str = "",
     if defaults:
         # Half of the cores, oneDNN's graph pass, the standard PReLU, the head as a graph.
         fused = training or name not in FAILS_FUSED  # the pass leaves training graphs alone
-        environment = {"OMP_NUM_THREADS": str(max(1, threads() // 2)), "MXNET_SUBGRAPH_BACKEND": "MKLDNN" if fused else "default"}
+        environment = {
+            "OMP_NUM_THREADS": str(max(1, threads() // 2)),
+            "MXNET_SUBGRAPH_BACKEND": "MKLDNN" if fused else "default",
+        }
         title = "MXNet, default settings" + ("" if fused else " but for the graph pass, which fails here")
-        entries.append(Contestant(title, __name__, dict(shape, training=training, tuned=False), environment, gflop=work))
+        entries.append(
+            Contestant(title, __name__, dict(shape, training=training, tuned=False), environment, gflop=work)
+        )
     entries.append(Contestant("arcface-mx", __name__, dict(shape, training=training, tuned=True), gflop=work))
     if torch_python:
         peer = dict(shape, training=training, threads=threads())
@@ -46,7 +51,9 @@ def measure(name: str, training: bool, repetitions: int, torch_python: str = "",
     with tempfile.TemporaryDirectory() as folder:
         if training:
             write_faces(folder, side, max(READ_IMAGES, 4 * batch))
-            entries.insert(-1, Contestant(READING, __name__, dict(shape, training=True, tuned=True, folder=folder), gflop=work))
+            entries.insert(
+                -1, Contestant(READING, __name__, dict(shape, training=True, tuned=True, folder=folder), gflop=work)
+            )
         return race(entries, repetitions, PEAK)
 
 
@@ -60,7 +67,9 @@ def write_faces(folder: str, side: int, images: int) -> None:
     rng = np.random.default_rng(0)
     with RecordWriter(folder, side, side) as writer:
         for number in range(images):
-            pixels = cv2.resize(rng.integers(0, 256, (8, 8, 3)).astype(np.uint8), (side, side), interpolation=cv2.INTER_CUBIC)
+            pixels = cv2.resize(
+                rng.integers(0, 256, (8, 8, 3)).astype(np.uint8), (side, side), interpolation=cv2.INTER_CUBIC
+            )
             writer.add(number * min(PEOPLE, images) // images, cv2.imencode(".jpg", pixels)[1].tobytes())
 
 
@@ -77,9 +86,17 @@ def gflop(network: str, width: float, side: int, size: int) -> float:
 
 
 def setup(
-    network: str, width: float, side: int, size: int, batch: int, classes: int, training: bool, tuned: bool, devices: int = 1,
+    network: str,
+    width: float,
+    side: int,
+    size: int,
+    batch: int,
+    classes: int,
+    training: bool,
+    tuned: bool,
+    devices: int = 1,
     folder: str = "",
-) -> Callable[[], Any]:  # fmt: skip
+) -> Callable[[], Any]:
     """One network on a fixed random batch; `tuned`: the trainer's own choices. For training, devices: CPU contexts; folder:
     a face set to read batches from, as the training loop does, which also gives the seconds waited for it."""
     import mxnet as mx
@@ -126,7 +143,16 @@ def _bound(symbol: Any, images: Any) -> Any:
 
 
 def _training(
-    network: str, width: float, side: int, size: int, classes: int, tuned: bool, devices: int, images: Any, labels: Any, folder: str
+    network: str,
+    width: float,
+    side: int,
+    size: int,
+    classes: int,
+    tuned: bool,
+    devices: int,
+    images: Any,
+    labels: Any,
+    folder: str,
 ) -> Callable[[], Any]:
     import mxnet as mx
 

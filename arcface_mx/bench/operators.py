@@ -51,7 +51,8 @@ def shares(text: str, steps: int) -> List[Share]:
     operators = json.loads(text)["Time"]["operator"]
     total = sum(entry["Total"] for entry in operators.values()) or 1.0
     found = [
-        Share(operator, entry["Count"] / steps, entry["Total"] / steps, entry["Total"] / total) for operator, entry in operators.items()
+        Share(operator, entry["Count"] / steps, entry["Total"] / steps, entry["Total"] / total)
+        for operator, entry in operators.items()
     ]
     return sorted(found, key=lambda share: -share.milliseconds)
 
@@ -61,5 +62,7 @@ def lines(found: Sequence[Share]) -> List[str]:
     rows = ["| operator | calls a step | ms a step | share |", "|---|---:|---:|---:|"]
     shown = [one for one in found if one.share >= 0.005]
     rest = 1.0 - sum(one.share for one in shown)
-    rows += ["| `%s` | %.0f | %.2f | %.1f %% |" % (one.operator, one.calls, one.milliseconds, 100 * one.share) for one in shown]
-    return rows + ["| others | | | %.1f %% |" % (100 * rest)]
+    rows += [
+        f"| `{one.operator}` | {one.calls:.0f} | {one.milliseconds:.2f} | {100 * one.share:.1f} % |" for one in shown
+    ]
+    return rows + [f"| others | | | {100 * rest:.1f} % |"]

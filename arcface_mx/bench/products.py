@@ -10,7 +10,7 @@ PEAK_GFLOP = 2e-9 * PEAK_SIDE**3
 
 
 def setup(kind: str, samples: int = 0, classes: int = 0, size: int = 0) -> Callable[[], int]:
-    """"peak": a square product by FullyConnected, which is oneDNN's. "head": cosine, dx, dW by the same."""
+    """ "peak": a square product by FullyConnected, which is oneDNN's. "head": cosine, dx, dW by the same."""
     import mxnet as mx
     import numpy as np
 

@@ -69,7 +69,7 @@ class _Process:
             env=dict(os.environ, **contestant.environment),
         )
 
-    def __enter__(self) -> "_Process":
+    def __enter__(self) -> _Process:
         self._read()
         return self
 
@@ -101,5 +101,7 @@ class _Process:
     def _read(self) -> Dict[str, Any]:
         line = self._process.stdout.readline()  # type: ignore[union-attr]
         if not line:
-            raise UserError("bench: %s ended with exit code %s; its own message stands above" % (self._name, self._process.wait()))
+            raise UserError(
+                f"bench: {self._name} ended with exit code {self._process.wait()}; its own message stands above"
+            )
         return json.loads(line)

@@ -10,9 +10,9 @@ from arcface_mx.bench.timing import Timing
 from arcface_mx.config import DataConfig
 from arcface_mx.data.recordio.index import RecordIndex
 from arcface_mx.reader.image_view import open_view
-from arcface_mx.reader.samplers import RandomSampler
-from arcface_mx.reader.record_reader import RecordReader
 from arcface_mx.reader.native_reader import FaceStream
+from arcface_mx.reader.record_reader import RecordReader
+from arcface_mx.reader.samplers import RandomSampler
 from arcface_mx.util.environment import available_cores
 
 ENGINE = "mxnet"

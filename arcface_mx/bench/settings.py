@@ -24,8 +24,18 @@ SETTINGS: Dict[str, Dict[str, str]] = {
 def measure(name: str, repetitions: int) -> List[Timing]:
     """Images a second of the trainer's step under each setting; baseline: as the trainer runs. Each takes a step's whole memory."""
     kind, width, side, size, batch, classes = network.NETWORKS[name]
-    shape: Dict[str, Any] = {"network": kind, "width": width, "side": side, "size": size, "batch": batch, "classes": classes}
+    shape: Dict[str, Any] = {
+        "network": kind,
+        "width": width,
+        "side": side,
+        "size": size,
+        "batch": batch,
+        "classes": classes,
+    }
     shape.update(training=True, tuned=True)
     work = 3 * network.gflop(kind, width, side, size)
-    entries = [Contestant(what, "arcface_mx.bench.network", shape, environment, gflop=work) for what, environment in SETTINGS.items()]
+    entries = [
+        Contestant(what, "arcface_mx.bench.network", shape, environment, gflop=work)
+        for what, environment in SETTINGS.items()
+    ]
     return race(entries, repetitions)

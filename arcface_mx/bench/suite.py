@@ -6,10 +6,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, List, Tuple
 
-from arcface_mx.bench import batch, embed, growth, head, network, settings, start, table, verification
-
+from arcface_mx.bench import batch, embed, growth, head, network, reading, settings, start, table, verification
 from arcface_mx.bench import operators as profile
-from arcface_mx.bench import reading
 from arcface_mx.bench.timing import Timing
 from arcface_mx.util.errors import UserError
 
@@ -88,10 +86,10 @@ MEASUREMENTS: Dict[str, Measurement] = {
 def measure(name: str, options: Options) -> Tuple[List[str], Dict[str, Any]]:
     """Lines of a table and where they come from, and the same for a JSON file. Raises UserError where a setting makes no sense."""
     if options.images < 0:
-        raise UserError("--images %d: give 0 or more" % options.images)
+        raise UserError(f"--images {options.images}: give 0 or more")
     for setting in ("batch_size", "classes", "embedding_size", "repetitions"):
         if getattr(options, setting) < 1:
-            raise UserError("--%s %d: give at least 1" % (setting.replace("_", "-"), getattr(options, setting)))
+            raise UserError(f"--{setting.replace('_', '-')} {getattr(options, setting)}: give at least 1")
     own: Dict[str, Any] = {"repetitions": options.repetitions}
     if name == "growth":
         points = growth.measure(options.repetitions)

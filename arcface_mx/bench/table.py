@@ -17,11 +17,10 @@ def lines(timings: Sequence[Timing], unit: str) -> List[str]:
     columns = ["", unit, "lowest to highest", "×", "CPU ms each", "CPU ×", "GFLOP/s", "of peak", "MB"]
     waits = any(one.waiting is not None for one in timings)
     columns += ["input wait"] if waits else []
-    rows = ["| %s |" % " | ".join(columns), "|---|" + "---:|" * (len(columns) - 1)]
+    rows = [f"| {' | '.join(columns)} |", "|---|" + "---:|" * (len(columns) - 1)]
     for one in timings:
         rows.append(
-            "| %s | %s | %s to %s | %.2f | %s | %.2f | %s | %s | %s |"
-            % (
+            "| {} | {} | {} to {} | {:.2f} | {} | {:.2f} | {} | {} | {} |".format(
                 one.name,
                 _short(one.median),
                 _short(min(one.rates)),
@@ -29,11 +28,11 @@ def lines(timings: Sequence[Timing], unit: str) -> List[str]:
                 one.ratio,
                 _short(1e3 * one.cpu),
                 one.cpu_ratio,
-                "%.0f" % one.gflops if one.gflops else "",
-                "%.0f %%" % (100 * one.peak_share) if one.peak_share else "",
-                "%.0f" % one.peak_mb if one.peak_mb is not None else "",
+                f"{one.gflops:.0f}" if one.gflops else "",
+                f"{100 * one.peak_share:.0f} %" if one.peak_share else "",
+                f"{one.peak_mb:.0f}" if one.peak_mb is not None else "",
             )
-            + (" %s |" % ("%.0f %%" % (100 * one.waiting) if one.waiting is not None else "") if waits else "")
+            + (f" {('%.0f %%' % (100 * one.waiting) if one.waiting is not None else '')} |" if waits else "")
         )
     return rows
 
@@ -55,7 +54,7 @@ def origin(report: Dict[str, Any]) -> List[str]:
     where = report["machine"]
     return [
         "",
-        "`%s`" % report["command"],
+        f"`{report['command']}`",
         "Commit %s, %s, %s, %d cores, %s threads, load average %s at the end, MXNet %s, Python %s."
         % (
             (report["commit"] or "unknown")[:7] + ("+" if (report["commit"] or "").endswith("+") else ""),
@@ -72,7 +71,7 @@ def origin(report: Dict[str, Any]) -> List[str]:
 
 def command(what: str, settings: Dict[str, Any]) -> str:
     """The command line that measures this again; folders by their last name."""
-    words = ["--%s %s" % (name.replace("_", "-"), os.path.basename(str(value))) for name, value in settings.items() if value]
+    words = [f"--{name.replace('_', '-')} {os.path.basename(str(value))}" for name, value in settings.items() if value]
     return " ".join(["arcface-mx bench", what, *words])
 
 
@@ -94,4 +93,4 @@ def machine() -> Dict[str, Any]:
 
 
 def _short(value: float) -> str:
-    return "%.0f" % value if abs(value) >= 100 else "%.3g" % value
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -56,7 +56,9 @@ def compare(contestants: Dict[str, Callable[[], int]], repetitions: int) -> List
     return summarise(rounds(contestants, measured, repetitions))
 
 
-def rounds(contestants: Dict[str, Callable[[], int]], run: Callable[..., Sample], repetitions: int) -> Dict[str, List[Sample]]:
+def rounds(
+    contestants: Dict[str, Callable[[], int]], run: Callable[..., Sample], repetitions: int
+) -> Dict[str, List[Sample]]:
     """`repetitions` samples of each contestant, taken in turn, after one warm-up each."""
     samples: Dict[str, List[Sample]] = {name: [] for name in contestants}
     for repetition in range(repetitions + 1):

@@ -76,7 +76,9 @@ def iresnet(network, width, side, size):
             )
             self.shortcut = nn.Identity()
             if first:
-                self.shortcut = nn.Sequential(nn.Conv2d(inside, outside, 1, 2, bias=False), nn.BatchNorm2d(outside, 2e-5))
+                self.shortcut = nn.Sequential(
+                    nn.Conv2d(inside, outside, 1, 2, bias=False), nn.BatchNorm2d(outside, 2e-5)
+                )
 
         def forward(self, x):
             return self.body(x) + self.shortcut(x)
@@ -99,7 +101,10 @@ def mobilefacenet(width, side, size):
 
     def linear(inside, outside, kernel, stride=1, pad=0, depthwise=False):
         groups = inside if depthwise else 1
-        return [nn.Conv2d(inside, outside, kernel, stride, pad, groups=groups, bias=False), nn.BatchNorm2d(outside, 1e-3)]
+        return [
+            nn.Conv2d(inside, outside, kernel, stride, pad, groups=groups, bias=False),
+            nn.BatchNorm2d(outside, 1e-3),
+        ]
 
     def conv(inside, outside, kernel, stride=1, depthwise=False):
         return linear(inside, outside, kernel, stride, kernel // 2, depthwise) + [nn.PReLU(outside)]

@@ -7,8 +7,8 @@ from typing import List, Tuple
 import numpy as np
 
 from arcface_mx.bench.timing import Timing, compare
-from arcface_mx.util.errors import UserError
 from arcface_mx.metrics.pairs import evaluate, pair_scores
+from arcface_mx.util.errors import UserError
 
 PAIRS, SIZE, FOLDS = 6000, 512, 10
 
@@ -19,7 +19,7 @@ def measure(repetitions: int) -> List[Timing]:
     left, right = np.arange(0, 2 * PAIRS, 2), np.arange(1, 2 * PAIRS, 2)
     grid, exact = by_thresholds(embeddings, same), evaluate(pair_scores(embeddings, left, right), same).accuracy
     if abs(grid - exact) > 2e-3:  # a grid of 0.01 misses the best threshold by a little
-        raise UserError("bench verify: accuracy %.4f by thresholds and %.4f exact" % (grid, exact))
+        raise UserError(f"bench verify: accuracy {grid:.4f} by thresholds and {exact:.4f} exact")
 
     def insightface() -> int:
         by_thresholds(embeddings, same)

@@ -74,7 +74,7 @@ def build_parser() -> Parser:
         module = importlib.import_module("arcface_mx.cli." + module_name)
         group, _, name = words.rpartition(" ")
         if group not in groups:
-            group_parser = groups[""].add_parser(group, help="%s (see: %s --help)" % (GROUPS[group], group))
+            group_parser = groups[""].add_parser(group, help=f"{GROUPS[group]} (see: {group} --help)")
             groups[group] = group_parser.add_subparsers(dest="subcommand", metavar="COMMAND", title="commands")
         command = groups[group].add_parser(
             name,
@@ -101,13 +101,13 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     try:
         return args._run(args) or 0
     except UserError as error:
-        print("arcface-mx: error: %s" % error, file=sys.stderr)
+        print(f"arcface-mx: error: {error}", file=sys.stderr)
         return 2
     except LostWorker as error:
-        print("arcface-mx: %s" % error, file=sys.stderr)
+        print(f"arcface-mx: {error}", file=sys.stderr)
         return LOST
     except OSError as error:  # a full disk, a folder that may not be written
-        print("arcface-mx: error: %s" % error, file=sys.stderr)
+        print(f"arcface-mx: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("arcface-mx: interrupted", file=sys.stderr)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-
 HELP = """angle statistics of finished runs, as in the paper's table
 
 W-EC     mean angle between class centre W_j and the centre of its embeddings
@@ -21,22 +20,32 @@ figures stand beside where the run is one of its five losses: other data, anothe
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", metavar="RUN", nargs="+", help="run folders")
-    parser.add_argument("--test", metavar="SET", action="append", default=[], help=".bin set (images linked by same pairs are one identity), or folder with train.rec; may be repeated")
-    parser.add_argument("--data", metavar="FOLDER", help="the training set, where it is no longer where the run found it")
-    parser.add_argument("--images", type=int, default=0, metavar="N", help="at most N photos a set, evenly spread (default: all)")
+    parser.add_argument(
+        "--test",
+        metavar="SET",
+        action="append",
+        default=[],
+        help=".bin set (images linked by same pairs are one identity), or folder with train.rec; may be repeated",
+    )
+    parser.add_argument(
+        "--data", metavar="FOLDER", help="the training set, where it is no longer where the run found it"
+    )
+    parser.add_argument(
+        "--images", type=int, default=0, metavar="N", help="at most N photos a set, evenly spread (default: all)"
+    )
     parser.add_argument("--devices", default="cpu", help="cpu, gpu(0) or gpu(0),gpu(1) (default: %(default)s)")
     parser.add_argument("--markdown", metavar="FILE", help="write the table there too")
     parser.add_argument("--json", metavar="FILE", help="write the figures there")
 
 
 def run(args: argparse.Namespace) -> int:
-    from arcface_mx.util.devices import parse_devices
-    from arcface_mx.report.angles import as_markdown, read_printed
-    from arcface_mx.verify.angles import measure_run
-    from arcface_mx.util.files import atomic_write, write_json
     from arcface_mx.model import load_model
+    from arcface_mx.report.angles import as_markdown, read_printed
     from arcface_mx.report.paper import default_path, find_row, read_rows
     from arcface_mx.train.folder import read_config
+    from arcface_mx.util.devices import parse_devices
+    from arcface_mx.util.files import atomic_write, write_json
+    from arcface_mx.verify.angles import measure_run
 
     contexts, printed, paper = parse_devices(args.devices), read_printed(), read_rows(default_path())
     rows = [find_row(read_config(name), paper) for name in args.runs]

@@ -24,26 +24,54 @@ Contestants run in processes of their own, in turn, after one warm-up each; rati
 the rounds. "CPU" columns count processor time, which a busy machine distorts little. PyTorch and
 DALI are compared where an interpreter that has them is named."""
 
-CHOICES = ("input", "head", "backbone", "step", "embed", "batch", "settings", "verify", "render", "start", "profile", "centres", "growth")
+CHOICES = (
+    "input",
+    "head",
+    "backbone",
+    "step",
+    "embed",
+    "batch",
+    "settings",
+    "verify",
+    "render",
+    "start",
+    "profile",
+    "centres",
+    "growth",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("what", choices=CHOICES, help="what to measure")
     parser.add_argument("--data", default="", metavar="DATA", help="input: folder with train.rec")
-    parser.add_argument("--images", type=int, default=0, metavar="N", help="input, render: images a repetition (0: an epoch; 20)")
+    parser.add_argument(
+        "--images", type=int, default=0, metavar="N", help="input, render: images a repetition (0: an epoch; 20)"
+    )
     parser.add_argument("--batch-size", type=int, default=128, metavar="B", help="input, head: images a batch (128)")
     parser.add_argument("--classes", type=int, default=10572, metavar="N", help="head: classes (10572)")
-    parser.add_argument("--embedding-size", type=int, default=512, metavar="D", help="head: length of the embedding (512)")
     parser.add_argument(
-        "--network", choices=("recipe", "iresnet50", "mobilefacenet"), default="recipe",
+        "--embedding-size", type=int, default=512, metavar="D", help="head: length of the embedding (512)"
+    )
+    parser.add_argument(
+        "--network",
+        choices=("recipe", "iresnet50", "mobilefacenet"),
+        default="recipe",
         help="backbone, step, embed, batch, settings, profile: the default recipes' network, or a full one at 112 pixels (recipe)",
-    )  # fmt: skip
-    parser.add_argument("--torch", default="", metavar="PYTHON", help="backbone, step, embed: a Python that has PyTorch")
+    )
+    parser.add_argument(
+        "--torch", default="", metavar="PYTHON", help="backbone, step, embed: a Python that has PyTorch"
+    )
     parser.add_argument("--dali", default="", metavar="PYTHON", help="input: a Python that has NVIDIA DALI")
-    parser.add_argument("--class-counts", default="10572,85742", metavar="N,N", help="centres: numbers of classes (10572,85742)")
+    parser.add_argument(
+        "--class-counts", default="10572,85742", metavar="N,N", help="centres: numbers of classes (10572,85742)"
+    )
     parser.add_argument("--contexts", default="1,2,4", metavar="D,D", help="centres: numbers of CPU contexts (1,2,4)")
-    parser.add_argument("--sample-rate", type=float, default=1.0, metavar="SHARE", help="centres: share of centres in a step (1)")
-    parser.add_argument("--steps", type=int, default=5, metavar="N", help="centres: steps a repetition, after one warm-up (5)")
+    parser.add_argument(
+        "--sample-rate", type=float, default=1.0, metavar="SHARE", help="centres: share of centres in a step (1)"
+    )
+    parser.add_argument(
+        "--steps", type=int, default=5, metavar="N", help="centres: steps a repetition, after one warm-up (5)"
+    )
     parser.add_argument("--png", default="", metavar="FILE", help="growth: draw the curves there")
     parser.add_argument("--repetitions", type=int, default=5, metavar="N", help="rounds, after one warm-up (5)")
     parser.add_argument("--json", metavar="FILE", help="write the figures there")
@@ -58,7 +86,9 @@ def run(args: argparse.Namespace) -> int:
         from arcface_mx.bench import centres
 
         classes, contexts = _numbers(args.class_counts, "--class-counts"), _numbers(args.contexts, "--contexts")
-        measured = centres.measure(classes, contexts, args.batch_size, args.embedding_size, args.steps, args.repetitions, args.sample_rate)
+        measured = centres.measure(
+            classes, contexts, args.batch_size, args.embedding_size, args.steps, args.repetitions, args.sample_rate
+        )
         print(centres.table(measured))
         if args.json:
             write_json(args.json, [dataclasses.asdict(one) for one in measured])
@@ -73,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _numbers(text: str, flag: str) -> "list[int]":
+def _numbers(text: str, flag: str) -> list[int]:
     from arcface_mx.util.errors import UserError
 
     try:
@@ -81,5 +111,5 @@ def _numbers(text: str, flag: str) -> "list[int]":
     except ValueError:
         numbers = []
     if not numbers or min(numbers) < 1:
-        raise UserError("%s %s: give whole numbers above 0 with commas between" % (flag, text))
+        raise UserError(f"{flag} {text}: give whole numbers above 0 with commas between")
     return numbers

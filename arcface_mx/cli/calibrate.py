@@ -23,17 +23,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("sets", metavar="SET", nargs="+", help=".bin files, or one face set or folder of identities")
     parser.add_argument("--out", metavar="FILE", help="where to write (default: beside the model)")
     parser.add_argument("--no-mirror", dest="mirror", action="store_false", help="single crops only: half the time")
-    parser.add_argument("--most-photos", type=int, default=3000, metavar="N", help="photos of a labelled set, spread over its people (default: %(default)s)")
+    parser.add_argument(
+        "--most-photos",
+        type=int,
+        default=3000,
+        metavar="N",
+        help="photos of a labelled set, spread over its people (default: %(default)s)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     from arcface_mx.util.tables import text_table
     from arcface_mx.verify.calibrate import calibrate_model
-    from arcface_mx.verify.calibration_file import calibration_notes, calibration_path, calibration_rows, write_calibration
+    from arcface_mx.verify.calibration_file import (
+        calibration_notes,
+        calibration_path,
+        calibration_rows,
+        write_calibration,
+    )
 
     path = args.out or calibration_path(args.model)
     stored = calibrate_model(open_model(args), args.model, args.sets, args.batch_size, args.mirror, args.most_photos)
     print("\n".join([text_table(calibration_rows(stored))] + calibration_notes(stored)))
     write_calibration(path, stored)
-    print("written: %s" % path)
+    print(f"written: {path}")
     return 0

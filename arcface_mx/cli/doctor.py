@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
     findings = examine()
     for finding in findings:
         mark = {True: "ok", False: "WRONG", None: "-"}[finding.ok]
-        print("%-6s %-14s %s%s" % (mark, finding.subject, finding.text, ": " + finding.remedy if finding.remedy else ""))
+        print(f"{mark:6} {finding.subject:14} {finding.text}{': ' + finding.remedy if finding.remedy else ''}")
     if args.json:
         write_json(args.json, [asdict(finding) for finding in findings])
     return 1 if any(finding.ok is False for finding in findings) else 0

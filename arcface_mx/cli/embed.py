@@ -27,8 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from arcface_mx.data.pack.image_list import photo_paths
     from arcface_mx.faces.embed import embed_to_file
-    from arcface_mx.util.files import fingerprint
     from arcface_mx.model.load import int8_path
+    from arcface_mx.util.files import fingerprint
     from arcface_mx.verify.calibration_file import model_fingerprint
 
     paths = photo_paths(args.photos, args.images)

@@ -22,9 +22,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="FOLDER", help="where to write (default: the run folder)")
     parser.add_argument("--fold", action="store_true", help="fold BatchNorm into its neighbours (inference only)")
     parser.add_argument("--onnx", action="store_true", help="also model.onnx, any number of images at once")
-    parser.add_argument("--int8", action="store_true", help="also model-int8.onnx; ranges are taken from three photos in four")
-    parser.add_argument("--photos", metavar="FACES", help="what to compare on: .bin, face set, folder or list (default: the run's own sets)")
-    parser.add_argument("--calibrate", metavar="SET", nargs="+", default=(), help="measure thresholds on these sets (default: the model's own calibration)")
+    parser.add_argument(
+        "--int8", action="store_true", help="also model-int8.onnx; ranges are taken from three photos in four"
+    )
+    parser.add_argument(
+        "--photos",
+        metavar="FACES",
+        help="what to compare on: .bin, face set, folder or list (default: the run's own sets)",
+    )
+    parser.add_argument(
+        "--calibrate",
+        metavar="SET",
+        nargs="+",
+        default=(),
+        help="measure thresholds on these sets (default: the model's own calibration)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:

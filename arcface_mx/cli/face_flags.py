@@ -12,17 +12,23 @@ if TYPE_CHECKING:
 
 def add_face_flags(parser: argparse.ArgumentParser) -> None:
     """--align, --mirror, --workers."""
-    parser.add_argument("--align", action="store_true", help="find the face in each photo and crop it (else photos are aligned crops)")
+    parser.add_argument(
+        "--align", action="store_true", help="find the face in each photo and crop it (else photos are aligned crops)"
+    )
     parser.add_argument("--mirror", action="store_true", help="add the mirror image's embedding")
-    parser.add_argument("--workers", type=int, metavar="W", help="threads, or processes with --align (default: one a core)")
+    parser.add_argument(
+        "--workers", type=int, metavar="W", help="threads, or processes with --align (default: one a core)"
+    )
 
 
 def add_calibration_flag(parser: argparse.ArgumentParser) -> None:
     """--calibration."""
-    parser.add_argument("--calibration", metavar="FILE", help="what arcface-mx calibrate wrote (default: the file beside the model)")
+    parser.add_argument(
+        "--calibration", metavar="FILE", help="what arcface-mx calibrate wrote (default: the file beside the model)"
+    )
 
 
-def face_options(args: argparse.Namespace) -> "FaceOptions":
+def face_options(args: argparse.Namespace) -> FaceOptions:
     """The flags as options."""
     from arcface_mx.faces.embed import FaceOptions
     from arcface_mx.util.environment import available_cores
@@ -30,7 +36,7 @@ def face_options(args: argparse.Namespace) -> "FaceOptions":
     return FaceOptions(args.align, args.mirror, args.batch_size, max(1, args.workers or available_cores()))
 
 
-def model_calibration(args: argparse.Namespace, mirror: bool) -> "Calibration":
+def model_calibration(args: argparse.Namespace, mirror: bool) -> Calibration:
     """The model's own calibration for single crops or with the mirror image."""
     from arcface_mx.verify.calibration_file import calibration_path, read_calibration
 
@@ -40,6 +46,6 @@ def model_calibration(args: argparse.Namespace, mirror: bool) -> "Calibration":
 def print_skipped(paths: Sequence[str], reasons: Sequence[str], most: int = 10) -> None:
     """Name the photos that have no embedding."""
     for path, reason in list(zip(paths, reasons))[:most]:
-        print("no face used: %s: %s" % (path, reason))
+        print(f"no face used: {path}: {reason}")
     if len(paths) > most:
-        print("… and %d more" % (len(paths) - most))
+        print(f"… and {len(paths) - most} more")

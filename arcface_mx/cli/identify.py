@@ -19,7 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_flags(parser)
     parser.add_argument("gallery", metavar="GALLERY", help="folder of identities, or list: photo identity")
     parser.add_argument("probes", metavar="PROBES", help="folder of identities, or list: photo identity")
-    parser.add_argument("--distractors", metavar="PHOTOS", help="folder or list of photos of others, each an entry of its own")
+    parser.add_argument(
+        "--distractors", metavar="PHOTOS", help="folder or list of photos of others, each an entry of its own"
+    )
     parser.add_argument("--images", metavar="FOLDER", help="where the lists' photos are (default: beside the list)")
     parser.add_argument("--mirror", action="store_true", help="add the mirror image's embedding")
     parser.add_argument("--json", metavar="FILE", help="also write the results to FILE")

@@ -26,12 +26,12 @@ class Parser(argparse.ArgumentParser):
         return [flag for action in self._actions for flag in action.option_strings]
 
     def error(self, message: str) -> NoReturn:
-        print("%s: error: %s (see %s --help)" % (self.prog, message, self.prog), file=sys.stderr)
+        print(f"{self.prog}: error: {message} (see {self.prog} --help)", file=sys.stderr)
         raise SystemExit(2)
 
 
 def _unknown_message(word: str, known: List[str]) -> str:
     if not word.startswith("-"):
-        return "unexpected argument '%s'" % word
+        return f"unexpected argument '{word}'"
     near = difflib.get_close_matches(word.split("=")[0], known, n=1, cutoff=0.5)
-    return "unknown flag %s%s" % (word, "; did you mean %s?" % near[0] if near else "")
+    return "unknown flag {}{}".format(word, f"; did you mean {near[0]}?" if near else "")

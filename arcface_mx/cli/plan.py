@@ -14,21 +14,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from arcface_mx.flags import add_config_flags
 
     parser.add_argument("--classes", type=int, metavar="N", help="number of people (default: that of --data)")
-    parser.add_argument("--memory", type=float, metavar="GB", help="memory of one device (default: that of the devices here)")
-    parser.add_argument("--scaling", action="store_true", help="print the cost model's table; --batch-size is then the images a device")
-    parser.add_argument("--tflops", type=float, default=4.0, metavar="T", help="scaling: 10^12 operations/s that a device sustains (4)")
+    parser.add_argument(
+        "--memory", type=float, metavar="GB", help="memory of one device (default: that of the devices here)"
+    )
+    parser.add_argument(
+        "--scaling", action="store_true", help="print the cost model's table; --batch-size is then the images a device"
+    )
+    parser.add_argument(
+        "--tflops", type=float, default=4.0, metavar="T", help="scaling: 10^12 operations/s that a device sustains (4)"
+    )
     parser.add_argument("--link", type=float, default=5.0, metavar="GB/S", help="scaling: GB/s that a device sends (5)")
-    parser.add_argument("--traffic", type=float, default=300.0, metavar="GB/S", help="scaling: GB/s of a device's memory (300)")
+    parser.add_argument(
+        "--traffic", type=float, default=300.0, metavar="GB/S", help="scaling: GB/s of a device's memory (300)"
+    )
     parser.add_argument("--json", metavar="FILE", help="write the plan there")
     add_config_flags(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     from arcface_mx.config import from_flat
-    from arcface_mx.util.errors import UserError
-    from arcface_mx.util.files import write_json
     from arcface_mx.flags import given_values
     from arcface_mx.planning.plan import check_whole_arrays, make_plan, plan_table
+    from arcface_mx.util.errors import UserError
+    from arcface_mx.util.files import write_json
 
     config, classes = from_flat(given_values(args)), args.classes
     if args.scaling:

@@ -15,8 +15,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", metavar="RUN", nargs="+", help="run folders")
     parser.add_argument("--mirror", action="store_true", help="figures with the mirror image's embedding added")
     parser.add_argument("--all-rows", action="store_true", help="list the paper's rows that have not run, too")
-    parser.add_argument("--tar", metavar="FAR", type=float, help="TAR in %% at this FAR in the place of accuracy, for example 0.01")
-    parser.add_argument("--paper", metavar="CSV", help="the paper's figures (default: recipes/paper.csv of the checkout)")
+    parser.add_argument(
+        "--tar", metavar="FAR", type=float, help="TAR in %% at this FAR in the place of accuracy, for example 0.01"
+    )
+    parser.add_argument(
+        "--paper", metavar="CSV", help="the paper's figures (default: recipes/paper.csv of the checkout)"
+    )
     parser.add_argument("--markdown", metavar="FILE", help="write the table there too")
     parser.add_argument("--csv", metavar="FILE", help="write the table there as CSV")
     parser.add_argument("--png", metavar="FILE", help="draw the table there")
@@ -24,21 +28,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from arcface_mx.util.files import atomic_write, write_json
     from arcface_mx.report import paper, picture, provenance, table
     from arcface_mx.report import rank_correlation as agreement
+    from arcface_mx.util.files import atomic_write, write_json
 
     is_accuracy = args.tar is None
-    figure = table.accuracy if is_accuracy else table.tar_at("%.0e" % args.tar)
+    figure = table.accuracy if is_accuracy else table.tar_at(f"{args.tar:.0e}")
     printed = paper.read_rows(args.paper or paper.default_path())
     rows = table.collect(args.runs, printed, figure, "mirror" if args.mirror else "single", args.all_rows)
-    what = "Accuracy in %" if is_accuracy else "TAR in %% at FAR %g" % args.tar
+    what = "Accuracy in %" if is_accuracy else f"TAR in % at FAR {args.tar:g}"
     beside = "; (paper): CASIA-WebFace, ResNet50" if is_accuracy else ""
-    title = "%s, %s%s" % (what, "image + mirror" if args.mirror else "single crops", beside)
+    title = f"{what}, {'image + mirror' if args.mirror else 'single crops'}{beside}"
     found = agreement.agreements(rows) if is_accuracy else []
     print("\n".join(filter(None, [title, table.as_markdown(rows, is_accuracy), agreement.describe(found)])))
     page = [title, table.as_markdown(rows, is_accuracy), agreement.describe(found), provenance.describe(args.runs)]
-    for path, text in ((args.markdown, "\n\n".join(filter(None, page)) + "\n"), (args.csv, table.as_csv(rows, is_accuracy))):
+    for path, text in (
+        (args.markdown, "\n\n".join(filter(None, page)) + "\n"),
+        (args.csv, table.as_csv(rows, is_accuracy)),
+    ):
         if path:
             with atomic_write(path, "w") as stream:
                 stream.write(text)

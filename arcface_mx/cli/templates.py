@@ -22,7 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("templates", metavar="TEMPLATES", help="list: photo template medium; or a folder of folders")
     parser.add_argument("pairs", metavar="PAIRS", help="list: template template 1-or-0")
     add_images_flag(parser)
-    parser.add_argument("--folds", type=int, default=0, help="also accuracy over this many folds (YTF: 10; default: none)")
+    parser.add_argument(
+        "--folds", type=int, default=0, help="also accuracy over this many folds (YTF: 10; default: none)"
+    )
     parser.add_argument("--mirror", action="store_true", help="add the mirror image's embedding")
     parser.add_argument("--weigh", action="store_true", help="weigh images by the length of their embedding")
     parser.add_argument("--json", metavar="FILE", help="also write the results to FILE")
@@ -33,7 +35,14 @@ def run(args: argparse.Namespace) -> int:
     from arcface_mx.verify.protocols import rates_table, verify_templates
 
     result = verify_templates(
-        lambda: open_model(args), args.templates, args.pairs, args.images, args.batch_size, args.mirror, args.folds, not args.weigh
+        lambda: open_model(args),
+        args.templates,
+        args.pairs,
+        args.images,
+        args.batch_size,
+        args.mirror,
+        args.folds,
+        not args.weigh,
     )
     print(rates_table(result))
     if args.json:

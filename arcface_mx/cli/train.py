@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     config = configuration.from_flat(values)
     if args.print_config:
         for name, (default, value) in configuration.differences(configuration.TrainConfig(), config).items():
-            print("%s %s (default %s)" % (configuration.flag_name(name), value, default))
+            print(f"{configuration.flag_name(name)} {value} (default {default})")
         return 0
     from arcface_mx.train.run import train
 

@@ -20,7 +20,12 @@ EER and AUC: from single crops as in the paper, and with the mirror image's embe
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_flags(parser, int8=True)
     parser.add_argument("sets", metavar="SET.bin", nargs="+", help="verification sets")
-    parser.add_argument("--folds", type=int, default=FOLDS, help="consecutive folds of pairs; the first ones take a remainder (default: %(default)s)")
+    parser.add_argument(
+        "--folds",
+        type=int,
+        default=FOLDS,
+        help="consecutive folds of pairs; the first ones take a remainder (default: %(default)s)",
+    )
     parser.add_argument("--no-mirror", dest="mirror", action="store_false", help="single crops only: half the time")
     parser.add_argument(
         "--baselines",

@@ -18,7 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_flags(parser)
     parser.add_argument("first", metavar="A", help="photo")
     parser.add_argument("second", metavar="B", help="photo")
-    parser.add_argument("--far", type=float, default=1e-3, help="false accept rate of the decision: 0.1, 0.01, … (default: %(default)s)")
+    parser.add_argument(
+        "--far", type=float, default=1e-3, help="false accept rate of the decision: 0.1, 0.01, … (default: %(default)s)"
+    )
     add_calibration_flag(parser)
     add_face_flags(parser)
     parser.add_argument("--json", metavar="FILE", help="also write the figures to FILE")
@@ -32,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     found = compare(open_model(args), args.first, args.second, face_options(args))
     for note in found.notes:
         print(note)
-    print("cosine %.4f, angle %.1f°" % (found.cosine, found.angle))
+    print(f"cosine {found.cosine:.4f}, angle {found.angle:.1f}°")
     print(verdict(found, level))
     if args.json:
         write_json(args.json, dict(cosine=found.cosine, angle=found.angle, same=found.same(level), **vars(level)))

@@ -42,15 +42,15 @@ def product_in_child(device: str, timeout: float = TIMEOUT, command: Optional[Se
     try:
         ended = subprocess.run(words, capture_output=True, text=True, timeout=timeout)
     except subprocess.TimeoutExpired:
-        return {"failed": "no answer within %g s: the CUDA build of MXNet has no code for this card" % timeout}
+        return {"failed": f"no answer within {timeout:g} s: the CUDA build of MXNet has no code for this card"}
     try:
         found = json.loads(ended.stdout.strip().splitlines()[-1])
     except (IndexError, ValueError):
         found = None
     if ended.returncode < 0:
-        return {"failed": "ended by signal %d" % -ended.returncode}
+        return {"failed": f"ended by signal {-ended.returncode}"}
     if ended.returncode or not isinstance(found, dict):
-        return {"failed": (ended.stderr.strip().splitlines() or ["exit code %d" % ended.returncode])[-1]}
+        return {"failed": (ended.stderr.strip().splitlines() or [f"exit code {ended.returncode}"])[-1]}
     return found
 
 

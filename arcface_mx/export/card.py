@@ -7,10 +7,10 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from arcface_mx import __version__
 from arcface_mx.config import TrainConfig, differences, flag_name
-from arcface_mx.util.files import atomic_write
 from arcface_mx.model import Embedder
-from arcface_mx.util.tables import markdown_table
 from arcface_mx.train.folder import command_line, read_config, read_environment, read_metrics
+from arcface_mx.util.files import atomic_write
+from arcface_mx.util.tables import markdown_table
 from arcface_mx.verify.calibration_file import StoredCalibration, calibration_notes, calibration_rows
 
 USE = """```python
@@ -36,15 +36,17 @@ class Card:
 
 def write_card(path: str, card: Card) -> None:
     """Write the card, whole or not at all."""
-    parts = ["# Model card: %s" % card.network.name, _properties(card), USE, _origin(card), _measured(card)]
+    parts = [f"# Model card: {card.network.name}", _properties(card), USE, _origin(card), _measured(card)]
     parts += [_thresholds(card.calibration), _checks(card), _terms(card)]
     with atomic_write(path, "w") as stream:
         stream.write("\n\n".join(filter(None, parts)) + "\n")
 
 
 def _properties(card: Card) -> str:
-    rows = [("property", "value")] + [(name[len("arcface_") :].replace("_", " "), text) for name, text in card.attributes.items()]
-    rows.append(("parameters", "{:,}".format(sum(value.size for value in card.network.params[0].values()))))
+    rows = [("property", "value")] + [
+        (name[len("arcface_") :].replace("_", " "), text) for name, text in card.attributes.items()
+    ]
+    rows.append(("parameters", f"{sum(value.size for value in card.network.params[0].values()):,}"))
     rows.append(("embedding", "not normalised; compare by cosine"))
     if card.folded:
         rows.append(("BatchNorm", "folded into its neighbours: for inference, not for training on"))
@@ -53,19 +55,19 @@ def _properties(card: Card) -> str:
 
 def _origin(card: Card) -> str:
     if not card.is_run:
-        return "## Made from\n\nThe published model `%s`. What it was trained on is not known to this card." % card.source
+        return f"## Made from\n\nThe published model `{card.source}`. What it was trained on is not known to this card."
     environment = read_environment(card.source)
     data: Dict[str, Any] = environment.get("data", {})
     rows = [
         ("what", "value"),
-        ("data", "%s images of %s people" % (data.get("images"), data.get("num_classes"))),
+        ("data", f"{data.get('images')} images of {data.get('num_classes')} people"),
         ("data fingerprint", str(data.get("fingerprint"))),
-        ("code", "arcface-mx %s, commit %s" % (environment.get("arcface_mx"), environment.get("commit"))),
-        ("MXNet, Python", "%s, %s" % (environment.get("mxnet"), environment.get("python"))),
+        ("code", f"arcface-mx {environment.get('arcface_mx')}, commit {environment.get('commit')}"),
+        ("MXNet, Python", f"{environment.get('mxnet')}, {environment.get('python')}"),
         ("processor", str(environment.get("processor"))),
     ]
     shown = command_line(environment) or "arcface-mx"
-    return "## Made from\n\n%s\n\n```sh\n%s\n```\n\n%s" % (markdown_table(rows), shown, _settings(card.source))
+    return f"## Made from\n\n{markdown_table(rows)}\n\n```sh\n{shown}\n```\n\n{_settings(card.source)}"
 
 
 def _settings(run: str) -> str:
@@ -85,10 +87,12 @@ def _measured(card: Card) -> str:
     for result in metrics["sets"].values():
         for crop in ("single", "mirror"):
             if result.get(crop):
-                tars = ["%.4f at %s" % (value, far) for far, value in result[crop]["tar_at_far"].items() if value is not None]
-                accuracy = "%.2f ± %.2f" % (100 * result[crop]["accuracy"], 100 * result[crop]["std"])
+                tars = [
+                    f"{value:.4f} at {far}" for far, value in result[crop]["tar_at_far"].items() if value is not None
+                ]
+                accuracy = f"{100 * result[crop]['accuracy']:.2f} ± {100 * result[crop]['std']:.2f}"
                 rows.append((result["set"], str(result["pairs"]), crop, accuracy, ", ".join(tars)))
-    return "## Measured\n\n%s\n\nAccuracy over ten folds; ± is over the folds." % markdown_table(rows)
+    return f"## Measured\n\n{markdown_table(rows)}\n\nAccuracy over ten folds; ± is over the folds."
 
 
 def _thresholds(calibration: Optional[StoredCalibration]) -> str:
@@ -96,14 +100,16 @@ def _thresholds(calibration: Optional[StoredCalibration]) -> str:
         return "## Thresholds\n\nNot calibrated; run `arcface-mx calibrate`."
     notes: List[str] = ["- " + note for note in calibration_notes(calibration)]
     text = "Photos of another kind (camera, age, alignment) have other scores: calibrate on photos like those in use."
-    return "## Thresholds\n\n%s\n\n%s\n\n%s" % (markdown_table(calibration_rows(calibration)), "\n".join(notes), text)
+    return "## Thresholds\n\n{}\n\n{}\n\n{}".format(
+        markdown_table(calibration_rows(calibration)), "\n".join(notes), text
+    )
 
 
 def _checks(card: Card) -> str:
     if not card.checks:
         return ""
-    rows = [("form", "largest difference of unit embeddings")] + [(name, "%.1e" % worst) for name, worst in card.checks]
-    return "## Checks\n\nAgainst the network as trained, on %d photos:\n\n%s" % (card.photos, markdown_table(rows))
+    rows = [("form", "largest difference of unit embeddings")] + [(name, f"{worst:.1e}") for name, worst in card.checks]
+    return f"## Checks\n\nAgainst the network as trained, on {card.photos} photos:\n\n{markdown_table(rows)}"
 
 
 def _terms(card: Card) -> str:
@@ -112,8 +118,4 @@ def _terms(card: Card) -> str:
         if card.is_run
         else "The weights carry their publisher's terms."
     )
-    return (
-        "## Licence and limits\n\n%s The code (arcface-mx %s) is Apache-2.0. Face embeddings are biometric data where "
-        "they identify people. Error rates differ between groups of people; only those in the tables were measured."
-        % (weights, __version__)
-    )
+    return f"## Licence and limits\n\n{weights} The code (arcface-mx {__version__}) is Apache-2.0. Face embeddings are biometric data where they identify people. Error rates differ between groups of people; only those in the tables were measured."

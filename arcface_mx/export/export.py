@@ -8,24 +8,28 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from arcface_mx.util.errors import UserError
-from arcface_mx.export.parity import PHOTOS, check_photos, difference
 from arcface_mx.export.card import Card, write_card
 from arcface_mx.export.int8 import agreement, quantised, write_int8
-from arcface_mx.model.to_onnx import onnx_bytes, onnx_embeddings, write_onnx
+from arcface_mx.export.parity import PHOTOS, check_photos, difference
 from arcface_mx.model import Embedder, load_model
 from arcface_mx.model.attributes import describe, with_attributes
+from arcface_mx.model.backbone import embedding_arrays, standalone_symbol
 from arcface_mx.model.embedder import batch_of
 from arcface_mx.model.fold import fold_batchnorm
 from arcface_mx.model.load import locate, read_parameters
 from arcface_mx.model.save import save_model
-from arcface_mx.model.backbone import embedding_arrays, standalone_symbol
+from arcface_mx.model.to_onnx import onnx_bytes, onnx_embeddings, write_onnx
 from arcface_mx.train import checkpoint
 from arcface_mx.train.folder import CONFIG, read_config
+from arcface_mx.util.errors import UserError
 from arcface_mx.verify.calibrate import calibrate_model
 from arcface_mx.verify.calibration_file import (
-    StoredCalibration, calibration_path, model_fingerprint, read_calibration, write_calibration,
-)  # fmt: skip
+    StoredCalibration,
+    calibration_path,
+    model_fingerprint,
+    read_calibration,
+    write_calibration,
+)
 
 SHARE = 4  # for int8: one photo in four to compare on, the others to take ranges from
 
@@ -51,10 +55,12 @@ def export_model(source: str, folder: Optional[str], options: ExportOptions) -> 
     is_run = os.path.exists(os.path.join(source, CONFIG)) or not _is_model(source)
     network = _of_run(source) if is_run else load_model(source)
     if folder is None and (options.fold or not is_run):
-        raise UserError("--out is missing: name a folder for the %s" % ("folded model" if options.fold else "export"))
+        raise UserError(f"--out is missing: name a folder for the {'folded model' if options.fold else 'export'}")
     folder = folder or source
     lines, checks, form = [], [], network
-    photos, typical = _photos(source, is_run, network, options) if options.fold or options.onnx or options.int8 else ([], [])
+    photos, typical = (
+        _photos(source, is_run, network, options) if options.fold or options.onnx or options.int8 else ([], [])
+    )
     expected = network.embed(photos) if photos else np.zeros((0, 0))
     if options.fold:
         form = _folded(network)
@@ -69,17 +75,23 @@ def export_model(source: str, folder: Optional[str], options: ExportOptions) -> 
         checks.append(("ONNX, ONNX Runtime", worst))
     small, cosines = _int8(form, typical, expected, photos) if options.int8 else (b"", (0.0, 0.0))
     prefix = save_model(graph, args, aux, folder)
-    lines.append("%s-symbol.json, %s-0000.params: %s" % (prefix, prefix, "; ".join(network.notes) or network.name))
+    lines.append(f"{prefix}-symbol.json, {prefix}-0000.params: {'; '.join(network.notes) or network.name}")
     if options.onnx:
         write_onnx(prefix + ".onnx", data)
-        lines.append("%s.onnx" % prefix)
+        lines.append(f"{prefix}.onnx")
     if options.int8:
         path = write_int8(prefix, small, attributes)
-        lines.append("%s: cosine to the network's embedding %.4f (lowest %.4f) on %d photos" % (path, *cosines, len(photos)))
-    lines += ["%s: unit embeddings differ by at most %.1e on %d photos" % (name, worst, len(photos)) for name, worst in checks]
+        lines.append(
+            "%s: cosine to the network's embedding %.4f (lowest %.4f) on %d photos" % (path, *cosines, len(photos))
+        )
+    lines += [
+        f"{name}: unit embeddings differ by at most {worst:.1e} on {len(photos)} photos" for name, worst in checks
+    ]
     calibration = _calibration(source, network, prefix + ",0", options)
-    write_card(prefix + "-card.md", Card(source, is_run, network, attributes, options.fold, checks, len(photos), calibration))
-    return lines + ["%s-card.md" % prefix]
+    write_card(
+        prefix + "-card.md", Card(source, is_run, network, attributes, options.fold, checks, len(photos), calibration)
+    )
+    return lines + [f"{prefix}-card.md"]
 
 
 def _is_model(source: str) -> bool:
@@ -91,13 +103,15 @@ def _of_run(run: str) -> Embedder:
     config = read_config(run)
     state = checkpoint.latest(run)
     if state is None:
-        raise UserError("%s: holds no checkpoint; train first" % run)
+        raise UserError(f"{run}: holds no checkpoint; train first")
     symbol, side = standalone_symbol(config), config.data.image_size
     args, aux = embedding_arrays(symbol, side, state.arg_params, state.aux_params)
-    return Embedder(symbol, args, aux, None, (side, side), "%s, step %d" % (run, state.step))
+    return Embedder(symbol, args, aux, None, (side, side), f"{run}, step {state.step}")
 
 
-def _photos(source: str, is_run: bool, network: Embedder, options: ExportOptions) -> Tuple[List[np.ndarray], List[np.ndarray]]:
+def _photos(
+    source: str, is_run: bool, network: Embedder, options: ExportOptions
+) -> Tuple[List[np.ndarray], List[np.ndarray]]:
     """Photos to compare on, and others that show int8 typical input: of --photos, else of those the run was
     verified on, else of those it was trained on."""
     own: Sequence[str] = ()
@@ -105,12 +119,16 @@ def _photos(source: str, is_run: bool, network: Embedder, options: ExportOptions
         data = read_config(source).data
         own = [path for path in tuple(data.eval) + (data.data,) if os.path.exists(path)]
     if not options.photos and not own:
-        raise UserError("--photos is missing: name faces to compare the exported forms on (.bin, face set, folder or list)")
+        raise UserError(
+            "--photos is missing: name faces to compare the exported forms on (.bin, face set, folder or list)"
+        )
     found = check_photos(options.photos or own[0], network.input_size, PHOTOS * (SHARE if options.int8 else 1))
     if not options.int8:
         return found, []
     if len(found) < 2:
-        raise UserError("--photos %s: %d photo is too little to take ranges from and to compare on; give at least 2" % (options.photos, len(found)))
+        raise UserError(
+            f"--photos {options.photos}: {len(found)} photo is too little to take ranges from and to compare on; give at least 2"
+        )
     return found[::SHARE], [photo for number, photo in enumerate(found) if number % SHARE]
 
 
@@ -154,4 +172,6 @@ def _own_calibration(source: str, network: Embedder) -> Optional[StoredCalibrati
 
 
 def _same_arrays(used: Dict[str, Any], stored: Dict[str, Any]) -> bool:
-    return all(name in stored and np.array_equal(value.asnumpy(), stored[name].asnumpy()) for name, value in used.items())
+    return all(
+        name in stored and np.array_equal(value.asnumpy(), stored[name].asnumpy()) for name, value in used.items()
+    )

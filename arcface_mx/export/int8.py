@@ -16,11 +16,11 @@ from typing import Any, Dict, Iterator, Mapping, Optional, Tuple
 
 import numpy as np
 
-from arcface_mx.util.errors import UserError
-from arcface_mx.model.to_onnx import import_onnx, onnx_embeddings
-from arcface_mx.util.files import fingerprint, atomic_write
-from arcface_mx.model.engines import PARAMETERS_DIGEST
 from arcface_mx.metrics.pairs import unit_vectors
+from arcface_mx.model.engines import PARAMETERS_DIGEST
+from arcface_mx.model.to_onnx import import_onnx, onnx_embeddings
+from arcface_mx.util.errors import UserError
+from arcface_mx.util.files import atomic_write, fingerprint
 
 BATCH = 8  # photos at once while ranges are taken: all layers' values of a batch are held
 LEAST_COSINE = 0.9  # to the network's own embedding, mean: below it the form is of no use
@@ -36,19 +36,30 @@ def quantised(data: bytes, photos: np.ndarray) -> bytes:
         from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
         from onnxruntime.quantization.shape_inference import quant_pre_process
     except ImportError as error:
-        raise UserError("--int8: ONNX Runtime's quantisation needs another package (%s): pip install 'arcface-mx[export]'" % error) from None
+        raise UserError(
+            f"--int8: ONNX Runtime's quantisation needs another package ({error}): pip install 'arcface-mx[export]'"
+        ) from None
     with tempfile.TemporaryDirectory() as folder, _quiet():
         given, prepared, made = (os.path.join(folder, name) for name in ("given.onnx", "prepared.onnx", "int8.onnx"))
         with open(given, "wb") as stream:
             stream.write(data)
         try:
-            quant_pre_process(given, prepared, skip_symbolic_shape=True)  # with its layers' shapes, which the quantiser reads
+            quant_pre_process(
+                given, prepared, skip_symbolic_shape=True
+            )  # with its layers' shapes, which the quantiser reads
             quantize_static(
-                prepared, made, _Photos(onnx.load_from_string(data).graph.input[0].name, photos), quant_format=QuantFormat.QDQ, per_channel=True,
-                activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
-            )  # fmt: skip
+                prepared,
+                made,
+                _Photos(onnx.load_from_string(data).graph.input[0].name, photos),
+                quant_format=QuantFormat.QDQ,
+                per_channel=True,
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+            )
         except Exception as error:  # of many kinds, none of them its own
-            raise UserError("--int8: ONNX Runtime cannot quantise this graph: %s" % (str(error).splitlines() or [repr(error)])[0]) from error
+            raise UserError(
+                f"--int8: ONNX Runtime cannot quantise this graph: {(str(error).splitlines() or [repr(error)])[0]}"
+            ) from error
         with open(made, "rb") as quantised_file:
             return quantised_file.read()
 
@@ -69,8 +80,7 @@ def agreement(expected: np.ndarray, data: bytes, photos: np.ndarray) -> Tuple[fl
     cosines = np.sum(unit_vectors(expected) * found, axis=1)
     if not cosines.mean() >= LEAST_COSINE:
         raise UserError(
-            "int8 model: its embeddings have a mean cosine of %.3f to the network's on %d photos (least: %g); nothing written"
-            % (cosines.mean(), len(cosines), LEAST_COSINE)
+            f"int8 model: its embeddings have a mean cosine of {cosines.mean():.3f} to the network's on {len(cosines)} photos (least: {LEAST_COSINE:g}); nothing written"
         )
     return float(cosines.mean()), float(cosines.min())
 

@@ -8,10 +8,10 @@ import numpy as np
 
 from arcface_mx.data.bins.bins import decode_rgb, read_pairs
 from arcface_mx.data.pack.image_list import photo_paths
-from arcface_mx.util.errors import UserError
+from arcface_mx.metrics.pairs import unit_vectors
 from arcface_mx.model.embedder import fit
 from arcface_mx.model.graph import Size
-from arcface_mx.metrics.pairs import unit_vectors
+from arcface_mx.util.errors import UserError
 from arcface_mx.verify.images import load_photos
 
 TOLERANCE = 1e-4  # largest difference between elements of unit embeddings
@@ -28,7 +28,9 @@ def check_photos(source: str, size: Size, most: int = PHOTOS) -> List[np.ndarray
     if source.endswith(".bin"):
         pairs = read_pairs(source)
         wanted = set(np.linspace(0, pairs.num_images - 1, most).astype(int).tolist())
-        photos: Iterable[np.ndarray] = (decode_rgb(image) for number, image in enumerate(pairs.images()) if number in wanted)
+        photos: Iterable[np.ndarray] = (
+            decode_rgb(image) for number, image in enumerate(pairs.images()) if number in wanted
+        )
     elif is_face_set(source):
         photos, _ = labelled_photos(source, most)
     else:
@@ -37,17 +39,18 @@ def check_photos(source: str, size: Size, most: int = PHOTOS) -> List[np.ndarray
     try:
         return [fit(photo, size) for photo in photos]
     except ValueError as error:
-        raise UserError("--photos %s: %s" % (source, error)) from error
+        raise UserError(f"--photos {source}: {error}") from error
 
 
 def difference(expected: np.ndarray, found: np.ndarray, what: str) -> float:
     """Largest difference between elements of unit embeddings. Raises UserError when it is over TOLERANCE."""
     if expected.shape != found.shape:
-        raise UserError("%s: embeddings of shape %s, the network gives %s; nothing written" % (what, found.shape, expected.shape))
+        raise UserError(
+            f"{what}: embeddings of shape {found.shape}, the network gives {expected.shape}; nothing written"
+        )
     worst = float(np.abs(unit_vectors(expected) - unit_vectors(found, what)).max())
     if not worst <= TOLERANCE:
         raise UserError(
-            "%s: its unit embeddings differ from the network's by up to %.1e (allowed %.0e) on %d photos; nothing written"
-            % (what, worst, TOLERANCE, len(expected))
+            f"{what}: its unit embeddings differ from the network's by up to {worst:.1e} (allowed {TOLERANCE:.0e}) on {len(expected)} photos; nothing written"
         )
     return worst

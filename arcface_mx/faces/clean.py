@@ -10,9 +10,9 @@ from typing import Callable, Iterable, Iterator, List, Optional, Sequence, Tuple
 import numpy as np
 
 from arcface_mx.data.bins.bins import PairSet, read_pairs
-from arcface_mx.metrics.label_errors import Centres, far_photos, near_centres, overlap, units
 from arcface_mx.data.check.clean_list import LEAVE_OUT, Entry
 from arcface_mx.data.recordio.index import RecordIndex
+from arcface_mx.metrics.label_errors import Centres, far_photos, near_centres, overlap, units
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.progress import progress
 
@@ -31,7 +31,7 @@ class CleanOptions:
     def check(self) -> None:
         for flag, value in (("--far", self.far), ("--near", self.near), ("--overlap", self.overlap)):
             if not 0 < value < 180:
-                raise UserError("%s %g: give degrees between 0 and 180" % (flag, value))
+                raise UserError(f"{flag} {value:g}: give degrees between 0 and 180")
 
 
 def find_faults(index: RecordIndex, embed: Embed, against: Sequence[str], options: CleanOptions) -> List[Entry]:
@@ -46,10 +46,15 @@ def find_faults(index: RecordIndex, embed: Embed, against: Sequence[str], option
         embeddings = _embed_set(index, embed, os.path.join(folder, "embeddings"))
         far, angles, centres = far_photos(embeddings, index.labels, index.num_classes, options.far)
         entries = [
-            Entry("photo", int(index.numbers[at]), int(index.labels[at]), LEAVE_OUT,
-                  "%.0f degrees from its identity's centre" % angles[at])
+            Entry(
+                "photo",
+                int(index.numbers[at]),
+                int(index.labels[at]),
+                LEAVE_OUT,
+                f"{angles[at]:.0f} degrees from its identity's centre",
+            )
             for at in np.flatnonzero(far)[np.argsort(-angles[far], kind="stable")]
-        ]  # fmt: skip
+        ]
         entries += _same_people(centres, options.near)
         for path, pairs in others:
             entries += _overlap(path, pairs, embed, centres, options.overlap)
@@ -62,7 +67,7 @@ def _embed_set(index: RecordIndex, embed: Embed, path: str) -> np.ndarray:
     images = progress(index.images(), "embedding", "images", total=len(index))
     start = 0
     for chunk in _chunks(image for _, _, image in images):
-        vectors = _sound_units(embed(chunk), lambda at: "%s: record %d" % (index.path, index.numbers[start + at]))
+        vectors = _sound_units(embed(chunk), lambda at: f"{index.path}: record {index.numbers[start + at]}")
         if stored is None:
             stored = np.memmap(path, np.float32, "w+", shape=(len(index), vectors.shape[1]))
         stored[start : start + len(vectors)] = vectors
@@ -85,15 +90,15 @@ def _chunks(images: Iterable[bytes]) -> Iterator[List[bytes]]:
 def _sound_units(vectors: np.ndarray, place: Callable[[int], str]) -> np.ndarray:
     bad = np.flatnonzero(~np.isfinite(vectors).all(1) | ~(np.abs(vectors).max(1) > 0))
     if len(bad):
-        raise UserError("%s: its embedding is zero or not finite; is the model whole?" % place(int(bad[0])))
+        raise UserError(f"{place(int(bad[0]))}: its embedding is zero or not finite; is the model whole?")
     return units(vectors)
 
 
 def _same_people(centres: Centres, limit: float) -> List[Entry]:
     entries = []
     for first, second, angle in near_centres(centres, limit):
-        why = "its centre is %.0f degrees from that of identity %d" % (angle, first)
-        entries.append(Entry("identity", second, second, "merge into %d" % first, why))
+        why = f"its centre is {angle:.0f} degrees from that of identity {first}"
+        entries.append(Entry("identity", second, second, f"merge into {first}", why))
     return entries
 
 
@@ -102,9 +107,16 @@ def _overlap(path: str, pairs: PairSet, embed: Embed, centres: Centres, limit: f
     vectors: List[np.ndarray] = []
     for chunk in _chunks(images):
         vectors.append(_sound_units(embed(chunk), lambda at: pairs.describe(sum(map(len, vectors)) + at)))
-    matches: List[Tuple[int, int, float]] = [(a, b, score) for a, b, score in overlap(centres, np.concatenate(vectors), limit)]
+    matches: List[Tuple[int, int, float]] = [
+        (a, b, score) for a, b, score in overlap(centres, np.concatenate(vectors), limit)
+    ]
     return [
-        Entry("identity", label, label, LEAVE_OUT,
-              "its centre is %.0f degrees from image %d of %s" % (angle, pairs.positions[photo], os.path.basename(path)))
+        Entry(
+            "identity",
+            label,
+            label,
+            LEAVE_OUT,
+            f"its centre is {angle:.0f} degrees from image {pairs.positions[photo]} of {os.path.basename(path)}",
+        )
         for label, photo, angle in matches
-    ]  # fmt: skip
+    ]

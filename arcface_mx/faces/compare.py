@@ -6,12 +6,12 @@ from typing import NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from arcface_mx.util.errors import UserError
 from arcface_mx.faces.embed import FaceOptions
 from arcface_mx.faces.read import read_faces
-from arcface_mx.model.embedder import Embedder
 from arcface_mx.metrics.calibration import Level
 from arcface_mx.metrics.pairs import unit_vectors
+from arcface_mx.model.embedder import Embedder
+from arcface_mx.util.errors import UserError
 
 
 class Comparison(NamedTuple):
@@ -30,11 +30,11 @@ def compare(embedder: Embedder, first: str, second: str, options: FaceOptions) -
     faces = list(read_faces([first, second], embedder.input_size, options.align))
     for face in faces:
         if face.pixels is None:
-            raise UserError("%s: %s" % (face.path, face.told))
+            raise UserError(f"{face.path}: {face.told}")
     images = [face.pixels for face in faces if face.pixels is not None]
     unit = unit_vectors(embedder.embed(images, 2, options.mirror).astype(np.float64))
     cosine = float(np.clip(unit[0] @ unit[1], -1, 1))
-    notes = tuple("%s: %s" % (face.path, face.told) for face in faces if face.told)
+    notes = tuple(f"{face.path}: {face.told}" for face in faces if face.told)
     return Comparison(cosine, float(np.degrees(np.arccos(cosine))), notes)
 
 
@@ -43,5 +43,8 @@ def verdict(found: Comparison, level: Optional[Level]) -> str:
     if level is None:
         return "no decision: the model is not calibrated (arcface-mx calibrate)"
     told = "same person" if found.same(level) else "different people"
-    return "%s at FAR %g: threshold %.4f, measured on %d different-person pairs (95 %%: FAR %.1e to %.1e), accepts %.1f %% of same-person pairs" % (
-        told, level.far, level.threshold, level.different, level.low, level.high, 100 * level.tar)  # fmt: skip
+    return (
+        f"{told} at FAR {level.far:g}: threshold {level.threshold:.4f}, measured on {level.different} "
+        f"different-person pairs (95 %: FAR {level.low:.1e} to {level.high:.1e}), accepts "
+        f"{100 * level.tar:.1f} % of same-person pairs"
+    )

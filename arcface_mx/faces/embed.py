@@ -11,11 +11,11 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence
 
 import numpy as np
 
-from arcface_mx.util.errors import UserError
 from arcface_mx.faces.read import Face, read_faces
 from arcface_mx.faces.store import read_fields, write_fields
-from arcface_mx.util.files import write_json
 from arcface_mx.model.embedder import Embedder
+from arcface_mx.util.errors import UserError
+from arcface_mx.util.files import write_json
 from arcface_mx.util.progress import progress
 
 PART = 2048  # photos
@@ -47,13 +47,17 @@ class Embeddings(NamedTuple):
     mirror: bool
 
 
-def embed_faces(embedder: Embedder, model: str, paths: Sequence[str], options: FaceOptions, what: str = "photos") -> Embeddings:
+def embed_faces(
+    embedder: Embedder, model: str, paths: Sequence[str], options: FaceOptions, what: str = "photos"
+) -> Embeddings:
     """Embeddings of photo files. model: SHA-256 of its parameters. Bad photos are listed, not fatal."""
     skipped: List[Face] = []
     kept: List[str] = []
 
     def images() -> Iterator[np.ndarray]:
-        for face in progress(read_faces(paths, embedder.input_size, options.align, options.workers), what, "image", len(paths)):
+        for face in progress(
+            read_faces(paths, embedder.input_size, options.align, options.workers), what, "image", len(paths)
+        ):
             if face.pixels is None:
                 skipped.append(face)
             else:
@@ -62,9 +66,14 @@ def embed_faces(embedder: Embedder, model: str, paths: Sequence[str], options: F
 
     vectors = embedder.embed(images(), options.batch_size, options.mirror)
     return Embeddings(
-        _texts(kept), vectors, _texts([face.path for face in skipped]), _texts([face.told for face in skipped]),
-        model, options.align, options.mirror,
-    )  # fmt: skip
+        _texts(kept),
+        vectors,
+        _texts([face.path for face in skipped]),
+        _texts([face.told for face in skipped]),
+        model,
+        options.align,
+        options.mirror,
+    )
 
 
 def _texts(values: Sequence[str]) -> np.ndarray:
@@ -80,14 +89,14 @@ def embed_to_file(
     Raises UserError where `out` is there, or the parts are of another call.
     """
     if os.path.exists(out):
-        raise UserError("%s: already there; give another name or delete it" % out)
+        raise UserError(f"{out}: already there; give another name or delete it")
     folder = out + ".parts"
     _claim(folder, _task(model, paths, options, part))
     parts = []
     for start in range(0, len(paths), part):
-        path = os.path.join(folder, "%08d.npz" % start)
+        path = os.path.join(folder, f"{start:08d}.npz")
         if not os.path.exists(path):
-            write_embeddings(path, embed_faces(embedder, model, paths[start : start + part], options, "from %d" % start))
+            write_embeddings(path, embed_faces(embedder, model, paths[start : start + part], options, f"from {start}"))
         parts.append(read_embeddings(path))
     kept, vectors, skipped, reasons = (np.concatenate([piece[field] for piece in parts]) for field in range(4))
     whole = Embeddings(kept, vectors, skipped, reasons, model, options.align, options.mirror)
@@ -100,8 +109,14 @@ def _task(model: str, paths: Sequence[str], options: FaceOptions, part: int) -> 
     digest = hashlib.sha256()
     for path in paths:
         state = os.stat(path)
-        digest.update(("%s\0%d\0%d\n" % (path, state.st_size, state.st_mtime_ns)).encode("utf-8", "surrogateescape"))
-    return {"model": model, "photos": digest.hexdigest(), "align": options.align, "mirror": options.mirror, "part": part}
+        digest.update((f"{path}\0{state.st_size}\0{state.st_mtime_ns}\n").encode("utf-8", "surrogateescape"))
+    return {
+        "model": model,
+        "photos": digest.hexdigest(),
+        "align": options.align,
+        "mirror": options.mirror,
+        "part": part,
+    }
 
 
 def _claim(folder: str, task: Dict[str, Any]) -> None:
@@ -109,7 +124,7 @@ def _claim(folder: str, task: Dict[str, Any]) -> None:
     if os.path.exists(path):
         with open(path, encoding="utf-8") as stream:
             if json.load(stream) != task:
-                raise UserError("%s: holds parts of other photos, another model or other flags; delete it" % folder)
+                raise UserError(f"{folder}: holds parts of other photos, another model or other flags; delete it")
         return
     os.makedirs(folder, exist_ok=True)
     write_json(path, task)

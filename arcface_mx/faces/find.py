@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Callable, Dict, List, Optional, Sequence
 
-from arcface_mx.util.errors import UserError
 from arcface_mx.faces.embed import FaceOptions, embed_faces
 from arcface_mx.faces.gallery import Gallery, Match, name_or_unknown, search, unknown_threshold
-from arcface_mx.model.embedder import Embedder
 from arcface_mx.metrics.calibration import Calibration
+from arcface_mx.model.embedder import Embedder
+from arcface_mx.util.errors import UserError
 from arcface_mx.verify.calibration_file import model_fingerprint
 
 
@@ -32,24 +32,36 @@ class Answers:
             {"photo": photo, "answer": name, "matches": [match._asdict() for match in matches]}
             for photo, name, matches in zip(self.photos, self.names, self.matches)
         ]
-        return {"threshold": self.threshold, "fpir": self.fpir, "entries": self.entries, "photos": found,
-                "skipped": dict(zip(self.skipped, self.reasons))}  # fmt: skip
+        return {
+            "threshold": self.threshold,
+            "fpir": self.fpir,
+            "entries": self.entries,
+            "photos": found,
+            "skipped": dict(zip(self.skipped, self.reasons)),
+        }
 
 
 def find_people(
-    open_model: Callable[[], Embedder], model: str, gallery: Gallery, paths: Sequence[str], calibration: Optional[Calibration],
-    fpir: float, k: int, options: FaceOptions, faiss: bool = False,
-) -> Answers:  # fmt: skip
+    open_model: Callable[[], Embedder],
+    model: str,
+    gallery: Gallery,
+    paths: Sequence[str],
+    calibration: Optional[Calibration],
+    fpir: float,
+    k: int,
+    options: FaceOptions,
+    faiss: bool = False,
+) -> Answers:
     """Search a gallery for the people of photo files. calibration: None names the nearest in any case.
 
     Raises UserError where the gallery was made with other parameters than `model` has, or the
     calibration cannot tell the threshold.
     """
     if k < 1:
-        raise UserError("-k %d: must be at least 1" % k)
+        raise UserError(f"-k {k}: must be at least 1")
     fingerprint = model_fingerprint(model)
     if fingerprint != gallery.model:
-        raise UserError("the gallery was made with other parameters than %s has; build it again" % model)
+        raise UserError(f"the gallery was made with other parameters than {model} has; build it again")
     entries = len(gallery.names)
     threshold = unknown_threshold(calibration, fpir, entries) if calibration else None
     found = embed_faces(open_model(), fingerprint, paths, options)
@@ -64,8 +76,10 @@ def table_lines(answers: Answers) -> List[str]:
     """A line a photo: the answer, then the nearest people with their cosines."""
     lines = []
     if answers.threshold is not None:
-        lines.append("unknown below cosine %.4f: FPIR %g among %d photos" % (answers.threshold, answers.fpir, answers.entries))
+        lines.append(
+            f"unknown below cosine {answers.threshold:.4f}: FPIR {answers.fpir:g} among {answers.entries} photos"
+        )
     for photo, name, matches in zip(answers.photos, answers.names, answers.matches):
-        nearest = ", ".join("%s %.4f" % (match.name, match.cosine) for match in matches)
-        lines.append("%s: %s (%s)" % (photo, name, nearest))
+        nearest = ", ".join(f"{match.name} {match.cosine:.4f}" for match in matches)
+        lines.append(f"{photo}: {name} ({nearest})")
     return lines

@@ -14,11 +14,11 @@ from typing import Any, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
-from arcface_mx.util.errors import UserError
 from arcface_mx.faces.embed import Embeddings
 from arcface_mx.faces.store import read_fields, write_fields
 from arcface_mx.metrics.calibration import Calibration
 from arcface_mx.metrics.pairs import unit_vectors
+from arcface_mx.util.errors import UserError
 
 CHUNK = 128  # entries
 BLOCK = 256  # probes: with 100,000 entries 100 MB of cosines
@@ -46,7 +46,7 @@ class Match(NamedTuple):
 def make_gallery(found: Embeddings, names: Mapping[str, str]) -> Gallery:
     """names: whose photo each path shows. Raises UserError where no photo has a face."""
     if not len(found.paths):
-        raise UserError("gallery: no photo has a usable face (%s: %s)" % (found.skipped[0], found.reasons[0]))
+        raise UserError(f"gallery: no photo has a usable face ({found.skipped[0]}: {found.reasons[0]})")
     vectors = unit_vectors(found.vectors, "gallery").astype(np.float32)
     people = np.asarray([names[path] for path in found.paths.tolist()], str)
     return Gallery(people, found.paths, vectors, found.model, found.align, found.mirror)
@@ -70,11 +70,11 @@ def false_match_rate(fpir: float, entries: int) -> float:
 def unknown_threshold(calibration: Calibration, fpir: float, entries: int) -> float:
     """The cosine under which nobody is named. Raises UserError where the calibration has too few pairs."""
     if not 0 < fpir < 1:
-        raise UserError("--fpir %g: must lie between 0 and 1" % fpir)
+        raise UserError(f"--fpir {fpir:g}: must lie between 0 and 1")
     try:
         return calibration.threshold(false_match_rate(fpir, entries))
     except UserError as error:
-        raise UserError("--fpir %g among %d photos: %s" % (fpir, entries, error)) from error
+        raise UserError(f"--fpir {fpir:g} among {entries} photos: {error}") from error
 
 
 def search(gallery: Gallery, probes: np.ndarray, k: int, faiss: bool = False) -> List[List[Match]]:
@@ -84,7 +84,7 @@ def search(gallery: Gallery, probes: np.ndarray, k: int, faiss: bool = False) ->
     or another d.
     """
     if probes.shape[1] != gallery.vectors.shape[1]:
-        raise UserError("gallery: embeddings of length %d, probes have %d" % (gallery.vectors.shape[1], probes.shape[1]))
+        raise UserError(f"gallery: embeddings of length {gallery.vectors.shape[1]}, probes have {probes.shape[1]}")
     unit = unit_vectors(probes, "probes").astype(np.float32)
     people = len(np.unique(gallery.names))
     # A person may hold several of the best entries: ask for enough of them.

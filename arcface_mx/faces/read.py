@@ -10,9 +10,9 @@ from typing import Callable, Deque, Iterator, NamedTuple, Optional, Sequence
 
 import numpy as np
 
+from arcface_mx.data.align.detector import Detector
 from arcface_mx.data.align.image import AlignOptions, align_photo, is_aligned
 from arcface_mx.data.bins.bins import decode_rgb
-from arcface_mx.data.align.detector import Detector
 from arcface_mx.model.embedder import NARROW_CROP, fit
 from arcface_mx.model.graph import Size
 
@@ -59,7 +59,7 @@ def _ahead(read: Callable[[str], Face], paths: Sequence[str], workers: int, proc
         else ThreadPoolExecutor(workers)
     )
     with pool:
-        waiting: Deque["Future[Face]"] = collections.deque()
+        waiting: Deque[Future[Face]] = collections.deque()
         for path in paths:
             waiting.append(pool.submit(read, path))
             if len(waiting) > AHEAD:
@@ -79,20 +79,20 @@ def _crop(size: Size, path: str) -> Face:
         with open(path, "rb") as stream:
             pixels = decode_rgb(stream.read())
     except OSError as error:
-        return Face(path, None, "cannot be read: %s" % error.strerror)
+        return Face(path, None, f"cannot be read: {error.strerror}")
     except ValueError as error:
         return Face(path, None, str(error))
     try:
         return Face(path, fit(pixels, size), "")
     except ValueError as error:
-        return Face(path, None, "%s; --align finds and crops the face" % error)
+        return Face(path, None, f"{error}; --align finds and crops the face")
 
 
 def _aligned(size: Size, options: AlignOptions, path: str) -> Face:
     try:
         outcome = align_photo("", options, (path, None))
     except OSError as error:
-        return Face(path, None, "cannot be read: %s" % error.strerror)
+        return Face(path, None, f"cannot be read: {error.strerror}")
     if not is_aligned(outcome) or outcome.image is None:
         return Face(path, None, outcome.status)
     return Face(path, fit(decode_rgb(outcome.image), size), "" if outcome.status == "aligned" else outcome.status)

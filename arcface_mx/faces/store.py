@@ -26,8 +26,8 @@ def read_fields(path: str, fields: Sequence[str], command: str, otherwise: str) 
         with np.load(path, allow_pickle=False) as stored:
             values = {name: stored[name] for name in fields}
     except FileNotFoundError:
-        raise UserError("%s: no such file; make it with %s" % (path, command)) from None
+        raise UserError(f"{path}: no such file; make it with {command}") from None
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError("%s: %s of %s (%s)" % (path, otherwise, command, error)) from error
+        raise UserError(f"{path}: {otherwise} of {command} ({error})") from error
     values.update(model=str(values["model"]), align=bool(values["align"]), mirror=bool(values["mirror"]))
     return values

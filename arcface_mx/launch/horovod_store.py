@@ -10,9 +10,9 @@ from typing import Any, List
 
 import mxnet as mx
 
-from arcface_mx.util.errors import UserError
-from arcface_mx.parallel.exchange import reduce_to_first
 from arcface_mx.launch.rendezvous import BUILD, require_horovod
+from arcface_mx.parallel.exchange import reduce_to_first
+from arcface_mx.util.errors import UserError
 
 
 def join() -> Any:
@@ -22,11 +22,13 @@ def join() -> Any:
     """
     require_horovod()
     if "HOROVOD_RANK" not in os.environ:
-        raise UserError("--kvstore horovod adds over several workers; start them with: arcface-mx launch --engine horovod -n WORKERS -- train …")
+        raise UserError(
+            "--kvstore horovod adds over several workers; start them with: arcface-mx launch --engine horovod -n WORKERS -- train …"
+        )
     try:
         import horovod.mxnet as hvd
     except ImportError as error:
-        raise UserError("Horovod does not go with this MXNet (%s); %s" % (str(error).splitlines()[0], BUILD))
+        raise UserError(f"Horovod does not go with this MXNet ({str(error).splitlines()[0]}); {BUILD}")
     hvd.init()
     return hvd
 
@@ -37,7 +39,11 @@ class HorovodStore(mx.kv.KVStoreBase):
     def __init__(self, hvd: Any) -> None:
         self._hvd = hvd
 
-    type, rank, num_workers = "horovod", property(lambda self: self._hvd.rank()), property(lambda self: self._hvd.size())
+    type, rank, num_workers = (
+        "horovod",
+        property(lambda self: self._hvd.rank()),
+        property(lambda self: self._hvd.size()),
+    )
 
     def is_capable(self, capability: str) -> bool:
         """It adds; every process updates its own copy of the weights."""

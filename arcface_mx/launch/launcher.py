@@ -17,10 +17,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-from arcface_mx.util.errors import LOST, UserError
 from arcface_mx.launch.processes import Child, end, how_it_ended, start
 from arcface_mx.launch.rendezvous import rendezvous, require_horovod
 from arcface_mx.util.environment import available_cores
+from arcface_mx.util.errors import LOST, UserError
 
 FAREWELL = 20.0  # seconds in which the others end when the first has ended well; verification is over by then
 SETTLE = 5.0  # seconds in which the culprit's own end shows, where one that lost it has ended first
@@ -48,10 +48,10 @@ def read_hosts(path: str) -> Tuple[str, ...]:
         with open(path, encoding="utf-8") as stream:
             hosts = tuple(line.split("#")[0].strip() for line in stream)
     except OSError as error:
-        raise UserError("--hosts %s: %s" % (path, error.strerror))
+        raise UserError(f"--hosts {path}: {error.strerror}")
     hosts = tuple(host for host in hosts if host)
     if not hosts:
-        raise UserError("--hosts %s: names no host" % path)
+        raise UserError(f"--hosts {path}: names no host")
     return hosts
 
 
@@ -60,14 +60,14 @@ def check(launch: Launch) -> None:
     if launch.workers < 1 or launch.servers < 1:
         raise UserError("-n and -s must be at least 1")
     if launch.engine == "horovod" and launch.servers > 1:
-        raise UserError("-s %d: Horovod has no servers; leave -s out" % launch.servers)
+        raise UserError(f"-s {launch.servers}: Horovod has no servers; leave -s out")
     if not launch.command or launch.command[0] != "train":
         raise UserError("launch starts trainings: write arcface-mx launch -n 2 -- train …")
     if launch.hosts and not shutil.which(shlex.split(launch.ssh)[0]):
-        raise UserError("--ssh %s: no such program" % launch.ssh)
+        raise UserError(f"--ssh {launch.ssh}: no such program")
     store = _named_store(launch.command)
     if store and store not in STORES[launch.engine]:
-        raise UserError("--kvstore %s does not go with --engine %s; leave it out" % (store, launch.engine))
+        raise UserError(f"--kvstore {store} does not go with --engine {launch.engine}; leave it out")
     if launch.engine == "horovod":
         require_horovod()
 
@@ -107,7 +107,7 @@ def _members(launch: Launch, stack: ExitStack) -> List[Member]:
     training = ["-m", "arcface_mx", *_with_store(launch)]
 
     def members(role: str, words: List[str], added: List[Dict[str, str]]) -> List[Member]:
-        return [Member("%s %d" % (role, n), hosts[n % len(hosts)], words, dict(shared, **own)) for n, own in enumerate(added)]
+        return [Member(f"{role} {n}", hosts[n % len(hosts)], words, dict(shared, **own)) for n, own in enumerate(added)]
 
     if launch.engine == "horovod":
         of_workers = [hosts[n % len(hosts)] or "localhost" for n in range(launch.workers)]
@@ -164,7 +164,7 @@ def _culprit(failed: Child, children: List[Child]) -> Child:
 def _report(failed: Child, worker: bool) -> int:
     code = failed.code or 0
     failed.reader.join(timeout=2.0)  # its last words first
-    print("launch: %s %s; ending the others" % (failed.name, how_it_ended(code)), file=sys.stderr, flush=True)
+    print(f"launch: {failed.name} {how_it_ended(code)}; ending the others", file=sys.stderr, flush=True)
     if worker and code == 2:
         return 2
     print("launch: the same command goes on from the run's last checkpoint", file=sys.stderr, flush=True)
@@ -176,9 +176,9 @@ def _start(member: Member, launch: Launch) -> Child:
     if member.host is None:
         return start(member.name, command, dict(os.environ, **member.added))
     variables = {key: value for key, value in os.environ.items() if key.startswith(PASSED_ON)}
-    settings = ["%s=%s" % item for item in sorted(dict(variables, **member.added).items())]
+    settings = ["{}={}".format(*item) for item in sorted(dict(variables, **member.added).items())]
     # -tt gives it a terminal, so that it ends when the connection does.
-    remote = "cd %s && exec env %s" % (shlex.quote(os.getcwd()), " ".join(map(shlex.quote, settings + command)))
+    remote = f"cd {shlex.quote(os.getcwd())} && exec env {' '.join(map(shlex.quote, settings + command))}"
     return start(member.name, [*shlex.split(launch.ssh), "-tt", member.host, remote], dict(os.environ))
 
 
@@ -196,7 +196,9 @@ def _shared_environment(launch: Launch) -> Dict[str, str]:
             shared["DMLC_NODE_HOST"] = _address(launch)
         else:
             shared["HOROVOD_GLOO_IFACE"] = os.environ.get("HOROVOD_GLOO_IFACE") or "lo"
-        shared["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS") or str(max(1, available_cores() // launch.workers))
+        shared["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS") or str(
+            max(1, available_cores() // launch.workers)
+        )
     return shared
 
 

@@ -19,7 +19,7 @@ class Child:
     """One process with the name under which it is spoken of."""
 
     name: str
-    process: "subprocess.Popen[bytes]"
+    process: subprocess.Popen[bytes]
     reader: threading.Thread = field(repr=False)
 
     @property
@@ -55,7 +55,7 @@ def _end_with_parent() -> None:
 
 def _prefix(name: str, stream: Any) -> None:
     for line in iter(stream.readline, b""):
-        print("[%s] %s" % (name, line.decode("utf-8", "replace").rstrip("\n")), flush=True)
+        print("[{}] {}".format(name, line.decode("utf-8", "replace").rstrip("\n")), flush=True)
 
 
 def end(children: Sequence[Child], grace: float = GRACE) -> List[str]:
@@ -84,8 +84,8 @@ def _signal(children: Sequence[Child], number: int) -> None:
 def how_it_ended(code: int) -> str:
     """An exit code in words."""
     if code >= 0:
-        return "ended with code %d" % code
+        return f"ended with code {code}"
     try:
-        return "was ended by %s" % signal.Signals(-code).name
+        return f"was ended by {signal.Signals(-code).name}"
     except ValueError:
-        return "was ended by signal %d" % -code
+        return f"was ended by signal {-code}"

@@ -11,13 +11,15 @@ from typing import Any, Dict, Iterator, List, Sequence
 
 from arcface_mx.util.errors import UserError
 
-BUILD = "build it against this MXNet with recipes/horovod.sh (g++ and cmake, 5 to 20 minutes; by hand: recipes/scaling.md)"
+BUILD = (
+    "build it against this MXNet with recipes/horovod.sh (g++ and cmake, 5 to 20 minutes; by hand: recipes/scaling.md)"
+)
 
 
 def require_horovod() -> None:
     """Raise UserError, with what builds it, where Horovod is not installed."""
     if importlib.util.find_spec("horovod") is None:
-        raise UserError("Horovod is not installed; %s" % BUILD)
+        raise UserError(f"Horovod is not installed; {BUILD}")
 
 
 def places(hosts: Sequence[str]) -> List[Dict[str, int]]:
@@ -32,9 +34,15 @@ def places(hosts: Sequence[str]) -> List[Dict[str, int]]:
         seen[host] += 1
         peers = [other for other in on_host if on_host[other] > local]
         found.append(
-            {"rank": rank, "size": len(hosts), "local_rank": local, "local_size": on_host[host],
-             "cross_rank": peers.index(host), "cross_size": len(peers)}
-        )  # fmt: skip
+            {
+                "rank": rank,
+                "size": len(hosts),
+                "local_rank": local,
+                "local_size": on_host[host],
+                "cross_rank": peers.index(host),
+                "cross_size": len(peers),
+            }
+        )
     return found
 
 

@@ -43,7 +43,9 @@ class Loss:
     needs: str = "classes"  # class centres, or "tuples" of several photos a person
     scheduled: Tuple[str, ...] = ()  # names of scalars that change during training
     margin_term: Callable[[LossConfig], float] = field(default=lambda config: 0.0)
-    last_angle: Callable[[LossConfig], float] = field(default=lambda config: math.pi)  # where the margin's policy starts
+    last_angle: Callable[[LossConfig], float] = field(
+        default=lambda config: math.pi
+    )  # where the margin's policy starts
     scaled: bool = True  # logits are s·cosine
     distance: str = "angle"  # which of input/mining.py's distances its triplets have; "": it has none
     options: Mapping[str, float] = field(default_factory=dict)  # --loss-option names and their defaults
@@ -55,7 +57,9 @@ def _margin(embedding: Symbol, label: Symbol, n: int, config: LossConfig, schedu
 
     centres = symbols.class_centres(embedding, n)
     if config.head == "native":
-        return _native(embedding, label, centres, n, config, (config.m1, config.m2, config.m3), scheduled.get("margin_ramp"))
+        return _native(
+            embedding, label, centres, n, config, (config.m1, config.m2, config.m3), scheduled.get("margin_ramp")
+        )
     logits = symbols.margin_logits(
         embedding,
         label,
@@ -72,14 +76,18 @@ def _margin(embedding: Symbol, label: Symbol, n: int, config: LossConfig, schedu
     return _classes(embedding, logits, label, centres, n, config)
 
 
-def _softmax(embedding: Symbol, label: Symbol, n: int, config: LossConfig, scheduled: Mapping[str, Symbol]) -> LossGraph:
+def _softmax(
+    embedding: Symbol, label: Symbol, n: int, config: LossConfig, scheduled: Mapping[str, Symbol]
+) -> LossGraph:
     from arcface_mx import symbols
 
     centres = symbols.class_centres(embedding, n)
     return _classes(embedding, symbols.softmax_logits(embedding, n, weight=centres), label, centres, n, config)
 
 
-def _norm_softmax(embedding: Symbol, label: Symbol, n: int, config: LossConfig, scheduled: Mapping[str, Symbol]) -> LossGraph:
+def _norm_softmax(
+    embedding: Symbol, label: Symbol, n: int, config: LossConfig, scheduled: Mapping[str, Symbol]
+) -> LossGraph:
     from arcface_mx import symbols
 
     centres = symbols.class_centres(embedding, n)
@@ -89,7 +97,9 @@ def _norm_softmax(embedding: Symbol, label: Symbol, n: int, config: LossConfig, 
     return _classes(embedding, logits, label, centres, n, config)
 
 
-def _a_softmax(embedding: Symbol, label: Symbol, n: int, config: LossConfig, scheduled: Mapping[str, Symbol]) -> LossGraph:
+def _a_softmax(
+    embedding: Symbol, label: Symbol, n: int, config: LossConfig, scheduled: Mapping[str, Symbol]
+) -> LossGraph:
     from arcface_mx import symbols
 
     centres = symbols.class_centres(embedding, n)
@@ -97,19 +107,23 @@ def _a_softmax(embedding: Symbol, label: Symbol, n: int, config: LossConfig, sch
     return _classes(embedding, logits, label, centres, n, config)
 
 
-def _sub_centre(embedding: Symbol, label: Symbol, n: int, config: LossConfig, scheduled: Mapping[str, Symbol]) -> LossGraph:
+def _sub_centre(
+    embedding: Symbol, label: Symbol, n: int, config: LossConfig, scheduled: Mapping[str, Symbol]
+) -> LossGraph:
     from arcface_mx import symbols
 
     count = option(config, "sub_centres")
     if count != int(count):
-        raise UserError("--loss-option sub_centres=%g: give a whole number" % count)
+        raise UserError(f"--loss-option sub_centres={count:g}: give a whole number")
     logits = symbols.sub_centre_logits(
         embedding, label, n, sub_centres=int(count), scale=config.scale, m=config.m2, ramp=scheduled.get("margin_ramp")
     )
     return LossGraph({"cross_entropy": (1.0, symbols.cross_entropy(logits, label))}, logits)
 
 
-def _adaface(embedding: Symbol, label: Symbol, n: int, config: LossConfig, scheduled: Mapping[str, Symbol]) -> LossGraph:
+def _adaface(
+    embedding: Symbol, label: Symbol, n: int, config: LossConfig, scheduled: Mapping[str, Symbol]
+) -> LossGraph:
     from arcface_mx import symbols
 
     centres = symbols.class_centres(embedding, n)
@@ -146,11 +160,15 @@ def _native(
     return LossGraph(terms, centres=centres, monitored=head)
 
 
-def _classes(embedding: Symbol, logits: Symbol, label: Symbol, centres: Symbol, n: int, config: LossConfig) -> LossGraph:
+def _classes(
+    embedding: Symbol, logits: Symbol, label: Symbol, centres: Symbol, n: int, config: LossConfig
+) -> LossGraph:
     """Cross-entropy over class logits, and the terms on top of it that have a weight."""
     from arcface_mx import symbols
 
-    terms = dict({"cross_entropy": (1.0, symbols.cross_entropy(logits, label))}, **_on_top(embedding, label, centres, n, config))
+    terms = dict(
+        {"cross_entropy": (1.0, symbols.cross_entropy(logits, label))}, **_on_top(embedding, label, centres, n, config)
+    )
     return LossGraph(terms, logits, centres)
 
 
@@ -176,18 +194,24 @@ def _angular(embedding: Symbol, label: Symbol, config: LossConfig) -> Symbol:
     return symbols.angular_triplet_loss(embedding, label, margin=config.triplet_margin, mining=config.mining)
 
 
-def _triplet(embedding: Symbol, label: Symbol, n: int, config: LossConfig, scheduled: Mapping[str, Symbol]) -> LossGraph:
+def _triplet(
+    embedding: Symbol, label: Symbol, n: int, config: LossConfig, scheduled: Mapping[str, Symbol]
+) -> LossGraph:
     return LossGraph({"triplet": (1.0, _angular(embedding, label, config))})
 
 
-def _euclidean(embedding: Symbol, label: Symbol, n: int, config: LossConfig, scheduled: Mapping[str, Symbol]) -> LossGraph:
+def _euclidean(
+    embedding: Symbol, label: Symbol, n: int, config: LossConfig, scheduled: Mapping[str, Symbol]
+) -> LossGraph:
     from arcface_mx import symbols
 
     term = symbols.euclidean_triplet_loss(embedding, label, margin=config.triplet_margin, mining=config.mining)
     return LossGraph({"euclidean_triplet": (1.0, term)})
 
 
-def _contrastive(embedding: Symbol, label: Symbol, n: int, config: LossConfig, scheduled: Mapping[str, Symbol]) -> LossGraph:
+def _contrastive(
+    embedding: Symbol, label: Symbol, n: int, config: LossConfig, scheduled: Mapping[str, Symbol]
+) -> LossGraph:
     from arcface_mx import symbols
 
     term = symbols.contrastive_loss(
@@ -224,7 +248,10 @@ LOSSES: Dict[str, Loss] = {
         options={"sub_centres": 3},
     ),
     "adaface": Loss(
-        _adaface, scheduled=("margin_ramp",), margin_term=lambda config: option(config, "m"), options={"m": 0.4, "h": 0.333}
+        _adaface,
+        scheduled=("margin_ramp",),
+        margin_term=lambda config: option(config, "m"),
+        options={"m": 0.4, "h": 0.333},
     ),
     "triplet": Loss(_triplet, needs="tuples"),
     "euclidean_triplet": Loss(_euclidean, needs="tuples", distance="squared"),
@@ -235,7 +262,7 @@ LOSSES: Dict[str, Loss] = {
 def find(name: str) -> Loss:
     """The table's entry; raises UserError with the known names."""
     if name not in LOSSES:
-        raise UserError("--loss %s: unknown; choose one of %s" % (name, ", ".join(LOSSES)))
+        raise UserError(f"--loss {name}: unknown; choose one of {', '.join(LOSSES)}")
     return LOSSES[name]
 
 
@@ -254,12 +281,12 @@ def options(config: LossConfig) -> Dict[str, float]:
         key, _, value = given.partition("=")
         if key not in known:
             raise UserError(
-                "--loss-option %s: --loss %s has %s" % (given, config.loss, ", ".join(sorted(known)) or "no settings of its own")
+                f"--loss-option {given}: --loss {config.loss} has {', '.join(sorted(known)) or 'no settings of its own'}"
             )
         try:
             known[key] = float(value)
         except ValueError:
-            raise UserError("--loss-option %s: give NAME=NUMBER" % given)
+            raise UserError(f"--loss-option {given}: give NAME=NUMBER")
     return known
 
 
@@ -271,7 +298,9 @@ def needs_tuples(config: LossConfig) -> bool:
 def check_needs(config: TrainConfig) -> None:
     """Raise UserError where a loss on tuples gets no tuples, or a bag has no triplets to mine."""
     if needs_tuples(config.loss) and not config.data.images_per_identity:
-        raise UserError("--loss %s compares photos of one person: give --images-per-identity, for example 4" % config.loss.loss)
+        raise UserError(
+            f"--loss {config.loss.loss} compares photos of one person: give --images-per-identity, for example 4"
+        )
     if config.loss.bag > 1:
         bag_distance(config.loss)
 
@@ -280,7 +309,9 @@ def bag_distance(config: LossConfig) -> str:
     """The distance by which a --bag is mined. Raises UserError for a loss without triplets."""
     distance = find(config.loss).distance if needs_tuples(config) else ""
     if not distance:
-        raise UserError("--bag %d: --loss %s has no triplets to mine; bags are for triplet losses" % (config.bag, config.loss))
+        raise UserError(
+            f"--bag {config.bag}: --loss {config.loss} has no triplets to mine; bags are for triplet losses"
+        )
     return distance
 
 

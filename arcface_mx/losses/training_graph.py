@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Dict, Mapping, Tuple
 
-from arcface_mx.losses import losses
 from arcface_mx.config import TrainConfig
-from arcface_mx.util.errors import UserError
+from arcface_mx.losses import losses
 from arcface_mx.model.backbone import embedding_symbol
+from arcface_mx.util.errors import UserError
 
 Symbol = Any
 
@@ -38,7 +38,7 @@ def training_graph(config: TrainConfig, num_classes: int) -> TrainingGraph:
     try:
         graph = loss.build(embedding, label, num_classes, replace(config.loss, head=chosen_head(config)), scheduled)
     except ValueError as error:
-        raise UserError("--loss %s: %s" % (config.loss.loss, error))
+        raise UserError(f"--loss {config.loss.loss}: {error}")
 
     outputs = loss_outputs(graph.terms, gradient_scale(config))
     if graph.monitored:
@@ -81,11 +81,15 @@ def target_cosine_row(graph: losses.LossGraph, embedding: Symbol, label: Symbol)
 
 def scheduled_names(config: TrainConfig) -> Tuple[str, ...]:
     """Names of the scalars that change during this training."""
-    return tuple(name for name in losses.find(config.loss.loss).scheduled if name != "margin_ramp" or config.loss.margin_ramp > 0.0)
+    return tuple(
+        name
+        for name in losses.find(config.loss.loss).scheduled
+        if name != "margin_ramp" or config.loss.margin_ramp > 0.0
+    )
 
 
 def chosen_head(config: TrainConfig) -> str:
-    """"native" or "graph": what --head asks for and this loss and machine have.
+    """ "native" or "graph": what --head asks for and this loss and machine have.
 
     Raises UserError where "native" was asked for and cannot be had.
     """
@@ -93,7 +97,7 @@ def chosen_head(config: TrainConfig) -> str:
         return "graph"
     reason = _no_native_head(config)
     if reason and config.loss.head == "native":
-        raise UserError("--head native: %s" % reason)
+        raise UserError(f"--head native: {reason}")
     return "graph" if reason else "native"
 
 
@@ -101,7 +105,7 @@ def _no_native_head(config: TrainConfig) -> str:
     from arcface_mx.native import library
 
     if not losses.find(config.loss.loss).native:
-        return "the loss %s has no compiled head" % config.loss.loss
+        return f"the loss {config.loss.loss} has no compiled head"
     if config.loss.literal:
         return "--literal is Algorithm 1's own operators"
     if config.run.parallel == "centres":
@@ -111,5 +115,5 @@ def _no_native_head(config: TrainConfig) -> str:
     if config.optimizer.accumulate > 1:
         return "MXNet lets compiled operators write gradients, and --accumulate adds them"
     if "gpu" in config.run.devices:
-        return "it runs on the CPU, not on %s" % config.run.devices
+        return f"it runs on the CPU, not on {config.run.devices}"
     return library.unavailable()

@@ -7,8 +7,8 @@ from typing import Any, Dict, Optional, Tuple
 
 import numpy as np
 
-from arcface_mx.util.errors import UserError
 from arcface_mx.metrics.pairs import unit_vectors
+from arcface_mx.util.errors import UserError
 
 BLOCK = 1024  # rows of cosines held at a time: 400 MB at 100,000 classes, float32
 
@@ -45,7 +45,9 @@ class CentreAngles:
         return asdict(self)
 
 
-def embedding_centres(embeddings: np.ndarray, labels: np.ndarray, name: str = "embeddings") -> Tuple[np.ndarray, np.ndarray]:
+def embedding_centres(
+    embeddings: np.ndarray, labels: np.ndarray, name: str = "embeddings"
+) -> Tuple[np.ndarray, np.ndarray]:
     """(identities, centres): labels that occur, ascending, and the mean direction of each, (k, d), length 1.
 
     embeddings (N, d), any length; labels (N,). The centre is the normalised mean of the normalised
@@ -75,8 +77,8 @@ def centre_angles(weight: np.ndarray, embeddings: np.ndarray, labels: np.ndarray
     """
     if weight.ndim != 2 or weight.shape[1] != embeddings.shape[1] or labels.max() >= len(weight):
         raise UserError(
-            "class centres are %s; the embeddings have length %d and labels up to %d: another data set or network"
-            % (weight.shape, embeddings.shape[1], labels.max())
+            f"class centres are {weight.shape}; the embeddings have length {embeddings.shape[1]} and "
+            f"labels up to {labels.max()}: another data set or network"
         )
     identities, centres = embedding_centres(embeddings, labels)
     unit = unit_vectors(np.asarray(weight, np.float64), "class centres")
@@ -102,7 +104,9 @@ def nearest_angle(rows: np.ndarray, block: int = BLOCK) -> Optional[float]:
     return total / len(rows)
 
 
-def linked_identities(left: np.ndarray, right: np.ndarray, same: np.ndarray, images: int) -> Tuple[np.ndarray, np.ndarray]:
+def linked_identities(
+    left: np.ndarray, right: np.ndarray, same: np.ndarray, images: int
+) -> Tuple[np.ndarray, np.ndarray]:
     """(images, labels) of a pair set: images that a chain of same pairs links are one identity.
 
     A `.bin` tells pairs and no names: images in no same pair are left out, and a person whose same

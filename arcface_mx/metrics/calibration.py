@@ -15,8 +15,8 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from arcface_mx.util.errors import UserError
 from arcface_mx.metrics.roc import FAR_LEVELS, checked_scores
+from arcface_mx.util.errors import UserError
 
 CONFIDENCE = 0.95
 RESAMPLES = 1000
@@ -68,8 +68,8 @@ class Calibration:
         """The level of a stated FAR. Raises UserError where it was not measured."""
         found = next((level for key, level in self.levels.items() if abs(key / far - 1) < 1e-6), None)
         if found is None:
-            known = ", ".join("%g" % key for key, level in self.levels.items() if level)
-            raise UserError("FAR %g: %s; measured are %s" % (far, not_measurable(self.num_different), known or "none"))
+            known = ", ".join(f"{key:g}" for key, level in self.levels.items() if level)
+            raise UserError(f"FAR {far:g}: {not_measurable(self.num_different)}; measured are {known or 'none'}")
         return found
 
     def threshold(self, far: float) -> float:
@@ -77,8 +77,7 @@ class Calibration:
         allowed = int(np.floor(far * self.num_different + 1e-9))
         if allowed < 1:
             raise UserError(
-                "a false match rate of %.1e is %s; calibrate with at least %d"
-                % (far, not_measurable(self.num_different), int(np.ceil(1 / far)))
+                f"a false match rate of {far:.1e} is {not_measurable(self.num_different)}; calibrate with at least {int(np.ceil(1 / far))}"
             )
         after = int(np.searchsorted(self.ranks, allowed, side="right"))
         passing = self.scores[after - 1]
@@ -89,7 +88,7 @@ class Calibration:
 
 
 def not_measurable(pairs: int) -> str:
-    return "not measurable with %d different-person pairs" % pairs
+    return f"not measurable with {pairs} different-person pairs"
 
 
 def calibrate(pairs: ScoredPairs, name: str = "pairs") -> Calibration:
@@ -97,7 +96,9 @@ def calibrate(pairs: ScoredPairs, name: str = "pairs") -> Calibration:
     labels = np.repeat([True, False], [len(pairs.same), len(pairs.different)])
     checked_scores(np.concatenate([pairs.same, pairs.different]), labels, name)
     if not len(pairs.same) or not len(pairs.different):
-        raise UserError("%s: %d same and %d different pairs; both kinds are needed" % (name, len(pairs.same), len(pairs.different)))
+        raise UserError(
+            f"{name}: {len(pairs.same)} same and {len(pairs.different)} different pairs; both kinds are needed"
+        )
     falling = np.sort(np.asarray(pairs.different, np.float64))[::-1]
     ranks = _stored_ranks(len(falling))
     return Calibration(
@@ -161,4 +162,3 @@ def people_interval(accepted: np.ndarray, images_per_identity: np.ndarray) -> Tu
     total = int((images_per_identity.sum() ** 2 - (images_per_identity**2).sum()) // 2)
     bound = pairs_interval(len(accepted), total)
     return min(float(low), bound[0]), max(float(high), bound[1])
-

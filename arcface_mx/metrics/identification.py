@@ -16,10 +16,10 @@ from typing import Any, Dict, Iterator, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
-from arcface_mx.util.errors import UserError
 from arcface_mx.metrics.pairs import unit_vectors
 from arcface_mx.metrics.roc import FAR_LEVELS
 from arcface_mx.metrics.templates import Ids
+from arcface_mx.util.errors import UserError
 
 TIE = 1e-6
 PROBE_BLOCK, GALLERY_BLOCK = 1024, 8192  # 32 MB of scores at a time
@@ -58,7 +58,7 @@ class Identification:
         """Plain values; the keys become texts."""
         plain = dataclasses.asdict(self)
         plain["rank"] = {str(k): rate for k, rate in self.rank.items()}
-        plain["dir_at_far"] = {"%.0e" % far: rate for far, rate in self.dir_at_far.items()}
+        plain["dir_at_far"] = {f"{far:.0e}": rate for far, rate in self.dir_at_far.items()}
         return plain
 
 
@@ -148,7 +148,7 @@ def megaface_ranks(probes: np.ndarray, probe_ids: Ids, distractors: np.ndarray) 
     if not len(searcher):
         raise UserError("identification: no identity has two probes; MegaFace's trials need them")
     if len(np.asarray(probe_ids)) != len(probes):
-        raise UserError("probes: %d embeddings for %d ids" % (len(probes), len(np.asarray(probe_ids))))
+        raise UserError(f"probes: {len(probes)} embeddings for {len(np.asarray(probe_ids))} ids")
     _check_width(probes, distractors)
     unit = unit_vectors(probes, "probes")
     mate = np.einsum("pd,pd->p", unit[searcher], unit[hidden])
@@ -182,22 +182,24 @@ def _own_entries(gallery: np.ndarray, gallery_ids: Ids, probes: np.ndarray, prob
     """(P,) each probe's entry in the gallery, −1 where it has none."""
     for name, rows, ids in (("gallery", gallery, gallery_ids), ("probes", probes, probe_ids)):
         if len(rows) != len(ids) or not len(ids):
-            raise UserError("%s: %d embeddings for %d ids" % (name, len(rows), len(ids)))
+            raise UserError(f"{name}: {len(rows)} embeddings for {len(ids)} ids")
     place = {identity: row for row, identity in enumerate(np.asarray(gallery_ids).tolist())}
     if len(place) != len(gallery):
-        raise UserError("gallery: %d entries of %d identities; make one template an identity" % (len(gallery), len(place)))
+        raise UserError(f"gallery: {len(gallery)} entries of {len(place)} identities; make one template an identity")
     return np.asarray([place.get(identity, -1) for identity in np.asarray(probe_ids).tolist()], np.int64)
 
 
 def _check_width(probes: np.ndarray, entries: np.ndarray) -> None:
     if probes.ndim != 2 or entries.ndim != 2 or probes.shape[1] != entries.shape[1]:
-        raise UserError("identification: embeddings of shapes %s and %s; give (n, d) of one d" % (probes.shape, entries.shape))
+        raise UserError(
+            f"identification: embeddings of shapes {probes.shape} and {entries.shape}; give (n, d) of one d"
+        )
 
 
 def _unit_blocks(rows: np.ndarray, size: int, name: str) -> Iterator[Tuple[slice, np.ndarray]]:
     for start in range(0, len(rows), size):
         block = np.asarray(rows[start : start + size], np.float32)
-        yield slice(start, start + len(block)), unit_vectors(block, "%s from row %d on" % (name, start))
+        yield slice(start, start + len(block)), unit_vectors(block, f"{name} from row {start} on")
 
 
 def _entries(gallery: np.ndarray, distractors: Optional[np.ndarray]) -> Iterator[Tuple[slice, np.ndarray]]:

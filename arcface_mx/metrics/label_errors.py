@@ -56,7 +56,9 @@ def angles_to_own_centre(embeddings: np.ndarray, labels: np.ndarray, centres: Ce
     return found
 
 
-def far_photos(embeddings: np.ndarray, labels: np.ndarray, n: int, limit: float) -> Tuple[np.ndarray, np.ndarray, Centres]:
+def far_photos(
+    embeddings: np.ndarray, labels: np.ndarray, n: int, limit: float
+) -> Tuple[np.ndarray, np.ndarray, Centres]:
     """Which photos are farther than `limit` from their centre, all angles, and the centres without them.
 
     The centres are computed again without the far photos, and the photos judged again, so that a
@@ -104,4 +106,6 @@ def overlap(centres: Centres, others: np.ndarray, limit: float) -> List[Match]:
             which[top : top + BLOCK][better] = start + column[better]
     angles = np.degrees(np.arccos(np.clip(best, -1, 1)))
     rows = np.flatnonzero((angles < limit) & (centres.photos > 0))
-    return [Match(int(row), int(which[row]), float(angles[row])) for row in rows[np.argsort(angles[rows], kind="stable")]]
+    return [
+        Match(int(row), int(which[row]), float(angles[row])) for row in rows[np.argsort(angles[rows], kind="stable")]
+    ]

@@ -11,8 +11,8 @@ from typing import List, Tuple
 
 import numpy as np
 
-from arcface_mx.util.errors import UserError
 from arcface_mx.metrics.roc import Rates, checked_scores, rates_of, sort_scores, sorted_roc
+from arcface_mx.util.errors import UserError
 
 FOLDS = 10
 BLOCK = 512  # pairs whose embeddings stay in the processor's cache
@@ -35,14 +35,14 @@ class PairMetrics(Rates):
 def lengths(embeddings: np.ndarray, name: str = "embeddings") -> np.ndarray:
     """Euclidean lengths of rows: (n,). Raises UserError at a row of zeros, NaN or infinity."""
     if embeddings.ndim != 2:
-        raise UserError("%s: shape %s, not (images, d)" % (name, embeddings.shape))
+        raise UserError(f"{name}: shape {embeddings.shape}, not (images, d)")
     squares = np.einsum("nd,nd->n", embeddings, embeddings)
     bad = np.flatnonzero(~(np.isfinite(squares) & (squares > 0)))
     if bad.size:
         kind = "a zero vector" if squares[bad[0]] == 0 else "not finite"
         raise UserError(
-            "%s: the embedding of image %d is %s (%d of %d such); the model is broken or untrained"
-            % (name, bad[0], kind, bad.size, len(squares))
+            f"{name}: the embedding of image {bad[0]} is {kind} ({bad.size} of {len(squares)} such); the "
+            "model is broken or untrained"
         )
     return np.sqrt(squares)
 
@@ -72,7 +72,7 @@ def fold_slices(count: int, folds: int, name: str = "pairs") -> List[slice]:
     Raises UserError when there are fewer than 2 folds, or fewer pairs than folds.
     """
     if folds < 2 or count < folds:
-        raise UserError("%s: %d pairs do not make %d folds; choose 2 to %d with --folds" % (name, count, folds, count))
+        raise UserError(f"{name}: {count} pairs do not make {folds} folds; choose 2 to {count} with --folds")
     ends = np.cumsum([count // folds + (fold < count % folds) for fold in range(folds)])
     return [slice(int(first), int(last)) for first, last in zip(np.append(0, ends[:-1]), ends)]
 
@@ -90,7 +90,7 @@ def evaluate(scores: np.ndarray, same: np.ndarray, folds: int = FOLDS, name: str
     for fold, held_out in enumerate(slices):
         others = (order < held_out.start) | (order >= held_out.stop)
         if ranked_same[others].all() or not ranked_same[others].any():
-            raise UserError("%s: outside fold %d all pairs are alike (same or different); fewer --folds?" % (name, fold))
+            raise UserError(f"{name}: outside fold {fold} all pairs are alike (same or different); fewer --folds?")
         threshold = best_threshold(ranked[others], ranked_same[others])
         thresholds.append(threshold)
         accuracies.append(float(np.mean((scores[held_out] >= threshold) == same[held_out])))

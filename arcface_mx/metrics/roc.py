@@ -32,7 +32,7 @@ class Rates:
     def to_json(self) -> Dict[str, Any]:
         """Plain values; FAR levels become texts such as "1e-03"."""
         plain = dataclasses.asdict(self)
-        plain["tar_at_far"] = {"%.0e" % far: tar for far, tar in self.tar_at_far.items()}
+        plain["tar_at_far"] = {f"{far:.0e}": tar for far, tar in self.tar_at_far.items()}
         return plain
 
 
@@ -115,9 +115,9 @@ def checked_scores(scores: np.ndarray, same: np.ndarray, name: str) -> Tuple[np.
     """Scores as float64 (P,) and labels as bool (P,). Raises UserError when they do not match or one is not finite."""
     scores, same = np.asarray(scores, np.float64), np.asarray(same, bool)
     if scores.shape != same.shape or scores.ndim != 1:
-        raise UserError("%s: %s scores for %s labels" % (name, scores.shape, same.shape))
+        raise UserError(f"{name}: {scores.shape} scores for {same.shape} labels")
     if not np.isfinite(scores).all():
-        raise UserError("%s: the score of pair %d is not finite" % (name, np.flatnonzero(~np.isfinite(scores))[0]))
+        raise UserError(f"{name}: the score of pair {np.flatnonzero(~np.isfinite(scores))[0]} is not finite")
     return scores, same
 
 
@@ -133,6 +133,6 @@ def error_rates(scores: np.ndarray, same: np.ndarray, name: str = "pairs") -> Ra
 def rates_of(roc: Roc, name: str = "pairs") -> Rates:
     """The rates of operating points. Raises UserError when all pairs are same or all different."""
     if not roc.num_same or not roc.num_different:
-        raise UserError("%s: %d same and %d different pairs; both kinds are needed" % (name, roc.num_same, roc.num_different))
+        raise UserError(f"{name}: {roc.num_same} same and {roc.num_different} different pairs; both kinds are needed")
     levels = {far: tar_at_far(roc, far) for far in FAR_LEVELS}
     return Rates(levels, equal_error_rate(roc), area_under(roc), roc.num_same, roc.num_different)

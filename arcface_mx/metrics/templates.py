@@ -11,8 +11,8 @@ from typing import NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
-from arcface_mx.util.errors import UserError
 from arcface_mx.metrics.pairs import unit_vectors
+from arcface_mx.util.errors import UserError
 
 Ids = Union[np.ndarray, Sequence[str], Sequence[int]]
 
@@ -31,7 +31,7 @@ class Templates(NamedTuple):
         rows = np.minimum(np.searchsorted(self.ids, wanted), len(self.ids) - 1)
         lost = np.flatnonzero(self.ids[rows] != wanted)
         if lost.size:
-            raise UserError("%s: there is no template %s (%d such)" % (name, wanted[lost[0]], lost.size))
+            raise UserError(f"{name}: there is no template {wanted[lost[0]]} ({lost.size} such)")
         return rows
 
 
@@ -47,7 +47,7 @@ def pool(embeddings: np.ndarray, templates: Ids, media: Optional[Ids] = None, no
     """
     template_ids, owner = np.unique(np.asarray(templates), return_inverse=True)
     if not len(embeddings) == len(owner) or (media is not None and len(media) != len(owner)):
-        raise UserError("templates: %d embeddings for %d template ids" % (len(embeddings), len(owner)))
+        raise UserError(f"templates: {len(embeddings)} embeddings for {len(owner)} template ids")
     if not len(owner):
         raise UserError("templates: no images")
     unit = unit_vectors(embeddings, "templates")  # also the check that all are finite
@@ -70,11 +70,13 @@ def _mean(vectors: np.ndarray, group: np.ndarray, count: int) -> np.ndarray:
     return sums / np.bincount(group, minlength=count)[:, None]
 
 
-def template_scores(templates: Templates, first: Ids, second: Ids, name: str = "pairs", block: int = 65536) -> np.ndarray:
+def template_scores(
+    templates: Templates, first: Ids, second: Ids, name: str = "pairs", block: int = 65536
+) -> np.ndarray:
     """Cosines of template pairs: (P,) float64. first, second: (P,) template ids; P may be millions."""
     left, right = templates.rows(first, name), templates.rows(second, name)
     if left.shape != right.shape:
-        raise UserError("%s: %d and %d template ids" % (name, len(left), len(right)))
+        raise UserError(f"{name}: {len(left)} and {len(right)} template ids")
     scores = np.empty(len(left))
     for start in range(0, len(left), block):
         part = slice(start, start + block)

@@ -25,7 +25,7 @@ def describe(size: Tuple[int, int], embedding_size: int, aligned: bool = True) -
     return dict(values, arcface_alignment=ALIGNMENT) if aligned else values
 
 
-def with_attributes(symbol: "mx.sym.Symbol", image: str, values: Dict[str, str]) -> "mx.sym.Symbol":
+def with_attributes(symbol: mx.sym.Symbol, image: str, values: Dict[str, str]) -> mx.sym.Symbol:
     """The same graph with `values` on the variable `image`."""
     graph = Graph(symbol)
     next(node for node in graph.nodes() if node.name == image).attrs.update(values)

@@ -6,9 +6,9 @@ import dataclasses
 from typing import Any, Dict, Tuple
 
 from arcface_mx.config import DataConfig, NetworkConfig, TrainConfig
-from arcface_mx.util.errors import UserError
 from arcface_mx.model.attributes import describe, with_attributes
 from arcface_mx.model.save import save_model
+from arcface_mx.util.errors import UserError
 
 Symbol = Any
 INIT = "init"  # the name of a network that is the graph of --init
@@ -38,7 +38,7 @@ def embedding_symbol(config: TrainConfig, training: bool = False) -> Symbol:
             frozen_batchnorm=network.freeze_batchnorm,
         )
     except ValueError as error:
-        raise UserError("--network %s: %s" % (network.network, error))
+        raise UserError(f"--network {network.network}: {error}")
     return mx.sym.Cast(embedding, dtype="float32") if half else embedding
 
 
@@ -66,15 +66,17 @@ def with_init_sizes(config: TrainConfig) -> TrainConfig:
     try:
         embedding_width(model.symbol)
     except ValueError as error:
-        raise UserError("--init %s: cannot be trained on: %s" % (config.run.init, error)) from error
+        raise UserError(f"--init {config.run.init}: cannot be trained on: {error}") from error
     height, width = model.input_size
     if height != width:
-        raise UserError("--init %s: takes images of %d×%d; training takes square ones" % (config.run.init, height, width))
-    sizes = (("--image-size", config.data.image_size, DataConfig.image_size, height),
-             ("--embedding-size", config.network.embedding_size, NetworkConfig.embedding_size, model.embedding_size))  # fmt: skip
+        raise UserError(f"--init {config.run.init}: takes images of {height}×{width}; training takes square ones")
+    sizes = (
+        ("--image-size", config.data.image_size, DataConfig.image_size, height),
+        ("--embedding-size", config.network.embedding_size, NetworkConfig.embedding_size, model.embedding_size),
+    )
     for flag, asked, default, own in sizes:
         if asked not in (default, own):
-            raise UserError("%s %d: the model of --init has %d; leave the flag away" % (flag, asked, own))
+            raise UserError(f"{flag} {asked}: the model of --init has {own}; leave the flag away")
     return dataclasses.replace(
         config,
         data=dataclasses.replace(config.data, image_size=height),
@@ -97,7 +99,9 @@ def _init_symbol(config: TrainConfig) -> Symbol:
     return graph.symbol()
 
 
-def embedding_arrays(symbol: Any, side: int, arg_params: Dict[str, Any], aux_params: Dict[str, Any]) -> Tuple[Dict[str, Any], Dict[str, Any]]:
+def embedding_arrays(
+    symbol: Any, side: int, arg_params: Dict[str, Any], aux_params: Dict[str, Any]
+) -> Tuple[Dict[str, Any], Dict[str, Any]]:
     """The arrays of a training state that `symbol` needs, in its shapes (PReLU slopes become (C,))."""
     arg_shapes, _, _ = symbol.infer_shape(data=(1, 3, side, side))
     arrays = {}

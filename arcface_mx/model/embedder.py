@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Tuple,
+    Union,
+)
 
 import numpy as np
 
 from arcface_mx.data.bins.bins import decode_rgb
-from arcface_mx.util.errors import UserError
 from arcface_mx.model.engines import Engine, MxnetEngine, Network, Pending
 from arcface_mx.model.graph import Size, image_input, misfit
+from arcface_mx.util.errors import UserError
 
 if TYPE_CHECKING:
     import mxnet as mx
@@ -37,13 +50,13 @@ class Embedder:
 
     def __init__(
         self,
-        symbol: "mx.sym.Symbol",
+        symbol: mx.sym.Symbol,
         arg_params: Mapping[str, Any],
         aux_params: Mapping[str, Any],
-        contexts: "Optional[List[mx.Context]]" = None,
+        contexts: Optional[List[mx.Context]] = None,
         input_size: Size = CROP,
         name: str = "model",
-        engine: "Optional[Callable[[Network], Engine]]" = None,
+        engine: Optional[Callable[[Network], Engine]] = None,
     ) -> None:
         import mxnet as mx
 
@@ -53,7 +66,7 @@ class Embedder:
         self._input = image_input(symbol, arg_params, aux_params, name)
         reason = misfit(symbol, self._input, arg_params, aux_params, input_size)
         if reason:
-            raise UserError("%s: does not fit the graph: %s" % (name, reason))
+            raise UserError(f"{name}: does not fit the graph: {reason}")
         self._params = self._needed(arg_params, aux_params)
         self.embedding_size = self._embedding_size()
         self._make_engine = engine or (lambda network: MxnetEngine(network, self.contexts))
@@ -74,7 +87,9 @@ class Embedder:
         self._params = self._needed(arg_params, aux_params)
         self._engine = None  # engines keep a copy of the weights
 
-    def _needed(self, arg_params: Mapping[str, Any], aux_params: Mapping[str, Any]) -> Tuple[Dict[str, Any], Dict[str, Any]]:
+    def _needed(
+        self, arg_params: Mapping[str, Any], aux_params: Mapping[str, Any]
+    ) -> Tuple[Dict[str, Any], Dict[str, Any]]:
         arguments = [key for key in self.symbol.list_arguments() if key != self._input]
         states = self.symbol.list_auxiliary_states()
         return {key: arg_params[key] for key in arguments}, {key: aux_params[key] for key in states}
@@ -83,7 +98,7 @@ class Embedder:
         shapes = {key: value.shape for key, value in self._params[0].items()}
         outputs = self.symbol.infer_shape(**{self._input: (2, 3) + self.input_size}, **shapes)[1]
         if len(outputs) != 1 or outputs[0][0] != 2 or any(length != 1 for length in outputs[0][2:]):
-            raise UserError("%s: its output has shape %s, not (images, d)" % (self.name, outputs))
+            raise UserError(f"{self.name}: its output has shape {outputs}, not (images, d)")
         return int(outputs[0][1])
 
     def embed(self, images: Iterable[Image], batch_size: Optional[int] = None, mirror: bool = False) -> np.ndarray:
@@ -96,7 +111,9 @@ class Embedder:
         plain, mirrored = self._run(images, batch_size, mirror)
         return plain + mirrored if mirror else plain
 
-    def embed_with_mirror(self, images: Iterable[Image], batch_size: Optional[int] = None) -> Tuple[np.ndarray, np.ndarray]:
+    def embed_with_mirror(
+        self, images: Iterable[Image], batch_size: Optional[int] = None
+    ) -> Tuple[np.ndarray, np.ndarray]:
         """Embeddings of the images and of their mirror images: two arrays (n, d), float32."""
         return self._run(images, batch_size, mirror=True)
 
@@ -109,7 +126,7 @@ class Embedder:
         if batch_size is None:
             batch_size = self.default_batch_size
         if batch_size < 1:
-            raise UserError("batch size %d: must be at least 1" % batch_size)
+            raise UserError(f"batch size {batch_size}: must be at least 1")
         results: List[np.ndarray] = []  # a batch each: its images, then their mirror images
         waiting: List[Tuple[Pending, int]] = []
         for batch in self._batches(images, batch_size):
@@ -151,7 +168,7 @@ class Embedder:
             pixels = decode_rgb(image) if isinstance(image, (bytes, bytearray)) else np.asarray(image)
             return fit(pixels, self.input_size)
         except ValueError as error:
-            raise UserError("%s: image %d: %s" % (self.name, number, error)) from error
+            raise UserError(f"{self.name}: image {number}: {error}") from error
 
 
 def _collected(pending: Pending, count: int) -> np.ndarray:
@@ -173,7 +190,7 @@ def fit(pixels: np.ndarray, size: Size) -> np.ndarray:
     import cv2
 
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or 0 in pixels.shape:
-        raise ValueError("is %s of shape %s; images are uint8 (height, width, 3), RGB" % (pixels.dtype, pixels.shape))
+        raise ValueError(f"is {pixels.dtype} of shape {pixels.shape}; images are uint8 (height, width, 3), RGB")
     height, width = pixels.shape[:2]
     if (height, width) == CROP and size == NARROW_CROP:
         return pixels[:, 8:104]

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, NamedTuple, Tuple, 
 
 import numpy as np
 
+from arcface_mx.model.graph import Size, mxnet_reason
+from arcface_mx.model.optimise import fast_form
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.files import fingerprint
-from arcface_mx.model.optimise import fast_form
-from arcface_mx.model.graph import Size, mxnet_reason
 
 if TYPE_CHECKING:
     import mxnet as mx
@@ -26,7 +26,7 @@ Pending = Callable[[], np.ndarray]  # waits; (n, d) float32
 class Network(NamedTuple):
     """A graph with its arrays. image, size: name and (H, W) of its input. name: what messages call it."""
 
-    symbol: "mx.sym.Symbol"
+    symbol: mx.sym.Symbol
     arg_params: Dict[str, Any]
     aux_params: Dict[str, Any]
     image: str
@@ -37,7 +37,7 @@ class Network(NamedTuple):
 class MxnetEngine:
     """The network as an MXNet Module over `contexts`, each of which takes an equal share of a batch."""
 
-    def __init__(self, network: Network, contexts: "List[mx.Context]") -> None:
+    def __init__(self, network: Network, contexts: List[mx.Context]) -> None:
         self._network, self._contexts = network, contexts
         self._module: Any = None
         self._batch = 0  # what the module is bound for
@@ -73,7 +73,7 @@ class MxnetEngine:
         self._module, self._batch = None, 0  # of no more use
         with contextlib.suppress(mx.base.MXNetError):
             mx.nd.waitall()  # MXNet tells an operator's failure once more to whoever waits next
-        return UserError("%s: cannot run: %s" % (self._network.name, mxnet_reason(error)))
+        return UserError(f"{self._network.name}: cannot run: {mxnet_reason(error)}")
 
     def _bind(self, batch: int) -> None:
         """Make the module ready for `batch` images, rounded up to a multiple of the devices."""
@@ -116,7 +116,7 @@ class OnnxEngine:
             try:
                 return future.result()[0].reshape(len(pixels), -1)  # type: ignore[no-any-return]
             except Exception as error:  # ONNX Runtime's exceptions have no common class
-                raise UserError("%s: cannot run: %s" % (self._name, str(error).splitlines()[0])) from error
+                raise UserError(f"{self._name}: cannot run: {str(error).splitlines()[0]}") from error
 
         return wait
 
@@ -129,8 +129,8 @@ def onnx_engine(network: Network) -> OnnxEngine:
 
     Raises UserError where the extra `export` is missing or an operator has no ONNX form.
     """
-    from arcface_mx.model.to_onnx import onnx_bytes
     from arcface_mx.model.fold import fold_batchnorm
+    from arcface_mx.model.to_onnx import onnx_bytes
 
     symbol, arg_params, aux_params = fold_batchnorm(network.symbol, network.arg_params, network.aux_params)
     return OnnxEngine(onnx_bytes(symbol, arg_params, aux_params, network.image, network.size, {}), network.name)
@@ -142,7 +142,9 @@ def int8_engine(path: str, parameters: str) -> OnnxEngine:
         with open(path, "rb") as stream:
             engine = OnnxEngine(stream.read(), path)
     except OSError as error:
-        raise UserError("%s: %s; arcface-mx export --int8 --out FOLDER makes it, beside the model" % (path, error.strerror)) from error
+        raise UserError(
+            f"{path}: {error.strerror}; arcface-mx export --int8 --out FOLDER makes it, beside the model"
+        ) from error
     if engine.metadata.get(PARAMETERS_DIGEST) != fingerprint(parameters):
-        raise UserError("%s: is not a form of %s; export both again" % (path, parameters))
+        raise UserError(f"{path}: is not a form of {parameters}; export both again")
     return engine

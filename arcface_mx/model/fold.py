@@ -23,8 +23,8 @@ LAYERS = ("Convolution", "FullyConnected")
 
 
 def fold_batchnorm(
-    symbol: "mx.sym.Symbol", arg_params: Mapping[str, Any], aux_params: Mapping[str, Any]
-) -> "Tuple[mx.sym.Symbol, Dict[str, mx.nd.NDArray], Dict[str, mx.nd.NDArray]]":
+    symbol: mx.sym.Symbol, arg_params: Mapping[str, Any], aux_params: Mapping[str, Any]
+) -> Tuple[mx.sym.Symbol, Dict[str, mx.nd.NDArray], Dict[str, mx.nd.NDArray]]:
     """The same function at inference with fewer BatchNorms: (symbol, arg_params, aux_params), all new.
 
     A folded layer takes the name of the BatchNorm after it, so that "fc1" stays the embedding; its
@@ -34,7 +34,9 @@ def fold_batchnorm(
     import mxnet as mx
 
     graph = Graph(symbol)
-    arrays = {name: value.asnumpy().astype(np.float64) for group in (arg_params, aux_params) for name, value in group.items()}
+    arrays = {
+        name: value.asnumpy().astype(np.float64) for group in (arg_params, aux_params) for name, value in group.items()
+    }
     for node in graph.nodes():
         if node.op == "Dropout":
             graph.replace(node, node.inputs[0])

@@ -19,17 +19,30 @@ EMBEDDING_LAYER = "fc1"  # the field's name for it
 INPUT_SIZE_ATTRIBUTE = "arcface_input_size"  # "H,W" on the image variable, written by export
 # Tried in this order where the graph does not say.
 USUAL_SIZES: Sequence[Size] = (
-    (112, 112), (112, 96), (64, 64), (96, 96), (128, 128), (144, 144), (160, 160), (224, 224), (56, 56), (32, 32), (48, 48),
-    (80, 80), (256, 256), (250, 250), (299, 299),
-)  # fmt: skip
+    (112, 112),
+    (112, 96),
+    (64, 64),
+    (96, 96),
+    (128, 128),
+    (144, 144),
+    (160, 160),
+    (224, 224),
+    (56, 56),
+    (32, 32),
+    (48, 48),
+    (80, 80),
+    (256, 256),
+    (250, 250),
+    (299, 299),
+)
 SOFTMAX = {"SoftmaxOutput", "Softmax", "softmax", "SoftmaxActivation", "log_softmax", "softmax_cross_entropy"}
 LOSSES = SOFTMAX | {"MakeLoss", "make_loss", "LinearRegressionOutput", "LogisticRegressionOutput", "Custom"}
 SCALINGS = {"L2Normalization", "_mul_scalar", "Dropout"}  # between embedding and classifier
 
 
 def embedding_symbol(
-    symbol: "mx.sym.Symbol", arg_params: Mapping[str, Any], layer: Optional[str], path: str
-) -> "Tuple[mx.sym.Symbol, str]":
+    symbol: mx.sym.Symbol, arg_params: Mapping[str, Any], layer: Optional[str], path: str
+) -> Tuple[mx.sym.Symbol, str]:
     """The graph up to its embedding, and a line that says where it was cut (empty: it was not).
 
     A graph with one output, no loss and no input but the image is taken as it is. What training
@@ -42,7 +55,7 @@ def embedding_symbol(
         name = layer if layer in names else layer + "_output"
         if name not in names:
             near = [known[:-7] for known in names if known.endswith("_output")][-6:]
-            raise UserError("%s: has no layer %s; its last layers are %s" % (path, layer, ", ".join(near)))
+            raise UserError(f"{path}: has no layer {layer}; its last layers are {', '.join(near)}")
         return internals[name], ""
     nodes = json.loads(symbol.tojson())["nodes"]
     heads = [nodes[head[0]] for head in json.loads(symbol.tojson())["heads"]]
@@ -53,39 +66,40 @@ def embedding_symbol(
     if name not in names:
         name = _classifier_input(nodes, path)
     left = ", ".join(symbol.list_outputs()[:4])
-    return internals[name], "%s: cut at %s, its embedding; left out: what training added (%s)" % (path, name, left)
+    return internals[name], f"{path}: cut at {name}, its embedding; left out: what training added ({left})"
 
 
 def _classifier_input(nodes: List[Dict[str, Any]], path: str) -> str:
     """Output name of the layer that feeds the last FullyConnected of a graph with a softmax."""
     dense = [node for node in nodes if node["op"] == "FullyConnected"]
     if not dense or not any(node["op"] in SOFTMAX for node in nodes):
-        raise UserError("%s: cannot tell which layer is the embedding; name it with --layer" % path)
+        raise UserError(f"{path}: cannot tell which layer is the embedding; name it with --layer")
     node = nodes[dense[-1]["inputs"][0][0]]
     while node["op"] in SCALINGS:
         node = nodes[node["inputs"][0][0]]
     return str(node["name"]) + "_output"
 
 
-def image_input(symbol: "mx.sym.Symbol", arg_params: Mapping[str, Any], aux_params: Mapping[str, Any], source: str) -> str:
+def image_input(
+    symbol: mx.sym.Symbol, arg_params: Mapping[str, Any], aux_params: Mapping[str, Any], source: str
+) -> str:
     """Name of the one input that has no parameter. Raises UserError naming what is missing."""
     inputs = [name for name in symbol.list_arguments() if name not in arg_params]
     missing = [name for name in symbol.list_auxiliary_states() if name not in aux_params]
     if not inputs:
-        raise UserError("%s: the graph has no image input: every input has a parameter" % source)
+        raise UserError(f"{source}: the graph has no image input: every input has a parameter")
     if len(inputs) > 1:
         missing = [name for name in inputs if name != ("data" if "data" in inputs else inputs[0])] + missing
     if missing:
-        more = " and %d more" % (len(missing) - 5) if len(missing) > 5 else ""
+        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
         raise UserError(
-            "%s: parameters of the graph are missing: %s%s; do symbol and parameters belong together?"
-            % (source, ", ".join(missing[:5]), more)
+            f"{source}: parameters of the graph are missing: {', '.join(missing[:5])}{more}; do symbol and parameters belong together?"
         )
     return inputs[0]
 
 
 def find_input_size(
-    symbol: "mx.sym.Symbol", arg_params: Mapping[str, Any], aux_params: Mapping[str, Any], source: str
+    symbol: mx.sym.Symbol, arg_params: Mapping[str, Any], aux_params: Mapping[str, Any], source: str
 ) -> Size:
     """Height and width of the image: what the graph says, else the first usual size that fits.
 
@@ -99,11 +113,11 @@ def find_input_size(
         reasons.append(misfit(symbol, name, arg_params, aux_params, size))
         if not reasons[-1]:
             return size
-    raise UserError("%s: does not fit the graph: %s" % (source, reasons[0]))
+    raise UserError(f"{source}: does not fit the graph: {reasons[0]}")
 
 
 def _stated_size(attributes: Mapping[str, str]) -> Optional[Size]:
-    for key in (INPUT_SIZE_ATTRIBUTE, "__%s__" % INPUT_SIZE_ATTRIBUTE, "__shape__"):
+    for key in (INPUT_SIZE_ATTRIBUTE, f"__{INPUT_SIZE_ATTRIBUTE}__", "__shape__"):
         numbers = [int(number) for number in re.findall(r"\d+", attributes.get(key, ""))[-2:]]
         if len(numbers) == 2 and min(numbers) > 0:
             return numbers[0], numbers[1]
@@ -111,7 +125,7 @@ def _stated_size(attributes: Mapping[str, str]) -> Optional[Size]:
 
 
 def misfit(
-    symbol: "mx.sym.Symbol", image: str, arg_params: Mapping[str, Any], aux_params: Mapping[str, Any], size: Size
+    symbol: mx.sym.Symbol, image: str, arg_params: Mapping[str, Any], aux_params: Mapping[str, Any], size: Size
 ) -> str:
     """Why the parameters do not fit the graph for images of this size; empty when they do."""
     import mxnet as mx
@@ -140,7 +154,7 @@ def misfit(
     return ""
 
 
-def _infer(symbol: "mx.sym.Symbol", shapes: Mapping[str, Any]) -> Optional[Tuple[List[Any], List[Any]]]:
+def _infer(symbol: mx.sym.Symbol, shapes: Mapping[str, Any]) -> Optional[Tuple[List[Any], List[Any]]]:
     """Shapes of (arguments, auxiliary states), or None where the graph does not determine them."""
     with contextlib.redirect_stdout(io.StringIO()):  # MXNet prints its failures there
         arg_shapes, _, aux_shapes = symbol.infer_shape(**shapes)
@@ -150,5 +164,11 @@ def _infer(symbol: "mx.sym.Symbol", shapes: Mapping[str, Any]) -> Optional[Tuple
 def mxnet_reason(error: BaseException) -> str:
     """The one telling line of an MXNet error."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    told = [line for line in lines if "Check failed" in line or line.startswith("MXNetError")] or lines or [type(error).__name__]
-    return re.sub(r"^(MXNetError: )?(Error in operator [^:]*: )?(\[[\d:]+\] )?(\S+:\d+: )?(Check failed: )?", "", told[-1])
+    told = (
+        [line for line in lines if "Check failed" in line or line.startswith("MXNetError")]
+        or lines
+        or [type(error).__name__]
+    )
+    return re.sub(
+        r"^(MXNetError: )?(Error in operator [^:]*: )?(\[[\d:]+\] )?(\S+:\d+: )?(Check failed: )?", "", told[-1]
+    )

@@ -14,7 +14,8 @@ from typing import Any, Dict, List
 MAX_BYTES, MAX_NODES, MAX_VALUES = 1 << 26, 1 << 16, 1 << 28
 
 # Operators that networks, losses and exporters of this field use; none calls back or reads files.
-OPERATORS = frozenset("""
+OPERATORS = frozenset(
+    """
 null Activation BatchNorm BatchNorm_v1 BlockGrad Cast Concat Convolution Convolution_v1 Crop Deconvolution Dropout
 ElementWiseSum Embedding Flatten FullyConnected GroupNorm InstanceNorm L2Normalization LRN LayerNorm LeakyReLU
 LinearRegressionOutput LogisticRegressionOutput MAERegressionOutput MakeLoss Pad Pooling Pooling_v1 Reshape SVMOutput
@@ -38,11 +39,35 @@ _greater_equal_scalar _greater_scalar _grad_add _lesser _lesser_equal _lesser_eq
 _linspace _maximum _maximum_scalar _minimum _minimum_scalar _minus _minus_scalar _mod _mod_scalar _mul _mul_scalar
 _not_equal _not_equal_scalar _ones _plus _plus_scalar _power _power_scalar _rdiv_scalar _rminus_scalar
 _rpower_scalar _split_v2 _sub _zeros
-""".split())  # fmt: skip
+""".split()
+)
 # Outputs of operators that have more than one; others have one.
-OUTPUTS = {"BatchNorm": 3, "BatchNorm_v1": 3, "Dropout": 2, "LayerNorm": 3, "GroupNorm": 3, "InstanceNorm": 3, "LRN": 2,
-           "L2Normalization": 2, "LeakyReLU": 2, "Pooling": 2, "moments": 2, "topk": 2}  # fmt: skip
-POSITIVE = ("kernel", "stride", "dilate", "num_filter", "num_group", "num_hidden", "num_outputs", "block_size", "factor", "scale_size")
+OUTPUTS = {
+    "BatchNorm": 3,
+    "BatchNorm_v1": 3,
+    "Dropout": 2,
+    "LayerNorm": 3,
+    "GroupNorm": 3,
+    "InstanceNorm": 3,
+    "LRN": 2,
+    "L2Normalization": 2,
+    "LeakyReLU": 2,
+    "Pooling": 2,
+    "moments": 2,
+    "topk": 2,
+}
+POSITIVE = (
+    "kernel",
+    "stride",
+    "dilate",
+    "num_filter",
+    "num_group",
+    "num_hidden",
+    "num_outputs",
+    "block_size",
+    "factor",
+    "scale_size",
+)
 AT_LEAST_0 = ("pad", "adj")
 LARGEST = 1 << 24
 
@@ -54,22 +79,26 @@ class InvalidGraph(Exception):
 def check_graph(raw: bytes) -> str:
     """The graph's JSON as text. Raises InvalidGraph where MXNet should not see it."""
     if len(raw) > MAX_BYTES:
-        raise InvalidGraph("%d bytes are too many for a graph" % len(raw))
+        raise InvalidGraph(f"{len(raw)} bytes are too many for a graph")
     try:
         text = raw.decode("utf-8")
         graph = json.loads(text)
     except RecursionError:
         raise InvalidGraph("it is nested too deeply") from None
     except ValueError as error:
-        raise InvalidGraph("it is no JSON: %s" % error) from None
-    if not isinstance(graph, dict) or not isinstance(graph.get("nodes"), list) or not 0 < len(graph["nodes"]) <= MAX_NODES:
+        raise InvalidGraph(f"it is no JSON: {error}") from None
+    if (
+        not isinstance(graph, dict)
+        or not isinstance(graph.get("nodes"), list)
+        or not 0 < len(graph["nodes"]) <= MAX_NODES
+    ):
         raise InvalidGraph("it holds no list of nodes")
     outputs: List[int] = []
     names = set()
     for number, node in enumerate(graph["nodes"]):
         outputs.append(_check_node(number, node, outputs))
         if node["op"] == "null" and node["name"] in names:
-            raise InvalidGraph("two inputs are called %.60r" % node["name"])
+            raise InvalidGraph(f"two inputs are called {node['name']!r:.60}")
         names.add(node["name"])
     heads = graph.get("heads")
     if not isinstance(heads, list) or not heads:
@@ -83,24 +112,24 @@ def check_graph(raw: bytes) -> str:
 def _check_node(number: int, node: Any, outputs: List[int]) -> int:
     """Number of outputs of a node whose inputs all stand before it."""
     if not isinstance(node, dict) or not isinstance(node.get("name"), str) or not isinstance(node.get("op"), str):
-        raise InvalidGraph("node %d has no name or no operator" % number)
-    where = "node %d (%.60s)" % (number, node["name"])
+        raise InvalidGraph(f"node {number} has no name or no operator")
+    where = f"node {number} ({node['name']!s:.60})"
     if "\0" in node["name"] or not node["name"]:
-        raise InvalidGraph("node %d has an impossible name" % number)
+        raise InvalidGraph(f"node {number} has an impossible name")
     if node["op"] not in OPERATORS:
-        raise InvalidGraph("%s: the operator %.60r is not one that an embedding network needs" % (where, node["op"]))
+        raise InvalidGraph(f"{where}: the operator {node['op']!r:.60} is not one that an embedding network needs")
     if node.get("subgraphs") or node.get("control_deps"):
-        raise InvalidGraph("%s holds another graph" % where)
+        raise InvalidGraph(f"{where} holds another graph")
     inputs = node.get("inputs")
     if not isinstance(inputs, list) or (node["op"] == "null") != (not inputs) and node["op"] not in CREATORS:
-        raise InvalidGraph("%s has no list of inputs" % where)
+        raise InvalidGraph(f"{where} has no list of inputs")
     for entry in inputs:
         _check_entry(where, entry, outputs)
     settings: Dict[str, str] = {}
     for key in ("attrs", "attr", "param"):
         part = node.get(key, {})
         if not isinstance(part, dict) or not all(isinstance(value, str) for value in part.values()):
-            raise InvalidGraph("%s: its settings are not texts" % where)
+            raise InvalidGraph(f"{where}: its settings are not texts")
         settings.update(part)
     _check_settings(where, settings)
     if node["op"] in ("SliceChannel", "split"):
@@ -115,9 +144,11 @@ CREATORS = ("_arange", "_eye", "_full", "_linspace", "_ones", "_zeros")
 
 
 def _check_entry(where: str, entry: Any, outputs: List[int]) -> None:
-    good = isinstance(entry, list) and 2 <= len(entry) <= 3 and all(type(value) is int and value >= 0 for value in entry)
+    good = (
+        isinstance(entry, list) and 2 <= len(entry) <= 3 and all(type(value) is int and value >= 0 for value in entry)
+    )
     if not good or entry[0] >= len(outputs) or entry[1] >= outputs[entry[0]]:
-        raise InvalidGraph("%s: the input %.40s is no output of a node before it" % (where, entry))
+        raise InvalidGraph(f"{where}: the input {entry:.40} is no output of a node before it")
 
 
 def _check_settings(where: str, settings: Dict[str, str]) -> None:
@@ -125,14 +156,16 @@ def _check_settings(where: str, settings: Dict[str, str]) -> None:
         if key in POSITIVE or key in AT_LEAST_0:
             numbers = _whole(where, key, value)
             if any(number < (key in POSITIVE) or number > LARGEST for number in numbers):
-                raise InvalidGraph("%s: %s is %.60s" % (where, key, value))
+                raise InvalidGraph(f"{where}: {key} is {value:.60}")
         elif any(len(digits) > 18 for digits in re.findall(r"(?<![.\d])\d+(?![.\d])", value)) and "." not in value:
-            raise InvalidGraph("%s: %.40s is %.60s" % (where, key, value))
+            raise InvalidGraph(f"{where}: {key:.40} is {value:.60}")
 
 
 def _whole(where: str, key: str, value: str) -> List[int]:
-    if not re.fullmatch(r"[\s(\[]*(-?\d{1,18}[\sL,]*)*[\s)\]]*", value) or (key == "num_outputs" and len(_numbers(value)) != 1):
-        raise InvalidGraph("%s: %s is %.60r, not whole numbers" % (where, key, value))
+    if not re.fullmatch(r"[\s(\[]*(-?\d{1,18}[\sL,]*)*[\s)\]]*", value) or (
+        key == "num_outputs" and len(_numbers(value)) != 1
+    ):
+        raise InvalidGraph(f"{where}: {key} is {value!r:.60}, not whole numbers")
     return _numbers(value)
 
 
@@ -145,7 +178,7 @@ def _check_numbers(graph: Dict[str, Any], outputs: List[int]) -> None:
     for key, largest in (("arg_nodes", len(outputs) - 1), ("node_row_ptr", sum(outputs) + len(outputs))):
         numbers = graph.get(key, [])
         if not isinstance(numbers, list) or not all(type(value) is int and 0 <= value <= largest for value in numbers):
-            raise InvalidGraph("its %s do not belong to its nodes" % key)
+            raise InvalidGraph(f"its {key} do not belong to its nodes")
     if any(graph["nodes"][number]["op"] != "null" for number in graph.get("arg_nodes", [])):
         raise InvalidGraph("its arg_nodes are no inputs")
 
@@ -157,4 +190,4 @@ def check_extent(shapes: List[Any], names: List[str]) -> None:
         for side in shape:
             count *= max(0, side)
         if count > MAX_VALUES:
-            raise InvalidGraph("the output of %s has shape %s for one image: more than %d values" % (name, shape, MAX_VALUES))
+            raise InvalidGraph(f"the output of {name} has shape {shape} for one image: more than {MAX_VALUES} values")

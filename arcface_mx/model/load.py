@@ -9,12 +9,12 @@ import os
 import re
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
 
-from arcface_mx.util.params import read_arrays
-from arcface_mx.util.errors import UserError
 from arcface_mx.model.embedder import Embedder
 from arcface_mx.model.engines import Engine, Network, int8_engine, onnx_engine
 from arcface_mx.model.graph import Size, embedding_symbol, find_input_size, mxnet_reason
 from arcface_mx.model.graph_check import MAX_BYTES, InvalidGraph, check_extent, check_graph
+from arcface_mx.util.errors import UserError
+from arcface_mx.util.params import read_arrays
 
 if TYPE_CHECKING:
     import mxnet as mx
@@ -26,7 +26,7 @@ SYMBOL_DIGEST = "symbol_sha256"  # noted in the parameter files that export writ
 
 
 def load_model(
-    spec: str, contexts: "Optional[List[mx.Context]]" = None, layer: Optional[str] = None, engine: str = "mxnet"
+    spec: str, contexts: Optional[List[mx.Context]] = None, layer: Optional[str] = None, engine: str = "mxnet"
 ) -> Embedder:
     """Read a model and make it ready to embed.
 
@@ -50,16 +50,16 @@ def load_model(
     return embedder
 
 
-def engine_maker(engine: str, spec: str, contexts: "Optional[List[mx.Context]]") -> "Optional[Callable[[Network], Engine]]":
+def engine_maker(engine: str, spec: str, contexts: Optional[List[mx.Context]]) -> Optional[Callable[[Network], Engine]]:
     """What makes the engine of that name for the model `spec`; None is MXNet."""
     if engine == "mxnet":
         return None
     if engine not in ENGINES:
-        raise UserError("engine %s: there are %s" % (engine, ", ".join(ENGINES)))
+        raise UserError(f"engine {engine}: there are {', '.join(ENGINES)}")
     from arcface_mx.model.to_onnx import import_onnx
 
     if any(context.device_type != "cpu" for context in contexts or ()):
-        raise UserError("--engine %s runs on the CPU; leave --devices away" % engine)
+        raise UserError(f"--engine {engine} runs on the CPU; leave --devices away")
     if engine == "onnx":
         import_onnx()
         return onnx_engine
@@ -77,7 +77,7 @@ def beside(spec: str, ending: str) -> str:
     return locate(spec)[0][: -len("-symbol.json")] + ending
 
 
-def _check_layers(symbol: "mx.sym.Symbol", path: str, arg_params: "Parameters", size: Size) -> None:
+def _check_layers(symbol: mx.sym.Symbol, path: str, arg_params: Parameters, size: Size) -> None:
     """Refuse a graph that would take absurd memory for one image."""
     internals = symbol.get_internals()
     known = {name: arg_params[name].shape for name in symbol.list_arguments() if name in arg_params}
@@ -86,7 +86,7 @@ def _check_layers(symbol: "mx.sym.Symbol", path: str, arg_params: "Parameters", 
     try:
         check_extent(shapes or [], internals.list_outputs())
     except InvalidGraph as reason:
-        raise UserError("%s: %s" % (path, reason)) from None
+        raise UserError(f"{path}: {reason}") from None
 
 
 def locate(spec: str) -> Tuple[str, str]:
@@ -94,36 +94,36 @@ def locate(spec: str) -> Tuple[str, str]:
     if os.path.isdir(spec):
         prefix, epoch = os.path.join(spec, "model"), "0"
         if not os.path.exists(prefix + "-symbol.json"):
-            raise UserError("%s: %s" % (spec, _folder_remedy(spec)))
+            raise UserError(f"{spec}: {_folder_remedy(spec)}")
     else:
         prefix, comma, epoch = spec.rpartition(",")
         if not comma or not re.fullmatch(r"\s*\d+\s*", epoch):
             raise UserError(
-                "model %s: neither a run folder nor PREFIX,EPOCH%s" % (spec, _epochs(spec, "; write %s,EPOCH" % spec))
+                "model {}: neither a run folder nor PREFIX,EPOCH{}".format(spec, _epochs(spec, f"; write {spec},EPOCH"))
             )
-    symbol_path, params_path = prefix + "-symbol.json", "%s-%04d.params" % (prefix, int(epoch))
+    symbol_path, params_path = prefix + "-symbol.json", f"{prefix}-{int(epoch):04}.params"
     if not os.path.isfile(symbol_path):
-        raise UserError("%s: no such file (of the model %s)" % (symbol_path, spec))
+        raise UserError(f"{symbol_path}: no such file (of the model {spec})")
     if not os.path.isfile(params_path):
-        raise UserError("%s: no such file (of the model %s)%s" % (params_path, spec, _epochs(prefix, "")))
+        raise UserError(f"{params_path}: no such file (of the model {spec}){_epochs(prefix, '')}")
     return symbol_path, params_path
 
 
 def _folder_remedy(folder: str) -> str:
     others = sorted(glob.glob(os.path.join(glob.escape(folder), "*-symbol.json")))
     if others:
-        return "no model-symbol.json here; write %s,EPOCH" % others[0][: -len("-symbol.json")]
-    return "no model-symbol.json here; if it is a training run, run: arcface-mx export %s" % folder
+        return f"no model-symbol.json here; write {others[0][: -len('-symbol.json')]},EPOCH"
+    return f"no model-symbol.json here; if it is a training run, run: arcface-mx export {folder}"
 
 
 def _epochs(prefix: str, remedy: str) -> str:
     """The epochs that exist for a prefix, as the end of a message."""
     names = glob.glob(glob.escape(prefix) + "-*.params")
     found = sorted(int(match.group(1)) for match in (re.search(r"-(\d{4,})\.params$", name) for name in names) if match)
-    return "%s; epochs there: %s" % (remedy, ", ".join(map(str, found[:20]))) if found else ""
+    return f"{remedy}; epochs there: {', '.join(map(str, found[:20]))}" if found else ""
 
 
-def read_symbol(path: str) -> "mx.sym.Symbol":
+def read_symbol(path: str) -> mx.sym.Symbol:
     """Load a graph of any MXNet version (MXNet upgrades old ones). Raises UserError when it cannot or must not."""
     import mxnet as mx
 
@@ -132,9 +132,9 @@ def read_symbol(path: str) -> "mx.sym.Symbol":
             text = check_graph(stream.read(MAX_BYTES + 1))
         return mx.sym.load_json(text)
     except (mx.base.MXNetError, InvalidGraph) as error:
-        raise UserError("%s: cannot be read as an MXNet symbol: %s" % (path, mxnet_reason(error))) from error
+        raise UserError(f"{path}: cannot be read as an MXNet symbol: {mxnet_reason(error)}") from error
     except OSError as error:
-        raise UserError("%s: cannot be read: %s" % (path, error.strerror)) from error
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def graph_digest(text: str) -> str:
@@ -142,7 +142,7 @@ def graph_digest(text: str) -> str:
     return hashlib.sha256(json.dumps(json.loads(text), sort_keys=True).encode()).hexdigest()
 
 
-def read_parameters(path: str, symbol_path: Optional[str] = None) -> "Tuple[Parameters, Parameters]":
+def read_parameters(path: str, symbol_path: Optional[str] = None) -> Tuple[Parameters, Parameters]:
     """Load (arg_params, aux_params). Raises UserError when the file is not a named parameter file or is damaged.
 
     symbol_path: the graph's file, which must be the one that was exported with the parameters where
@@ -159,7 +159,7 @@ def read_parameters(path: str, symbol_path: Optional[str] = None) -> "Tuple[Para
         kind, colon, rest = name.partition(":")
         if not colon or kind not in parts:
             raise UserError(
-                "%s: holds %r, not arg: and aux: names; save with Module.save_checkpoint or HybridBlock.export" % (path, name)
+                f"{path}: holds {name!r}, not arg: and aux: names; save with Module.save_checkpoint or HybridBlock.export"
             )
         parts[kind][rest] = mx.nd.array(value, dtype=value.dtype)
     return parts["arg"], parts["aux"]
@@ -170,6 +170,5 @@ def _check_symbol(symbol_path: str, params_path: str, expected: str) -> None:
         found = graph_digest(stream.read())
     if found != expected:
         raise UserError(
-            "%s: is not the graph that was exported with %s: damaged, or of another export; export again (a graph changed "
-            "on purpose: save both with mx.model.save_checkpoint)" % (symbol_path, os.path.basename(params_path))
+            f"{symbol_path}: is not the graph that was exported with {os.path.basename(params_path)}: damaged, or of another export; export again (a graph changed on purpose: save both with mx.model.save_checkpoint)"
         )

@@ -32,7 +32,7 @@ class Source:
 class Graph:
     """The nodes that lead to `heads`, in topological order."""
 
-    def __init__(self, symbol: "mx.sym.Symbol") -> None:
+    def __init__(self, symbol: mx.sym.Symbol) -> None:
         stored = json.loads(symbol.tojson())
         nodes = [Node(entry["op"], entry["name"], dict(entry.get("attrs", {}))) for entry in stored["nodes"]]
         for node, entry in zip(nodes, stored["nodes"]):
@@ -54,7 +54,7 @@ class Graph:
             ordered[id(node)] = node
         return list(ordered.values())
 
-    def users(self) -> "Dict[int, List[Node]]":
+    def users(self) -> Dict[int, List[Node]]:
         """{id of a node: the nodes it feeds, once an input}; heads are not counted."""
         found: Dict[int, List[Node]] = {}
         for node in self.nodes():
@@ -71,7 +71,7 @@ class Graph:
             if source.node is old and source.output == 0:
                 source.node, source.output, source.version = new.node, new.output, new.version
 
-    def symbol(self) -> "mx.sym.Symbol":
+    def symbol(self) -> mx.sym.Symbol:
         """The graph as a Symbol."""
         import mxnet as mx
 

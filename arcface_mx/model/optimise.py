@@ -18,8 +18,12 @@ if TYPE_CHECKING:
 
 
 def fast_form(
-    symbol: "mx.sym.Symbol", arg_params: Mapping[str, Any], aux_params: Mapping[str, Any], image: str, size: Tuple[int, int]
-) -> "Tuple[mx.sym.Symbol, Dict[str, mx.nd.NDArray], Dict[str, mx.nd.NDArray]]":
+    symbol: mx.sym.Symbol,
+    arg_params: Mapping[str, Any],
+    aux_params: Mapping[str, Any],
+    image: str,
+    size: Tuple[int, int],
+) -> Tuple[mx.sym.Symbol, Dict[str, mx.nd.NDArray], Dict[str, mx.nd.NDArray]]:
     """(symbol, arg_params, aux_params) that give the same output at inference; what is given stays as it is.
 
     image, size: name and (height, width) of the graph's input. Equal to rounding, about 1e-6 of the
@@ -43,7 +47,7 @@ def fast_form(
     return _fused(graph.symbol()), args, aux
 
 
-def _fused(symbol: "mx.sym.Symbol") -> "mx.sym.Symbol":
+def _fused(symbol: mx.sym.Symbol) -> mx.sym.Symbol:
     """oneDNN's graph pass: convolution, activation and sum in one operator. A build without oneDNN has none."""
     import mxnet as mx
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from typing import Any, Dict
 
-from arcface_mx.util.params import write_arrays
-from arcface_mx.util.files import atomic_write
 from arcface_mx.model.load import SYMBOL_DIGEST, graph_digest
+from arcface_mx.util.files import atomic_write
+from arcface_mx.util.params import write_arrays
 
 
 def save_model(symbol: Any, arg_params: Dict[str, Any], aux_params: Dict[str, Any], folder: str) -> str:

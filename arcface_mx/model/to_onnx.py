@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Tuple
 
 import numpy as np
 
-from arcface_mx.util.errors import UserError
-from arcface_mx.util.files import atomic_write
 from arcface_mx.model.attributes import EMBEDDING_SIZE_ATTRIBUTE
 from arcface_mx.model.nodes import Graph, Node, Source
 from arcface_mx.util.environment import threads
+from arcface_mx.util.errors import UserError
+from arcface_mx.util.files import atomic_write
 
 if TYPE_CHECKING:
     import mxnet as mx
@@ -29,9 +29,13 @@ OPSET, IR_VERSION = 13, 8
 
 
 def onnx_bytes(
-    symbol: "mx.sym.Symbol", arg_params: Mapping[str, Any], aux_params: Mapping[str, Any], image: str,
-    size: Tuple[int, int], metadata: Mapping[str, str],
-) -> bytes:  # fmt: skip
+    symbol: mx.sym.Symbol,
+    arg_params: Mapping[str, Any],
+    aux_params: Mapping[str, Any],
+    image: str,
+    size: Tuple[int, int],
+    metadata: Mapping[str, str],
+) -> bytes:
     """The graph as an ONNX file's bytes; its input `image` is (batch, 3, height, width), float32.
 
     Raises UserError where the extra `export` is missing or an operator has no ONNX form.
@@ -54,10 +58,16 @@ def onnx_bytes(
             with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
                 warnings.simplefilter("ignore")
                 mxnet.onnx.export_model(
-                    rewritten, arrays, [shape], np.float32, path, dynamic=True, dynamic_input_shapes=[("batch",) + shape[1:]]
+                    rewritten,
+                    arrays,
+                    [shape],
+                    np.float32,
+                    path,
+                    dynamic=True,
+                    dynamic_input_shapes=[("batch",) + shape[1:]],
                 )
         except (AttributeError, NotImplementedError, KeyError, ValueError) as error:
-            raise UserError("ONNX: MXNet's exporter cannot write this graph: %s" % error) from error
+            raise UserError(f"ONNX: MXNet's exporter cannot write this graph: {error}") from error
         model = onnx.load(path)
     # The exporter writes operators as of opset 13 whatever it stamps on the file.
     model.opset_import[0].version, model.ir_version = OPSET, IR_VERSION
@@ -96,7 +106,7 @@ def onnx_session(data: bytes, name: str) -> Any:
     try:
         return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's exceptions have no common class
-        raise UserError("%s: ONNX Runtime cannot load it: %s" % (name, str(error).splitlines()[0])) from error
+        raise UserError(f"{name}: ONNX Runtime cannot load it: {str(error).splitlines()[0]}") from error
 
 
 def import_onnx() -> Any:
@@ -113,7 +123,7 @@ def import_onnx() -> Any:
 
 
 def _missing(error: ImportError) -> UserError:
-    return UserError("ONNX needs onnx (at most 1.18) and onnxruntime (%s): pip install 'arcface-mx[export]'" % error)
+    return UserError(f"ONNX needs onnx (at most 1.18) and onnxruntime ({error}): pip install 'arcface-mx[export]'")
 
 
 def _make_constants(model: Any) -> None:
@@ -123,7 +133,7 @@ def _make_constants(model: Any) -> None:
         model.graph.input.remove(entry)
 
 
-def _ranks(symbol: "mx.sym.Symbol", image: str, size: Tuple[int, int]) -> Dict[str, int]:
+def _ranks(symbol: mx.sym.Symbol, image: str, size: Tuple[int, int]) -> Dict[str, int]:
     """{name of a node's output: its number of axes}."""
     internals = symbol.get_internals()
     _, shapes, _ = internals.infer_shape_partial(**{image: (1, 3) + size})
@@ -150,7 +160,7 @@ def _rewrite(graph: Graph, node: Node, arrays: Dict[str, Any], ranks: Mapping[st
 
 def _spell_out_normalisation(graph: Graph, node: Node, axes: int) -> None:
     """L2Normalization → x / √(Σx² + ε), five operators that ONNX has."""
-    over = "(%s)" % ", ".join(map(str, range(1, axes)))
+    over = f"({', '.join(map(str, range(1, axes)))})"
     steps: List[Tuple[str, Dict[str, str]]] = [
         ("square", {}),
         ("sum", {"axis": over, "keepdims": "True"}),
@@ -159,7 +169,7 @@ def _spell_out_normalisation(graph: Graph, node: Node, axes: int) -> None:
     ]
     last = node.inputs[0]
     for op, attrs in steps:
-        step = Node(op, "%s_%s" % (node.name, op.strip("_")), attrs)
+        step = Node(op, f"{node.name}_{op.strip('_')}", attrs)
         step.inputs = [Source(last.node, last.output, last.version)]
         last = Source(step)
     quotient = Node("broadcast_div", node.name, {})

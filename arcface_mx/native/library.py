@@ -35,7 +35,7 @@ def unavailable() -> str:
     except UserError as error:
         return str(error)
     except (mx.base.MXNetError, OSError) as error:
-        return "the compiled operators do not load: %s" % str(error).strip().splitlines()[-1]
+        return f"the compiled operators do not load: {str(error).strip().splitlines()[-1]}"
     return ""
 
 
@@ -49,7 +49,7 @@ def build() -> str:
     compiler = shutil.which(os.environ.get("CXX", "g++"))
     if not compiler:
         raise UserError("no C++ compiler (g++) for the native operators; install one, or use --head graph")
-    path = os.path.join(cache_folder(), "native-%s.so" % _fingerprint(compiler, mx.__version__))
+    path = os.path.join(cache_folder(), f"native-{_fingerprint(compiler, mx.__version__)}.so")
     if not os.path.exists(path):
         _compile(compiler, os.path.dirname(mx.__file__), path)
     return path
@@ -62,7 +62,7 @@ def _compile(compiler: str, engine: str, path: str) -> None:
     sources[os.path.join(engine, "src", "lib_api.cc")] = FLAGS + ("-O0",)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with tempfile.TemporaryDirectory(dir=os.path.dirname(path)) as folder:
-        objects = {source: os.path.join(folder, "%d.o" % number) for number, source in enumerate(sources)}
+        objects = {source: os.path.join(folder, f"{number}.o") for number, source in enumerate(sources)}
         include = "-I" + os.path.join(engine, "include")
         _run([[compiler, *flags, include, "-c", source, "-o", objects[source]] for source, flags in sources.items()])
         made = os.path.join(folder, "native.so")
@@ -72,12 +72,15 @@ def _compile(compiler: str, engine: str, path: str) -> None:
 
 def _run(commands: List[List[str]]) -> None:
     """Run compilers side by side. Raises UserError with the first error."""
-    running = [subprocess.Popen(one, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True) for one in commands]
+    running = [
+        subprocess.Popen(one, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
+        for one in commands
+    ]
     printed = [process.communicate()[0] for process in running]
     for process, text in zip(running, printed):
         if process.returncode:
             errors = [line for line in text.splitlines() if "error" in line] or [text.strip()[-200:]]
-            raise UserError("%s could not compile the native operators: %s" % (commands[0][0], errors[0]))
+            raise UserError(f"{commands[0][0]} could not compile the native operators: {errors[0]}")
 
 
 def _fingerprint(compiler: str, version: str) -> str:
@@ -86,7 +89,7 @@ def _fingerprint(compiler: str, version: str) -> str:
     for path in sorted(glob.glob(os.path.join(HERE, "*.cc")) + glob.glob(os.path.join(HERE, "*.h"))):
         with open(path, "rb") as stream:
             digest.update(stream.read())
-    described = subprocess.run([compiler, "--version"], stdout=subprocess.PIPE, universal_newlines=True).stdout
+    described = subprocess.run([compiler, "--version"], stdout=subprocess.PIPE, text=True).stdout
     digest.update("\n".join([*FLAGS, described, version, platform.machine(), _processor()]).encode())
     return digest.hexdigest()[:16]
 
@@ -95,4 +98,6 @@ def _processor() -> str:
     """What -march=native looks at."""
     with open("/proc/cpuinfo", encoding="utf-8") as stream:
         lines = stream.read().splitlines()
-    return "\n".join(sorted({line for line in lines if line.split(":")[0].strip() in ("model name", "flags", "Features")}))
+    return "\n".join(
+        sorted({line for line in lines if line.split(":")[0].strip() in ("model name", "flags", "Features")})
+    )

@@ -26,7 +26,9 @@ def parts_of(shards: Sequence[Shard], name: str, whole: NDArray) -> List[NDArray
     return [whole[first:last] for first, last in _ranges(shards, name)]
 
 
-def collected(communicator: Communicator, shards: Sequence[Shard], name: str, parts: Sequence[NDArray], classes: int) -> Optional[NDArray]:
+def collected(
+    communicator: Communicator, shards: Sequence[Shard], name: str, parts: Sequence[NDArray], classes: int
+) -> Optional[NDArray]:
     """One array on the CPU from all devices' parts of parameter `name`, or of its momentum.
 
     With several processes all must call it; rank 0 gets the array, the others None, and no process holds
@@ -42,7 +44,11 @@ def collected(communicator: Communicator, shards: Sequence[Shard], name: str, pa
     for root in range(communicator.size):
         held = everywhere[root * len(shards) :][: len(shards)]
         for start, end in blocks(held[0][0], held[-1][1], own[0].size):
-            block = own[start - first : end - first] if root == communicator.rank else mx.nd.empty((end - start,) + shape[1:])
+            block = (
+                own[start - first : end - first]
+                if root == communicator.rank
+                else mx.nd.empty((end - start,) + shape[1:])
+            )
             block = communicator.broadcast(root, "rows of " + name, block)
             if whole is not None:
                 block.copyto(whole[start:end])

@@ -26,15 +26,15 @@ import mxnet as mx
 import numpy as np
 
 from arcface_mx.config import LossConfig
-from arcface_mx.util.errors import UserError
-from arcface_mx.parallel.exchange import all_gather, reduce_scatter, all_reduce
-from arcface_mx.parallel.graphs import shard_graph
+from arcface_mx.parallel.assemble import collected, parts_of, whole_shapes
 from arcface_mx.parallel.combiner import Combiner
 from arcface_mx.parallel.communicator import Communicator
+from arcface_mx.parallel.exchange import all_gather, all_reduce, reduce_scatter
+from arcface_mx.parallel.graphs import shard_graph
 from arcface_mx.parallel.sampling import SampledShard, sample_size
 from arcface_mx.parallel.shard import Shard
 from arcface_mx.parallel.split import check_labels, class_ranges
-from arcface_mx.parallel.assemble import collected, parts_of, whole_shapes
+from arcface_mx.util.errors import UserError
 
 
 class CentreParallelModule(mx.mod.BaseModule):
@@ -72,7 +72,12 @@ class CentreParallelModule(mx.mod.BaseModule):
         self._symbol = embedding
         body_fixed = [name for name in embedding.list_arguments() if name in self._fixed]
         self._body = mx.mod.Module(
-            embedding, data_names=["data"], label_names=None, context=self._context, fixed_param_names=body_fixed, logger=logger
+            embedding,
+            data_names=["data"],
+            label_names=None,
+            context=self._context,
+            fixed_param_names=body_fixed,
+            logger=logger,
         )
         self._shards: List[Shard] = []
         self.binded: bool
@@ -164,20 +169,32 @@ class CentreParallelModule(mx.mod.BaseModule):
             return
         if shared_module is not None:
             raise NotImplementedError("CentreParallelModule does not share memory with another module")
-        self._data_shapes = [shape if isinstance(shape, mx.io.DataDesc) else mx.io.DataDesc(*shape) for shape in data_shapes]
-        self._label_shapes = [shape if isinstance(shape, mx.io.DataDesc) else mx.io.DataDesc(*shape) for shape in label_shapes]
+        self._data_shapes = [
+            shape if isinstance(shape, mx.io.DataDesc) else mx.io.DataDesc(*shape) for shape in data_shapes
+        ]
+        self._label_shapes = [
+            shape if isinstance(shape, mx.io.DataDesc) else mx.io.DataDesc(*shape) for shape in label_shapes
+        ]
         self._own_images = self._data_shapes[0].shape[0]
         self._images = self._own_images * self._communicator.size
         if self._loss.sample_rate < 1.0 and grad_req == "add":
-            raise UserError("--accumulate adds gradients of the same centres; with --sample-rate below 1 each batch has others")
+            raise UserError(
+                "--accumulate adds gradients of the same centres; with --sample-rate below 1 each batch has others"
+            )
         if self._own_images % len(self._context):
-            raise ValueError("a batch of %d does not split evenly over %d devices" % (self._own_images, len(self._context)))
+            raise ValueError(f"a batch of {self._own_images} does not split evenly over {len(self._context)} devices")
         self._body.bind(self._data_shapes[:1], None, for_training, inputs_need_grad, force_rebind, None, grad_req)
         self._parts = self._body._exec_group.slices
         self._width = self._body.output_shapes[0][1][1]
         self._shards = [self._shard(context, held, grad_req) for context, held in zip(self._context, self._held)]
         self._joiner = Combiner(
-            self._shards[0].graph, self._num_classes, self._images, self._width, self._context, self._communicator, self._scale
+            self._shards[0].graph,
+            self._num_classes,
+            self._images,
+            self._width,
+            self._context,
+            self._communicator,
+            self._scale,
         )
         self.binded, self.for_training, self.inputs_need_grad = True, for_training, inputs_need_grad
 
@@ -217,12 +234,12 @@ class CentreParallelModule(mx.mod.BaseModule):
         own.update(self.whole_shapes)
         attributes = {**self._shards[0].graph.symbol.attr_dict(), **self._symbol.attr_dict()}
         if not allow_extra and set(given) - set(own):
-            raise RuntimeError("%s: no parameter of this network" % ", ".join(sorted(set(given) - set(own))))
+            raise RuntimeError(f"{', '.join(sorted(set(given) - set(own)))}: no parameter of this network")
         for name in sorted(own):
             value = given.get(name)
             if value is None:
                 if arg_params is not None and not allow_missing:
-                    raise RuntimeError("%s is not presented" % name)
+                    raise RuntimeError(f"{name} is not presented")
                 value = mx.nd.zeros(own[name] if isinstance(own[name], tuple) else own[name].shape)
                 initializer(mx.init.InitDesc(name, attributes.get(name)), value)
             if name in self._body._arg_params:
@@ -265,7 +282,9 @@ class CentreParallelModule(mx.mod.BaseModule):
             return
         devices = len(self._context)
         names = {
-            number * devices + device: name for number, name in enumerate(self._body._param_names) for device in range(devices)
+            number * devices + device: name
+            for number, name in enumerate(self._body._param_names)
+            for device in range(devices)
         }
         self._indices: List[Dict[str, int]] = []
         for _ in self._shards:
@@ -303,7 +322,11 @@ class CentreParallelModule(mx.mod.BaseModule):
         labels, scheduled = self._gathered_rows(labels, data_batch.data[1:])
         inside = [shard.receive(labels, scheduled, seed) for shard in self._shards]
         if self._shards[0].graph.needs_own:
-            self._sum_to_all("own centres", [shard.own_centres() for shard in self._shards], [shard.inputs["own_centre"] for shard in self._shards])
+            self._sum_to_all(
+                "own centres",
+                [shard.own_centres() for shard in self._shards],
+                [shard.inputs["own_centre"] for shard in self._shards],
+            )
         reports = [shard.forward(is_train) for shard in self._shards]
         self._outputs = self._joiner.forward(reports, inside, self._shards[0].inputs["embedding"], labels, is_train)
 
@@ -319,8 +342,12 @@ class CentreParallelModule(mx.mod.BaseModule):
     def _gathered_rows(self, labels: np.ndarray, scalars: Sequence[Any]) -> Tuple[np.ndarray, Dict[str, Any]]:
         """Labels and scheduled scalars of the whole batch, (N,) each."""
         if self._communicator.size > 1:
-            labels = self._communicator.all_gather("labels", mx.nd.array(labels, dtype="int32")).asnumpy().astype(np.int64)
-        return labels, {name: self._communicator.all_gather(name, array) for name, array in zip(self._scheduled, scalars)}
+            labels = (
+                self._communicator.all_gather("labels", mx.nd.array(labels, dtype="int32")).asnumpy().astype(np.int64)
+            )
+        return labels, {
+            name: self._communicator.all_gather(name, array) for name, array in zip(self._scheduled, scalars)
+        }
 
     def _sum_to_all(self, name: str, parts: Sequence[Any], totals: Sequence[Any]) -> None:
         """Write the sum of `parts`, over all processes, to every array in `totals`."""
@@ -360,7 +387,11 @@ class CentreParallelModule(mx.mod.BaseModule):
         Of several processes each gives the rows of its own part of the batch.
         """
         first = self._own_images * self._communicator.rank
-        own = [array[first : first + self._own_images] for array in self._outputs] if self.collective else list(self._outputs)
+        own = (
+            [array[first : first + self._own_images] for array in self._outputs]
+            if self.collective
+            else list(self._outputs)
+        )
         return own if merge_multi_context else [[array] for array in own]
 
     def get_input_grads(self, merge_multi_context: bool = True) -> List[Any]:

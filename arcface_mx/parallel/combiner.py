@@ -7,8 +7,8 @@ from typing import Any, List, Sequence, Tuple
 import mxnet as mx
 import numpy as np
 
-from arcface_mx.parallel.graphs import ShardGraph, joint_graph, partial_graph, summed_rows
 from arcface_mx.parallel.communicator import Communicator
+from arcface_mx.parallel.graphs import ShardGraph, joint_graph, partial_graph, summed_rows
 
 NDArray = Any
 
@@ -21,7 +21,14 @@ class Combiner:
     """
 
     def __init__(
-        self, shard: ShardGraph, num_classes: int, images: int, width: int, devices: Sequence[Any], communicator: Communicator, scale: float
+        self,
+        shard: ShardGraph,
+        num_classes: int,
+        images: int,
+        width: int,
+        devices: Sequence[Any],
+        communicator: Communicator,
+        scale: float,
     ) -> None:
         self._communicator, self._terms = communicator, shard.terms
         graph = joint_graph(shard.terms, shard.rows, num_classes, scale, across=communicator.size > 1)
@@ -35,7 +42,9 @@ class Combiner:
         requests = {name: "write" if name in ("reports", "embedding") else "null" for name in shapes}
         self._executor = graph.symbol.simple_bind(devices[0], grad_req=requests, **shapes)
 
-    def forward(self, reports: List[NDArray], inside: List[np.ndarray], embedding: NDArray, labels: np.ndarray, is_train: bool) -> List[NDArray]:
+    def forward(
+        self, reports: List[NDArray], inside: List[np.ndarray], embedding: NDArray, labels: np.ndarray, is_train: bool
+    ) -> List[NDArray]:
         """The graph's outputs, (N,) each, from a report (K, N) and `inside` (N,) of each device."""
         inputs = self._executor.arg_dict
         for number, report in enumerate(reports):

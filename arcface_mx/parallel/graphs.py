@@ -16,10 +16,10 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any, Dict, Mapping, Tuple
 
-from arcface_mx.losses import losses
 from arcface_mx.config import LossConfig
-from arcface_mx.util.errors import UserError
+from arcface_mx.losses import losses
 from arcface_mx.losses.training_graph import loss_outputs, target_cosine_row
+from arcface_mx.util.errors import UserError
 
 Symbol = Any
 
@@ -57,7 +57,9 @@ def shard_graph(config: LossConfig, classes: int, images: int, width: int, sched
     plain = replace(config, intra_weight=0.0, inter_weight=0.0, triplet_weight=0.0, head="graph")
     head = losses.find(config.loss).build(x, label, classes, plain, scalars)
     if set(head.terms) != {"cross_entropy"} or head.logits is None:
-        raise UserError("--parallel centres splits class centres, and --loss %s has none; use --parallel data" % config.loss)
+        raise UserError(
+            f"--parallel centres splits class centres, and --loss {config.loss} has none; use --parallel data"
+        )
 
     rows: Dict[str, Symbol] = {
         "cross_entropy": head.terms["cross_entropy"][1],
@@ -78,9 +80,8 @@ def shard_graph(config: LossConfig, classes: int, images: int, width: int, sched
     parameters = {name: shape for name, shape in shapes if name not in inputs}
     for name, shape in parameters.items():
         if shape[0] % classes:
-            raise UserError("--parallel centres: --loss %s has %s %s, which has no rows by class" % (config.loss, name, shape))
+            raise UserError(f"--parallel centres: --loss {config.loss} has {name} {shape}, which has no rows by class")
     return ShardGraph(symbol, classes, tuple(rows), terms, "arcsines" in rows, parameters)
-
 
 
 def own_graph() -> Symbol:
@@ -104,7 +105,9 @@ class CombinedGraph:
     needs_embedding: bool
 
 
-def joint_graph(config: LossConfig, rows: Tuple[str, ...], num_classes: int, scale: float = 1.0, across: bool = False) -> CombinedGraph:
+def joint_graph(
+    config: LossConfig, rows: Tuple[str, ...], num_classes: int, scale: float = 1.0, across: bool = False
+) -> CombinedGraph:
     """The loss of the whole batch over all classes, from what the devices report; its gradient times `scale`.
 
     across: other processes hold classes too. "reports" and "inside" are then of this process's devices,
@@ -129,7 +132,10 @@ def joint_graph(config: LossConfig, rows: Tuple[str, ...], num_classes: int, sca
     if config.triplet_weight:
         x, person = mx.sym.Variable("embedding"), mx.sym.Variable("person")
         margin, mining = config.triplet_margin, config.mining
-        terms["triplet"] = (config.triplet_weight, symbols.angular_triplet_loss(x, person, margin=margin, mining=mining))
+        terms["triplet"] = (
+            config.triplet_weight,
+            symbols.angular_triplet_loss(x, person, margin=margin, mining=mining),
+        )
     outputs = loss_outputs(terms, scale)
     outputs["target_cosine"] = mx.sym.BlockGrad(joined["target_cosine"])
     outputs["correct"] = mx.sym.BlockGrad(joined["correct"])

@@ -34,7 +34,7 @@ def draw(present: np.ndarray, classes: int, size: int, random: np.random.Generat
 
 def advice(rate: float, classes: int, devices: int) -> str:
     """One line on what sampling is worth at this size."""
-    text = "sampled centres: a step sees the batch's classes and, with them, %g %% of each device's centres" % (100 * rate)
+    text = f"sampled centres: a step sees the batch's classes and, with them, {100 * rate:g} % of each device's centres"
     if classes < PAYS_FROM_CLASSES and devices < PAYS_FROM_DEVICES:
         text += "; it does not pay here (published: not below about 2M classes or 32 devices): --sample-rate 1 is exact"
     return text

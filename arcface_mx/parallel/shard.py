@@ -19,7 +19,9 @@ class Shard:
     graph: for the classes bound (`ShardGraph`). grad_req: "write", "add" or "null", by parameter.
     """
 
-    def __init__(self, context: Any, held: Range, graph: ShardGraph, grad_req: Dict[str, str], shapes: Dict[str, Any]) -> None:
+    def __init__(
+        self, context: Any, held: Range, graph: ShardGraph, grad_req: Dict[str, str], shapes: Dict[str, Any]
+    ) -> None:
         import mxnet as mx
 
         self.context, self.held, self.graph = context, held, graph
@@ -47,7 +49,9 @@ class Shard:
         arrays: Dict[str, NDArray] = dict(self.inputs, **self._bound())
         gradients: Dict[str, NDArray] = dict(self.gradients, **self.input_gradients)
         requests = {name: self._requests.get(name, "null") for name in arrays}
-        self.executor = self.graph.symbol.bind(self.context, _only(arrays, self.graph.symbol), gradients, _only(requests, self.graph.symbol))
+        self.executor = self.graph.symbol.bind(
+            self.context, _only(arrays, self.graph.symbol), gradients, _only(requests, self.graph.symbol)
+        )
         self._own: Optional[Any] = None
         if self.graph.needs_own:
             self.inside = mx.nd.zeros(self.inputs["label"].shape, self.context)

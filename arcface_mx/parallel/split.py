@@ -33,15 +33,17 @@ def class_ranges(num_classes: int, devices: int) -> List[Range]:
     Raises UserError where a device would hold no class, or more than float32 can number.
     """
     if num_classes < devices:
-        raise UserError("--parallel centres: %d classes do not fill %d devices; give fewer --devices" % (num_classes, devices))
+        raise UserError(
+            f"--parallel centres: {num_classes} classes do not fill {devices} devices; give fewer --devices"
+        )
     size, longer = divmod(num_classes, devices)
     bounds = [device * size + min(device, longer) for device in range(devices + 1)]
     if size + bool(longer) > WHOLE_IN_FLOAT32:
         needed = -(-num_classes // WHOLE_IN_FLOAT32)
         raise TooManyNumbers(
             "labels",
-            "--parallel centres: %d classes on each of %d devices; a device numbers at most %d (float32): give %d devices or more"
-            % (size + bool(longer), devices, WHOLE_IN_FLOAT32, needed),
+            f"--parallel centres: {size + bool(longer)} classes on each of {devices} devices; a device "
+            f"numbers at most {WHOLE_IN_FLOAT32} (float32): give {needed} devices or more",
         )
     return list(zip(bounds[:-1], bounds[1:]))
 
@@ -57,8 +59,8 @@ def check_labels(labels: np.ndarray, num_classes: int) -> None:
     wrong = np.flatnonzero((labels < 0) | (labels >= num_classes))
     if len(wrong):
         raise UserError(
-            "row %d of the batch has label %d, but there are %d classes (0 to %d); check the data with: arcface-mx data check"
-            % (wrong[0], labels[wrong[0]], num_classes, num_classes - 1)
+            f"row {wrong[0]} of the batch has label {labels[wrong[0]]}, but there are {num_classes} "
+            f"classes (0 to {num_classes - 1}); check the data with: arcface-mx data check"
         )
 
 

@@ -50,7 +50,16 @@ class Step:
         }
 
 
-def step(forward: float, parameters: float, images: int, devices: int, classes: float, width: int, split: bool, rate: float = 1.0) -> Step:
+def step(
+    forward: float,
+    parameters: float,
+    images: int,
+    devices: int,
+    classes: float,
+    width: int,
+    split: bool,
+    rate: float = 1.0,
+) -> Step:
     """A step's cost. forward: operations of the backbone an image; images: on each device; split: centres over the devices."""
     others = (devices - 1) / devices
     held = classes / devices if split else classes

@@ -9,14 +9,14 @@ from functools import lru_cache
 from typing import Any, Dict, List, Optional, Tuple
 
 from arcface_mx.config import DataConfig, NetworkConfig, TrainConfig
-from arcface_mx.util.devices import device_names
-from arcface_mx.util.errors import UserError
+from arcface_mx.losses.training_graph import scheduled_names
 from arcface_mx.model.backbone import embedding_symbol
-from arcface_mx.planning.memory_estimate import line_through, parameter_bytes, planned_bytes
 from arcface_mx.parallel.graphs import shard_graph
 from arcface_mx.parallel.sampling import sample_size
 from arcface_mx.parallel.split import TooManyNumbers, class_ranges
-from arcface_mx.losses.training_graph import scheduled_names
+from arcface_mx.planning.memory_estimate import line_through, parameter_bytes, planned_bytes
+from arcface_mx.util.devices import device_names
+from arcface_mx.util.errors import UserError
 
 # The planner is asked at these sizes and the line through them taken: it reports whole megabytes.
 _IMAGES, _CLASSES, _LOGITS = (16, 32), 1 << 15, 1 << 27
@@ -44,7 +44,13 @@ class Plan:
         return self.capacity is None or self.total <= self.capacity
 
     def to_json(self) -> Dict[str, Any]:
-        return {"bytes": self.parts, "total": self.total, "devices": self.devices, "capacity": self.capacity, "fits": self.fits}
+        return {
+            "bytes": self.parts,
+            "total": self.total,
+            "devices": self.devices,
+            "capacity": self.capacity,
+            "fits": self.fits,
+        }
 
 
 def make_plan(config: TrainConfig, num_classes: int, capacity: Optional[int] = None, workers: int = 1) -> Plan:
@@ -57,7 +63,11 @@ def make_plan(config: TrainConfig, num_classes: int, capacity: Optional[int] = N
     names = device_names(config.run.devices)
     kind, devices = names[0][0], len(names) * workers
     parts = _backbone(config, devices)
-    parts.update(_split_head(config, num_classes, devices) if config.run.parallel == "centres" else _whole_head(config, num_classes, devices))
+    parts.update(
+        _split_head(config, num_classes, devices)
+        if config.run.parallel == "centres"
+        else _whole_head(config, num_classes, devices)
+    )
     return Plan({what: int(size) for what, size in parts.items()}, devices, kind, capacity or _capacity(kind, names))
 
 
@@ -68,15 +78,16 @@ def check_whole_arrays(config: TrainConfig, num_classes: int, workers: int = 1) 
     if num_classes * width >= LARGEST_ARRAY:
         raise TooManyNumbers(
             "one array",
-            "%d classes × %d are more numbers than one array of MXNet 1.9.1 holds (2^31), and a checkpoint keeps the centres "
-            "in one; at most %d classes at --embedding-size %d" % (num_classes, width, (LARGEST_ARRAY - 1) // width, width),
+            f"{num_classes} classes × {width} are more numbers than one array of MXNet 1.9.1 holds (2^31), "
+            f"and a checkpoint keeps the centres in one; at most {(LARGEST_ARRAY - 1) // width} classes at "
+            f"--embedding-size {width}",
         )
     logits = _logits_a_device(config, num_classes, workers)
     if logits >= LARGEST_ARRAY:
         raise TooManyNumbers(
             "logits",
-            "the logits on a device would be %d numbers; an array of MXNet 1.9.1 holds fewer than 2^31: give a smaller "
-            "--batch-size or a lower --sample-rate" % logits,
+            f"the logits on a device would be {logits} numbers; an array of MXNet 1.9.1 holds fewer than "
+            "2^31: give a smaller --batch-size or a lower --sample-rate",
         )
 
 
@@ -96,7 +107,7 @@ def refuse_what_cannot_fit(config: TrainConfig, num_classes: int, workers: int =
         return
     plan = make_plan(config, num_classes, workers=workers)
     if not plan.fits:
-        raise UserError("%d classes: %s. arcface-mx plan shows the parts." % (num_classes, refusal(plan)))
+        raise UserError(f"{num_classes} classes: {refusal(plan)}. arcface-mx plan shows the parts.")
 
 
 def _backbone(config: TrainConfig, devices: int) -> Dict[str, float]:
@@ -175,12 +186,15 @@ def _machine_memory() -> int:
 
 def plan_table(plan: Plan) -> str:
     """The plan as lines for people, and what to change where it does not fit."""
-    lines = ["%-26s %10.1f MB" % (what, size / 1e6) for what, size in plan.parts.items()]
-    lines.append("%-26s %10.1f MB on each of %d device%s" % ("together", plan.total / 1e6, plan.devices, "" if plan.devices == 1 else "s"))
+    lines = [f"{what:26} {size / 1000000.0:10.1f} MB" for what, size in plan.parts.items()]
+    lines.append(
+        f"{'together'!s:<26} {plan.total / 1e6:10.1f} MB on each of {plan.devices} "
+        f"device{('' if plan.devices == 1 else 's')}"
+    )
     if plan.capacity is None:
         lines.append("memory of a device: not known here; give --memory GB")
     elif plan.fits:
-        lines.append("a device has %.1f MB: it fits" % (plan.capacity / 1e6))
+        lines.append(f"a device has {plan.capacity / 1000000.0:.1f} MB: it fits")
     else:
         lines.append(refusal(plan))
     return "\n".join(lines)
@@ -189,5 +203,7 @@ def plan_table(plan: Plan) -> str:
 def refusal(plan: Plan) -> str:
     """Why it does not fit, and the flags that would change most."""
     centres = sum(size for what, size in plan.parts.items() if "centres" in what)
-    remedy = "--parallel centres, more --devices or --sample-rate" if centres > plan.total / 2 else "a smaller --batch-size"
-    return "needs %.1f GB on each device, and one has %.1f GB: try %s" % (plan.total / 1e9, plan.capacity / 1e9, remedy)  # type: ignore[operator]
+    remedy = (
+        "--parallel centres, more --devices or --sample-rate" if centres > plan.total / 2 else "a smaller --batch-size"
+    )
+    return f"needs {plan.total / 1000000000.0:.1f} GB on each device, and one has {plan.capacity / 1000000000.0:.1f} GB: try {remedy}"  # type: ignore[operator]

@@ -7,10 +7,10 @@ from typing import Any, Dict, List, Sequence
 
 from arcface_mx.config import TrainConfig
 from arcface_mx.model.backbone import embedding_symbol
+from arcface_mx.parallel.split import TooManyNumbers
 from arcface_mx.planning.cost import Machine, Step, forward_operations, step
 from arcface_mx.planning.memory_estimate import parameter_bytes
 from arcface_mx.planning.plan import check_whole_arrays, make_plan
-from arcface_mx.parallel.split import TooManyNumbers
 
 CLASSES = (10_000, 100_000, 1_000_000, 10_000_000, 100_000_000)
 DEVICES = (1, 8, 64, 1024)
@@ -22,7 +22,11 @@ MODES: Dict[str, Dict[str, Any]] = {
 
 
 def scaling(
-    config: TrainConfig, machine: Machine, images: int, classes: Sequence[int] = CLASSES, devices: Sequence[int] = DEVICES
+    config: TrainConfig,
+    machine: Machine,
+    images: int,
+    classes: Sequence[int] = CLASSES,
+    devices: Sequence[int] = DEVICES,
 ) -> List[Dict[str, Any]]:
     """A row for each mode, n and D: images/s of all devices, what takes most of a step, GB a device, and what MXNet cannot do."""
     symbol, side = embedding_symbol(config, training=True), config.data.image_size
@@ -39,16 +43,23 @@ def scaling(
     return rows
 
 
-def _row(config: TrainConfig, cost: Step, machine: Machine, mode: str, images: int, classes: int, devices: int) -> Dict[str, Any]:
+def _row(
+    config: TrainConfig, cost: Step, machine: Machine, mode: str, images: int, classes: int, devices: int
+) -> Dict[str, Any]:
     seconds, values = cost.seconds(machine), MODES[mode]
-    names = ",".join("gpu(%d)" % number for number in range(devices))
+    names = ",".join(f"gpu({number})" for number in range(devices))
     own = dataclasses.replace(
         config,
         data=dataclasses.replace(config.data, batch_size=images * devices),
         loss=dataclasses.replace(config.loss, sample_rate=values.get("sample_rate", 1.0)),
         run=dataclasses.replace(config.run, devices=names, parallel=values["parallel"]),
     )
-    row = {"mode": mode, "classes": classes, "devices": devices, "images_per_second": images * devices / sum(seconds.values())}
+    row = {
+        "mode": mode,
+        "classes": classes,
+        "devices": devices,
+        "images_per_second": images * devices / sum(seconds.values()),
+    }
     row.update(most=max(seconds, key=lambda what: seconds[what]), sent_megabytes=cost.sent / 1e6, limit="")
     try:
         row["gigabytes"] = make_plan(own, classes, 1 << 60).total / 1e9
@@ -60,12 +71,15 @@ def _row(config: TrainConfig, cost: Step, machine: Machine, mode: str, images: i
 
 def scaling_table(rows: Sequence[Dict[str, Any]]) -> str:
     """Markdown."""
-    lines = ["| mode | classes | devices | images/s | most of a step | MB sent a step | GB a device | MXNet 1.9.1 |", "|---" * 8 + "|"]
+    lines = [
+        "| mode | classes | devices | images/s | most of a step | MB sent a step | GB a device | MXNet 1.9.1 |",
+        "|---" * 8 + "|",
+    ]
     for row in rows:
-        memory = "%.1f" % row["gigabytes"] if "gigabytes" in row else "-"
+        memory = f"{row['gigabytes']:.1f}" if "gigabytes" in row else "-"
         limit = "refused: " + row["limit"] if row["limit"] else ""
         lines.append(
-            "| %s | %d | %d | %.0f | %s | %.0f | %s | %s |"
-            % (row["mode"], row["classes"], row["devices"], row["images_per_second"], row["most"], row["sent_megabytes"], memory, limit)
+            f"| {row['mode']} | {row['classes']} | {row['devices']} | {row['images_per_second']:.0f} | "
+            f"{row['most']} | {row['sent_megabytes']:.0f} | {memory} | {limit} |"
         )
     return "\n".join(lines)

@@ -21,7 +21,9 @@ class BagMiner:
     distance, margin, mining: see `mining.choose_rows`.
     """
 
-    def __init__(self, embed: Callable[[Any], np.ndarray], size: int, distance: str, margin: float, mining: str) -> None:
+    def __init__(
+        self, embed: Callable[[Any], np.ndarray], size: int, distance: str, margin: float, mining: str
+    ) -> None:
         self._embed, self._size, self._rule = embed, size, (distance, margin, mining)
 
     def __call__(self, bag: Batch) -> Batch:

@@ -23,9 +23,9 @@ import numpy as np
 from arcface_mx.data.images import decode_bgr
 from arcface_mx.data.recordio.index import RecordIndex
 from arcface_mx.data.recordio.writer import append, close_whole
+from arcface_mx.util.environment import available_cores
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.files import cache_folder, sync_folder, write_json
-from arcface_mx.util.environment import available_cores
 from arcface_mx.util.progress import progress
 
 LABEL_BASE = 1 << 20
@@ -75,7 +75,7 @@ def open_view(folder: str, cache: Optional[str] = None) -> ImageView:
             continue
         if os.access(place, os.W_OK):
             return _make(index, place, source)
-    raise UserError("%s: cannot be written, nor can a cache folder; set ARCFACE_MX_CACHE to a writable folder" % folder)
+    raise UserError(f"{folder}: cannot be written, nor can a cache folder; set ARCFACE_MX_CACHE to a writable folder")
 
 
 def _places(folder: str, cache: Optional[str]) -> List[str]:
@@ -112,17 +112,19 @@ def _make(index: RecordIndex, place: str, source: Dict[str, int]) -> ImageView:
     from mxnet import recordio
 
     record_file, index_file, note_file = _files(place)
-    temporary = [path + ".%d.tmp" % os.getpid() for path in (record_file, index_file)]
+    temporary = [path + f".{os.getpid()}.tmp" for path in (record_file, index_file)]
     digest, shape = hashlib.sha256(), _Shape(index.path)
     writer = recordio.MXIndexedRecordIO(temporary[1], temporary[0], "w")
     try:
         with ThreadPoolExecutor(available_cores()) as pool:
-            for start in progress(range(0, len(index), 1024), "reading %s" % index.path, unit="kilo-image"):
+            for start in progress(range(0, len(index), 1024), f"reading {index.path}", unit="kilo-image"):
                 block = list(index.images(np.arange(start, min(start + 1024, len(index)))))
                 for (number, _, _), size in zip(block, pool.map(shape.decode, block)):
                     shape.check(number, size)
                 for number, label, image in block:
-                    header = recordio.IRHeader(0, np.asarray(split_number(label) + split_number(number), np.float32), number, 0)
+                    header = recordio.IRHeader(
+                        0, np.asarray(split_number(label) + split_number(number), np.float32), number, 0
+                    )
                     packed = recordio.pack(header, image)
                     digest.update(packed)
                     append(writer, number, packed, record_file)
@@ -140,7 +142,7 @@ def _make(index: RecordIndex, place: str, source: Dict[str, int]) -> ImageView:
         sync_folder(place)
         write_json(note_file, {"format": FORMAT, "source": source, "bytes": length, "view": view})
     except OSError as error:
-        raise UserError("%s: cannot be written: %s" % (record_file, error.strerror)) from error
+        raise UserError(f"{record_file}: cannot be written: {error.strerror}") from error
     finally:
         with contextlib.suppress(Exception):
             writer.close()
@@ -163,8 +165,8 @@ class _Shape:
             pixels = decode_bgr(image)
         except ValueError:
             raise UserError(
-                "%s: record %d holds no image that can be decoded (%d bytes). Find all such records with: "
-                "arcface-mx data check" % (self.path, number, len(image))
+                f"{self.path}: record {number} holds no image that can be decoded ({len(image)} bytes). "
+                "Find all such records with: arcface-mx data check"
             ) from None
         return pixels.shape[0], pixels.shape[1]
 

@@ -59,7 +59,9 @@ def _farther(negatives: np.ndarray, anchor: np.ndarray, limit: np.ndarray, or_fa
     return np.where(missing, -1, found)
 
 
-def choose_rows(embeddings: np.ndarray, labels: np.ndarray, size: int, distance: str, margin: float, mining: str) -> np.ndarray:
+def choose_rows(
+    embeddings: np.ndarray, labels: np.ndarray, size: int, distance: str, margin: float, mining: str
+) -> np.ndarray:
     """`size` distinct rows of a bag (M, d), M >= size: those of its hardest triplets, then the first others.
 
     Rows come in the bag's order. Embeddings of any length above 0.

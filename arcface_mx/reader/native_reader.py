@@ -14,8 +14,8 @@ from typing import Any, Dict, Iterator, Optional, Tuple
 import numpy as np
 
 from arcface_mx.config import DataConfig
-from arcface_mx.util.errors import UserError
 from arcface_mx.reader.image_view import ImageView, join_numbers
+from arcface_mx.util.errors import UserError
 
 Rows = Tuple[Any, np.ndarray]  # pixels (NDArray), the four label numbers a row
 
@@ -43,7 +43,9 @@ def part_size(images: int, index: int, count: int) -> int:
     return max(0, min(images, step * (index + 1)) - step * index)
 
 
-def epoch_iterator(view: ImageView, config: DataConfig, seed: int, epoch: int, threads: int, part: Tuple[int, int] = (0, 1)) -> Any:
+def epoch_iterator(
+    view: ImageView, config: DataConfig, seed: int, epoch: int, threads: int, part: Tuple[int, int] = (0, 1)
+) -> Any:
     """MXNet's ImageRecordIter over one shuffled, augmented epoch, or a part (index, count) of it."""
     import mxnet as mx
 
@@ -93,10 +95,16 @@ class FaceStream:
     """
 
     def __init__(
-        self, view: ImageView, config: DataConfig, seed: int, position: int = 0, threads: int = 0, worker: Tuple[int, int] = (0, 1)
+        self,
+        view: ImageView,
+        config: DataConfig,
+        seed: int,
+        position: int = 0,
+        threads: int = 0,
+        worker: Tuple[int, int] = (0, 1),
     ) -> None:
         if not part_size(view.images, worker[1] - 1, worker[1]):
-            raise UserError("%s: %d images are too few for %d workers" % (config.data, view.images, worker[1]))
+            raise UserError(f"{config.data}: {view.images} images are too few for {worker[1]} workers")
         self.worker = worker
         self.view, self.config, self.seed, self.position = view, config, seed, position
         self._threads = threads or 4
@@ -108,7 +116,7 @@ class FaceStream:
         """Epochs done."""
         return self.position * self.worker[1] / self.view.images
 
-    def __iter__(self) -> "FaceStream":
+    def __iter__(self) -> FaceStream:
         return self
 
     def __next__(self) -> Batch:
@@ -166,5 +174,3 @@ def _native_rows(iterator: Any) -> Iterator[Rows]:
     # for the engine's pending reads before it fills it anew.
     for batch in iterator:
         yield batch.data[0], batch.label[0].asnumpy()
-
-

@@ -14,11 +14,11 @@ import numpy as np
 
 from arcface_mx.config import DataConfig
 from arcface_mx.data.recordio.index import RecordIndex
-from arcface_mx.util.errors import UserError
 from arcface_mx.reader.augment import decode_photo
 from arcface_mx.reader.image_view import ImageView
-from arcface_mx.reader.samplers import RandomSampler, PKSampler
 from arcface_mx.reader.native_reader import Batch
+from arcface_mx.reader.samplers import PKSampler, RandomSampler
+from arcface_mx.util.errors import UserError
 
 AHEAD = 2  # batches that are decoded before they are asked for
 CHUNK = 16  # photos a task of the pool
@@ -45,11 +45,11 @@ class RecordReader:
         self._stride = config.batch_size * worker[1]
         self._position = position + config.batch_size * worker[0]  # of the next batch to decode
         self._pool = ThreadPoolExecutor(threads)
-        self._ahead: Deque[Tuple[np.ndarray, np.ndarray, List["Future[None]"]]] = deque()
+        self._ahead: Deque[Tuple[np.ndarray, np.ndarray, List[Future[None]]]] = deque()
         for _ in range(AHEAD):
             self._start()
 
-    def __iter__(self) -> "RecordReader":
+    def __iter__(self) -> RecordReader:
         return self
 
     def __next__(self) -> Batch:
@@ -76,9 +76,13 @@ class RecordReader:
         def decode(rows: range) -> None:
             for row, (number, _, image) in zip(rows, self._index.images(places[rows.start : rows.stop])):
                 try:
-                    decode_photo(image, self.config, bool(mirrored[row]), [self.order.seed, 3, position + row], pixels[row])
+                    decode_photo(
+                        image, self.config, bool(mirrored[row]), [self.order.seed, 3, position + row], pixels[row]
+                    )
                 except ValueError:
-                    raise UserError("%s: record %d is no longer the image it was; has the file changed?" % (self._index.path, number)) from None
+                    raise UserError(
+                        f"{self._index.path}: record {number} is no longer the image it was; has the file changed?"
+                    ) from None
 
         chunks = [range(start, min(start + CHUNK, size)) for start in range(0, size, CHUNK)]
         self._ahead.append((places, pixels, [self._pool.submit(decode, rows) for rows in chunks]))

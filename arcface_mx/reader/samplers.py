@@ -63,9 +63,9 @@ class PKSampler:
 
     def describe(self) -> str:
         """One line for the start of the run."""
-        text = "batches hold up to %d photos of each person" % self.images_per_identity
+        text = f"batches hold up to {self.images_per_identity} photos of each person"
         if self._alone:
-            text += "; %d people with a single photo serve as negatives only" % self._alone
+            text += f"; {self._alone} people with a single photo serve as negatives only"
         return text
 
     @lru_cache(maxsize=2)

@@ -6,9 +6,9 @@ import csv
 import os
 from typing import Dict, List, Optional, Sequence
 
-from arcface_mx.verify.angles import RunAngles
-from arcface_mx.util.errors import UserError
 from arcface_mx.report.paper import default_path
+from arcface_mx.util.errors import UserError
+from arcface_mx.verify.angles import RunAngles
 
 PRINTED_FILE = "paper_angles.csv"
 # The paper's columns by the row of recipes/paper.csv that trained them.
@@ -31,9 +31,9 @@ def read_printed(path: Optional[str] = None) -> Dict[str, Dict[str, Optional[flo
                 for entry in csv.DictReader(stream)
             }
     except OSError as error:
-        raise UserError("%s: cannot be read (%s)" % (path, error.strerror))
+        raise UserError(f"{path}: cannot be read ({error.strerror})")
     except (KeyError, ValueError, TypeError) as error:
-        raise UserError("%s: not the paper's angle table (%s)" % (path, error))
+        raise UserError(f"{path}: not the paper's angle table ({error})")
 
 
 def statistics(angles: RunAngles) -> Dict[str, Optional[float]]:
@@ -51,7 +51,9 @@ def statistics(angles: RunAngles) -> Dict[str, Optional[float]]:
     return found
 
 
-def as_markdown(runs: Sequence[RunAngles], rows: Sequence[Optional[str]], printed: Dict[str, Dict[str, Optional[float]]]) -> str:
+def as_markdown(
+    runs: Sequence[RunAngles], rows: Sequence[Optional[str]], printed: Dict[str, Dict[str, Optional[float]]]
+) -> str:
     """A table in degrees: a line a statistic, for each run its figure and the paper's, where it has one.
 
     rows: for each run the row of the paper's table that it is, None where it is none.
@@ -75,4 +77,4 @@ def as_markdown(runs: Sequence[RunAngles], rows: Sequence[Optional[str]], printe
 
 
 def _text(value: Optional[float]) -> str:
-    return "-" if value is None else "%.2f" % value
+    return "-" if value is None else f"{value:.2f}"

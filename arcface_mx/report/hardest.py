@@ -29,7 +29,9 @@ def hardest_pairs(pairs: PairSet, scores: np.ndarray, count: int = SHOWN) -> Tup
     different = np.flatnonzero(~pairs.same)
     lowest = same[np.argsort(scores[same], kind="stable")[:count]]
     highest = different[np.argsort(-scores[different], kind="stable")[:count]]
-    wanted = {int(number) for rows in (pairs.left, pairs.right) for chosen in (lowest, highest) for number in rows[chosen]}
+    wanted = {
+        int(number) for rows in (pairs.left, pairs.right) for chosen in (lowest, highest) for number in rows[chosen]
+    }
     photos = {number: photo for number, photo in enumerate(pairs.images()) if number in wanted}
 
     def of(chosen: np.ndarray) -> List[HardPair]:

@@ -10,23 +10,28 @@ import numpy as np
 
 from arcface_mx.config import TrainConfig, differences, flag_name
 from arcface_mx.data.bins.bins import PairSet, read_pairs
-from arcface_mx.report.plots import history
-from arcface_mx.report.plots import pairs as pair_figures
-from arcface_mx.util.errors import UserError
-from arcface_mx.util.files import atomic_write
+from arcface_mx.metrics.calibration import ScoredPairs, calibrate
+from arcface_mx.metrics.pairs import pair_scores
 from arcface_mx.model import Embedder
-from arcface_mx.util.progress import progress
 from arcface_mx.report import page_angles
 from arcface_mx.report import page_html as html
 from arcface_mx.report.hardest import HardPair, hardest_pairs
 from arcface_mx.report.paper import default_path, find_row, read_rows
+from arcface_mx.report.plots import history
+from arcface_mx.report.plots import pairs as pair_figures
 from arcface_mx.report.table import accuracy, collect
 from arcface_mx.train.folder import command_line, read_config, read_environment, read_metrics
-from arcface_mx.metrics.calibration import ScoredPairs, calibrate
+from arcface_mx.util.errors import UserError
+from arcface_mx.util.files import atomic_write
+from arcface_mx.util.progress import progress
 from arcface_mx.verify.calibration_file import (
-    SINGLE, StoredCalibration, calibration_notes, calibration_path, calibration_rows, read_calibration,
-)  # fmt: skip
-from arcface_mx.metrics.pairs import pair_scores
+    SINGLE,
+    StoredCalibration,
+    calibration_notes,
+    calibration_path,
+    calibration_rows,
+    read_calibration,
+)
 from arcface_mx.verify.sets import set_name
 
 PAGE = "report.html"
@@ -57,13 +62,13 @@ def write_report(run: str, embedder: Embedder, sets: Sequence[str] = (), most: i
     """
     config, metrics = read_config(run), read_metrics(run)
     if metrics is None:
-        raise UserError("%s: has no metrics.json; has the run finished? The same train command goes on with it." % run)
+        raise UserError(f"{run}: has no metrics.json; has the run finished? The same train command goes on with it.")
     paths = list(sets) or [path for path in config.data.eval if os.path.exists(path)]
     scored = [_score(embedder, path) for path in paths]
     pictures, missing = _pictures(run, scored)
     page = _sections(run, config, metrics, embedder, scored, pictures, missing, most)
     name = os.path.basename(os.path.normpath(run))
-    told = "arcface-mx run, step %d, commit %s" % (metrics["step"], str(read_environment(run).get("commit"))[:12])
+    told = f"arcface-mx run, step {metrics['step']}, commit {str(read_environment(run).get('commit'))[:12]}"
     text = html.document(name, told, list(page.values()), list(page))
     path = os.path.join(run, PAGE)
     with atomic_write(path, "w") as stream:
@@ -105,9 +110,15 @@ def _pictures(run: str, scored: Sequence[Scored]) -> Tuple[Dict[str, bytes], str
 
 
 def _sections(
-    run: str, config: TrainConfig, metrics: Dict[str, Any], embedder: Embedder, scored: Sequence[Scored],
-    pictures: Dict[str, bytes], missing: str, most: int,
-) -> Dict[str, str]:  # fmt: skip
+    run: str,
+    config: TrainConfig,
+    metrics: Dict[str, Any],
+    embedder: Embedder,
+    scored: Sequence[Scored],
+    pictures: Dict[str, bytes],
+    missing: str,
+    most: int,
+) -> Dict[str, str]:
     def shown(*names: str) -> List[str]:
         return [html.picture(pictures[name], PICTURES[name]) for name in names if name in pictures]
 
@@ -126,23 +137,40 @@ def _sections(
 def _accuracy(run: str, config: TrainConfig, metrics: Dict[str, Any]) -> str:
     paper = read_rows(default_path()) if os.path.exists(default_path()) else []
     row, results = find_row(config, paper), list(metrics["sets"].values())
-    levels = [far for far in (results[0]["single"]["tar_at_far"] if results else ()) if any(
-        result["single"]["tar_at_far"][far] is not None for result in results)]  # fmt: skip
-    rows = [["set", "pairs", "single crops, %", "image + mirror, %"] + ["TAR@%s" % far for far in levels]]
+    levels = [
+        far
+        for far in (results[0]["single"]["tar_at_far"] if results else ())
+        if any(result["single"]["tar_at_far"][far] is not None for result in results)
+    ]
+    rows = [["set", "pairs", "single crops, %", "image + mirror, %"] + [f"TAR@{far}" for far in levels]]
     for result in results:
-        cells = ["%.2f ± %.2f" % (100 * crop["accuracy"], 100 * crop["std"]) if crop else "-" for crop in (result["single"], result["mirror"])]
+        cells = [
+            f"{100 * crop['accuracy']:.2f} ± {100 * crop['std']:.2f}" if crop else "-"
+            for crop in (result["single"], result["mirror"])
+        ]
         tars = [result["single"]["tar_at_far"][far] for far in levels]
-        rows.append([result["set"], str(result["pairs"])] + cells + ["-" if tar is None else "%.4f" % tar for tar in tars])
+        rows.append(
+            [result["set"], str(result["pairs"])] + cells + ["-" if tar is None else f"{tar:.4f}" for tar in tars]
+        )
     parts = [html.table(rows) if results else html.paragraph("The run had no verification sets.")]
-    parts.append(html.paragraph("Accuracy over ten folds, the threshold of a fold chosen on the others; ± is over the folds. TAR at FAR: single crops."))
+    parts.append(
+        html.paragraph(
+            "Accuracy over ten folds, the threshold of a fold chosen on the others; ± is over the folds. TAR at FAR: single crops."
+        )
+    )
     baselines = [line for line in collect([run], paper, accuracy) if not line.runs]
     if baselines:
         names = list(dict.fromkeys(name for line in baselines for name in line.values))
-        lines = [[line.name] + ["%.2f" % line.values[name][0] if name in line.values else "-" for name in names] for line in baselines]
+        lines = [
+            [line.name] + [f"{line.values[name][0]:.2f}" if name in line.values else "-" for name in names]
+            for line in baselines
+        ]
         parts.append(html.table([["without a network, %"] + names] + lines))
     if row:
-        figures = ", ".join("%s %.2f" % (name, value) for name, value in row.figures.items() if value is not None)
-        parts.append(html.paragraph("Row of the paper: %s. Printed there (other data, another network): %s." % (row.name, figures)))
+        figures = ", ".join(f"{name} {value:.2f}" for name, value in row.figures.items() if value is not None)
+        parts.append(
+            html.paragraph(f"Row of the paper: {row.name}. Printed there (other data, another network): {figures}.")
+        )
     return "\n".join(parts)
 
 
@@ -150,16 +178,19 @@ def _hardest(one: Scored) -> str:
     same, different = hardest_pairs(one.pairs, one.drawn.scores)
     told = ("one person, least alike", "two people, most alike")
     grids = [_grid(pairs, kind) for pairs, kind in zip((same, different), told)]
-    text = "%s: pairs on the wrong side first. Labels of public sets have errors too." % one.drawn.set
-    return html.paragraph(text) + "".join("<h3>%s, %s</h3>%s" % (one.drawn.set, kind, grid) for kind, grid in zip(told, grids))
+    text = f"{one.drawn.set}: pairs on the wrong side first. Labels of public sets have errors too."
+    return html.paragraph(text) + "".join(f"<h3>{one.drawn.set}, {kind}</h3>{grid}" for kind, grid in zip(told, grids))
 
 
 def _grid(pairs: Sequence[HardPair], told: str) -> str:
     cells = []
     for pair in pairs:
-        images = [html.image(photo, _kind(photo), "%s, pair %d, photo %d" % (told, pair.number, place)) for place, photo in enumerate((pair.first, pair.second), 1)]
+        images = [
+            html.image(photo, _kind(photo), f"{told}, pair {pair.number}, photo {place}")
+            for place, photo in enumerate((pair.first, pair.second), 1)
+        ]
         angle = np.degrees(np.arccos(np.clip(pair.cosine, -1, 1)))
-        cells.append([images[0] + images[1], "pair %d: cosine %.3f, %.0f°" % (pair.number, pair.cosine, angle)])
+        cells.append([images[0] + images[1], f"pair {pair.number}: cosine {pair.cosine:.3f}, {angle:.0f}°"])
     return html.pair_grid(cells)
 
 
@@ -173,7 +204,7 @@ def _angles(run: str, config: TrainConfig, embedder: Embedder, scored: Sequence[
     if os.path.exists(config.data.data):
         rows += page_angles.training_rows(run, config.data.data, embedder, most)
     else:
-        note = html.paragraph("The training photos, %s, are not there: no figures of them." % config.data.data)
+        note = html.paragraph(f"The training photos, {config.data.data}, are not there: no figures of them.")
     for one in scored:
         rows += page_angles.set_rows(one.drawn.set, one.embeddings, one.pairs.left, one.pairs.right, one.drawn.same)
     return html.table(rows) * (len(rows) > 1) + note
@@ -186,7 +217,9 @@ def _thresholds(run: str, scored: Sequence[Scored]) -> str:
     elif scored:
         same = np.concatenate([one.drawn.scores[one.drawn.same] for one in scored])
         different = np.concatenate([one.drawn.scores[~one.drawn.same] for one in scored])
-        stored = StoredCalibration("", tuple(one.drawn.set for one in scored), {SINGLE: calibrate(ScoredPairs(same, different))})
+        stored = StoredCalibration(
+            "", tuple(one.drawn.set for one in scored), {SINGLE: calibrate(ScoredPairs(same, different))}
+        )
     else:
         return ""
     return html.table(calibration_rows(stored)) + "".join(map(html.paragraph, calibration_notes(stored)))
@@ -195,8 +228,17 @@ def _thresholds(run: str, scored: Sequence[Scored]) -> str:
 def _configuration(run: str, config: TrainConfig) -> str:
     environment = read_environment(run)
     rows = [("flag", "value", "default")]
-    rows += [(flag_name(name), str(value), str(default)) for name, (default, value) in differences(TrainConfig(), config).items()]
-    facts = [("what", "value")] + [(key, str(value)) for key, value in environment.items() if key not in ("data", "command")]
+    rows += [
+        (flag_name(name), str(value), str(default))
+        for name, (default, value) in differences(TrainConfig(), config).items()
+    ]
+    facts = [("what", "value")] + [
+        (key, str(value)) for key, value in environment.items() if key not in ("data", "command")
+    ]
     facts += [("data: " + key, str(value)) for key, value in dict(environment.get("data", {})).items()]
     shown = command_line(environment)
-    return html.preformatted(shown) * bool(shown) + html.table(rows) + html.details("Versions, machine, data", html.table(facts))
+    return (
+        html.preformatted(shown) * bool(shown)
+        + html.table(rows)
+        + html.details("Versions, machine, data", html.table(facts))
+    )

@@ -8,8 +8,8 @@ import numpy as np
 
 from arcface_mx.data.recordio.index import RecordIndex
 from arcface_mx.metrics.angles import centre_angles, linked_identities, spread
-from arcface_mx.verify.angles import class_centres_of, embed_positions
 from arcface_mx.model import Embedder
+from arcface_mx.verify.angles import class_centres_of, embed_positions
 
 HEADER = ("angle in degrees", "of", "value")
 Rows = List[Sequence[str]]
@@ -25,9 +25,15 @@ def training_rows(run: str, folder: str, embedder: Embedder, most: int) -> Rows:
     rows: Rows = []
     if weight is not None and len(weight) == index.num_classes:  # a loss with several centres a class has no W_j
         centres = centre_angles(weight, embeddings, labels)
-        rows.append(("W-EC: class centre to its embedding centre", "%d people" % found.identities, degrees(centres.to_embeddings)))
-        rows.append(("W-Inter: class centre to the nearest other", "%d classes" % len(weight), degrees(centres.inter)))
-    told = "training, %d photos of %d people" % (found.images, found.identities)
+        rows.append(
+            (
+                "W-EC: class centre to its embedding centre",
+                f"{found.identities} people",
+                degrees(centres.to_embeddings),
+            )
+        )
+        rows.append(("W-Inter: class centre to the nearest other", f"{len(weight)} classes", degrees(centres.inter)))
+    told = f"training, {found.images} photos of {found.identities} people"
     return rows + _spread_rows(told, found.intra, found.inter)
 
 
@@ -37,7 +43,7 @@ def set_rows(name: str, embeddings: np.ndarray, left: np.ndarray, right: np.ndar
     if not len(images):
         return []
     found = spread(embeddings[images], labels, name)
-    return _spread_rows("%s, %d people" % (name, found.identities), found.intra, found.inter)
+    return _spread_rows(f"{name}, {found.identities} people", found.intra, found.inter)
 
 
 def _spread_rows(told: str, intra: float, inter: Optional[float]) -> Rows:
@@ -58,4 +64,4 @@ def _whole_people(labels: np.ndarray, most: int) -> np.ndarray:
 
 
 def degrees(value: Optional[float]) -> str:
-    return "-" if value is None else "%.2f" % value
+    return "-" if value is None else f"{value:.2f}"

@@ -34,65 +34,68 @@ pre { background: var(--tint); padding: .75rem; white-space: pre-wrap; overflow-
 """
 
 
-def document(title: str, subtitle: str, sections: Sequence["str"], contents: Sequence[str]) -> str:
+def document(title: str, subtitle: str, sections: Sequence[str], contents: Sequence[str]) -> str:
     """The page. sections: what `section` made; contents: their titles, for the links at the top."""
-    links = " ".join('<a href="#%s">%s</a>' % (_anchor(name), html.escape(name)) for name in contents)
+    links = " ".join(f'<a href="#{_anchor(name)}">{html.escape(name)}</a>' for name in contents)
     head = '<meta charset="utf-8">\n<meta name="viewport" content="width=device-width, initial-scale=1">\n'
     return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n%s<title>%s</title>\n<style>%s</style>\n</head>\n<body>\n'
-        "<header>\n<h1>%s</h1>\n<p>%s</p>\n<nav>%s</nav>\n</header>\n<main>\n%s\n</main>\n</body>\n</html>\n"
-        % (head, html.escape(title), STYLE, html.escape(title), html.escape(subtitle), links, "\n".join(sections))
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n{}<title>{}</title>\n<style>{}</style>\n</head>\n<body>\n'
+        "<header>\n<h1>{}</h1>\n<p>{}</p>\n<nav>{}</nav>\n</header>\n<main>\n{}\n</main>\n</body>\n</html>\n".format(
+            head, html.escape(title), STYLE, html.escape(title), html.escape(subtitle), links, "\n".join(sections)
+        )
     )
 
 
 def section(title: str, *parts: str) -> str:
     """A heading and what stands under it."""
     body = "\n".join(part for part in parts if part)
-    return '<section id="%s">\n<h2>%s</h2>\n%s\n</section>' % (_anchor(title), html.escape(title), body)
+    return f'<section id="{_anchor(title)}">\n<h2>{html.escape(title)}</h2>\n{body}\n</section>'
 
 
 def paragraph(text: str) -> str:
-    return "<p>%s</p>" % html.escape(text)
+    return f"<p>{html.escape(text)}</p>"
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
     """Header row first; wide tables scroll by themselves."""
-    head = "".join('<th scope="col">%s</th>' % html.escape(cell) for cell in rows[0])
-    body = "\n".join("<tr>%s</tr>" % "".join("<td>%s</td>" % html.escape(cell) for cell in row) for row in rows[1:])
-    return '<div class="wide"><table>\n<thead><tr>%s</tr></thead>\n<tbody>\n%s\n</tbody>\n</table></div>' % (head, body)
+    head = "".join(f'<th scope="col">{html.escape(cell)}</th>' for cell in rows[0])
+    body = "\n".join("<tr>{}</tr>".format("".join(f"<td>{html.escape(cell)}</td>" for cell in row)) for row in rows[1:])
+    return f'<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table></div>'
 
 
 def picture(data: bytes, told: str) -> str:
     """A PNG in the page itself, with its caption; one much wider than high scrolls on a phone."""
     width, height = struct.unpack(">II", data[16:24])
     kind = "wide panorama" if width > 2 * height else "wide"
-    return '<figure><div class="%s">%s</div><figcaption>%s</figcaption></figure>' % (kind, image(data, "png", told), html.escape(told))
+    return f'<figure><div class="{kind}">{image(data, "png", told)}</div><figcaption>{html.escape(told)}</figcaption></figure>'
 
 
 def pictures(figures: Sequence[str]) -> str:
     """Figures side by side where there is room."""
-    return '<div class="figures">%s</div>' % "\n".join(figures)
+    return '<div class="figures">{}</div>'.format("\n".join(figures))
 
 
 def image(data: bytes, kind: str, told: str) -> str:
     """The image alone, as a data URI."""
-    return '<img alt="%s" src="data:image/%s;base64,%s">' % (
-        html.escape(told, quote=True), kind, base64.b64encode(data).decode("ascii"))  # fmt: skip
+    return f'<img alt="{html.escape(told, quote=True)}" src="data:image/{kind};base64,{base64.b64encode(data).decode("ascii")}">'
 
 
 def pair_grid(pairs: Sequence[Sequence[str]]) -> str:
     """Cells of (the two images, a caption)."""
-    cells = ['<figure class="pair"><div>%s</div><figcaption>%s</figcaption></figure>' % (both, html.escape(text)) for both, text in pairs]
-    return '<div class="pairs">%s</div>' % "\n".join(cells)
+    cells = [
+        f'<figure class="pair"><div>{both}</div><figcaption>{html.escape(text)}</figcaption></figure>'
+        for both, text in pairs
+    ]
+    return '<div class="pairs">{}</div>'.format("\n".join(cells))
 
 
 def details(title: str, body: str) -> str:
     """What opens on a tap, without script."""
-    return "<details><summary>%s</summary>%s</details>" % (html.escape(title), body)
+    return f"<details><summary>{html.escape(title)}</summary>{body}</details>"
 
 
 def preformatted(text: str) -> str:
-    return "<pre>%s</pre>" % html.escape(text)
+    return f"<pre>{html.escape(text)}</pre>"
 
 
 def _anchor(title: str) -> str:

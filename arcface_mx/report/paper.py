@@ -11,16 +11,24 @@ from functools import lru_cache
 from typing import Any, Dict, List, Optional, Sequence, Set, Tuple
 
 from arcface_mx.config import TrainConfig, from_flat, to_flat
-from arcface_mx.util.errors import UserError
 from arcface_mx.train.folder import read_config
+from arcface_mx.util.errors import UserError
 
 COLUMNS = ("LFW", "CFP-FP", "AgeDB-30", "YTF")
 ABLATION = "ArcFace"  # the paper's own table; other rows are of SphereFace's, of the journal's, of none
 # What tells rows apart, beside the fields that a row's flags spell out; scale, schedule and network
 # are common to all rows of a table.
 ROW_FIELDS = (
-    "loss", "m1", "m2", "m3", "intra_weight", "inter_weight", "triplet_weight", "triplet_margin", "a_softmax_m",
-)  # fmt: skip
+    "loss",
+    "m1",
+    "m2",
+    "m3",
+    "intra_weight",
+    "inter_weight",
+    "triplet_weight",
+    "triplet_margin",
+    "a_softmax_m",
+)
 
 
 @dataclass(frozen=True)
@@ -38,7 +46,9 @@ class PaperRow:
 
 def default_path() -> str:
     """recipes/paper.csv of the checkout that this package runs from."""
-    return os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "recipes", "paper.csv")
+    return os.path.join(
+        os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "recipes", "paper.csv"
+    )
 
 
 def read_rows(path: str) -> List[PaperRow]:
@@ -58,9 +68,9 @@ def read_rows(path: str) -> List[PaperRow]:
             for entry in entries
         ]
     except OSError as error:
-        raise UserError("%s: cannot be read (%s); give --paper recipes/paper.csv" % (path, error.strerror))
+        raise UserError(f"{path}: cannot be read ({error.strerror}); give --paper recipes/paper.csv")
     except (KeyError, ValueError, TypeError) as error:
-        raise UserError("%s: not the paper's table (%s)" % (path, error))
+        raise UserError(f"{path}: not the paper's table ({error})")
 
 
 def row_values(flags: Tuple[str, ...]) -> Dict[str, Any]:
@@ -106,7 +116,7 @@ def names_of(runs: Sequence[str]) -> List[str]:
         row = find_row(read_config(run), rows)
         folder = os.path.basename(os.path.normpath(run))
         name = row.name if row else folder
-        names.append(name if name not in names else "%s, %s" % (name, folder))
+        names.append(name if name not in names else f"{name}, {folder}")
     if len(set(names)) < len(names):
-        raise UserError("two of the runs are called %s; rename a folder" % max(names, key=names.count))
+        raise UserError(f"two of the runs are called {max(names, key=names.count)}; rename a folder")
     return names

@@ -40,7 +40,7 @@ def _panel(axis: Any, rows: List[TableRow], name: str) -> None:
             axis.plot(values, [place] * len(values), "o", color=MEASURED, alpha=0.3, markersize=3)
             spread = np.std(values, ddof=1) if len(values) > 1 else 0.0
             axis.errorbar(np.mean(values), place, xerr=spread, fmt="o", color=MEASURED, markersize=5, capsize=2)
-    axis.set_xlabel("%s, %%" % name, color=MEASURED, fontsize=8)
+    axis.set_xlabel(f"{name}, %", color=MEASURED, fontsize=8)
     axis.tick_params(labelsize=7)
     axis.grid(axis="y", alpha=0.25)
     column = next((column for part, column in STRESSES if part in name.lower()), None)
@@ -49,5 +49,5 @@ def _panel(axis: Any, rows: List[TableRow], name: str) -> None:
     if figures:
         above = axis.twiny()
         above.plot([figure for _, figure in figures], [place for place, _ in figures], "x", color=PRINTED, markersize=5)
-        above.set_xlabel("%s in the paper, %%" % column, color=PRINTED, fontsize=8)
+        above.set_xlabel(f"{column} in the paper, %", color=PRINTED, fontsize=8)
         above.tick_params(labelsize=7)

@@ -11,13 +11,20 @@ from arcface_mx.train.folder import read_environment
 def describe(runs: Sequence[str]) -> str:
     """A Markdown list: number of runs, dates, commits, machine, versions, training data."""
     environments = [read_environment(run) for run in runs]
-    data = ["%s (%s)" % (os.path.basename(str(e.get("data", {}).get("folder"))), _short(e.get("data", {}).get("fingerprint"))) for e in environments]
+    data = [
+        f"{os.path.basename(str(e.get('data', {}).get('folder')))} ({_short(e.get('data', {}).get('fingerprint'))})"
+        for e in environments
+    ]
     lines = [
-        "runs: %d" % len(runs),
+        f"runs: {len(runs)}",
         "dates: " + _values(environments, "date"),
         "commits: " + ", ".join(sorted({_short(e.get("commit")) for e in environments})),
-        "machine: %s; threads a run: %s; devices: %s" % tuple(_values(environments, key) for key in ("processor", "threads", "devices")),
-        "Python %s, MXNet %s, NumPy %s, OpenCV %s" % tuple(_values(environments, key) for key in ("python", "mxnet", "numpy", "opencv")),
+        "machine: {}; threads a run: {}; devices: {}".format(
+            *tuple(_values(environments, key) for key in ("processor", "threads", "devices"))
+        ),
+        "Python {}, MXNet {}, NumPy {}, OpenCV {}".format(
+            *tuple(_values(environments, key) for key in ("python", "mxnet", "numpy", "opencv"))
+        ),
         "trained on (fingerprint): " + ", ".join(sorted(set(data))),
     ]
     return "\n".join("- " + line for line in lines)

@@ -38,7 +38,15 @@ def agreements(rows: Sequence[TableRow]) -> List[Agreement]:
             continue
         values, printed = _both(rows, name, column)
         if len(values) >= FEWEST_ROWS:
-            found.append(Agreement(name, column, len(values), _rho([float(np.mean(v)) for v in values], printed), _interval(values, printed)))
+            found.append(
+                Agreement(
+                    name,
+                    column,
+                    len(values),
+                    _rho([float(np.mean(v)) for v in values], printed),
+                    _interval(values, printed),
+                )
+            )
     return found
 
 
@@ -71,6 +79,12 @@ def describe(found: Sequence[Agreement]) -> str:
     """One line an agreement, nothing where none can be measured."""
     lines = []
     for one in found:
-        between = "one seed a row: no interval" if one.interval is None else "%.2f to %.2f over seeds (95 %%)" % one.interval
-        lines.append("order of %d rows, %s against the paper's %s: Spearman %.2f (%s)" % (one.rows, one.set, one.column, one.rho, between))
+        between = (
+            "one seed a row: no interval"
+            if one.interval is None
+            else "{:.2f} to {:.2f} over seeds (95 %)".format(*one.interval)
+        )
+        lines.append(
+            f"order of {one.rows} rows, {one.set} against the paper's {one.column}: Spearman {one.rho:.2f} ({between})"
+        )
     return "\n".join(lines)

@@ -11,9 +11,9 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from arcface_mx.util.errors import UserError
 from arcface_mx.report.paper import ABLATION, COLUMNS, PaperRow, find_row
 from arcface_mx.train.folder import METRICS, read_baselines, read_config, read_data_fingerprint, read_metrics
+from arcface_mx.util.errors import UserError
 from arcface_mx.verify.sets import set_name
 
 # (metrics of one crop) → a percentage, None where the set cannot tell
@@ -45,7 +45,9 @@ def tar_at(level: str) -> Figure:
     return figure
 
 
-def collect(runs: Sequence[str], paper: List[PaperRow], figure: Figure, crop: str = "single", all_rows: bool = False) -> List[TableRow]:
+def collect(
+    runs: Sequence[str], paper: List[PaperRow], figure: Figure, crop: str = "single", all_rows: bool = False
+) -> List[TableRow]:
     """Baselines, then the rows of paper.csv in its order, then runs that are no row of it, seeds together.
 
     crop: "single" or "mirror". all_rows: the paper's rows without a run are listed too. Raises UserError where
@@ -58,7 +60,7 @@ def collect(runs: Sequence[str], paper: List[PaperRow], figure: Figure, crop: st
     for run in runs:
         metrics = read_metrics(run)
         if metrics is None:
-            raise UserError("%s: has no %s; has the run finished? The same train command goes on with it." % (run, METRICS))
+            raise UserError(f"{run}: has no {METRICS}; has the run finished? The same train command goes on with it.")
         config = read_config(run)
         known = find_row(config, paper)
         row = rows[known.name] if known else others.setdefault(_name(run), TableRow(_name(run)))
@@ -77,7 +79,9 @@ def collect(runs: Sequence[str], paper: List[PaperRow], figure: Figure, crop: st
 def _in_order(sets: Dict[str, Any], paths: Sequence[str]) -> List[Any]:
     """Results in the order of the run's --eval; metrics.json has its keys sorted."""
     names = [set_name(path) for path in paths]
-    return sorted(sets.values(), key=lambda result: names.index(result["set"]) if result["set"] in names else len(names))
+    return sorted(
+        sets.values(), key=lambda result: names.index(result["set"]) if result["set"] in names else len(names)
+    )
 
 
 def _name(run: str) -> str:
@@ -117,12 +121,12 @@ def _mean(values: Optional[List[float]], row: TableRow) -> str:
     if not values:
         return "not run" if row.paper and not row.runs else "-"
     if len(values) == 1:
-        return "%.2f" % values[0]
-    return "%.2f ± %.2f" % (np.mean(values), np.std(values, ddof=1))
+        return f"{values[0]:.2f}"
+    return f"{np.mean(values):.2f} ± {np.std(values, ddof=1):.2f}"
 
 
 def _figure(value: Optional[float]) -> str:
-    return "-" if value is None else "%.2f" % value
+    return "-" if value is None else f"{value:.2f}"
 
 
 def as_markdown(rows: List[TableRow], paper: bool = True) -> str:

@@ -17,10 +17,10 @@ from typing import Any, Dict, List, Optional
 
 import numpy as np
 
-from arcface_mx.util.params import read_arrays, write_arrays
-from arcface_mx.util.errors import UserError
-from arcface_mx.util.files import fingerprint, read_json, remove_temporary, rename_away, atomic_directory, write_json
 from arcface_mx.train.state import RunState
+from arcface_mx.util.errors import UserError
+from arcface_mx.util.files import atomic_directory, fingerprint, read_json, remove_temporary, rename_away, write_json
+from arcface_mx.util.params import read_arrays, write_arrays
 
 FORMAT = 2
 ARRAYS, NOTE = "arrays.params", "state.json"
@@ -28,7 +28,7 @@ _NAME = re.compile(r"step-(\d{8,})$")
 
 
 def checkpoint_path(run: str, step: int) -> str:
-    return os.path.join(run, "checkpoints", "step-%08d" % step)
+    return os.path.join(run, "checkpoints", f"step-{step:08d}")
 
 
 def save(run: str, state: RunState, keep: int, keep_every: int = 0) -> str:
@@ -48,17 +48,23 @@ def save(run: str, state: RunState, keep: int, keep_every: int = 0) -> str:
         with atomic_directory(path) as folder:
             with open(os.path.join(folder, ARRAYS), "wb") as stream:
                 digest = write_arrays(stream, _by_name(state))
-            note = {"format": FORMAT, "step": state.step, "best": state.best, "skipped": state.skipped, "arrays": digest}
+            note = {
+                "format": FORMAT,
+                "step": state.step,
+                "best": state.best,
+                "skipped": state.skipped,
+                "arrays": digest,
+            }
             write_json(os.path.join(folder, NOTE), dict(note, sha256=_digest(note)))
         _prune(run, keep, keep_every)
     except OSError as error:
-        raise UserError("%s: cannot write a checkpoint (%s); the one before is untouched" % (path, error))
+        raise UserError(f"{path}: cannot write a checkpoint ({error}); the one before is untouched")
     return path
 
 
 def _by_name(state: RunState) -> Dict[str, Any]:
     groups = (("arg", state.arg_params), ("aux", state.aux_params), ("momentum", state.momentum))
-    return {"%s:%s" % (prefix, name): value for prefix, group in groups for name, value in sorted(group.items())}
+    return {f"{prefix}:{name}": value for prefix, group in groups for name, value in sorted(group.items())}
 
 
 def _digest(note: Dict[str, Any]) -> str:
@@ -96,9 +102,11 @@ def latest(run: str, log: Any = print) -> Optional[RunState]:
         try:
             return load(path)
         except UserError as error:
-            log("%s; trying the one before" % error)
+            log(f"{error}; trying the one before")
     if paths:
-        raise UserError("%s: none of its %d checkpoints is whole; bring one back, or delete the run to start anew" % (run, len(paths)))
+        raise UserError(
+            f"{run}: none of its {len(paths)} checkpoints is whole; bring one back, or delete the run to start anew"
+        )
     return None
 
 
@@ -134,35 +142,37 @@ def load(path: str) -> RunState:
             raise ValueError("state.json holds no object")
         form = note["format"]
         if form not in (1, FORMAT):
-            raise UserError("%s: checkpoint format %r; this version reads 1 to %d" % (path, form, FORMAT))
+            raise UserError(f"{path}: checkpoint format {form!r}; this version reads 1 to {FORMAT}")
         arrays = _arrays(path, note) if form == FORMAT else _arrays_of_format_1(path, note)
         if note["step"] != _step(os.path.abspath(path)):
-            raise UserError("%s: its state.json says step %s: damaged or renamed" % (path, note["step"]))
+            raise UserError(f"{path}: its state.json says step {note['step']}: damaged or renamed")
         groups: Dict[str, Dict[str, Any]] = {"arg": {}, "aux": {}, "momentum": {}}
         for name in list(arrays):
             array = arrays.pop(name)  # let go once copied: the file is in memory once
             prefix, _, rest = name.partition(":")
             groups[prefix][rest] = mx.nd.array(array, dtype=array.dtype)
-        return RunState(note["step"], groups["arg"], groups["aux"], groups["momentum"], note["best"], note.get("skipped", 0))
+        return RunState(
+            note["step"], groups["arg"], groups["aux"], groups["momentum"], note["best"], note.get("skipped", 0)
+        )
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError("%s: not a whole checkpoint (%s)" % (path, error))
+        raise UserError(f"{path}: not a whole checkpoint ({error})")
 
 
 def _arrays(path: str, note: Dict[str, Any]) -> Dict[str, np.ndarray]:
     if _digest({key: value for key, value in note.items() if key != "sha256"}) != note["sha256"]:
-        raise UserError("%s: state.json differs from its checksum: damaged" % path)
+        raise UserError(f"{path}: state.json differs from its checksum: damaged")
     found = read_arrays(os.path.join(path, ARRAYS))
     if found.digest != note["arrays"]:
-        raise UserError("%s: arrays.params and state.json do not belong together" % path)
+        raise UserError(f"{path}: arrays.params and state.json do not belong together")
     return found.arrays
 
 
 def _arrays_of_format_1(path: str, note: Dict[str, Any]) -> Dict[str, np.ndarray]:
     array_file = os.path.join(path, ARRAYS)
     if fingerprint(array_file) != note["file_sha256"]:
-        raise UserError("%s: arrays.params differs from its checksum: damaged" % path)
+        raise UserError(f"{path}: arrays.params differs from its checksum: damaged")
     arrays = read_arrays(array_file).arrays
     for name, entry in note["arrays"].items():
         if hashlib.sha256(np.ascontiguousarray(arrays[name]).tobytes()).hexdigest() != entry["sha256"]:
-            raise UserError("%s: array %s differs from its checksum: damaged" % (path, name))
+            raise UserError(f"{path}: array {name} differs from its checksum: damaged")
     return arrays

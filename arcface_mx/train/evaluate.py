@@ -6,10 +6,10 @@ from typing import Any, Dict, List
 
 from arcface_mx.config import TrainConfig
 from arcface_mx.data.bins.bins import PairSet, read_pairs
-from arcface_mx.util.errors import UserError
 from arcface_mx.model import Embedder
 from arcface_mx.model.backbone import embedding_arrays, embedding_symbol
 from arcface_mx.train.state import RunState
+from arcface_mx.util.errors import UserError
 from arcface_mx.verify.sets import SetResult, set_name, verify_set
 
 
@@ -25,7 +25,7 @@ class Evaluator:
         for path in config.data.eval:
             name = set_name(path)
             if name in self.sets:
-                raise UserError("--eval %s: another set is called %s too; rename one" % (path, name))
+                raise UserError(f"--eval {path}: another set is called {name} too; rename one")
             self.sets[name] = read_pairs(path)
 
     def __call__(self, state: RunState) -> List[SetResult]:

@@ -11,16 +11,16 @@ from typing import Any, Dict, List, Optional
 
 from arcface_mx import __version__
 from arcface_mx.config import TrainConfig, differences, flag_name, from_json, to_json
+from arcface_mx.train import lock
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.files import read_json, write_json
-from arcface_mx.train import lock
 
 CONFIG, ENVIRONMENT, METRICS, BASELINES = "config.json", "environment.json", "metrics.json", "baselines.json"
 
 
 def read_config(run: str) -> TrainConfig:
     """The configuration that a run folder was made with; UserError where there is none."""
-    return from_json(_read_json(os.path.join(run, CONFIG), "is %s a run folder?" % run), os.path.join(run, CONFIG))
+    return from_json(_read_json(os.path.join(run, CONFIG), f"is {run} a run folder?"), os.path.join(run, CONFIG))
 
 
 def read_metrics(run: str) -> Optional[Dict[str, Any]]:
@@ -32,7 +32,7 @@ def read_metrics(run: str) -> Optional[Dict[str, Any]]:
 def read_data_fingerprint(run: str) -> str:
     """Fingerprint of the images that a run was trained on."""
     path = os.path.join(run, ENVIRONMENT)
-    return str(_read_json(path, "is %s a run folder?" % run).get("data", {}).get("fingerprint"))
+    return str(_read_json(path, f"is {run} a run folder?").get("data", {}).get("fingerprint"))
 
 
 def read_environment(run: str) -> Dict[str, Any]:
@@ -51,11 +51,11 @@ def _read_json(path: str, hint: str, kind: type = dict) -> Any:
     try:
         value = read_json(path)
     except FileNotFoundError:
-        raise UserError("%s: no such file; %s" % (path, hint))
+        raise UserError(f"{path}: no such file; {hint}")
     except (OSError, ValueError) as error:
-        raise UserError("%s: cannot be read as JSON (%s)" % (path, error))
+        raise UserError(f"{path}: cannot be read as JSON ({error})")
     if not isinstance(value, kind):
-        raise UserError("%s: holds %s, expected %s" % (path, type(value).__name__, kind.__name__))
+        raise UserError(f"{path}: holds {type(value).__name__}, expected {kind.__name__}")
     return value
 
 
@@ -65,10 +65,12 @@ def check(config: TrainConfig) -> None:
     if os.path.exists(os.path.join(run, CONFIG)):
         differing = differences(read_config(run), config, of_result=True)
         if differing:
-            text = "; ".join("%s was %r, now %r" % (flag_name(k), v[0], v[1]) for k, v in sorted(differing.items()))
-            raise UserError("%s: holds a run with another configuration (%s). Give another --run, or delete it." % (run, text))
+            text = "; ".join(f"{flag_name(k)} was {v[0]!r}, now {v[1]!r}" for k, v in sorted(differing.items()))
+            raise UserError(
+                f"{run}: holds a run with another configuration ({text}). Give another --run, or delete it."
+            )
     elif os.path.isdir(run) and any(name != lock.NAME and not _temporary(name) for name in os.listdir(run)):
-        raise UserError("%s: is not empty and is not a run folder; give another --run" % run)
+        raise UserError(f"{run}: is not empty and is not a run folder; give another --run")
 
 
 def _temporary(name: str) -> bool:
@@ -94,7 +96,9 @@ def claim(config: TrainConfig, new: bool) -> None:
     Raises UserError where another process has started it since.
     """
     if new and exists(config):
-        raise UserError("%s: another process has started this run in the meantime; give another --run, or start again" % config.run.run)
+        raise UserError(
+            f"{config.run.run}: another process has started this run in the meantime; give another --run, or start again"
+        )
     if new:
         write_json(os.path.join(config.run.run, CONFIG), to_json(config))
 
@@ -106,8 +110,10 @@ def check_data(config: TrainConfig, data: Dict[str, Any]) -> None:
         before = read_data_fingerprint(config.run.run)
         if before != data["fingerprint"]:
             raise UserError(
-                "%s: the run was started on other images or labels than are in %s now (fingerprint %.12s, now %.12s); "
-                "bring them back, or give another --run" % (config.run.run, config.data.data, before, data["fingerprint"])
+                "{}: the run was started on other images or labels than are in {} now (fingerprint {:.12}, now {:.12}); "
+                "bring them back, or give another --run".format(
+                    config.run.run, config.data.data, before, data["fingerprint"]
+                )
             )
 
 
@@ -131,8 +137,7 @@ def write_environment(config: TrainConfig, data: Dict[str, Any]) -> List[str]:
     if changed:
         write_json(path, dict(before, resumed_with=before.get("resumed_with", []) + [changed]))
     return [
-        "%s was %r when the run began, is %r now: the result can differ from an unbroken run's in its last digits"
-        % (key, before.get(key), value)
+        f"{key} was {before.get(key)!r} when the run began, is {value!r} now: the result can differ from an unbroken run's in its last digits"
         for key, value in changed.items()
     ]
 

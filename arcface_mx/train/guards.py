@@ -7,14 +7,14 @@ from typing import Any, Callable, List, Mapping, Sequence
 
 import numpy as np
 
-from arcface_mx.losses import losses
 from arcface_mx.config import TrainConfig
-from arcface_mx.util.errors import UserError
+from arcface_mx.losses import losses
 from arcface_mx.reader.native_reader import Batch
 from arcface_mx.train import checkpoint
 from arcface_mx.train.log import RunLog
 from arcface_mx.train.module import auxiliary_arrays, first_bad_layer, gradients
 from arcface_mx.train.schedule import Schedule
+from arcface_mx.util.errors import UserError
 
 STUCK_ANGLE = 88.0  # degrees; before training the mean target angle is 90
 FALLEN_ANGLE, FALLEN_ACCURACY = 30.0, 0.25  # photos near their own centre, and most of them nearer to another
@@ -41,8 +41,9 @@ class Guard:
         if len(batch.labels) and not 0 <= batch.labels.min() <= batch.labels.max() < self._num_classes:
             row = int(np.flatnonzero((batch.labels < 0) | (batch.labels >= self._num_classes))[0])
             raise UserError(
-                "record %d has label %d, but there are %d classes (0…%d); the data changed while it was read"
-                % (batch.records[row], batch.labels[row], self._num_classes, self._num_classes - 1)
+                f"record {batch.records[row]} has label {batch.labels[row]}, but there are "
+                f"{self._num_classes} classes (0…{self._num_classes - 1}); the data changed while it was "
+                "read"
             )
         if part == 0:
             self._fault = ""
@@ -55,11 +56,15 @@ class Guard:
         gradient = all_finite(gradients(self._module))
         if not len(bad) and gradient:
             return True
-        what = "loss is %s" % float(losses_of_batch[bad[0]]) if len(bad) else "the gradient is not finite"
+        what = f"loss is {float(losses_of_batch[bad[0]])}" if len(bad) else "the gradient is not finite"
         records = batch.records[bad] if len(bad) else batch.records
-        self._fault = "%s at step %d (learning rate %g, records %s)" % (what, step + 1, self._schedule.lr_at(step), _some(records))
+        self._fault = (
+            f"{what} at step {step + 1} (learning rate {self._schedule.lr_at(step):g}, records {_some(records)})"
+        )
         if self.skipped >= self._config.optimizer.skip_bad_batches:
-            raise UserError("%s; first bad value: %s. %s" % (self._fault, first_bad_layer(self._module, forward), self._remedy()))
+            raise UserError(
+                f"{self._fault}; first bad value: {first_bad_layer(self._module, forward)}. {self._remedy()}"
+            )
         return False
 
     def should_update(self, log: RunLog) -> bool:
@@ -69,7 +74,7 @@ class Guard:
         self.skipped += 1
         for array, before in self._statistics:
             array[:] = before
-        log.say("%s: skipped, %d of %d" % (self._fault, self.skipped, self._config.optimizer.skip_bad_batches))
+        log.say(f"{self._fault}: skipped, {self.skipped} of {self._config.optimizer.skip_bad_batches}")
         log.event("skipped", text=self._fault, skipped=self.skipped)
         return False
 
@@ -77,10 +82,12 @@ class Guard:
         run, limit = self._config.run.run, self._config.optimizer.skip_bad_batches
         good = checkpoint.existing(run)
         return (
-            "%sThe last good checkpoint is %s; no update of this step was made. Usual causes: the learning rate is too high for this "
+            "{}The last good checkpoint is {}; no update of this step was made. Usual causes: the learning rate is too high for this "
             "scale and margin (try --margin-ramp 0.3, --warmup-steps or a lower --lr); --literal, which gives NaN where an "
-            "embedding lies along its own centre."
-            % ("%d bad batches were skipped before. " % limit if limit else "", good[0] if good else os.path.join(run, "checkpoints (none yet)"))
+            "embedding lies along its own centre.".format(
+                f"{limit} bad batches were skipped before. " if limit else "",
+                good[0] if good else os.path.join(run, "checkpoints (none yet)"),
+            )
         )
 
 
@@ -100,7 +107,7 @@ def all_finite(arrays: Sequence[Any]) -> bool:
 
 
 def _some(records: np.ndarray, most: int = 8) -> str:
-    more = " and %d more" % (len(records) - most) if len(records) > most else ""
+    more = f" and {len(records) - most} more" if len(records) > most else ""
     return ", ".join(str(number) for number in sorted(records.tolist())[:most]) + more
 
 
@@ -120,18 +127,18 @@ class StallDetector:
         if angle <= FALLEN_ANGLE and figures.get("accuracy", 1.0) < FALLEN_ACCURACY:
             self._said = True
             return (
-                "collapsed: at step %d photos lie %.1f° from their own class centre, and nearer to another one in %.0f %%: the centres "
-                "have fallen together. Usual causes: margin, augmentation or --lr too strong for so early a stage (--margin-ramp, "
-                "--warmup-steps, a weaker augmentation, --init a trained model)" % (step, angle, 100 * (1 - figures["accuracy"]))
+                f"collapsed: at step {step} photos lie {angle:.1f}° from their own class centre, and "
+                f"nearer to another one in {100 * (1 - figures['accuracy']):.0f} %: the centres have "
+                "fallen together. Usual causes: margin, augmentation or --lr too strong for so early a "
+                "stage (--margin-ramp, --warmup-steps, a weaker augmentation, --init a trained model)"
             )
         if not (angle >= STUCK_ANGLE and loss >= 0.97 * self._first):
             return ""
         self._said = True
-        where = "at step %d the target angle is %.1f° and the loss %.4g (before training: 90° and %.4g)" % (step, angle, loss, self._first)
-        if loss > 3 * self._first:
-            return "diverging: %s. Usual causes: --lr too high for this scale and margin, no --warmup-steps" % where
-        return (
-            "not learning: %s. Usual causes: the margin is there from the first step (--margin-ramp 0.3), no --warmup-steps, --lr "
-            "too high or too low, a --scale below %.1f or far above it (chosen: %g), labels that do not belong to the photos "
-            "(arcface-mx data check)" % (where, self._floor, self._scale)
+        where = (
+            f"at step {step} the target angle is {angle:.1f}° and the loss {loss:.4g} (before "
+            f"training: 90° and {self._first:.4g})"
         )
+        if loss > 3 * self._first:
+            return f"diverging: {where}. Usual causes: --lr too high for this scale and margin, no --warmup-steps"
+        return f"not learning: {where}. Usual causes: the margin is there from the first step (--margin-ramp 0.3), no --warmup-steps, --lr too high or too low, a --scale below {self._floor:.1f} or far above it (chosen: {self._scale:g}), labels that do not belong to the photos (arcface-mx data check)"

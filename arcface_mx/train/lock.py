@@ -29,7 +29,7 @@ class RunLock:
         self._run, self._descriptor = run, -1
         self.left_by = ""
 
-    def __enter__(self) -> "RunLock":
+    def __enter__(self) -> RunLock:
         return self
 
     def take(self) -> None:
@@ -43,13 +43,17 @@ class RunLock:
         except BlockingIOError:
             holder = _describe(_holder(descriptor))
             os.close(descriptor)
-            raise UserError("%s: %s is training in it; wait for its end, or give another --run" % (self._run, holder)) from None
+            raise UserError(
+                f"{self._run}: {holder} is training in it; wait for its end, or give another --run"
+            ) from None
         except OSError as error:  # a file system without locks
-            self.left_by = "%s cannot be locked here (%s): see to it that no second process trains in it" % (self._run, error.strerror)
+            self.left_by = (
+                f"{self._run} cannot be locked here ({error.strerror}): see to it that no second process trains in it"
+            )
         self._descriptor = descriptor
         holder_before = _holder(descriptor)
         if holder_before:
-            self.left_by = "%s ended here without a word (killed, or the machine stopped)" % _describe(holder_before)
+            self.left_by = f"{_describe(holder_before)} ended here without a word (killed, or the machine stopped)"
         self._write({"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")})
 
     def __exit__(self, *error: object) -> None:
@@ -75,4 +79,4 @@ def _holder(descriptor: int) -> Dict[str, Any]:
 def _describe(holder: Dict[str, Any]) -> str:
     if not holder:
         return "another process"
-    return "process %s on %s (since %s)" % (holder.get("pid"), holder.get("host"), holder.get("since"))
+    return f"process {holder.get('pid')} on {holder.get('host')} (since {holder.get('since')})"

@@ -8,8 +8,8 @@ import os
 import sys
 from typing import Any, Dict, Optional
 
-from arcface_mx.util.errors import UserError
 from arcface_mx.train.tensorboard import TensorBoard
+from arcface_mx.util.errors import UserError
 
 
 class RunLog:
@@ -22,7 +22,12 @@ class RunLog:
         _cut_torn_line(self._path)
         self._stream = open(self._path, "a", encoding="utf-8")
         self._bar = tqdm(
-            total=total_steps, initial=first_step, unit="step", disable=not sys.stderr.isatty(), dynamic_ncols=True, leave=False
+            total=total_steps,
+            initial=first_step,
+            unit="step",
+            disable=not sys.stderr.isatty(),
+            dynamic_ncols=True,
+            leave=False,
         )
         self._total = total_steps
         self._tensorboard: Optional[TensorBoard] = TensorBoard(folder, first_step) if tensorboard else None
@@ -45,23 +50,25 @@ class RunLog:
             self._stream.write(json.dumps(dict(values, event=kind), sort_keys=True) + "\n")
             self._stream.flush()
         except OSError as error:
-            raise UserError("%s: cannot be written (%s); the checkpoints are untouched" % (self._path, error.strerror)) from error
+            raise UserError(
+                f"{self._path}: cannot be written ({error.strerror}); the checkpoints are untouched"
+            ) from error
 
     def step(self) -> None:
         self._bar.update(1)
 
     def progress(self, step: int, epoch: float, lr: float, figures: Dict[str, Any]) -> None:
         """The periodic line: step, lr, loss, angle, accuracy without margin, speed."""
-        parts = ["step %d/%d" % (step, self._total), "epoch %.1f" % epoch, "lr %.4g" % lr]
-        parts.append("loss %.3f" % figures["loss"] if "loss" in figures else "no sound batch")
+        parts = [f"step {step}/{self._total}", f"epoch {epoch:.1f}", f"lr {lr:.4g}"]
+        parts.append(f"loss {figures['loss']:.3f}" if "loss" in figures else "no sound batch")
         if "target_angle" in figures:
-            parts.append("angle %.1f°" % figures["target_angle"])
+            parts.append(f"angle {figures['target_angle']:.1f}°")
         if "accuracy" in figures:
-            parts.append("accuracy %.1f %%" % (100 * figures["accuracy"]))
+            parts.append(f"accuracy {100 * figures['accuracy']:.1f} %")
         if figures.get("past_pi_minus_m"):
-            parts.append("past π−m %d" % figures["past_pi_minus_m"])
-        parts.append("%.0f images/s" % figures["images_per_second"])
-        parts.append("input wait %.0f %%" % (100 * figures["input_wait_share"]))
+            parts.append(f"past π−m {figures['past_pi_minus_m']}")
+        parts.append(f"{figures['images_per_second']:.0f} images/s")
+        parts.append(f"input wait {100 * figures['input_wait_share']:.0f} %")
         self.say("  ".join(parts))
         self.event("step", step=step, epoch=epoch, lr=lr, **figures)
         if self._tensorboard:

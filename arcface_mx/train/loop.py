@@ -11,9 +11,9 @@ from typing import Any, Callable, Dict, List, Optional, Union
 import numpy as np
 
 from arcface_mx.config import TrainConfig
-from arcface_mx.reader.record_reader import RecordReader
+from arcface_mx.losses.training_graph import TrainingGraph
 from arcface_mx.reader.native_reader import Batch, FaceStream
-from arcface_mx.train.state import RunState
+from arcface_mx.reader.record_reader import RecordReader
 from arcface_mx.train import checkpoint
 from arcface_mx.train.evaluate import mean_accuracy
 from arcface_mx.train.guards import Guard, StallDetector
@@ -22,7 +22,7 @@ from arcface_mx.train.log import RunLog
 from arcface_mx.train.meter import Meter
 from arcface_mx.train.module import backbone, clear_gradients, read_state
 from arcface_mx.train.schedule import Schedule
-from arcface_mx.losses.training_graph import TrainingGraph
+from arcface_mx.train.state import RunState
 from arcface_mx.verify.sets import SetResult
 
 Evaluate = Callable[[RunState], List[SetResult]]
@@ -67,7 +67,9 @@ def fit(
                 fetched = time.perf_counter()
                 values = [np.concatenate([array.asnumpy() for array in arrays]) for arrays in outputs]
                 idle = time.perf_counter() - fetched < 1e-3  # the devices had finished first
-                if guard.check_finite(values[0], batch, step, lambda: _forward_again(module, inputs, run.seed, step, part)):
+                if guard.check_finite(
+                    values[0], batch, step, lambda: _forward_again(module, inputs, run.seed, step, part)
+                ):
                     meter.add(values, fetched - start if idle else 0.0)
                 batch = following
             if guard.should_update(log):
@@ -80,7 +82,9 @@ def fit(
             last = step == schedule.steps
             if last or step % run.log_every == 0:
                 figures = meter.mean()
-                log.progress(step, step * schedule.images_a_step / stream.view.images, schedule.lr_at(step - 1), figures)
+                log.progress(
+                    step, step * schedule.images_a_step / stream.view.images, schedule.lr_at(step - 1), figures
+                )
                 log.warn(progress.look(step, figures))
             if evaluate and run.eval_every and step % run.eval_every == 0 and not last:
                 best = _better(best, step, evaluate(read_state(backbone(module), step, best, guard.skipped)))
@@ -92,7 +96,7 @@ def fit(
                     return reached
                 del reached  # a copy of all parameters
             if asked:
-                log.say("interrupted after step %d; saved %s. The same command goes on from there." % (step, path))
+                log.say(f"interrupted after step {step}; saved {path}. The same command goes on from there.")
                 raise KeyboardInterrupt
     return read_state(module, step, best, guard.skipped)
 

@@ -8,12 +8,12 @@ from typing import Any, Dict, List
 
 import numpy as np
 
-from arcface_mx.losses import losses
 from arcface_mx.config import TrainConfig
 from arcface_mx.data.recordio.index import RecordIndex
-from arcface_mx.util.errors import UserError
+from arcface_mx.losses import losses
 from arcface_mx.model import Embedder
 from arcface_mx.model.backbone import embedding_arrays, embedding_symbol
+from arcface_mx.util.errors import UserError
 from arcface_mx.util.progress import progress
 
 BLOCK = 4096  # photos whose embeddings are in memory at a time
@@ -27,7 +27,7 @@ def check_mean_centres(config: TrainConfig) -> None:
         raise UserError("--init-centres mean: needs --init, a model whose embeddings are averaged")
     loss = losses.find(config.loss.loss)
     if loss.needs != "classes" or "sub_centres" in loss.options:
-        raise UserError("--init-centres mean: loss %s does not have one centre a class" % config.loss.loss)
+        raise UserError(f"--init-centres mean: loss {config.loss.loss} does not have one centre a class")
 
 
 def mean_centres(config: TrainConfig, num_classes: int, weights: Dict[str, Any], contexts: List[Any]) -> Any:
@@ -42,8 +42,12 @@ def mean_centres(config: TrainConfig, num_classes: int, weights: Dict[str, Any],
     symbol, side = embedding_symbol(config), config.data.image_size
     lacking = sorted(set(symbol.list_arguments() + symbol.list_auxiliary_states()) - set(weights) - {"data"})
     if lacking:
-        raise UserError("--init-centres mean: --init %s lacks %s, so it has no embedding" % (config.run.init, ", ".join(lacking[:4])))
-    embedder = Embedder(symbol, *embedding_arrays(symbol, side, weights, weights), contexts, (side, side), config.run.init)
+        raise UserError(
+            f"--init-centres mean: --init {config.run.init} lacks {', '.join(lacking[:4])}, so it has no embedding"
+        )
+    embedder = Embedder(
+        symbol, *embedding_arrays(symbol, side, weights, weights), contexts, (side, side), config.run.init
+    )
     index = RecordIndex.open(config.data.data)
     sums = np.zeros((num_classes, embedder.embedding_size))
     name = os.path.basename(os.path.normpath(config.data.data))
@@ -54,5 +58,7 @@ def mean_centres(config: TrainConfig, num_classes: int, weights: Dict[str, Any],
         np.add.at(sums, labels, embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-12))
     lengths = np.linalg.norm(sums, axis=1, keepdims=True)
     if not (lengths > 0).all():
-        raise UserError("--init-centres mean: label %d of %s has no mean embedding" % (int(lengths.argmin()), config.data.data))
+        raise UserError(
+            f"--init-centres mean: label {int(lengths.argmin())} of {config.data.data} has no mean embedding"
+        )
     return mx.nd.array(sums / lengths)

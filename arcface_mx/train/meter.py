@@ -7,7 +7,6 @@ from typing import Any, Dict, List, Sequence
 
 import numpy as np
 
-
 HISTOGRAM_STEP = 2  # degrees a bin of the target angles' histogram, 0° to 180°
 
 
@@ -39,7 +38,9 @@ class Meter:
         many target angles fell into each bin of 2°, 0° to 180°."""
         seconds = max(1e-9, time.perf_counter() - self._started)
         values = {name: np.concatenate(parts).astype(np.float64) for name, parts in self._values.items() if parts}
-        figures: Dict[str, Any] = {name: float(value.mean()) for name, value in values.items() if name not in ("target_cosine", "correct")}
+        figures: Dict[str, Any] = {
+            name: float(value.mean()) for name, value in values.items() if name not in ("target_cosine", "correct")
+        }
         if "target_cosine" in values:
             cosine = np.clip(values["target_cosine"], -1.0, 1.0)
             angles = np.degrees(np.arccos(cosine))

@@ -7,16 +7,18 @@ import re
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from arcface_mx.config import TrainConfig
-from arcface_mx.util.errors import UserError
+from arcface_mx.losses.training_graph import TrainingGraph, gradient_scale
 from arcface_mx.model.backbone import embedding_symbol
 from arcface_mx.parallel.centre_module import CentreParallelModule
 from arcface_mx.parallel.communicator import Communicator
-from arcface_mx.train.state import RunState
 from arcface_mx.train.schedule import Schedule
-from arcface_mx.losses.training_graph import TrainingGraph, gradient_scale
+from arcface_mx.train.state import RunState
+from arcface_mx.util.errors import UserError
 
 
-def build_module(graph: TrainingGraph, config: TrainConfig, contexts: List[Any], communicator: Optional[Communicator] = None) -> Any:
+def build_module(
+    graph: TrainingGraph, config: TrainConfig, contexts: List[Any], communicator: Optional[Communicator] = None
+) -> Any:
     """A bound Module over the devices, without parameters yet. communicator: processes over which --parallel centres splits too.
 
     Raises UserError where the batch cannot be split evenly or --freeze matches nothing.
@@ -28,13 +30,13 @@ def build_module(graph: TrainingGraph, config: TrainConfig, contexts: List[Any],
         raise UserError("--dtype float16 needs GPUs: MXNet has no products in half precision on the CPU")
     if size % len(contexts):
         raise UserError(
-            "--batch-size %d does not split evenly over %d devices; take a multiple of %d"
-            % (size, len(contexts), len(contexts))
+            f"--batch-size {size} does not split evenly over {len(contexts)} devices; take a multiple of "
+            f"{len(contexts)}"
         )
     if config.run.parallel == "centres":
         return _centre_module(graph, config, contexts, communicator)
     if config.loss.sample_rate < 1.0:
-        raise UserError("--sample-rate %g needs --parallel centres (one device will do)" % config.loss.sample_rate)
+        raise UserError(f"--sample-rate {config.loss.sample_rate:g} needs --parallel centres (one device will do)")
     inputs = ["data"] + list(graph.scheduled)
     parameters = [name for name in graph.symbol.list_arguments() if name not in inputs + ["label"]]
     module = mx.mod.Module(
@@ -53,7 +55,9 @@ def build_module(graph: TrainingGraph, config: TrainConfig, contexts: List[Any],
     return module
 
 
-def _centre_module(graph: TrainingGraph, config: TrainConfig, contexts: List[Any], communicator: Optional[Communicator]) -> CentreParallelModule:
+def _centre_module(
+    graph: TrainingGraph, config: TrainConfig, contexts: List[Any], communicator: Optional[Communicator]
+) -> CentreParallelModule:
     size, side = config.data.batch_size, config.data.image_size
     parameters = [name for name in graph.symbol.list_arguments() if name not in ("data", "label") + graph.scheduled]
     module = CentreParallelModule(
@@ -83,7 +87,9 @@ def weight_sharing_embedder(module: Any, symbol: Any, config: TrainConfig) -> Ca
 
     module = backbone(module)
     side = config.data.image_size
-    shared = mx.mod.Module(symbol, data_names=["data"], label_names=None, context=module._context, logger=_quiet_logger())
+    shared = mx.mod.Module(
+        symbol, data_names=["data"], label_names=None, context=module._context, logger=_quiet_logger()
+    )
     shared.bind([("data", (config.data.batch_size, 3, side, side))], for_training=False, shared_module=module)
 
     def embed(pixels: Any) -> Any:
@@ -104,9 +110,9 @@ def _matching(patterns: Tuple[str, ...], names: List[str], flag: str) -> List[st
         try:
             hits = [name for name in names if re.search(pattern, name)]
         except re.error as error:
-            raise UserError("%s %s: not a regular expression (%s)" % (flag, pattern, error))
+            raise UserError(f"{flag} {pattern}: not a regular expression ({error})")
         if not hits:
-            raise UserError("%s %s: matches none of the %d parameters (%s, …)" % (flag, pattern, len(names), names[0]))
+            raise UserError(f"{flag} {pattern}: matches none of the {len(names)} parameters ({names[0]}, …)")
         found += hits
     return sorted(set(found))
 
@@ -140,7 +146,7 @@ def start_optimizer(module: Any, config: TrainConfig, schedule: Schedule, kvstor
         except ValueError:
             separator = ""
         if not separator:
-            raise UserError("--lr-mult %s: write REGEX=FACTOR, for example 'stage1=0.1'" % entry)
+            raise UserError(f"--lr-mult {entry}: write REGEX=FACTOR, for example 'stage1=0.1'")
         factors.update({name: value for name in _matching((pattern,), module._param_names, "--lr-mult")})
     if factors:
         module._optimizer.set_lr_mult(factors)
@@ -210,7 +216,7 @@ def first_bad_layer(module: Any, forward: Callable[[], None]) -> str:
 
     for name, arrays in zip(module._param_names, module._exec_group.param_arrays):
         if any(map(bad, arrays)):
-            return "parameter %s" % name
+            return f"parameter {name}"
     found: List[str] = []
 
     visible = set(module.symbol.get_internals().list_outputs())  # a dropout mask, say, is not
@@ -219,7 +225,7 @@ def first_bad_layer(module: Any, forward: Callable[[], None]) -> str:
         text = name if isinstance(name, str) else name.decode()
         array = mx.nd.NDArray(ctypes.cast(handle, mx.base.NDArrayHandle), writable=False)
         if not found and text in visible and bad(array):
-            found.append("output of %s" % text[: -len("_output")] if text.endswith("_output") else text)
+            found.append(f"output of {text[: -len('_output')]}" if text.endswith("_output") else text)
 
     for executor in module._exec_group.execs:
         executor.set_monitor_callback(look)
@@ -227,7 +233,7 @@ def first_bad_layer(module: Any, forward: Callable[[], None]) -> str:
     mx.nd.waitall()
     for name, arrays in zip(reversed(module._param_names), reversed(module._exec_group.grad_arrays)):
         if not found and any(array is not None and bad(array) for array in arrays):
-            found.append("gradient of %s" % name)
+            found.append(f"gradient of {name}")
     return found[0] if found else "not found again: a value that changes from run to run"
 
 

@@ -9,9 +9,9 @@ import shutil
 from typing import Any, List, Tuple
 
 from arcface_mx.config import TrainConfig
-from arcface_mx.util.errors import UserError
 from arcface_mx.reader.image_view import ImageView
 from arcface_mx.train.schedule import Schedule
+from arcface_mx.util.errors import UserError
 
 MB = 1 << 20
 EXACT = 1 << 24  # labels reach the graph as float32, which holds whole numbers up to here
@@ -25,26 +25,30 @@ def preflight(config: TrainConfig, schedule: Schedule, view: ImageView, module: 
     """
     if view.num_classes > EXACT and config.run.parallel == "data":
         raise UserError(
-            "%s: %d classes; labels are float32, exact up to %d; --parallel centres numbers them on each device"
-            % (config.data.data, view.num_classes, EXACT)
+            f"{config.data.data}: {view.num_classes} classes; labels are float32, exact up to {EXACT}; "
+            "--parallel centres numbers them on each device"
         )
     parameters = sum(_bytes(arrays[0]) for arrays in module._exec_group.param_arrays)
     needed, free = checkpoint_room(config, schedule, stored_bytes(module)), free_bytes(config.run.run)
     if needed > free:
         raise UserError(
-            "%s: its checkpoints need %d MB, and the disk has %d MB free; make room, or keep fewer "
-            "(--keep-checkpoints, --keep-every)" % (config.run.run, -(-needed // MB), free // MB)
+            f"{config.run.run}: its checkpoints need {-(-needed // MB)} MB, and the disk has {free // MB} "
+            "MB free; make room, or keep fewer (--keep-checkpoints, --keep-every)"
         )
     layers = max(_planned_mb(executor) for executor in module._exec_group.execs)
     layers += max([_planned_mb(executor) for executor in getattr(module, "head_executors", ())], default=0)
     say, warnings = [], clock(schedule, config, view.images)
-    say.append("room: checkpoints %d MB on disk (%d MB free); memory %d MB a device for layers, parameters, gradients and momentum" % (
-        -(-needed // MB), free // MB, layers + 3 * parameters // MB))  # fmt: skip
+    say.append(
+        f"room: checkpoints {-(-needed // MB)} MB on disk ({free // MB} MB free); memory "
+        f"{layers + 3 * parameters // MB} MB a device for layers, parameters, gradients and momentum"
+    )
     on_cpu = sum(context.device_type == "cpu" for context in module._context)
     left = available_memory()
     if on_cpu and left and on_cpu * (layers * MB + 3 * parameters) > left:
-        warnings.append("the plan takes %d MB of memory and %d MB are free: lower --batch-size, with --accumulate to make up for it" % (
-            on_cpu * (layers + 3 * parameters // MB), left // MB))  # fmt: skip
+        warnings.append(
+            f"the plan takes {on_cpu * (layers + 3 * parameters // MB)} MB of memory and {left // MB} MB "
+            "are free: lower --batch-size, with --accumulate to make up for it"
+        )
     return say, warnings
 
 
@@ -75,14 +79,18 @@ def clock(schedule: Schedule, config: TrainConfig, images: int) -> List[str]:
     found = []
     late = [drop for drop in schedule.drops if drop >= schedule.steps]
     if late and not schedule.cosine:
-        found.append("--lr-drops %s: never reached, the run has %d steps" % (",".join(map(str, late)), schedule.steps))
+        found.append(f"--lr-drops {','.join(map(str, late))}: never reached, the run has {schedule.steps} steps")
     if schedule.warmup >= schedule.steps:
-        found.append("--warmup-steps: the warm-up of %d steps is as long as the run" % schedule.warmup)
+        found.append(f"--warmup-steps: the warm-up of {schedule.warmup} steps is as long as the run")
     if schedule.steps * schedule.images_a_step < images:
-        found.append("--steps: %d steps of %d images see %d of the %d images" % (
-            schedule.steps, schedule.images_a_step, schedule.steps * schedule.images_a_step, images))  # fmt: skip
+        found.append(
+            f"--steps: {schedule.steps} steps of {schedule.images_a_step} images see "
+            f"{schedule.steps * schedule.images_a_step} of the {images} images"
+        )
     if config.run.checkpoint_every > schedule.steps and schedule.steps > 100:
-        found.append("--checkpoint-every %d: no checkpoint before the end, at step %d" % (config.run.checkpoint_every, schedule.steps))
+        found.append(
+            f"--checkpoint-every {config.run.checkpoint_every}: no checkpoint before the end, at step {schedule.steps}"
+        )
     return found
 
 
@@ -95,7 +103,9 @@ def available_memory() -> int:
     except (OSError, KeyError, ValueError):
         return 0
     try:  # a container's own limit
-        with open("/sys/fs/cgroup/memory.max", encoding="ascii") as limit, open("/sys/fs/cgroup/memory.current", encoding="ascii") as used:
+        with open("/sys/fs/cgroup/memory.max", encoding="ascii") as limit, open(
+            "/sys/fs/cgroup/memory.current", encoding="ascii"
+        ) as used:
             left = min(left, int(limit.read()) - int(used.read()))
     except (OSError, ValueError):
         pass

@@ -8,17 +8,13 @@ from typing import Any, Dict, List
 
 from mxnet.base import MXNetError
 
-from arcface_mx.losses import losses
 from arcface_mx.config import TrainConfig
-from arcface_mx.util.devices import parse_devices
-from arcface_mx.util.errors import LostWorker, UserError
-from arcface_mx.util.files import write_json
-from arcface_mx.reader.image_view import ImageView, as_dict, open_view
+from arcface_mx.losses import losses
+from arcface_mx.losses.training_graph import training_graph
 from arcface_mx.model.backbone import save_embedding, with_init_sizes
 from arcface_mx.parallel import sampling
-from arcface_mx.train.worker import Worker, join
 from arcface_mx.planning.plan import refuse_what_cannot_fit
-from arcface_mx.train.state import RunState
+from arcface_mx.reader.image_view import ImageView, as_dict, open_view
 from arcface_mx.train import folder as run_folder
 from arcface_mx.train.evaluate import Evaluator, mean_accuracy
 from arcface_mx.train.lock import RunLock
@@ -28,11 +24,15 @@ from arcface_mx.train.mean_centres import check_mean_centres
 from arcface_mx.train.meter import Meter
 from arcface_mx.train.module import build_module, initialise, start_optimizer, write_momentum
 from arcface_mx.train.preflight import preflight
+from arcface_mx.train.reader import bag_miner, open_stream
 from arcface_mx.train.schedule import Schedule
 from arcface_mx.train.start import starting_state
-from arcface_mx.train.reader import bag_miner, open_stream
+from arcface_mx.train.state import RunState
 from arcface_mx.train.tensorboard import check_installed
-from arcface_mx.losses.training_graph import training_graph
+from arcface_mx.train.worker import Worker, join
+from arcface_mx.util.devices import parse_devices
+from arcface_mx.util.errors import LostWorker, UserError
+from arcface_mx.util.files import write_json
 from arcface_mx.verify.sets import result_table
 
 
@@ -51,7 +51,7 @@ def train(config: TrainConfig) -> Dict[str, Any]:
     try:
         finished = run_folder.read_metrics(config.run.run)
         if worker.finished(bool(finished)):
-            print("%s: finished before; nothing to do" % config.run.run)
+            print(f"{config.run.run}: finished before; nothing to do")
             return finished or {}
         own_folder = worker.run_config(config)
         with RunLock(own_folder.run.run) as lock:
@@ -109,17 +109,23 @@ def _train(config: TrainConfig, worker: Worker, lock: RunLock) -> Dict[str, Any]
 
 
 def _introduce(
-    log: RunLog, config: TrainConfig, schedule: Schedule, view: ImageView, source: str, lines: List[str], warnings: List[str]
+    log: RunLog,
+    config: TrainConfig,
+    schedule: Schedule,
+    view: ImageView,
+    source: str,
+    lines: List[str],
+    warnings: List[str],
 ) -> None:
     loss, d = config.loss, config.network.embedding_size
     first = losses.expected_first_loss(loss, view.num_classes, d)
-    log.say("data: %s, %d images of %d people" % (config.data.data, view.images, view.num_classes))
+    log.say(f"data: {config.data.data}, {view.images} images of {view.num_classes} people")
     log.say("start: " + source)
-    log.say("schedule: %s (%.1f epochs)" % (schedule.describe(), schedule.steps * schedule.images_a_step / view.images))
+    log.say(f"schedule: {schedule.describe()} ({schedule.steps * schedule.images_a_step / view.images:.1f} epochs)")
     if first is not None:
         log.say(
-            "expected first loss %.2f for %d classes; smallest sensible scale for them %.1f (AdaCos), chosen %g"
-            % (first, view.num_classes, losses.scale_floor(view.num_classes), loss.scale)
+            f"expected first loss {first:.2f} for {view.num_classes} classes; smallest sensible scale for "
+            f"them {losses.scale_floor(view.num_classes):.1f} (AdaCos), chosen {loss.scale:g}"
         )
     if loss.sample_rate < 1.0:
         log.say(sampling.advice(loss.sample_rate, view.num_classes, len(config.run.devices.split(","))))

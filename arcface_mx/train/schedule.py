@@ -24,7 +24,7 @@ class Schedule:
     loss: LossConfig
 
     @classmethod
-    def of(cls, config: TrainConfig) -> "Schedule":
+    def of(cls, config: TrainConfig) -> Schedule:
         """Steps and learning rate for this batch: lengths are kept in images, lr grows with the batch."""
         optimizer = config.optimizer
         images = config.data.batch_size * optimizer.accumulate
@@ -68,7 +68,7 @@ class Schedule:
     def describe(self) -> str:
         """One line for the start of the run."""
         shape = "cosine to 0" if self.cosine else "divided by 10 at " + (", ".join(map(str, self.drops)) or "no step")
-        scaled = "" if self.factor == 1.0 else " (lr and steps scaled for batch ×%g)" % self.factor
-        return "%d steps of %d images, lr %g, %s, warm-up %d%s" % (
-            self.steps, self.images_a_step, self.lr, shape, self.warmup, scaled,
-        )  # fmt: skip
+        scaled = "" if self.factor == 1.0 else f" (lr and steps scaled for batch ×{self.factor:g})"
+        return (
+            f"{self.steps} steps of {self.images_a_step} images, lr {self.lr:g}, {shape}, warm-up {self.warmup}{scaled}"
+        )

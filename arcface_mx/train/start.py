@@ -6,12 +6,12 @@ import math
 from typing import Any, Dict, List, Tuple
 
 from arcface_mx.config import TrainConfig
-from arcface_mx.util.errors import UserError
 from arcface_mx.losses.losses import CENTRES
 from arcface_mx.model.backbone import embedding_symbol
-from arcface_mx.train.state import RunState
 from arcface_mx.train import checkpoint
 from arcface_mx.train.mean_centres import mean_centres
+from arcface_mx.train.state import RunState
+from arcface_mx.util.errors import UserError
 
 
 def starting_state(config: TrainConfig, num_classes: int, contexts: List[Any]) -> Tuple[RunState, str]:
@@ -22,14 +22,14 @@ def starting_state(config: TrainConfig, num_classes: int, contexts: List[Any]) -
     """
     state = checkpoint.resume(config.run.run)
     if state:
-        return state, "%s, step %d" % (checkpoint.checkpoint_path(config.run.run, state.step), state.step)
+        return state, f"{checkpoint.checkpoint_path(config.run.run, state.step)}, step {state.step}"
     if config.run.init:
         arg_params, aux_params, text = initial_weights(config)
         if config.run.init_centres == "mean":
             arg_params[CENTRES] = mean_centres(config, num_classes, dict(arg_params, **aux_params), contexts)
             text += "; class centres: the mean embedding of each person"
         return RunState(0, arg_params, aux_params, {}, {}), text
-    return RunState(0, {}, {}, {}, {}), "from scratch, seed %d" % config.run.seed
+    return RunState(0, {}, {}, {}, {}), f"from scratch, seed {config.run.seed}"
 
 
 def initial_weights(config: TrainConfig) -> Tuple[Dict[str, Any], Dict[str, Any], str]:
@@ -50,14 +50,16 @@ def initial_weights(config: TrainConfig) -> Tuple[Dict[str, Any], Dict[str, Any]
     arg_params = _fitting(given_arg, wanted_arg, config.run.init)
     aux_params = _fitting(given_aux, wanted_aux, config.run.init)
     if not arg_params:
-        raise UserError("--init %s: none of its arrays has a name of %s; --network init takes its own graph" % (config.run.init, config.network.network))
-    created = sorted(set(wanted_arg) - set(arg_params)) + (["class centres"] if config.run.init_centres == "random" else [])
+        raise UserError(
+            f"--init {config.run.init}: none of its arrays has a name of {config.network.network}; --network init takes its own graph"
+        )
+    created = sorted(set(wanted_arg) - set(arg_params)) + (
+        ["class centres"] if config.run.init_centres == "random" else []
+    )
     left = sorted((set(given_arg) | set(given_aux)) - set(wanted_arg) - set(wanted_aux))
-    text = "weights of %s: %d arrays loaded, created anew: %s, left out: %s" % (
-        config.run.init,
-        len(arg_params) + len(aux_params),
-        _some(created),
-        _some(left),
+    text = (
+        f"weights of {config.run.init}: {len(arg_params) + len(aux_params)} arrays loaded, created "
+        f"anew: {_some(created)}, left out: {_some(left)}"
     )
     return arg_params, aux_params, text
 
@@ -73,8 +75,7 @@ def _fitting(given: Dict[str, Any], wanted: Dict[str, Tuple[int, ...]], source: 
             array = array.reshape(shape)
         if array.shape != shape:
             raise UserError(
-                "--init %s: %s is %s there, this network needs %s; give the same --network, --width, "
-                "--embedding-size and --image-size, or --network init, its own graph" % (source, name, array.shape, shape)
+                f"--init {source}: {name} is {array.shape} there, this network needs {shape}; give the same --network, --width, --embedding-size and --image-size, or --network init, its own graph"
             )
         found[name] = array
     return found
@@ -82,4 +83,4 @@ def _fitting(given: Dict[str, Any], wanted: Dict[str, Tuple[int, ...]], source: 
 
 def _some(names: Any, most: int = 4) -> str:
     names = list(names)
-    return ", ".join(names[:most]) + (" and %d more" % (len(names) - most) if len(names) > most else "") or "nothing"
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "") or "nothing"

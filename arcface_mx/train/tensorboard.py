@@ -41,9 +41,16 @@ class TensorBoard:
         limits = np.linspace(0.0, 180.0, len(counts) + 1)
         middles = (limits[1:] + limits[:-1]) / 2
         self._writer.add_histogram_raw(
-            "train/" + name, 0.0, 180.0, float(counts.sum()), float(counts @ middles), float(counts @ middles**2),
-            limits[1:].tolist(), counts.tolist(), step,
-        )  # fmt: skip
+            "train/" + name,
+            0.0,
+            180.0,
+            float(counts.sum()),
+            float(counts @ middles),
+            float(counts @ middles**2),
+            limits[1:].tolist(),
+            counts.tolist(),
+            step,
+        )
 
     def close(self) -> None:
         self._writer.close()

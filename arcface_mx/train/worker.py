@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, List, Tuple
 
 from arcface_mx.config import TrainConfig
-from arcface_mx.util.errors import UserError
-from arcface_mx.parallel.communicator import HorovodCommunicator, Communicator
+from arcface_mx.parallel.communicator import Communicator, HorovodCommunicator
 from arcface_mx.train.state import RunState
+from arcface_mx.util.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,13 @@ class Worker:
         if self.size == 1:
             return config
         if batch % self.size:
-            raise UserError("--batch-size %d does not split evenly over %d workers; take a multiple of %d" % (batch, self.size, self.size))
+            raise UserError(
+                f"--batch-size {batch} does not split evenly over {self.size} workers; take a multiple of {self.size}"
+            )
         if config.run.parallel == "centres" and self.communicator.size == 1:
-            raise UserError("--parallel centres over several workers needs launch --engine horovod; else use --parallel data")
+            raise UserError(
+                "--parallel centres over several workers needs launch --engine horovod; else use --parallel data"
+            )
         if config.optimizer.skip_bad_batches:
             raise UserError("--skip-bad-batches: the workers cannot skip a step one by one; give 0 with launch")
         data = dataclasses.replace(config.data, batch_size=batch // self.size)
@@ -81,12 +85,19 @@ class Worker:
         if not whole:
             return state
         args, _, states = symbol.infer_shape(**shapes)
-        wanted = {"arg": _without(dict(zip(symbol.list_arguments(), args)), shapes), "aux": dict(zip(symbol.list_auxiliary_states(), states))}
+        wanted = {
+            "arg": _without(dict(zip(symbol.list_arguments(), args)), shapes),
+            "aux": dict(zip(symbol.list_auxiliary_states(), states)),
+        }
         wanted["momentum"] = wanted["arg"]
         given = {"arg": state.arg_params, "aux": state.aux_params, "momentum": state.momentum}
         found = {group: self._shared_arrays(group, given[group], wanted[group]) for group in wanted}
         return dataclasses.replace(
-            state, step=int(step), arg_params=found["arg"], aux_params=found["aux"], momentum=found["momentum"] if step else {}
+            state,
+            step=int(step),
+            arg_params=found["arg"],
+            aux_params=found["aux"],
+            momentum=found["momentum"] if step else {},
         )
 
     def _shared_arrays(self, group: str, given: Dict[str, Any], shapes: Dict[str, Tuple[int, ...]]) -> Dict[str, Any]:
@@ -98,7 +109,7 @@ class Worker:
         for name, on_rank_0 in zip(names, there):
             if on_rank_0:
                 array = given[name] if name in given else mx.nd.zeros(shapes[name])
-                found[name] = self._from_rank_0("%s:%s" % (group, name), array.reshape(shapes[name]))
+                found[name] = self._from_rank_0(f"{group}:{name}", array.reshape(shapes[name]))
         return found
 
     def _shared(self, key: str, numbers: List[float]) -> List[float]:
@@ -144,7 +155,9 @@ def join(kvstore: str) -> Worker:
     if not kvstore.startswith("dist"):
         return Worker(kvstore)
     if os.environ.get("DMLC_ROLE") != "worker":
-        raise UserError("--kvstore %s adds over several workers; start them with: arcface-mx launch -n WORKERS -- train …" % kvstore)
+        raise UserError(
+            f"--kvstore {kvstore} adds over several workers; start them with: arcface-mx launch -n WORKERS -- train …"
+        )
     import mxnet as mx
 
     store = mx.kv.create(kvstore)
@@ -156,7 +169,9 @@ def _join_horovod() -> Worker:
 
     hvd = horovod_store.join()
     communicator = HorovodCommunicator(hvd)
-    return Worker(horovod_store.HorovodStore(hvd), communicator.rank, communicator.size, _scratch(communicator.rank), communicator)
+    return Worker(
+        horovod_store.HorovodStore(hvd), communicator.rank, communicator.size, _scratch(communicator.rank), communicator
+    )
 
 
 def _scratch(rank: int) -> str:

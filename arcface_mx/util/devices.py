@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import mxnet as mx
 
 
-def parse_devices(text: str) -> "List[mx.Context]":
+def parse_devices(text: str) -> List[mx.Context]:
     """Contexts for a device list.
 
     Raises UserError where the list is malformed, names a device twice or one that is not there.
@@ -25,8 +25,8 @@ def parse_devices(text: str) -> "List[mx.Context]":
             there = mx.context.num_gpus()
             if number >= there:
                 raise UserError(
-                    "--devices %s: there is no gpu(%d); MXNet sees %d GPU%s here. %s"
-                    % (text, number, there, "" if there == 1 else "s", _gpu_remedy(mx, there))
+                    f"--devices {text}: there is no gpu({number}); MXNet sees {there} "
+                    f"GPU{('' if there == 1 else 's')} here. {_gpu_remedy(mx, there)}"
                 )
         contexts.append(mx.Context(kind, number))
     return contexts
@@ -38,12 +38,12 @@ def device_names(text: str) -> List[Tuple[str, int]]:
     for part in text.split(","):
         match = re.fullmatch(r"\s*(cpu|gpu)(?:\((\d+)\)|(\d+))?\s*", part)
         if not match:
-            raise UserError("--devices %s: cannot read %r; write for example cpu, gpu(0) or gpu(0),gpu(1)" % (text, part))
+            raise UserError(f"--devices {text}: cannot read {part!r}; write for example cpu, gpu(0) or gpu(0),gpu(1)")
         names.append((match.group(1), int(match.group(2) or match.group(3) or 0)))
     if len(set(names)) != len(names):
-        raise UserError("--devices %s: a device is named twice" % text)
+        raise UserError(f"--devices {text}: a device is named twice")
     if len({kind for kind, _ in names}) > 1:
-        raise UserError("--devices %s: every device gets an equal part of a batch; name devices of one kind" % text)
+        raise UserError(f"--devices {text}: every device gets an equal part of a batch; name devices of one kind")
     return names
 
 

@@ -38,8 +38,7 @@ def _prepare_numpy() -> None:
 
     if int(numpy.__version__.split(".")[0]) >= 2:
         raise ImportError(
-            "arcface-mx needs numpy < 2 because MXNet 1.9.1 does; found numpy %s. "
-            "Run: pip install 'numpy<2'" % numpy.__version__
+            f"arcface-mx needs numpy < 2 because MXNet 1.9.1 does; found numpy {numpy.__version__}. Run: pip install 'numpy<2'"
         )
     # mxnet/numpy/utils.py reads np.bool while it is imported; numpy 1.24 removed the name.
     if "bool" not in numpy.__dict__:

@@ -42,7 +42,7 @@ def atomic_write(path: str, mode: str = "wb") -> Iterator[IO[Any]]:
     """
     folder = os.path.dirname(os.path.abspath(path))
     make_folder(folder)
-    descriptor, temporary = tempfile.mkstemp(prefix=".%s." % os.path.basename(path), dir=folder)
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{os.path.basename(path)}.", dir=folder)
     try:
         encoding = None if "b" in mode else "utf-8"
         with os.fdopen(descriptor, mode, encoding=encoding) as stream:
@@ -66,7 +66,7 @@ def atomic_directory(path: str) -> Iterator[str]:
     """
     parent = os.path.dirname(os.path.abspath(path))
     make_folder(parent)
-    temporary = tempfile.mkdtemp(prefix=".%s." % os.path.basename(path), dir=parent)
+    temporary = tempfile.mkdtemp(prefix=f".{os.path.basename(path)}.", dir=parent)
     try:
         yield temporary
         for folder, _, names in os.walk(temporary):
@@ -85,10 +85,10 @@ def atomic_directory(path: str) -> Iterator[str]:
 def rename_away(path: str, suffix: str) -> str:
     """Give a folder a hidden name, free until now, that ends in `suffix`; returns it."""
     parent, name = os.path.split(os.path.abspath(path))
-    away, number = os.path.join(parent, ".%s%s" % (name, suffix)), 1
+    away, number = os.path.join(parent, f".{name}{suffix}"), 1
     while os.path.lexists(away):
         number += 1
-        away = os.path.join(parent, ".%s%s%d" % (name, suffix, number))
+        away = os.path.join(parent, f".{name}{suffix}{number}")
     os.rename(path, away)
     sync_folder(parent)
     return away
@@ -113,7 +113,7 @@ def read_json(path: str) -> Any:
     with open(path, "rb") as stream:
         raw = stream.read(MAX_JSON + 1)
     if len(raw) > MAX_JSON:
-        raise ValueError("more than %d bytes" % MAX_JSON)
+        raise ValueError(f"more than {MAX_JSON} bytes")
     try:
         return json.loads(raw.decode("utf-8"))
     except RecursionError:

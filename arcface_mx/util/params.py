@@ -75,8 +75,10 @@ def _packed(array: Any) -> Tuple[bytes, memoryview]:
     values: Any = np.ascontiguousarray(array if isinstance(array, np.ndarray) else array.asnumpy())
     values = values.reshape(np.shape(array) or (1,))
     kind = TYPES.index(values.dtype)
-    shape = struct.pack("<i%dq" % values.ndim, values.ndim, *values.shape)
-    return struct.pack("<Ii", V2, DENSE) + shape + struct.pack("<iii", 1, 0, kind), memoryview(values.reshape(-1)).cast("B")
+    shape = struct.pack(f"<i{values.ndim}q", values.ndim, *values.shape)
+    return struct.pack("<Ii", V2, DENSE) + shape + struct.pack("<iii", 1, 0, kind), memoryview(values.reshape(-1)).cast(
+        "B"
+    )
 
 
 def read_arrays(path: str) -> ArrayFile:
@@ -93,11 +95,11 @@ def read_arrays(path: str) -> ArrayFile:
             if not arrays:
                 raise CorruptFile("holds no arrays: empty or damaged")
             if digest is None and stream.tell() != size:
-                raise CorruptFile("%d bytes follow its last name: damaged, or no MXNet parameters" % (size - stream.tell()))
+                raise CorruptFile(f"{size - stream.tell()} bytes follow its last name: damaged, or no MXNet parameters")
     except CorruptFile as reason:
-        raise UserError("%s: %s" % (path, reason)) from None
+        raise UserError(f"{path}: {reason}") from None
     except OSError as error:
-        raise UserError("%s: cannot be read: %s" % (path, error.strerror)) from error
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
     return ArrayFile(arrays, digest, note.get("facts", {}))
 
 
@@ -105,7 +107,7 @@ def _check(stream: IO[bytes], size: int) -> Tuple[Dict[str, Any], Optional[str]]
     """The checksums of a file that has them, all compared; ({}, None) where MXNet wrote it."""
     head = stream.read(_HEAD.size)
     if len(head) < _HEAD.size:
-        raise CorruptFile("cannot be read as MXNet parameters: %d bytes, empty or cut off" % size)
+        raise CorruptFile(f"cannot be read as MXNet parameters: {size} bytes, empty or cut off")
     magic, mark, _ = _HEAD.unpack(head)
     if magic != LIST_MAGIC:
         raise CorruptFile("cannot be read as MXNet parameters: it does not begin as they do")
@@ -117,7 +119,9 @@ def _check(stream: IO[bytes], size: int) -> Tuple[Dict[str, Any], Optional[str]]
     frame, offset = hashlib.sha256(head), _HEAD.size
     for name, start, length, expected in note["arrays"]:
         if start != offset or _hash(stream, start, length, hashlib.sha256()) != expected:
-            raise CorruptFile("array %s differs from its checksum: damaged; copy the file again or take another checkpoint" % name)
+            raise CorruptFile(
+                f"array {name} differs from its checksum: damaged; copy the file again or take another checkpoint"
+            )
         offset += length
     if _hash(stream, offset, end - offset, frame) != note["frame"]:
         raise CorruptFile(_damaged_name(stream, offset, [entry[0] for entry in note["arrays"]]))
@@ -140,7 +144,7 @@ def _checksums(stream: IO[bytes], size: int) -> Tuple[Dict[str, Any], str, int]:
         note = json.loads(packed.decode())
         for name, begin, extent, digest in note["arrays"]:
             if not (type(begin) is type(extent) is int and 0 <= extent and begin + extent <= start):
-                raise CorruptFile("its list of checksums says nonsense of array %s" % name)
+                raise CorruptFile(f"its list of checksums says nonsense of array {name}")
         return {"arrays": note["arrays"], "frame": note["frame"], "facts": note["facts"]}, expected.hex(), start
     except (ValueError, KeyError, TypeError, RecursionError):
         raise CorruptFile("its list of checksums is not well-formed") from None
@@ -167,7 +171,7 @@ def _damaged_name(stream: IO[bytes], offset: int, names: List[str]) -> str:
     for name in names:
         text = name.encode()
         if stream.read(8 + len(text)) != struct.pack("<Q", len(text)) + text:
-            return "the name of array %s differs from its checksum: damaged" % name
+            return f"the name of array {name} differs from its checksum: damaged"
     return "its first bytes or the number of its names are damaged"
 
 
@@ -181,7 +185,7 @@ class _Reader:
         length = struct.calcsize("<" + form)
         raw = self.stream.read(length)
         if len(raw) < length:
-            raise CorruptFile("cannot be read as MXNet parameters: the file ends inside %s" % what)
+            raise CorruptFile(f"cannot be read as MXNet parameters: the file ends inside {what}")
         return struct.unpack("<" + form, raw)
 
     def left(self) -> int:
@@ -193,21 +197,24 @@ def _parse(stream: IO[bytes], size: int) -> Dict[str, np.ndarray]:
     stream.seek(_HEAD.size - 8)
     count = reader.take("Q", "its head")[0]
     if count > min(MAX_ARRAYS, reader.left()):
-        raise CorruptFile("cannot be read as MXNet parameters: it says %d arrays, and holds %d bytes" % (count, size))
-    values = [_array(reader, "array %d of %d" % (number + 1, count)) for number in range(count)]
+        raise CorruptFile(f"cannot be read as MXNet parameters: it says {count} arrays, and holds {size} bytes")
+    values = [_array(reader, f"array {number + 1} of {count}") for number in range(count)]
     named = reader.take("Q", "its names")[0]
     if named != count:
-        raise CorruptFile("its arrays have no names; it is not a model's parameter file" if not named else
-                      "cannot be read as MXNet parameters: %d names for %d arrays" % (named, count))  # fmt: skip
+        raise CorruptFile(
+            "its arrays have no names; it is not a model's parameter file"
+            if not named
+            else f"cannot be read as MXNet parameters: {named} names for {count} arrays"
+        )
     arrays: Dict[str, np.ndarray] = {}
     for value in values:
         length = reader.take("Q", "its names")[0]
         if length > min(reader.left(), 4096):
-            raise CorruptFile("cannot be read as MXNet parameters: a name of %d bytes" % length)
+            raise CorruptFile(f"cannot be read as MXNet parameters: a name of {length} bytes")
         raw = stream.read(length)
         name = raw.decode("utf-8", "replace")
         if name in arrays or name.encode() != raw:
-            raise CorruptFile("cannot be read as MXNet parameters: the name %r is damaged or stands twice" % name)
+            raise CorruptFile(f"cannot be read as MXNet parameters: the name {name!r} is damaged or stands twice")
         arrays[name] = value
     return arrays
 
@@ -215,18 +222,20 @@ def _parse(stream: IO[bytes], size: int) -> Dict[str, np.ndarray]:
 def _array(reader: _Reader, what: str) -> np.ndarray:
     magic = reader.take("I", what)[0]
     if magic in (V2, V3) and reader.take("i", what)[0] != DENSE:
-        raise CorruptFile("%s is sparse; save it dense" % what)
+        raise CorruptFile(f"{what} is sparse; save it dense")
     new = magic in (V1, V2, V3)
     sides = reader.take("i", what)[0] if new else magic
     if not 0 < sides <= MAX_SIDES and not (magic == V3 and sides == 0):
-        raise CorruptFile("cannot be read as MXNet parameters: %s has %d sides" % (what, sides))
-    shape = reader.take("%d%s" % (sides, "q" if new else "I"), what)
+        raise CorruptFile(f"cannot be read as MXNet parameters: {what} has {sides} sides")
+    shape = reader.take(f"{sides}{('q' if new else 'I')}", what)
     _, _, kind = reader.take("iii", what)
     if not 0 <= kind < len(TYPES):
-        raise CorruptFile("cannot be read as MXNet parameters: %s has the unknown type %d" % (what, kind))
+        raise CorruptFile(f"cannot be read as MXNet parameters: {what} has the unknown type {kind}")
     count = 1
     for side in shape:
         count *= side
     if min(shape, default=1) < 1 or count * TYPES[kind].itemsize > reader.left():
-        raise CorruptFile("cannot be read as MXNet parameters: %s has shape %s, but %d bytes are left" % (what, shape, reader.left()))
+        raise CorruptFile(
+            f"cannot be read as MXNet parameters: {what} has shape {shape}, but {reader.left()} bytes are left"
+        )
     return np.fromfile(reader.stream, TYPES[kind], count).reshape(shape)

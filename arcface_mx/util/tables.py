@@ -16,4 +16,4 @@ def text_table(rows: Rows) -> str:
 def markdown_table(rows: Rows) -> str:
     """Header row first."""
     lines = [list(rows[0]), ["---"] * len(rows[0])] + [list(row) for row in rows[1:]]
-    return "\n".join("| %s |" % " | ".join(line) for line in lines)
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

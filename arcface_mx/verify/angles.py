@@ -10,12 +10,12 @@ import numpy as np
 
 from arcface_mx.data.bins.bins import read_pairs
 from arcface_mx.data.recordio.index import RecordIndex
-from arcface_mx.metrics.angles import CentreAngles, Spread, centre_angles, linked_identities, spread
-from arcface_mx.util.errors import UserError
 from arcface_mx.losses.losses import CENTRES
-from arcface_mx.util.progress import progress
+from arcface_mx.metrics.angles import CentreAngles, Spread, centre_angles, linked_identities, spread
 from arcface_mx.train import checkpoint
 from arcface_mx.train.folder import read_config
+from arcface_mx.util.errors import UserError
+from arcface_mx.util.progress import progress
 from arcface_mx.verify.sets import set_name
 
 if TYPE_CHECKING:
@@ -41,7 +41,9 @@ class RunAngles:
         }
 
 
-def measure_run(run: str, embedder: "Embedder", tests: Sequence[str] = (), data: Optional[str] = None, most: int = 0) -> RunAngles:
+def measure_run(
+    run: str, embedder: Embedder, tests: Sequence[str] = (), data: Optional[str] = None, most: int = 0
+) -> RunAngles:
     """Embed a run's training photos (at most `most` of them, evenly spread; 0: all) and its test sets.
 
     tests: `.bin` sets, or folders with train.rec. data: the training set, where it has moved.
@@ -51,9 +53,16 @@ def measure_run(run: str, embedder: "Embedder", tests: Sequence[str] = (), data:
     labels, embeddings = embed_records(embedder, data or config.data.data, most)
     weight = class_centres_of(run)
     # A loss with several centres a class has no W_j to measure.
-    centres = None if weight is None or len(weight) <= labels.max() or _several(config.loss.loss) else centre_angles(weight, embeddings, labels)
+    centres = (
+        None
+        if weight is None or len(weight) <= labels.max() or _several(config.loss.loss)
+        else centre_angles(weight, embeddings, labels)
+    )
     return RunAngles(
-        run, centres, spread(embeddings, labels, run), {_name(test): _spread_of_test(embedder, test, most) for test in tests}
+        run,
+        centres,
+        spread(embeddings, labels, run),
+        {_name(test): _spread_of_test(embedder, test, most) for test in tests},
     )
 
 
@@ -71,7 +80,7 @@ def class_centres_of(run: str) -> Optional[np.ndarray]:
     return state.arg_params[CENTRES].asnumpy()
 
 
-def embed_records(embedder: "Embedder", folder: str, most: int) -> Tuple[np.ndarray, np.ndarray]:
+def embed_records(embedder: Embedder, folder: str, most: int) -> Tuple[np.ndarray, np.ndarray]:
     """(labels, embeddings) of a face set's photos."""
     index = RecordIndex.open(folder)
     chosen = np.arange(len(index))
@@ -80,7 +89,7 @@ def embed_records(embedder: "Embedder", folder: str, most: int) -> Tuple[np.ndar
     return index.labels[chosen], embed_positions(embedder, index, folder, chosen)
 
 
-def embed_positions(embedder: "Embedder", index: RecordIndex, folder: str, chosen: np.ndarray) -> np.ndarray:
+def embed_positions(embedder: Embedder, index: RecordIndex, folder: str, chosen: np.ndarray) -> np.ndarray:
     """Embeddings of the photos at `chosen` positions of a face set, `folder`."""
     photos = (image for _, _, image in index.images(chosen))
     return embedder.embed(progress(photos, os.path.basename(os.path.normpath(folder)), "image", len(chosen)))
@@ -90,13 +99,13 @@ def _name(test: str) -> str:
     return set_name(test) if test.endswith(".bin") else os.path.basename(os.path.normpath(test))
 
 
-def _spread_of_test(embedder: "Embedder", test: str, most: int) -> Spread:
+def _spread_of_test(embedder: Embedder, test: str, most: int) -> Spread:
     if not test.endswith(".bin"):
         labels, embeddings = embed_records(embedder, test, most)
         return spread(embeddings, labels, test)
     pairs = read_pairs(test)
     images, labels = linked_identities(pairs.left, pairs.right, pairs.same, pairs.num_images)
     if not len(images):
-        raise UserError("%s: holds no same pair, so no identity can be told" % test)
+        raise UserError(f"{test}: holds no same pair, so no identity can be told")
     embeddings = embedder.embed(progress(pairs.pixels(), set_name(test), "image", pairs.num_images))
     return spread(embeddings[images], labels, test)

@@ -14,8 +14,8 @@ from typing import Callable, Iterable, List, Sequence, Tuple, Union
 import numpy as np
 
 from arcface_mx.data.bins.bins import PairSet, read_pairs
-from arcface_mx.util.errors import UserError
 from arcface_mx.metrics.pairs import FOLDS
+from arcface_mx.util.errors import UserError
 from arcface_mx.verify.sets import SetResult, score_set
 
 SIDE = 56
@@ -60,10 +60,10 @@ def fit_baselines(images: Iterable[np.ndarray], labels: Union[np.ndarray, Sequen
     training = np.concatenate(pixel_features(images))
     labels, count = np.asarray(labels), len(training) // 2
     if len(labels) != count:
-        raise UserError("baselines: %d labels for %d images" % (len(labels), count))
+        raise UserError(f"baselines: {len(labels)} labels for {count} images")
     identities = len(np.unique(labels))
     if not 2 <= identities < count:
-        raise UserError("baselines: %d images of %d identities; two images of two are the least" % (count, identities))
+        raise UserError(f"baselines: {count} images of {identities} identities; two images of two are the least")
     # copy=False: the features are centred in place and not used again.
     pca = PCA(min(COMPONENTS, count - 1), copy=False, whiten=True, svd_solver="randomized", random_state=0)
     lda = LinearDiscriminantAnalysis().fit(pca.fit_transform(training), np.concatenate([labels, labels]))
@@ -85,7 +85,8 @@ def verify_baselines(baselines: Sequence[Baseline], pairs: Union[str, PairSet], 
     start = time.time()
     plain, mirrored = pixel_features(pairs.pixels())
     return [
-        score_set(baseline.name, pairs, baseline.embed(plain), baseline.embed(mirrored), folds, start) for baseline in baselines
+        score_set(baseline.name, pairs, baseline.embed(plain), baseline.embed(mirrored), folds, start)
+        for baseline in baselines
     ]
 
 
@@ -106,6 +107,6 @@ def training_images(folder: str) -> Tuple[Iterable[np.ndarray], np.ndarray]:
             try:
                 yield decode_rgb(image)
             except ValueError as error:
-                raise UserError("%s: record %d: %s" % (index.path, number, error)) from error
+                raise UserError(f"{index.path}: record {number}: {error}") from error
 
     return images(), index.labels[positions]

@@ -9,12 +9,12 @@ import numpy as np
 
 from arcface_mx.data.bins.bins import decode_rgb, read_pairs
 from arcface_mx.data.recordio.index import RecordIndex
-from arcface_mx.util.errors import UserError
-from arcface_mx.model.embedder import Embedder
-from arcface_mx.util.progress import progress
 from arcface_mx.metrics.calibration import Calibration, ScoredPairs, calibrate
-from arcface_mx.verify.calibration_file import MIRROR, SINGLE, StoredCalibration, model_fingerprint
 from arcface_mx.metrics.pairs import pair_scores, unit_vectors
+from arcface_mx.model.embedder import Embedder
+from arcface_mx.util.errors import UserError
+from arcface_mx.util.progress import progress
+from arcface_mx.verify.calibration_file import MIRROR, SINGLE, StoredCalibration, model_fingerprint
 from arcface_mx.verify.images import load_photos, read_identities
 from arcface_mx.verify.sets import set_name
 
@@ -22,7 +22,12 @@ MAX_PHOTOS = 3000  # of a labelled set: 4.5 million pairs, 150 MB
 
 
 def calibrate_model(
-    embedder: Embedder, model: str, sets: Sequence[str], batch_size: Optional[int] = None, mirror: bool = True, most: int = MAX_PHOTOS
+    embedder: Embedder,
+    model: str,
+    sets: Sequence[str],
+    batch_size: Optional[int] = None,
+    mirror: bool = True,
+    most: int = MAX_PHOTOS,
 ) -> StoredCalibration:
     """Measure thresholds for single crops, and with `mirror` for image + mirror image.
 
@@ -37,10 +42,14 @@ def calibrate_model(
     else:
         scored = _verification_sets(embedder, sets, batch_size, mirror)
     crops: Dict[str, Calibration] = {name: calibrate(pairs, ", ".join(sets)) for name, pairs in scored.items()}
-    return StoredCalibration(model_fingerprint(model), tuple(set_name(os.path.normpath(source)) for source in sets), crops)
+    return StoredCalibration(
+        model_fingerprint(model), tuple(set_name(os.path.normpath(source)) for source in sets), crops
+    )
 
 
-def _verification_sets(embedder: Embedder, paths: Sequence[str], batch_size: Optional[int], mirror: bool) -> Dict[str, ScoredPairs]:
+def _verification_sets(
+    embedder: Embedder, paths: Sequence[str], batch_size: Optional[int], mirror: bool
+) -> Dict[str, ScoredPairs]:
     parts: Dict[str, List[Tuple[np.ndarray, np.ndarray]]] = {}
     for pairs in [read_pairs(path) for path in paths]:
         images = progress(pairs.pixels(), set_name(pairs.path), "image", pairs.num_images)
@@ -53,14 +62,18 @@ def _verification_sets(embedder: Embedder, paths: Sequence[str], batch_size: Opt
     }
 
 
-def _embeddings(embedder: Embedder, images: Iterable[np.ndarray], batch_size: Optional[int], mirror: bool) -> Dict[str, np.ndarray]:
+def _embeddings(
+    embedder: Embedder, images: Iterable[np.ndarray], batch_size: Optional[int], mirror: bool
+) -> Dict[str, np.ndarray]:
     if not mirror:
         return {SINGLE: embedder.embed(images, batch_size)}
     plain, mirrored = embedder.embed_with_mirror(images, batch_size)
     return {SINGLE: plain, MIRROR: plain + mirrored}
 
 
-def _labelled(embedder: Embedder, source: str, batch_size: Optional[int], mirror: bool, most: int) -> Dict[str, ScoredPairs]:
+def _labelled(
+    embedder: Embedder, source: str, batch_size: Optional[int], mirror: bool, most: int
+) -> Dict[str, ScoredPairs]:
     images, people = labelled_photos(source, most)
     shown = progress(images, set_name(os.path.normpath(source)), "image", len(people))
     embeddings = _embeddings(embedder, shown, batch_size, mirror)
@@ -108,5 +121,5 @@ def all_pairs(embeddings: np.ndarray, people: np.ndarray, name: str = "photos") 
         others = people[row + 1 :][~alike].astype(np.int32)
         owners.append(np.stack([np.full_like(others, people[row]), others], 1))
     if not different:
-        raise UserError("%s: one photo makes no pair" % name)
+        raise UserError(f"{name}: one photo makes no pair")
     return ScoredPairs(np.concatenate(same), np.concatenate(different), np.concatenate(owners), np.bincount(people))

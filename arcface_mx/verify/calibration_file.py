@@ -10,10 +10,10 @@ import json
 import os
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
+from arcface_mx.metrics.calibration import RESAMPLES, Calibration, Level, not_measurable
+from arcface_mx.model.load import beside, locate
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.files import fingerprint, write_json
-from arcface_mx.model.load import beside, locate
-from arcface_mx.metrics.calibration import RESAMPLES, Calibration, Level, not_measurable
 
 FORMAT = 1
 SINGLE, MIRROR = "single", "mirror"
@@ -31,7 +31,7 @@ class StoredCalibration:
         """The calibration of single crops, or of image + mirror image. Raises UserError where it was not measured."""
         name = MIRROR if mirror else SINGLE
         if name not in self.crops:
-            raise UserError("the calibration has no figures for %s; run: arcface-mx calibrate without --no-mirror" % name)
+            raise UserError(f"the calibration has no figures for {name}; run: arcface-mx calibrate without --no-mirror")
         return self.crops[name]
 
 
@@ -64,18 +64,18 @@ def read_calibration(path: str, model: str) -> StoredCalibration:
     Raises UserError where there is none, it cannot be read, or it was made with other parameters.
     """
     if not os.path.exists(path):
-        raise UserError("%s: no such file; run: arcface-mx calibrate %s SET.bin" % (path, model))
+        raise UserError(f"{path}: no such file; run: arcface-mx calibrate {model} SET.bin")
     try:
         with open(path, encoding="utf-8") as stream:
             stored = json.load(stream)
         if stored["format"] != FORMAT:
-            raise UserError("%s: format %r; this version reads %d" % (path, stored["format"], FORMAT))
+            raise UserError(f"{path}: format {stored['format']!r}; this version reads {FORMAT}")
         crops = {name: _read_crop(value) for name, value in stored["crops"].items()}
         result = StoredCalibration(str(stored["model"]), tuple(stored["sets"]), crops)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError("%s: is no calibration (%s: %s)" % (path, type(error).__name__, error)) from error
+        raise UserError(f"{path}: is no calibration ({type(error).__name__}: {error})") from error
     if result.model != model_fingerprint(model):
-        raise UserError("%s: was made with other parameters than %s has; run arcface-mx calibrate again" % (path, model))
+        raise UserError(f"{path}: was made with other parameters than {model} has; run arcface-mx calibrate again")
     return result
 
 
@@ -84,9 +84,13 @@ def _read_crop(value: Dict[str, Any]) -> Calibration:
         float(level["far"]): Level(**level) if level["threshold"] is not None else None for level in value["levels"]
     }
     return Calibration(
-        int(value["num_same"]), int(value["num_different"]), str(value["interval"]), levels,
-        tuple(int(rank) for rank in value["ranks"]), tuple(float(score) for score in value["scores"]),
-    )  # fmt: skip
+        int(value["num_same"]),
+        int(value["num_different"]),
+        str(value["interval"]),
+        levels,
+        tuple(int(rank) for rank in value["ranks"]),
+        tuple(float(score) for score in value["scores"]),
+    )
 
 
 HEADER = ("crop", "FAR asked", "threshold", "accepted / different pairs", "95 % interval of FAR", "TAR")
@@ -97,20 +101,26 @@ def calibration_rows(stored: StoredCalibration) -> List[Sequence[str]]:
     rows: List[Sequence[str]] = [HEADER]
     for crop, value in stored.crops.items():
         for level in filter(None, value.levels.values()):
-            rows.append((
-                crop, "%g" % level.far, "%.4f" % level.threshold, "%d / %d" % (level.accepted, level.different),
-                "%.1e to %.1e" % (level.low, level.high), "%.4f" % level.tar,
-            ))  # fmt: skip
+            rows.append(
+                (
+                    crop,
+                    f"{level.far:g}",
+                    f"{level.threshold:.4f}",
+                    f"{level.accepted} / {level.different}",
+                    f"{level.low:.1e} to {level.high:.1e}",
+                    f"{level.tar:.4f}",
+                )
+            )
     return rows
 
 
 def calibration_notes(stored: StoredCalibration) -> List[str]:
     """What the table cannot say: where the figures come from, and which rates no pairs could tell."""
     value = next(iter(stored.crops.values()))
-    notes = ["%s: %d same, %d different pairs" % (", ".join(stored.sets), value.num_same, value.num_different)]
-    kind = {"pairs": "pairs taken as independent", "people": "people drawn with their photos, %d times" % RESAMPLES}
-    notes.append("interval of FAR: 95 %%, %s" % kind.get(value.interval, value.interval))
-    hidden = ["%g" % far for far, level in value.levels.items() if level is None]
+    notes = [f"{', '.join(stored.sets)}: {value.num_same} same, {value.num_different} different pairs"]
+    kind = {"pairs": "pairs taken as independent", "people": f"people drawn with their photos, {RESAMPLES} times"}
+    notes.append(f"interval of FAR: 95 %, {kind.get(value.interval, value.interval)}")
+    hidden = [f"{far:g}" for far, level in value.levels.items() if level is None]
     if hidden:
-        notes.append("FAR %s: %s" % (", ".join(hidden), not_measurable(value.num_different)))
+        notes.append(f"FAR {', '.join(hidden)}: {not_measurable(value.num_different)}")
     return notes

@@ -12,10 +12,10 @@ from typing import Iterator, List, Optional, Sequence, Tuple
 import numpy as np
 
 from arcface_mx.data.bins.bins import decode_rgb
-from arcface_mx.data.protocols.list_file import read_lines, read_words
 from arcface_mx.data.pack.image_list import SUFFIXES, find_photos, photo_paths
-from arcface_mx.util.errors import UserError
+from arcface_mx.data.protocols.list_file import read_lines, read_words
 from arcface_mx.model.embedder import Embedder
+from arcface_mx.util.errors import UserError
 from arcface_mx.util.progress import progress
 
 
@@ -27,7 +27,7 @@ def read_identities(source: str, images: Optional[str] = None) -> Tuple[List[str
     photos = find_photos(source, images)
     loose = [path for path in photos.skipped if path.lower().endswith(SUFFIXES)]
     if loose:
-        raise UserError("%s: stands in no identity's folder; make one folder a person" % loose[0])
+        raise UserError(f"{loose[0]}: stands in no identity's folder; make one folder a person")
     pairs = [(path, name) for name, paths in zip(photos.names, photos.paths) for path in paths]
     return [path for path, _ in pairs], [name for _, name in pairs]
 
@@ -52,7 +52,7 @@ def read_template_pairs(path: str) -> Tuple[List[str], List[str], np.ndarray]:
     for number, line in read_lines(path):
         words = line.split()
         if len(words) != 3 or words[2] not in ("0", "1"):
-            raise UserError("%s: line %d is %r; it must be: template template 1 (same) or 0" % (path, number, line[:60]))
+            raise UserError(f"{path}: line {number} is {line[:60]!r}; it must be: template template 1 (same) or 0")
         first.append(words[0])
         second.append(words[1])
         same.append(words[2] == "1")
@@ -66,9 +66,9 @@ def load_photos(paths: Sequence[str]) -> Iterator[np.ndarray]:
             with open(path, "rb") as stream:
                 yield decode_rgb(stream.read())
         except OSError as error:
-            raise UserError("%s: cannot be read: %s" % (path, error.strerror)) from error
+            raise UserError(f"{path}: cannot be read: {error.strerror}") from error
         except ValueError as error:
-            raise UserError("%s: %s" % (path, error)) from error
+            raise UserError(f"{path}: {error}") from error
 
 
 def embed_photos(

@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import Callable, Dict, List, Optional
 
 from arcface_mx.data.pack.image_list import photo_paths
-from arcface_mx.util.errors import UserError
-from arcface_mx.model.embedder import Embedder
 from arcface_mx.metrics.identification import Identification, identify
 from arcface_mx.metrics.pairs import PairMetrics, evaluate
-from arcface_mx.verify.images import embed_photos, read_identities, read_template_pairs, read_templates
 from arcface_mx.metrics.roc import Rates, error_rates
 from arcface_mx.metrics.templates import mean_by_identity, pool, template_scores
+from arcface_mx.model.embedder import Embedder
+from arcface_mx.util.errors import UserError
+from arcface_mx.verify.images import embed_photos, read_identities, read_template_pairs, read_templates
 
 OpenModel = Callable[[], Embedder]
 
@@ -32,7 +32,7 @@ def identify_photos(
     gallery_paths, gallery_ids = read_identities(gallery, images)
     probe_paths, probe_ids = read_identities(probes, images)
     if not set(gallery_ids) & set(probe_ids):
-        raise UserError("%s and %s have no identity in common; are the names the same?" % (gallery, probes))
+        raise UserError(f"{gallery} and {probes} have no identity in common; are the names the same?")
     other_paths = photo_paths(distractors, images) if distractors else []
     embedder = open_model()
     ids, features = mean_by_identity(embed_photos(embedder, gallery_paths, "gallery", batch_size, mirror), gallery_ids)
@@ -56,7 +56,7 @@ def verify_templates(
     paths, names, media = read_templates(templates, images)
     missing = sorted((set(first) | set(second)) - set(names))
     if missing:
-        raise UserError("%s: there is no template %s in %s (%d such)" % (pairs, missing[0], templates, len(missing)))
+        raise UserError(f"{pairs}: there is no template {missing[0]} in {templates} ({len(missing)} such)")
     embeddings = embed_photos(open_model(), paths, "templates", batch_size, mirror)
     scores = template_scores(pool(embeddings, names, media, normalise), first, second, pairs)
     return evaluate(scores, same, folds, pairs) if folds else error_rates(scores, same, pairs)
@@ -65,30 +65,30 @@ def verify_templates(
 def identification_table(result: Identification) -> str:
     """Lines of name and rate."""
     lines = [
-        "gallery %d identities, distractors %d, probes %d known, %d unknown"
-        % (result.gallery, result.distractors, result.known, result.unknown)
+        f"gallery {result.gallery} identities, distractors {result.distractors}, probes {result.known} "
+        f"known, {result.unknown} unknown"
     ]
     lines += ["rank-%-8d %.4f" % item for item in result.rank.items()]
-    lines += _levels("DIR", result.dir_at_far, "%d unknown probes" % result.unknown)
+    lines += _levels("DIR", result.dir_at_far, f"{result.unknown} unknown probes")
     return "\n".join(lines)
 
 
 def rates_table(result: Rates) -> str:
     """Lines of name and rate."""
-    lines = ["pairs %d same, %d different" % (result.num_same, result.num_different)]
+    lines = [f"pairs {result.num_same} same, {result.num_different} different"]
     if isinstance(result, PairMetrics):
-        lines.append("accuracy      %.4f ± %.4f" % (result.accuracy, result.std))
-    lines += _levels("TAR", result.tar_at_far, "%d different pairs" % result.num_different)
-    return "\n".join(lines + ["EER           %.4f" % result.eer, "AUC           %.5f" % result.auc])
+        lines.append(f"accuracy      {result.accuracy:.4f} ± {result.std:.4f}")
+    lines += _levels("TAR", result.tar_at_far, f"{result.num_different} different pairs")
+    return "\n".join(lines + [f"EER           {result.eer:.4f}", f"AUC           {result.auc:.5f}"])
 
 
 def _levels(name: str, rates: Dict[float, Optional[float]], counted: str) -> List[str]:
     lines, hidden = [], []
     for far, rate in rates.items():
         if rate is None:
-            hidden.append("%.0e" % far)
+            hidden.append(f"{far:.0e}")
         else:
-            lines.append("%s@FAR=%.0e %.4f" % (name, far, rate))
+            lines.append(f"{name}@FAR={far:.0e} {rate:.4f}")
     if hidden:
-        lines.append("%s@FAR=%s: not measurable with %s (1/FAR are needed)" % (name, ", ".join(hidden), counted))
+        lines.append(f"{name}@FAR={', '.join(hidden)}: not measurable with {counted} (1/FAR are needed)")
     return lines

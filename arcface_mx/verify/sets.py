@@ -10,10 +10,10 @@ from typing import Any, Dict, List, Optional, Sequence, Union
 import numpy as np
 
 from arcface_mx.data.bins.bins import PairSet, read_pairs
-from arcface_mx.util.errors import UserError
-from arcface_mx.model.embedder import Embedder
-from arcface_mx.util.progress import progress
 from arcface_mx.metrics.pairs import FOLDS, PairMetrics, evaluate, fold_slices, pair_scores
+from arcface_mx.model.embedder import Embedder
+from arcface_mx.util.errors import UserError
+from arcface_mx.util.progress import progress
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +58,9 @@ def verify_set(
     fold_slices(len(pairs), folds, pairs.path)  # refused before minutes of embedding
     images = progress(pairs.pixels(), set_name(pairs.path), "image", pairs.num_images)
     if mirror:
-        return score_set(embedder.name, pairs, *embedder.embed_with_mirror(images, batch_size), folds=folds, start=start)
+        return score_set(
+            embedder.name, pairs, *embedder.embed_with_mirror(images, batch_size), folds=folds, start=start
+        )
     return score_set(embedder.name, pairs, embedder.embed(images, batch_size), None, folds, start)
 
 
@@ -69,7 +71,7 @@ def score_set(
 
     start: time.time() at which the work began.
     """
-    source = "%s on %s" % (method, pairs.path)
+    source = f"{method} on {pairs.path}"
 
     def metrics(embeddings: np.ndarray) -> PairMetrics:
         return evaluate(pair_scores(embeddings, pairs.left, pairs.right, source), pairs.same, folds, pairs.path)
@@ -95,7 +97,7 @@ def result_table(results: Sequence[SetResult]) -> str:
     if not results:
         raise UserError("no results to show")
     levels = [far for far in results[0].single.tar_at_far if any(r.single.tar_at_far[far] is not None for r in results)]
-    header = ["method", "set", "pairs", "crop", "accuracy %"] + ["TAR@%.0e" % far for far in levels] + ["EER %", "AUC"]
+    header = ["method", "set", "pairs", "crop", "accuracy %"] + [f"TAR@{far:.0e}" for far in levels] + ["EER %", "AUC"]
     rows = [header]
     for result in results:
         for crop, metrics in (("single", result.single), ("+ mirror", result.mirror)):
@@ -107,8 +109,8 @@ def result_table(results: Sequence[SetResult]) -> str:
     if hidden:
         most = max(result.single.num_different for result in results)
         lines.append(
-            "TAR@%s: not measurable with %d different pairs (1/FAR are needed)"
-            % (", ".join("%.0e" % far for far in hidden), most)
+            f"TAR@{', '.join(f'{far:.0e}' for far in hidden)}: not measurable with {most} different pairs "
+            "(1/FAR are needed)"
         )
     return "\n".join(lines)
 
@@ -116,7 +118,7 @@ def result_table(results: Sequence[SetResult]) -> str:
 def _cells(metrics: PairMetrics, levels: Sequence[float]) -> List[str]:
     tars = [metrics.tar_at_far[far] for far in levels]
     return (
-        ["%.2f ± %.2f" % (100 * metrics.accuracy, 100 * metrics.std)]
-        + ["-" if tar is None else "%.4f" % tar for tar in tars]
-        + ["%.2f" % (100 * metrics.eer), "%.5f" % metrics.auc]
+        [f"{100 * metrics.accuracy:.2f} ± {100 * metrics.std:.2f}"]
+        + ["-" if tar is None else f"{tar:.4f}" for tar in tars]
+        + [f"{100 * metrics.eer:.2f}", f"{metrics.auc:.5f}"]
     )

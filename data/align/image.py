@@ -9,10 +9,10 @@ from typing import Dict, NamedTuple, Optional, Tuple
 import cv2
 import numpy as np
 
+from arcface_mx.data.align.detector import Detector, Faces
 from arcface_mx.data.align.transform import WIDTH, align, reference_points, similarity
 from arcface_mx.data.check.images import decode
 from arcface_mx.data.images import MAX_PHOTO_PIXELS
-from arcface_mx.data.align.detector import Detector, Faces
 from arcface_mx.util.errors import UserError
 
 BORDERS = {"black": cv2.BORDER_CONSTANT, "replicate": cv2.BORDER_REPLICATE}
@@ -34,11 +34,11 @@ class AlignOptions:
 
     def check(self) -> None:
         if self.width not in (112, 96):
-            raise UserError("--width %d: crops are 112 or 96 wide" % self.width)
+            raise UserError(f"--width {self.width}: crops are 112 or 96 wide")
         if self.border not in BORDERS:
-            raise UserError("--border %s: choose one of %s" % (self.border, ", ".join(BORDERS)))
+            raise UserError(f"--border {self.border}: choose one of {', '.join(BORDERS)}")
         if not 1 <= self.quality <= 100:
-            raise UserError("--quality %d: must lie in 1 to 100" % self.quality)
+            raise UserError(f"--quality {self.quality}: must lie in 1 to 100")
 
 
 class Outcome(NamedTuple):

@@ -16,7 +16,7 @@ from arcface_mx.data.align.transform import REFERENCE, similarity
 from arcface_mx.util.errors import UserError
 
 POINT_NAMES = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")
-COLUMNS = tuple("%s_%s" % (point, axis) for point in POINT_NAMES for axis in "xy")
+COLUMNS = tuple(f"{point}_{axis}" for point in POINT_NAMES for axis in "xy")
 
 
 def read_points(path: str) -> Dict[str, np.ndarray]:
@@ -29,7 +29,7 @@ def read_points(path: str) -> Dict[str, np.ndarray]:
         with open(path, encoding="utf-8-sig") as stream:
             lines = stream.read().splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError("%s: cannot be read as a text file of landmarks: %s" % (path, error)) from None
+        raise UserError(f"{path}: cannot be read as a text file of landmarks: {error}") from None
     found: Dict[str, np.ndarray] = {}
     columns: Optional[List[int]] = None
     for number, line in enumerate(lines, 1):
@@ -42,15 +42,16 @@ def read_points(path: str) -> Dict[str, np.ndarray]:
             continue
         entry = _entry(words, columns)
         if entry is None:
-            raise UserError("%s: line %d: expected a photo's name and ten numbers (x, y of %s)" % (
-                path, number, ", ".join(POINT_NAMES)))  # fmt: skip
+            raise UserError(
+                f"{path}: line {number}: expected a photo's name and ten numbers (x, y of {', '.join(POINT_NAMES)})"
+            )
         name, points = entry
         if name in found:
-            raise UserError("%s: line %d: %s stands twice; one face a photo" % (path, number, name))
+            raise UserError(f"{path}: line {number}: {name} stands twice; one face a photo")
         if points is not None:
             found[name] = points
     if not found:
-        raise UserError("%s: holds no landmarks" % path)
+        raise UserError(f"{path}: holds no landmarks")
     _check_order(path, np.stack(list(found.values())))
     return found
 
@@ -112,4 +113,6 @@ def _check_order(path: str, points: np.ndarray) -> None:
     for order, faces in others.items():
         other = misfit(faces)
         if other < 10 and other < 0.6 * own:
-            raise UserError("%s: the order of the numbers looks like %s; it must be x, y of %s" % (path, order, ", ".join(POINT_NAMES)))
+            raise UserError(
+                f"{path}: the order of the numbers looks like {order}; it must be x, y of {', '.join(POINT_NAMES)}"
+            )

@@ -13,9 +13,9 @@ from typing import IO, Any, Dict, Iterable, Iterator, List, Sequence, Tuple, Uni
 
 import numpy as np
 
-from arcface_mx.data.images import decode_bgr
 from arcface_mx.data.bins.pickle_values import Array, Span, array_values, read_span
 from arcface_mx.data.bins.safe_pickle import read_pickle
+from arcface_mx.data.images import decode_bgr
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.files import atomic_write
 
@@ -36,12 +36,12 @@ def write_pairs(path: str, images: Iterable[bytes], same: Sequence[bool]) -> Non
     number is not 2·len(same).
     """
     if not len(same):
-        raise UserError("%s: no pairs to write" % path)
+        raise UserError(f"{path}: no pairs to write")
     with atomic_write(path) as stream:
         stream.write(b"\x80\x02]")  # PROTO 2, EMPTY_LIST
         count = _write_images(path, stream, images)
         if count != 2 * len(same):
-            raise UserError("%s: %d images for %d pairs; a pair takes two images" % (path, count, len(same)))
+            raise UserError(f"{path}: {count} images for {len(same)} pairs; a pair takes two images")
         stream.write(b"]")
         for start in range(0, len(same), BATCH):
             block = same[start : start + BATCH]
@@ -55,7 +55,7 @@ def _write_images(path: str, stream: IO[bytes], images: Iterable[bytes]) -> int:
     count = 0
     for count, image in enumerate(images, 1):
         if not isinstance(image, bytes) or not image:
-            raise UserError("%s: image %d is %s; give encoded bytes" % (path, count - 1, _describe(image)))
+            raise UserError(f"{path}: image {count - 1} is {_describe(image)}; give encoded bytes")
         if count % BATCH == 1:
             stream.write(b"e(" if count > 1 else b"(")  # APPENDS, MARK
         digest = hashlib.sha256(image).digest()
@@ -71,7 +71,7 @@ def _write_images(path: str, stream: IO[bytes], images: Iterable[bytes]) -> int:
 
 
 def _describe(image: object) -> str:
-    return "empty" if isinstance(image, bytes) else "of type %s" % type(image).__name__
+    return "empty" if isinstance(image, bytes) else f"of type {type(image).__name__}"
 
 
 class PairSet:
@@ -98,7 +98,7 @@ class PairSet:
     def describe(self, number: int) -> str:
         """Where distinct image `number` stands in the file, for messages."""
         position = int(self.positions[number])
-        return "%s: image %d (pair %d)" % (self.path, position, position // 2)
+        return f"{self.path}: image {position} (pair {position // 2})"
 
     def images(self) -> Iterator[bytes]:
         """The M distinct images as encoded bytes, in the file's order."""
@@ -107,7 +107,7 @@ class PairSet:
                 try:
                     yield read_span(stream, item)
                 except ValueError as error:
-                    raise UserError("%s: the file changed while it was read: %s" % (self.describe(number), error)) from error
+                    raise UserError(f"{self.describe(number)}: the file changed while it was read: {error}") from error
 
     def pixels(self) -> Iterator[np.ndarray]:
         """The M distinct images decoded: uint8, (height, width, 3), RGB. Raises UserError naming the image."""
@@ -115,7 +115,7 @@ class PairSet:
             try:
                 yield decode_rgb(image)
             except ValueError as error:
-                raise UserError("%s: %s" % (self.describe(number), error)) from error
+                raise UserError(f"{self.describe(number)}: {error}") from error
 
 
 def decode_rgb(image: bytes) -> np.ndarray:
@@ -133,13 +133,11 @@ def read_pairs(path: str) -> PairSet:
     with open(path, "rb") as stream:
         labels = _labels(path, stream, same)
         if not isinstance(images, (list, tuple)):
-            raise UserError("%s: its first part is %s, not a list of images" % (path, _kind(images)))
+            raise UserError(f"{path}: its first part is {_kind(images)}, not a list of images")
         if not labels.size:
-            raise UserError("%s: it holds no pairs" % path)
+            raise UserError(f"{path}: it holds no pairs")
         if len(images) != 2 * labels.size:
-            raise UserError(
-                "%s: %d images for %d pairs; a pair takes two images" % (path, len(images), labels.size)
-            )
+            raise UserError(f"{path}: {len(images)} images for {labels.size} pairs; a pair takes two images")
         items, places = _distinct(path, stream, images)
     return PairSet(path, items, places, labels)
 
@@ -147,7 +145,7 @@ def read_pairs(path: str) -> PairSet:
 def _two_lists(path: str, value: Any) -> Tuple[Any, Any]:
     if isinstance(value, (list, tuple)) and len(value) == 2:
         return value[0], value[1]
-    raise UserError("%s: holds %s, not (images, same)" % (path, _kind(value)))
+    raise UserError(f"{path}: holds {_kind(value)}, not (images, same)")
 
 
 def _labels(path: str, stream: IO[bytes], same: Any) -> np.ndarray:
@@ -156,14 +154,14 @@ def _labels(path: str, stream: IO[bytes], same: Any) -> np.ndarray:
         try:
             values = array_values(stream, same).tolist()
         except ValueError as error:
-            raise UserError("%s: its array of labels is not well-formed: %s" % (path, error)) from error
+            raise UserError(f"{path}: its array of labels is not well-formed: {error}") from error
     elif isinstance(same, (list, tuple)):
         values = same
     else:
-        raise UserError("%s: its second part is %s, not a list of booleans" % (path, _kind(same)))
+        raise UserError(f"{path}: its second part is {_kind(same)}, not a list of booleans")
     for number, value in enumerate(values):
         if not isinstance(value, int) or value not in (0, 1):
-            raise UserError("%s: label of pair %d is %s, not true or false" % (path, number, _kind(value)))
+            raise UserError(f"{path}: label of pair {number} is {_kind(value)}, not true or false")
     return np.asarray(values, bool)
 
 
@@ -176,16 +174,16 @@ def _distinct(path: str, stream: IO[bytes], images: Union[List[Any], Tuple[Any, 
     for position, image in enumerate(images):
         span = image.values if isinstance(image, Array) and image.dtype is not None else image
         if isinstance(image, Array) and (image.dtype is None or image.dtype.code != "u1"):
-            raise UserError("%s: image %d is an array of another type than uint8" % (path, position))
+            raise UserError(f"{path}: image {position} is an array of another type than uint8")
         if not isinstance(span, Span) or not span.is_bytes:
-            raise UserError("%s: image %d is %s, not encoded bytes" % (path, position, _kind(image)))
+            raise UserError(f"{path}: image {position} is {_kind(image)}, not encoded bytes")
         if span not in by_span:
             try:
                 value = read_span(stream, span)
             except ValueError as error:
-                raise UserError("%s: image %d at byte %d: %s" % (path, position, span.offset, error)) from error
+                raise UserError(f"{path}: image {position} at byte {span.offset}: {error}") from error
             if not value:
-                raise UserError("%s: image %d is empty" % (path, position))
+                raise UserError(f"{path}: image {position} is empty")
             by_span[span] = by_hash.setdefault(hashlib.sha256(value).digest(), len(items))
             if by_span[span] == len(items):
                 items.append(span)
@@ -200,7 +198,7 @@ def _kind(value: Any) -> str:
     if isinstance(value, Array):
         return "an array"
     if isinstance(value, int):
-        return "the number %d" % value
+        return f"the number {value}"
     if isinstance(value, (list, tuple)):
-        return "a %s of %d" % (type(value).__name__, len(value))
+        return f"a {type(value).__name__} of {len(value)}"
     return "nothing" if value is None else "a name"

@@ -39,7 +39,7 @@ def dtype(stream: IO[bytes], read_text: ReadText, arguments: Arguments) -> Dtype
     """numpy.dtype('u1', False, True)."""
     code = read_text(arguments[0]) if arguments else ""
     if code not in DTYPES:
-        raise InvalidPickle("a numpy array of type %r" % code)
+        raise InvalidPickle(f"a numpy array of type {code!r}")
     return Dtype(code)
 
 
@@ -48,11 +48,11 @@ def scalar(stream: IO[bytes], read_text: ReadText, arguments: Arguments) -> int:
     if len(arguments) != 2 or not isinstance(arguments[0], Dtype) or not isinstance(arguments[1], Span):
         raise InvalidPickle("a numpy scalar of an unknown kind")
     if arguments[1].length > 64:  # 8 bytes, in protocol 0 written as \u0000 each
-        raise InvalidPickle("a numpy scalar of %d bytes" % arguments[1].length)
+        raise InvalidPickle(f"a numpy scalar of {arguments[1].length} bytes")
     try:
         return int(array_values(stream, Array(arguments[0], (1,), arguments[1]))[0])
     except ValueError as error:
-        raise InvalidPickle("a numpy scalar that is not well-formed: %s" % error) from None
+        raise InvalidPickle(f"a numpy scalar that is not well-formed: {error}") from None
 
 
 def reconstruct(stream: IO[bytes], read_text: ReadText, arguments: Arguments) -> Array:
@@ -77,8 +77,7 @@ def fill(array: Array, shape: Any, dtype: Any, values: Any) -> None:
         raise InvalidPickle("a numpy array without a shape")
     if sum(size != 1 for size in shape) > 1:
         raise InvalidPickle(
-            "a numpy array of shape %s; images must be encoded (JPEG or PNG), not decoded pixels"
-            % "×".join(str(size) for size in shape)
+            f"a numpy array of shape {'×'.join(str(size) for size in shape)}; images must be encoded (JPEG or PNG), not decoded pixels"
         )
     if not isinstance(dtype, Dtype) or not isinstance(values, Span) or not values.is_bytes:
         raise InvalidPickle("a numpy array of an unknown kind")

@@ -74,5 +74,5 @@ def array_values(stream: IO[bytes], array: Array) -> np.ndarray:
     raw = read_span(stream, array.values)
     values = np.frombuffer(raw, DTYPES[array.dtype.code])
     if values.size != int(np.prod(array.shape, dtype=np.int64)):
-        raise ValueError("%d values for shape %s" % (values.size, array.shape))
+        raise ValueError(f"{values.size} values for shape {array.shape}")
     return values

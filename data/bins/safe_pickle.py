@@ -38,11 +38,11 @@ def read_pickle(path: str) -> Any:
                 return machine.run()
             except InvalidPickle as reason:
                 raise UserError(
-                    "%s: byte %d: %s (expected a verification set: a pickle of images and booleans; "
-                    "nothing in it was executed)" % (path, machine.position, reason)
+                    f"{path}: byte {machine.position}: {reason} (expected a verification set: a pickle of "
+                    "images and booleans; nothing in it was executed)"
                 ) from None
     except OSError as error:
-        raise UserError("%s: cannot be read: %s" % (path, error.strerror)) from error
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 class Machine:
@@ -62,7 +62,7 @@ class Machine:
             code = self.stream.read(1)
             if code == b".":
                 if len(self.stack) != 1 or self.stack[0] is MARK:
-                    raise InvalidPickle("the end comes with %d values on the stack" % len(self.stack))
+                    raise InvalidPickle(f"the end comes with {len(self.stack)} values on the stack")
                 return self.stack[0]
             action = OPCODES.get(code)
             if action is None:
@@ -75,7 +75,7 @@ class Machine:
     def _unlisted(self, code: bytes) -> str:
         if not code:
             return "the file ends here without the pickle's end mark: it is empty or truncated"
-        return "opcode %s is not allowed" % OPCODE_NAMES.get(code, repr(code))
+        return f"opcode {OPCODE_NAMES.get(code, repr(code))} is not allowed"
 
     # Arguments of opcodes
 
@@ -91,14 +91,14 @@ class Machine:
     def line(self, limit: int = MAX_NAME) -> bytes:
         raw = self.stream.readline(limit + 1)
         if not raw.endswith(b"\n"):
-            raise InvalidPickle("a line longer than %d bytes, or the file ends inside it" % limit)
+            raise InvalidPickle(f"a line longer than {limit} bytes, or the file ends inside it")
         return raw[:-1]
 
     def span(self, form: str, coding: str) -> None:
         length = self.number(form)
         offset = self.stream.tell()
         if not 0 <= length <= self.size - offset:
-            raise InvalidPickle("a string of %d bytes, but %d are left: truncated" % (length, self.size - offset))
+            raise InvalidPickle(f"a string of {length} bytes, but {self.size - offset} are left: truncated")
         self.stream.seek(length, os.SEEK_CUR)
         self.stack.append(Span(offset, length, coding))
 
@@ -126,12 +126,12 @@ class Machine:
         try:
             self.stack.append(int(raw.rstrip(b"L")))
         except ValueError:
-            raise InvalidPickle("%r is not a whole number" % raw) from None
+            raise InvalidPickle(f"{raw!r} is not a whole number") from None
 
     def long(self, form: str) -> None:
         count = self.number(form)
         if not 0 <= count <= 8:
-            raise InvalidPickle("a whole number of %d bytes" % count)
+            raise InvalidPickle(f"a whole number of {count} bytes")
         self.stack.append(int.from_bytes(self.take(count), "little", signed=True))
 
     # Stack and memo
@@ -159,7 +159,7 @@ class Machine:
 
     def get(self, place: int) -> None:
         if place not in self.memo:
-            raise InvalidPickle("memo place %d is empty" % place)
+            raise InvalidPickle(f"memo place {place} is empty")
         self.stack.append(self.memo[place])
 
     def extend(self, values: List[Any]) -> None:
@@ -174,7 +174,7 @@ class Machine:
     def name(self, module: str, attribute: str) -> None:
         name = Name(module, attribute)
         if name not in pickle_constructors.CONSTRUCTORS and name != pickle_constructors.NDARRAY:
-            raise InvalidPickle("it asks for %s.%s" % (module, attribute))
+            raise InvalidPickle(f"it asks for {module}.{attribute}")
         self.stack.append(name)
 
     def global_lines(self) -> None:
@@ -258,5 +258,5 @@ OPCODES: Dict[bytes, Action] = {
 def _place(machine: Machine) -> int:
     raw = machine.line(12)
     if not raw.isdigit():
-        raise InvalidPickle("memo place %r is not a number" % raw)
+        raise InvalidPickle(f"memo place {raw!r} is not a number")
     return int(raw)

@@ -8,8 +8,8 @@ import numpy as np
 
 from arcface_mx.data.bins.bins import PairSet, read_pairs
 from arcface_mx.data.check.images import decode
-from arcface_mx.data.check.report import SAMPLE, Report
 from arcface_mx.data.check.labels import Problem
+from arcface_mx.data.check.report import SAMPLE, Report
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.progress import progress
 
@@ -27,29 +27,28 @@ def check_pairs(path: str, quick: bool = False) -> Report:
         report.problems.append(Problem(text[len(path) + 2 :] if text.startswith(path + ": ") else text, MAKE))
         return report
     same, count = pairs.same, len(pairs)
-    report.table.append(("pairs", "%d: %d same, %d different" % (count, same.sum(), (~same).sum())))
-    report.table.append(("images", "%d distinct of %d" % (pairs.num_images, 2 * count)))
+    report.table.append(("pairs", f"{count}: {same.sum()} same, {(~same).sum()} different"))
+    report.table.append(("images", f"{pairs.num_images} distinct of {2 * count}"))
     if count % FOLDS:
-        found = "%d pairs do not make %d folds of equal size" % (count, FOLDS)
+        found = f"{count} pairs do not make {FOLDS} folds of equal size"
         report.problems.append(Problem(found, "published figures are means over ten equal folds; " + MAKE))
     else:
         shares = same.reshape(FOLDS, -1).mean(1)
-        report.table.append(("same pairs in a fold", "%.1f to %.1f %%" % (100 * shares.min(), 100 * shares.max())))
+        report.table.append(("same pairs in a fold", f"{100 * shares.min():.1f} to {100 * shares.max():.1f} %"))
         if shares.min() == 0 or shares.max() == 1:
-            found = "fold %d holds pairs of one kind only" % (int(np.argmin(np.minimum(shares, 1 - shares))) + 1)
+            found = f"fold {int(np.argmin(np.minimum(shares, 1 - shares))) + 1} holds pairs of one kind only"
             report.problems.append(Problem(found, "no threshold can be chosen or judged on it; " + MAKE))
         elif abs(same.mean() - 0.5) > 0.01 or np.ptp(shares) > 0.1:
-            found = "%.1f %% of the pairs are same pairs, %.1f to %.1f %% in a fold" % (
-                100 * same.mean(), 100 * shares.min(), 100 * shares.max())  # fmt: skip
+            found = f"{100 * same.mean():.1f} % of the pairs are same pairs, {100 * shares.min():.1f} to {100 * shares.max():.1f} % in a fold"
             report.remarks.append(Problem(found, "accuracy is meant for one half of each kind"))
     itself = pairs.left == pairs.right
     wrong = np.flatnonzero(itself & ~same)
     if len(wrong):
-        found = "pair %d compares an image with itself and calls it different (%d such pairs)" % (wrong[0], len(wrong))
+        found = f"pair {wrong[0]} compares an image with itself and calls it different ({len(wrong)} such pairs)"
         report.problems.append(Problem(found, MAKE))
     if (itself & same).any():
         at = np.flatnonzero(itself & same)
-        found = "pair %d compares an image with itself (%d such pairs)" % (at[0], len(at))
+        found = f"pair {at[0]} compares an image with itself ({len(at)} such pairs)"
         report.remarks.append(Problem(found, "such pairs are right at any threshold"))
     _find_repeated_pairs(pairs.left, pairs.right, same, report)
     _look_at_images(pairs, report, SAMPLE if quick else pairs.num_images)
@@ -63,12 +62,14 @@ def _find_repeated_pairs(left: np.ndarray, right: np.ndarray, same: np.ndarray, 
     says_same = np.bincount(group, same)
     torn = np.flatnonzero((says_same > 0) & (says_same < counts))
     if len(torn):
-        found = "pair %d is called same in one place and different in another (%d such pairs)" % (
-            np.flatnonzero(group == torn[0])[0], len(torn))  # fmt: skip
+        found = (
+            f"pair {np.flatnonzero(group == torn[0])[0]} is called same in one place and different in "
+            f"another ({len(torn)} such pairs)"
+        )
         report.problems.append(Problem(found, MAKE))
     repeated = int((counts - 1).sum())
     if repeated:
-        report.remarks.append(Problem("%d pairs stand there more than once" % repeated, "they count more than others"))
+        report.remarks.append(Problem(f"{repeated} pairs stand there more than once", "they count more than others"))
 
 
 def _look_at_images(pairs: PairSet, report: Report, most: int) -> None:
@@ -91,11 +92,13 @@ def _look_at_images(pairs: PairSet, report: Report, most: int) -> None:
             total, count = total + pixels[:, :, ::-1], count + 1
     if bad:
         place = pairs.describe(bad[0])[len(pairs.path) + 2 :]
-        more = " (and %d more images)" % (len(bad) - 1) if len(bad) > 1 else ""
-        report.problems.append(Problem("%s cannot be decoded%s" % (place, more), MAKE))
+        more = f" (and {len(bad) - 1} more images)" if len(bad) > 1 else ""
+        report.problems.append(Problem(f"{place} cannot be decoded{more}", MAKE))
     report.mean = total / count if total is not None else None
     report.table.append(("image size", ", ".join("%d×%d" % size for size in sorted(sizes)) or "none"))
     if len(sizes) > 1:
         rare = min(sizes, key=lambda size: len(sizes[size]))
         place = pairs.describe(sizes[rare][0])[len(pairs.path) + 2 :]
-        report.problems.append(Problem("%s is %d×%d, others are not" % ((place,) + rare), "align all images to one size"))
+        report.problems.append(
+            Problem("%s is %d×%d, others are not" % ((place,) + rare), "align all images to one size")
+        )

@@ -37,13 +37,13 @@ def stamp(index: RecordIndex) -> str:
     value = 0
     for array in (index.numbers, index.labels, index.offsets):
         value = zlib.crc32(np.ascontiguousarray(array).tobytes(), value)
-    return "%d images, %08x" % (len(index), value)
+    return f"{len(index)} images, {value:08x}"
 
 
 def write_list(path: str, index: RecordIndex, entries: List[Entry]) -> None:
     """Write the list, whole or not at all."""
     with atomic_write(path, "w") as stream:
-        stream.write("# %s\n" % stamp(index))
+        stream.write(f"# {stamp(index)}\n")
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(COLUMNS)
         writer.writerows(entries)
@@ -54,29 +54,36 @@ def read_list(path: str, index: RecordIndex) -> List[Entry]:
     with open(path, encoding="utf-8-sig", errors="replace", newline="") as stream:
         first = stream.readline().strip()
         if first != "# " + stamp(index):
-            raise UserError("%s: was made for another set (%s; this one: %s); make it again" % (path, first[2:], stamp(index)))
+            raise UserError(f"{path}: was made for another set ({first[2:]}; this one: {stamp(index)}); make it again")
         try:
             rows = list(csv.reader(stream))
         except csv.Error as error:
-            raise UserError("%s: cannot be read as CSV: %s" % (path, error)) from None
+            raise UserError(f"{path}: cannot be read as CSV: {error}") from None
     if not rows or tuple(rows[0]) != COLUMNS:
-        raise UserError("%s: line 2 must be %s" % (path, ",".join(COLUMNS)))
+        raise UserError(f"{path}: line 2 must be {','.join(COLUMNS)}")
     entries = []
     numbers = set(index.numbers.tolist())
     for number, row in enumerate(rows[1:], 3):
         if not row:
             continue
-        good = len(row) == 5 and all(re.fullmatch("[0-9]{1,18}", word) for word in row[1:3]) and row[0] in ("photo", "identity")
+        good = (
+            len(row) == 5
+            and all(re.fullmatch("[0-9]{1,18}", word) for word in row[1:3])
+            and row[0] in ("photo", "identity")
+        )
         if good:
             entry = Entry(row[0], int(row[1]), int(row[2]), row[3].strip(), row[4])
             known = entry.number in numbers if entry.what == "photo" else entry.number < index.num_classes
             merge = re.fullmatch(r"merge into ([0-9]{1,18})", entry.action)
             action = entry.action in (LEAVE_OUT, KEEP) or (
-                entry.what == "identity" and merge is not None and int(merge[1]) < index.num_classes)  # fmt: skip
+                entry.what == "identity" and merge is not None and int(merge[1]) < index.num_classes
+            )
             good = known and action
         if not good:
-            raise UserError("%s: line %d is not understood: %s; actions are: leave out, keep, and for identities merge into LABEL" % (
-                path, number, ",".join(row)[:100]))  # fmt: skip
+            raise UserError(
+                f"{path}: line {number} is not understood: {','.join(row)[:100]}; actions are: leave out, "
+                "keep, and for identities merge into LABEL"
+            )
         entries.append(entry)
     return entries
 

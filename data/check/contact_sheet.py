@@ -19,7 +19,7 @@ def write_sheet(images: Iterable[bytes], path: str) -> None:
     """Write up to 12×12 encoded images of one size, side by side, as one JPEG. Unreadable ones are left out."""
     tiles = [pixels for pixels in map(decode, images) if pixels is not None][: COLUMNS * ROWS]
     if not tiles:
-        raise UserError("%s: there is no image to show" % path)
+        raise UserError(f"{path}: there is no image to show")
     shape = tiles[0].shape
     tiles = [tile if tile.shape == shape else cv2.resize(tile, (shape[1], shape[0])) for tile in tiles]
     tiles += [np.zeros(shape, np.uint8)] * (-len(tiles) % COLUMNS if len(tiles) > COLUMNS else 0)

@@ -41,9 +41,9 @@ def copy_records(
     """
     labels = index.labels if labels is None else labels
     if os.path.exists(folder):
-        raise UserError("%s: already there; give another folder or delete it" % folder)
+        raise UserError(f"{folder}: already there; give another folder or delete it")
     if not len(kept):
-        raise UserError("%s: no usable image is left; nothing is written" % index.path)
+        raise UserError(f"{index.path}: no usable image is left; nothing is written")
     kept = kept[np.argsort(labels[kept], kind="stable")]
     old, new = np.unique(labels[kept], return_inverse=True)
     summary = {

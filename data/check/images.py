@@ -31,7 +31,7 @@ class Images:
     total: Optional[np.ndarray] = None  # height×width×3 float64, RGB: sum over `averaged` images
     averaged: int = 0
 
-    def add(self, part: "Images") -> None:
+    def add(self, part: Images) -> None:
         self.looked_at += part.looked_at
         self.undecodable += part.undecodable
         self.wrong_size += part.wrong_size
@@ -53,7 +53,7 @@ def look_at_images(index: RecordIndex, sample: Optional[int], workers: int) -> I
     whole, positions, digests = Images(), [], []
     with ThreadPoolExecutor(workers) as pool:
         parts = pool.map(lambda chunk: _look_at(index, chunk), chunks)
-        for part in progress(parts, "images", "×%d" % CHUNK, total=len(chunks)):
+        for part in progress(parts, "images", f"×{CHUNK}", total=len(chunks)):
             whole.add(part)
             positions.append(part.positions)
             digests.append(part.digests)

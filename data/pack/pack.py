@@ -14,8 +14,8 @@ from arcface_mx.data.align.transform import HEIGHT, WIDTH
 from arcface_mx.data.bins.bins import write_pairs
 from arcface_mx.data.check.images import decode
 from arcface_mx.data.images import MAX_PHOTO_PIXELS
-from arcface_mx.data.protocols.identity_pairs import choose_pairs
 from arcface_mx.data.pack.image_list import Photos, find_photos
+from arcface_mx.data.protocols.identity_pairs import choose_pairs
 from arcface_mx.data.recordio.writer import RecordWriter
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.files import atomic_directory, write_json
@@ -41,15 +41,15 @@ class PackOptions:
 
     def check(self) -> None:
         if self.fit not in FITS:
-            raise UserError("--fit %s: choose one of %s" % (self.fit, ", ".join(FITS)))
+            raise UserError(f"--fit {self.fit}: choose one of {', '.join(FITS)}")
         if self.quality is not None and not 1 <= self.quality <= 100:
-            raise UserError("--quality %d: must lie in 1 to 100" % self.quality)
+            raise UserError(f"--quality {self.quality}: must lie in 1 to 100")
         if min(self.height, self.width) < 16:
-            raise UserError("--size %d,%d: must be at least 16 pixels" % (self.height, self.width))
+            raise UserError(f"--size {self.height},{self.width}: must be at least 16 pixels")
         if self.min_images < 1:
-            raise UserError("--min-images %d: must be at least 1" % self.min_images)
+            raise UserError(f"--min-images {self.min_images}: must be at least 1")
         if self.held_out < 0 or (self.held_out > 1 and self.held_out != int(self.held_out)):
-            raise UserError("--held-out %g: give a whole number of identities or a share below 1" % self.held_out)
+            raise UserError(f"--held-out {self.held_out:g}: give a whole number of identities or a share below 1")
 
 
 def pack(source: str, folder: str, options: PackOptions, workers: int = 1) -> Dict[str, Any]:
@@ -61,22 +61,27 @@ def pack(source: str, folder: str, options: PackOptions, workers: int = 1) -> Di
     """
     options.check()
     if os.path.exists(folder):
-        raise UserError("%s: already there; give another folder or delete it" % folder)
+        raise UserError(f"{folder}: already there; give another folder or delete it")
     photos = find_photos(source)
     enough = [k for k, paths in enumerate(photos.paths) if len(paths) >= options.min_images]
     held_out = _held_out(photos, enough, options)
     training = [k for k in enough if k not in held_out]
     if not training:
-        raise UserError("%s: no identity is left to train on (%d found, %d with at least %d photos, %d held out)" % (
-            source, len(photos.names), len(enough), options.min_images, len(held_out)))  # fmt: skip
+        raise UserError(
+            f"{source}: no identity is left to train on ({len(photos.names)} found, {len(enough)} with at "
+            f"least {options.min_images} photos, {len(held_out)} held out)"
+        )
     bad: List[str] = []
     with atomic_directory(folder) as temporary:
         images = _write_records(temporary, photos, training, options, workers, bad)
         if held_out:
             _write_held_out(temporary, photos, sorted(held_out), options, workers, bad)
         if bad and not options.leave_out_bad:
-            raise UserError("%s%s; mend or remove it, or give --leave-out-bad" % (
-                bad[0], " (and %d more photos)" % (len(bad) - 1) if len(bad) > 1 else ""))  # fmt: skip
+            raise UserError(
+                "{}{}; mend or remove it, or give --leave-out-bad".format(
+                    bad[0], f" (and {len(bad) - 1} more photos)" if len(bad) > 1 else ""
+                )
+            )
         summary = {
             "source": os.path.basename(os.path.abspath(source)),
             "images": sum(images),
@@ -95,7 +100,7 @@ def _held_out(photos: Photos, enough: Sequence[int], options: PackOptions) -> Se
     count = int(wanted) if wanted >= 1 else int(round(wanted * len(enough)))
     able = [k for k in enough if len(photos.paths[k]) > 1]
     if count > len(able):
-        raise UserError("--held-out %g: only %d identities have two photos or more" % (wanted, len(able)))
+        raise UserError(f"--held-out {wanted:g}: only {len(able)} identities have two photos or more")
     chosen = np.random.RandomState(options.seed).permutation(len(able))[:count]
     return {able[k] for k in chosen}
 
@@ -118,11 +123,11 @@ def _write_records(
             writer.add(label, image)
             counts[place] += 1
         if not names:
-            raise UserError("%s (no photo can be used)" % bad[0])
+            raise UserError(f"{bad[0]} (no photo can be used)")
     with open(os.path.join(folder, "names.txt"), "w", encoding="utf-8") as stream:
         used = [count for count in counts if count]
         for label, (name, count) in enumerate(zip(names, used)):
-            stream.write("%d\t%s\t%d\n" % (label, name, count))
+            stream.write(f"{label}\t{name}\t{count}\n")
     return counts
 
 
@@ -138,13 +143,13 @@ def _write_held_out(
     both = (photo for pair in pairs for photo in (pair.first, pair.second))
     write_pairs(os.path.join(folder, "held_out.bin"), (people[p][i] for p, i in both), [pair.same for pair in pairs])
     with open(os.path.join(folder, "held_out.txt"), "w", encoding="utf-8") as stream:
-        stream.write("".join("%s\n" % photos.names[k] for k in chosen))
+        stream.write("".join(f"{photos.names[k]}\n" for k in chosen))
 
 
 def _read_all(paths: Sequence[str], options: PackOptions, workers: int) -> Iterator[Union[bytes, str]]:
     """Encoded images in order, or the reason why a photo cannot be used; a bounded number waits."""
     with ThreadPoolExecutor(workers) as pool:
-        for start in progress(range(0, len(paths), WAITING), "packing", "×%d" % WAITING):
+        for start in progress(range(0, len(paths), WAITING), "packing", f"×{WAITING}"):
             yield from pool.map(lambda path: read_photo(path, options), paths[start : start + WAITING])
 
 
@@ -154,21 +159,23 @@ def read_photo(path: str, options: PackOptions) -> Union[bytes, str]:
         with open(path, "rb") as stream:
             data = stream.read()
     except OSError as error:
-        return "%s: cannot be read: %s" % (path, error.strerror)
+        return f"{path}: cannot be read: {error.strerror}"
     pixels = decode(data, MAX_PHOTO_PIXELS)
     if pixels is None:
-        return "%s: cannot be decoded as an image" % path
+        return f"{path}: cannot be decoded as an image"
     size = (options.height, options.width)
     if pixels.shape[:2] == size and options.quality is None and data[:3] in (b"\xff\xd8\xff", b"\x89PN"):
         return data
     if pixels.shape[:2] != size:
         if options.fit == "refuse":
-            return "%s: is %d×%d (height×width), not %d×%d: align first (arcface-mx data align), or give --fit" % (
-                path, pixels.shape[0], pixels.shape[1], size[0], size[1])  # fmt: skip
+            return (
+                f"{path}: is {pixels.shape[0]}×{pixels.shape[1]} (height×width), not "
+                f"{size[0]}×{size[1]}: align first (arcface-mx data align), or give --fit"
+            )
         pixels = _fit(pixels, options)
     quality = QUALITY if options.quality is None else options.quality
     done, encoded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return bytes(encoded) if done else "%s: cannot be encoded as JPEG" % path
+    return bytes(encoded) if done else f"{path}: cannot be encoded as JPEG"
 
 
 def _fit(pixels: np.ndarray, options: PackOptions) -> np.ndarray:

@@ -25,7 +25,7 @@ def unpack_set(source: str, folder: str) -> Dict[str, Any]:
     ("first<TAB>second<TAB>0 or 1", in the order of the pairs).
     """
     if os.path.exists(folder):
-        raise UserError("%s: already there; give another folder or delete it" % folder)
+        raise UserError(f"{folder}: already there; give another folder or delete it")
     if source.endswith(".bin"):
         return _unpack_pairs(source, folder)
     index = RecordIndex.open(source)
@@ -46,12 +46,12 @@ def _unpack_pairs(source: str, folder: str) -> Dict[str, Any]:
     with atomic_directory(folder) as temporary:
         names = []
         for number, image in enumerate(progress(pairs.images(), "unpacking", "images", total=pairs.num_images)):
-            names.append("%06d%s" % (number, suffix(image)))
+            names.append(f"{number:06d}{suffix(image)}")
             with open(os.path.join(temporary, names[-1]), "wb") as stream:
                 stream.write(image)
         with open(os.path.join(temporary, "pairs.txt"), "w", encoding="utf-8") as text:
             for left, right, same in zip(pairs.left, pairs.right, pairs.same):
-                text.write("%s\t%s\t%d\n" % (names[left], names[right], same))
+                text.write(f"{names[left]}\t{names[right]}\t{same}\n")
     return {"images": pairs.num_images, "pairs": len(pairs)}
 
 
@@ -66,17 +66,23 @@ def read_names(path: str) -> Optional[Dict[int, str]]:
     with open(path, encoding="utf-8", errors="replace") as stream:
         for number, line in enumerate(stream, 1):
             words = line.rstrip("\r\n").split("\t")
-            good = len(words) >= 2 and re.fullmatch(r"[0-9]{1,9}", words[0]) and "\ufffd" not in words[1] and words[1] not in ("", ".", "..") and "\0" not in words[1]
+            good = (
+                len(words) >= 2
+                and re.fullmatch(r"[0-9]{1,9}", words[0])
+                and "\ufffd" not in words[1]
+                and words[1] not in ("", ".", "..")
+                and "\0" not in words[1]
+            )
             if not good or os.path.basename(words[1]) != words[1]:
-                raise UserError('%s: line %d: expected "label<TAB>name"; names are folder names' % (path, number))
+                raise UserError(f'{path}: line {number}: expected "label<TAB>name"; names are folder names')
             names[int(words[0])] = words[1]
     if len(set(names.values())) != len(names):
-        raise UserError("%s: two labels have one name; correct it or remove the file" % path)
+        raise UserError(f"{path}: two labels have one name; correct it or remove the file")
     return names
 
 
 def _name(names: Optional[Dict[int, str]], label: int) -> str:
-    return names[label] if names is not None and label in names else "%07d" % label
+    return names[label] if names is not None and label in names else f"{label:07d}"
 
 
 def suffix(image: bytes) -> str:

@@ -36,7 +36,7 @@ def choose_pairs(photos: Sequence[int], most: int = 3000, seed: int = 0) -> List
     random = np.random.RandomState(seed)  # its streams are frozen: the same in every version of numpy
     same = _same_pairs(photos, most, random)
     if len(same) < FOLDS:
-        raise UserError("%d people have %d pairs of photos of one person; %d are needed" % (len(photos), len(same), FOLDS))
+        raise UserError(f"{len(photos)} people have {len(same)} pairs of photos of one person; {FOLDS} are needed")
     different = _different_pairs(photos, [first[0] for first, _ in same], random)
     pairs: List[Pair] = []
     size = len(same) // FOLDS
@@ -70,7 +70,7 @@ def _different_pairs(
     """For each owner a pair of one of their photos and one of somebody else's."""
     everybody = [person for person, count in enumerate(photos) if count]
     if len(everybody) < 2:
-        raise UserError("pairs of different people need two people; there is %d" % len(everybody))
+        raise UserError(f"pairs of different people need two people; there is {len(everybody)}")
     order: Dict[int, List[int]] = {}  # owner -> the others, in the order in which they are paired
     taken: Set[Tuple[Photo, ...]] = set()
     pairs: List[Tuple[Photo, Photo]] = []
@@ -84,7 +84,7 @@ def _different_pairs(
             if tuple(sorted(pair)) not in taken:
                 break
         else:
-            raise UserError("too few people for %d pairs of different ones (found %d)" % (len(owners), turn))
+            raise UserError(f"too few people for {len(owners)} pairs of different ones (found {turn})")
         order[owner].append(order[owner].pop(attempt // TRIES))
         taken.add(tuple(sorted(pair)))
         pairs.append(pair)

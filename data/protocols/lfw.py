@@ -22,7 +22,12 @@ PAIRS = "pairs.txt"
 
 
 def make_lfw(
-    source: str, out: str, options: AlignOptions, pairs: Optional[str] = None, missing: Optional[str] = None, workers: int = 1
+    source: str,
+    out: str,
+    options: AlignOptions,
+    pairs: Optional[str] = None,
+    missing: Optional[str] = None,
+    workers: int = 1,
 ) -> Dict[str, Any]:
     """Align the photos of LFW's pairs and write them as `out`; returns the counts.
 
@@ -48,25 +53,32 @@ def _refuse(names: List[str], what: str, photos: str, missing: Optional[str]) ->
         return
     if missing:
         with atomic_write(missing, "w") as stream:
-            stream.write("".join("%s\n" % name for name in names))
-    raise UserError("%d photos of the pairs %s %s: %s%s" % (
-        len(names), what, photos, ", ".join(names[:5]), " …" if len(names) > 5 else ""))  # fmt: skip
+            stream.write("".join(f"{name}\n" for name in names))
+    raise UserError(
+        f"{len(names)} photos of the pairs {what} {photos}: {', '.join(names[:5])}{' …' if len(names) > 5 else ''}"
+    )
 
 
 def find_lfw(source: str, pairs: Optional[str] = None) -> Tuple[str, str]:
     """(folder with a sub-folder a person, pairs.txt). Raises UserError where either is not found."""
     homes = [source, os.path.join(source, "lfw_home")]
     photos = next(
-        (place for home in homes for place in [home] + [os.path.join(home, name) for name in FOLDERS] if _holds_people(place)),
+        (
+            place
+            for home in homes
+            for place in [home] + [os.path.join(home, name) for name in FOLDERS]
+            if _holds_people(place)
+        ),
         None,
     )
     if photos is None:
-        raise UserError("%s: holds no LFW (folders such as Aaron_Eckhart with Aaron_Eckhart_0001.jpg, itself or in %s)" % (
-            source, ", ".join(FOLDERS)))  # fmt: skip
+        raise UserError(
+            f"{source}: holds no LFW (folders such as Aaron_Eckhart with Aaron_Eckhart_0001.jpg, itself or in {', '.join(FOLDERS)})"
+        )
     beside = [os.path.join(place, PAIRS) for place in (photos, os.path.dirname(os.path.abspath(photos)))]
     found = pairs or next((path for path in beside if os.path.isfile(path)), None)
     if found is None:
-        raise UserError("%s: there is no pairs.txt beside the photos; give it with --pairs" % photos)
+        raise UserError(f"{photos}: there is no pairs.txt beside the photos; give it with --pairs")
     return photos, found
 
 
@@ -84,4 +96,6 @@ def download_lfw(home: str) -> None:
     try:
         fetch_lfw_pairs(subset="test", data_home=home)
     except OSError as error:
-        raise UserError("LFW cannot be downloaded to %s: %s; fetch it elsewhere and give its folder" % (home, error)) from error
+        raise UserError(
+            f"LFW cannot be downloaded to {home}: {error}; fetch it elsewhere and give its folder"
+        ) from error

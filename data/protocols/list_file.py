@@ -17,12 +17,12 @@ def read_lines(path: str) -> List[Tuple[int, str]]:
         with open(path, encoding="utf-8-sig") as stream:
             lines = [(number, line.strip()) for number, line in enumerate(stream, 1)]
     except OSError as error:
-        raise UserError("%s: cannot be read: %s" % (path, error.strerror)) from error
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise UserError("%s: is no text file (UTF-8)" % path) from error
+        raise UserError(f"{path}: is no text file (UTF-8)") from error
     filled = [(number, line) for number, line in lines if line and not line.startswith("#")]
     if not filled:
-        raise UserError("%s: is empty: it lists no photo" % path)
+        raise UserError(f"{path}: is empty: it lists no photo")
     return filled
 
 
@@ -30,7 +30,7 @@ def existing_photo(path: str, number: int, photo: str, images: Optional[str] = N
     """Path of a photo named in a list: below `images`, else beside the list. Raises UserError naming the line."""
     place = os.path.join(images or os.path.dirname(path), photo)
     if not os.path.isfile(place):
-        raise UserError("%s: line %d: there is no file %s" % (path, number, place))
+        raise UserError(f"{path}: line {number}: there is no file {place}")
     return place
 
 
@@ -44,7 +44,7 @@ def read_words(path: str, count: int, images: Optional[str] = None) -> Tuple[Lis
     for number, line in read_lines(path):
         parts = line.rsplit(None, count) if count else [line]
         if len(parts) != count + 1:
-            raise UserError("%s: line %d is %r; it must be a photo and %d words" % (path, number, line[:60], count))
+            raise UserError(f"{path}: line {number} is {line[:60]!r}; it must be a photo and {count} words")
         paths.append(existing_photo(path, number, parts[0], images))
         words.append(parts[1:])
     return paths, words

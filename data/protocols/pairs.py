@@ -7,8 +7,8 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence
 
 from arcface_mx.data.bins.bins import write_pairs
 from arcface_mx.data.check.images import decode
-from arcface_mx.data.pack.pack import PackOptions, read_photo
 from arcface_mx.data.pack.image_list import SUFFIXES
+from arcface_mx.data.pack.pack import PackOptions, read_photo
 from arcface_mx.data.protocols.published import PhotoPair, read_protocol
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.files import atomic_write
@@ -27,7 +27,7 @@ def make_pairs(kind: str, protocol: str, photos: str, out: str, missing: Optiona
     """
     pairs = read_protocol(kind, protocol)
     if not os.path.isdir(photos):
-        raise UserError("%s: no such folder; give the folder of aligned photos" % photos)
+        raise UserError(f"{photos}: no such folder; give the folder of aligned photos")
     if kind == "ytf":
         _refuse_missing(_missing_folders(pairs, photos), protocol, photos, missing)
         with atomic_write(out, "w") as stream:
@@ -35,10 +35,11 @@ def make_pairs(kind: str, protocol: str, photos: str, out: str, missing: Optiona
     else:
         paths = {name: find_photo(photos, name) for name in distinct_photos(pairs)}
         _refuse_missing([name for name, path in paths.items() if path is None], protocol, photos, missing)
-        write_pairs(out, _images(pairs, {name: str(path) for name, path in paths.items()}), [pair.same for pair in pairs])
+        write_pairs(
+            out, _images(pairs, {name: str(path) for name, path in paths.items()}), [pair.same for pair in pairs]
+        )
     same = sum(pair.same for pair in pairs)
-    return {"pairs": len(pairs), "same": same, "different": len(pairs) - same,
-            "photos": len(distinct_photos(pairs))}  # fmt: skip
+    return {"pairs": len(pairs), "same": same, "different": len(pairs) - same, "photos": len(distinct_photos(pairs))}
 
 
 def find_photo(folder: str, name: str) -> Optional[str]:
@@ -61,10 +62,11 @@ def _refuse_missing(names: Sequence[str], protocol: str, photos: str, missing: O
         return
     if missing:
         with atomic_write(missing, "w") as stream:
-            stream.write("".join("%s\n" % name for name in names))
+            stream.write("".join(f"{name}\n" for name in names))
     more = " …" if len(names) > SHOWN else ""
-    raise UserError("%s: %d of its photos are not below %s: %s%s; a set without them would be another protocol" % (
-        protocol, len(names), photos, ", ".join(names[:SHOWN]), more))  # fmt: skip
+    raise UserError(
+        f"{protocol}: {len(names)} of its photos are not below {photos}: {', '.join(names[:SHOWN])}{more}; a set without them would be another protocol"
+    )
 
 
 def _images(pairs: Sequence[PhotoPair], paths: Dict[str, str]) -> Iterator[bytes]:
@@ -72,7 +74,7 @@ def _images(pairs: Sequence[PhotoPair], paths: Dict[str, str]) -> Iterator[bytes
     with open(first, "rb") as stream:
         pixels = decode(stream.read())
     if pixels is None:
-        raise UserError("%s: cannot be decoded as an image" % first)
+        raise UserError(f"{first}: cannot be decoded as an image")
     options = PackOptions(height=pixels.shape[0], width=pixels.shape[1])
     for pair in progress(pairs, "pairs", "pairs"):
         for name in (pair.first, pair.second):

@@ -32,7 +32,7 @@ def read_protocol(kind: str, path: str) -> List[PhotoPair]:
     """The pairs of a protocol, see above. Raises UserError naming file and line."""
     pairs = READERS[kind](path)
     if not pairs:
-        raise UserError("%s: holds no pairs" % path)
+        raise UserError(f"{path}: holds no pairs")
     return pairs
 
 
@@ -42,9 +42,9 @@ def _lines(path: str) -> List[Tuple[int, str]]:
         with open(path, encoding="utf-8-sig") as stream:
             return [(number, line.strip()) for number, line in enumerate(stream, 1) if line.strip()]
     except OSError as error:
-        raise UserError("%s: cannot be read: %s" % (path, error.strerror)) from None
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise UserError("%s: is no text file (UTF-8)" % path) from None
+        raise UserError(f"{path}: is no text file (UTF-8)") from None
 
 
 def _is_number(word: str) -> bool:
@@ -52,14 +52,14 @@ def _is_number(word: str) -> bool:
 
 
 def _wrong(path: str, number: int, line: str, expected: str) -> UserError:
-    return UserError("%s: line %d is %r; expected %s" % (path, number, line[:80], expected))
+    return UserError(f"{path}: line {number} is {line[:80]!r}; expected {expected}")
 
 
 def _read_lfw(path: str) -> List[PhotoPair]:
     lines = _lines(path)
     header = lines[0][1].split() if lines else []
     if not 1 <= len(header) <= 2 or not all(_is_number(word) for word in header):
-        raise UserError("%s: line 1 must say how many folds and pairs, as in LFW's pairs.txt: 10<TAB>300" % path)
+        raise UserError(f"{path}: line 1 must say how many folds and pairs, as in LFW's pairs.txt: 10<TAB>300")
     folds, size = (int(header[0]), int(header[1])) if len(header) == 2 else (1, int(header[0]))
     pairs = []
     for number, line in lines[1:]:
@@ -71,19 +71,21 @@ def _read_lfw(path: str) -> List[PhotoPair]:
         else:
             raise _wrong(path, number, line, "name n1 n2, or name1 n1 name2 n2")
     if len(pairs) != 2 * folds * size:
-        raise UserError("%s: line 1 announces %d folds of %d same and as many different pairs, but %d pairs follow" % (
-            path, folds, size, len(pairs)))  # fmt: skip
+        raise UserError(
+            f"{path}: line 1 announces {folds} folds of {size} same and as many different pairs, but "
+            f"{len(pairs)} pairs follow"
+        )
     return pairs
 
 
 def _lfw_photo(name: str, number: str) -> str:
-    return "%s/%s_%04d.jpg" % (name, name, int(number))
+    return f"{name}/{name}_{int(number):04}.jpg"
 
 
 def _read_cfp(second: str) -> Callable[[str], List[PhotoPair]]:
     def read(folder: str) -> List[PhotoPair]:
         first_paths = _read_cfp_list(os.path.join(folder, "Pair_list_F.txt"))
-        second_paths = _read_cfp_list(os.path.join(folder, "Pair_list_%s.txt" % second))
+        second_paths = _read_cfp_list(os.path.join(folder, f"Pair_list_{second}.txt"))
         split = os.path.join(folder, "Split", "F" + second)
         folds = sorted(os.listdir(split)) if os.path.isdir(split) else []
         pairs = []
@@ -96,7 +98,7 @@ def _read_cfp(second: str) -> Callable[[str], List[PhotoPair]]:
                         raise _wrong(path, number, line, "two numbers of Pair_list files, such as 1,14")
                     pairs.append(PhotoPair(first_paths[int(places[1])], second_paths[int(places[2])], same))
         if not pairs:
-            raise UserError("%s: no fold with same.txt and diff.txt; give CFP's folder Protocol" % split)
+            raise UserError(f"{split}: no fold with same.txt and diff.txt; give CFP's folder Protocol")
         return pairs
 
     return read
@@ -132,7 +134,7 @@ def _read_two_lines(path: str) -> List[PhotoPair]:
             raise _wrong(path, number, line, "a file name and a number (0: different)")
         entries.append((number, line, name.strip(), flag != "0"))
     if len(entries) % 2:
-        raise UserError("%s: %d lines; two lines make a pair" % (path, len(entries)))
+        raise UserError(f"{path}: {len(entries)} lines; two lines make a pair")
     pairs = []
     for (_, _, first, same), (number, line, second, again) in zip(entries[::2], entries[1::2]):
         if same != again:
@@ -147,7 +149,13 @@ def _read_ytf(path: str) -> List[PhotoPair]:
         words = [word.strip() for word in line.split(",")]
         if not _is_number(words[0]) and not pairs:  # the heading
             continue
-        if len(words) < 5 or not _is_number(words[0]) or "/" not in words[2] or "/" not in words[3] or words[4] not in ("0", "1"):
+        if (
+            len(words) < 5
+            or not _is_number(words[0])
+            or "/" not in words[2]
+            or "/" not in words[3]
+            or words[4] not in ("0", "1")
+        ):
             raise _wrong(path, number, line, "split, pair, person/video, person/video, 1 or 0")
         pairs.append((int(words[0]), PhotoPair(words[2], words[3], words[4] == "1")))
     return [pair for _, pair in sorted(pairs, key=lambda entry: entry[0])]

@@ -18,8 +18,8 @@ from typing import Iterator, Optional, Tuple
 
 import numpy as np
 
-from arcface_mx.data.images import decode_bgr
 from arcface_mx.data.check.labels import Problem, find_problems
+from arcface_mx.data.images import decode_bgr
 from arcface_mx.data.recordio.scan import read_payload
 from arcface_mx.data.recordio.survey import COPY, survey_records
 from arcface_mx.data.recordio.writer import unpack
@@ -44,7 +44,7 @@ class RecordIndex:
     problems: Tuple[Problem, ...]  # empty after `open`
 
     @classmethod
-    def open(cls, path: str) -> "RecordIndex":
+    def open(cls, path: str) -> RecordIndex:
         """Read a folder with train.rec, or a .rec file, and refuse it unless it is fit to train on.
 
         Raises UserError naming file, record and remedy: no such file, a record cut off or not where
@@ -54,12 +54,12 @@ class RecordIndex:
         index = cls.survey(path)
         if index.problems:
             more = len(index.problems) - 1
-            other = " (%d more kinds of problem: arcface-mx data check)" % more if more else ""
-            raise UserError("%s: %s%s" % (index.path, index.problems[0], other))
+            other = f" ({more} more kinds of problem: arcface-mx data check)" if more else ""
+            raise UserError(f"{index.path}: {index.problems[0]}{other}")
         return index
 
     @classmethod
-    def survey(cls, path: str) -> "RecordIndex":
+    def survey(cls, path: str) -> RecordIndex:
         """As `open`, but keeps what is wrong in `problems` and leaves unreadable records out.
 
         Raises UserError only where there is nothing to survey.
@@ -72,7 +72,7 @@ class RecordIndex:
         image = headers.body != 0
         if not image.any():
             text = str(problems[0]) if problems else "holds no image; pack the images again"
-            raise UserError("%s: %s" % (record_path, text))
+            raise UserError(f"{record_path}: {text}")
         # A header record is the first one, has two labels and no image.
         has_header = bool(headers.flag[0] >= 2 and headers.body[0] == 0)
         identity = has_header & ~image & (headers.flag >= 2) & (numbers > numbers[image][-1])
@@ -107,7 +107,7 @@ class RecordIndex:
         """Label and encoded image of record `number`. Raises UserError where it is not an image."""
         position = int(np.searchsorted(self.numbers, number))
         if position == len(self) or self.numbers[position] != number:
-            raise UserError("%s: record %d is not an image" % (self.path, number))
+            raise UserError(f"{self.path}: record {number} is not an image")
         for _, label, image in self.images(np.asarray([position])):
             return label, image
         raise AssertionError("unreachable")
@@ -122,7 +122,7 @@ class RecordIndex:
                     payload = read_payload(stream.fileno(), int(self.offsets[position]))
                     _, image = unpack(payload)
                 except ValueError as error:
-                    raise UserError("%s: record %d: %s; %s" % (self.path, number, error, COPY)) from None
+                    raise UserError(f"{self.path}: record {number}: {error}; {COPY}") from None
                 yield number, int(self.labels[position]), image
 
     def groups(self) -> Tuple[np.ndarray, np.ndarray]:
@@ -135,7 +135,7 @@ def _paths(path: str) -> Tuple[str, str, str]:
     record_path = path if path.endswith(".rec") else os.path.join(path, "train.rec")
     if not os.path.isfile(record_path):
         what = "there is no file train.rec in it" if os.path.isdir(path) else "no such file or folder"
-        raise UserError("%s: %s; give a folder with train.rec, train.idx and property" % (path, what))
+        raise UserError(f"{path}: {what}; give a folder with train.rec, train.idx and property")
     return record_path, record_path[:-4] + ".idx", os.path.join(os.path.dirname(record_path), "property")
 
 
@@ -149,7 +149,7 @@ def _read_property(path: str) -> Optional[Tuple[int, int, int]]:
     except ValueError:
         classes = height = width = 0
     if min(classes, height, width) < 1:
-        raise UserError("%s: must hold classes,height,width, such as 10572,112,112; it holds %r" % (path, text[:40]))
+        raise UserError(f"{path}: must hold classes,height,width, such as 10572,112,112; it holds {text[:40]!r}")
     return classes, height, width
 
 
@@ -166,5 +166,5 @@ def _image_size(path: str, offset: int) -> Tuple[int, int]:
             _, image = unpack(read_payload(stream.fileno(), int(offset)))
         pixels = decode_bgr(image)
     except ValueError as error:
-        raise UserError("%s: the first image cannot be decoded (%s); pack the images again" % (path, error)) from None
+        raise UserError(f"{path}: the first image cannot be decoded ({error}); pack the images again") from None
     return pixels.shape[0], pixels.shape[1]

@@ -58,7 +58,7 @@ class Words:
         self._map: Optional[mmap.mmap] = None
         self.words = np.zeros(0, "<u4")
 
-    def __enter__(self) -> "Words":
+    def __enter__(self) -> Words:
         if self.size >= 4:
             with open(self.path, "rb") as stream:
                 self._map = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
@@ -136,8 +136,8 @@ def read_index_file(path: str) -> Tuple[np.ndarray, np.ndarray]:
             values = np.zeros(1, np.int64)
     if len(values) != 2 * lines or (len(values) and not -LARGEST < values.min() <= values.max() < LARGEST):
         raise UserError(
-            "%s: line %d is not a record number and an offset; delete the file, it is then rebuilt "
-            "from the .rec" % (path, _bad_line(text))
+            f"{path}: line {_bad_line(text)} is not a record number and an offset; delete the file, it is "
+            "then rebuilt from the .rec"
         )
     return values[0::2], values[1::2]
 
@@ -146,7 +146,9 @@ def _bad_line(text: bytes) -> int:
     number = 0
     for number, line in enumerate(text.split(b"\n"), 1):
         words = line.split()
-        if len(words) != 2 or not all(word.lstrip(b"-").isdigit() and int(word.lstrip(b"-")[:20]) < LARGEST for word in words):
+        if len(words) != 2 or not all(
+            word.lstrip(b"-").isdigit() and int(word.lstrip(b"-")[:20]) < LARGEST for word in words
+        ):
             break
     return number
 
@@ -162,10 +164,10 @@ def read_payload(descriptor: int, offset: int) -> bytes:
         magic, word = PART.unpack(head) if len(head) == PART.size else (0, 0)
         kind, length = word >> 29, word & _LENGTH
         if magic != MAGIC or (kind in (WHOLE, FIRST)) != (not parts):
-            raise ValueError("no record at offset %d" % offset)
+            raise ValueError(f"no record at offset {offset}")
         part = os.pread(descriptor, length, offset + PART.size)
         if len(part) != length:
-            raise ValueError("the file ends inside the record at offset %d" % offset)
+            raise ValueError(f"the file ends inside the record at offset {offset}")
         parts.append(part)
         if kind in (WHOLE, LAST):
             return MAGIC.to_bytes(4, "little").join(parts)

@@ -56,7 +56,7 @@ def survey_records(record_path: str, index_path: str) -> Records:
         if sound.all():
             gap = _first_gap(words.size, offsets, headers)
             if gap is not None:
-                found = "bytes from offset %d on belong to no record of the index" % gap
+                found = f"bytes from offset {gap} on belong to no record of the index"
                 problems.append(Problem(found, _mismatch(index_path) if os.path.exists(index_path) else COPY))
     kept = Headers(*(field[sound] for field in headers))
     return Records(numbers[sound], offsets[sound], kept, problems)

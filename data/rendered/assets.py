@@ -13,11 +13,10 @@ from typing import Dict, List, Tuple
 
 import numpy as np
 
-from arcface_mx.data.rendered import cylinder, raster
-
 from arcface_mx.data.rendered import asset_wheel as wheel
+from arcface_mx.data.rendered import cylinder, raster
 from arcface_mx.util.errors import UserError
-from arcface_mx.util.files import cache_folder, atomic_write
+from arcface_mx.util.files import atomic_write, cache_folder
 
 # Raise it when what this file makes changes: the cache holds one file a number.
 LAYOUT = 3
@@ -58,7 +57,7 @@ def load() -> Dict[str, np.ndarray]:
 
     Raises UserError when neither the cache nor the wheel is there.
     """
-    path = os.path.join(cache_folder(), "head-%s-%s-%d.npz" % (wheel.WHEEL, wheel.VERSION, LAYOUT))
+    path = os.path.join(cache_folder(), f"head-{wheel.WHEEL}-{wheel.VERSION}-{LAYOUT}.npz")
     if not os.path.exists(path):
         arrays = build(wheel.data_folder())
         try:
@@ -66,13 +65,13 @@ def load() -> Dict[str, np.ndarray]:
                 np.savez_compressed(stream, **arrays)
         except OSError as error:
             raise UserError(
-                "%s: the cache cannot be written (%s); set ARCFACE_MX_CACHE to a folder that can" % (path, error)
+                f"{path}: the cache cannot be written ({error}); set ARCFACE_MX_CACHE to a folder that can"
             ) from None
     try:
         with np.load(path, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
     except (OSError, ValueError, KeyError) as error:
-        raise UserError("%s: not readable (%s); delete it, it is made again" % (path, error)) from None
+        raise UserError(f"{path}: not readable ({error}); delete it, it is made again") from None
 
 
 def build(folder: str) -> Dict[str, np.ndarray]:
@@ -95,7 +94,7 @@ def build(folder: str) -> Dict[str, np.ndarray]:
     expression = {
         name: target(path) for name, path in _targets(os.path.join(folder, "faceunits01", "targets", "faceunits"))
     }
-    masks = {name: _mask(os.path.join(mpfb, "textures", "mpfb_%s.jpg" % name), uv) * body for name in MASKS}
+    masks = {name: _mask(os.path.join(mpfb, "textures", f"mpfb_{name}.jpg"), uv) * body for name in MASKS}
     number = {int(vertex): place for place, vertex in enumerate(kept)}
     skin = triangles[material == raster.SKIN]
     return {
@@ -160,7 +159,7 @@ def _local_rows(folder, target):  # type: ignore[no-untyped-def]
     paired = set()
     for name in sorted(found):
         stem, _, end = name.rpartition("-")
-        other = "%s-%s" % (stem, OPPOSITE.get(end, ""))
+        other = f"{stem}-{OPPOSITE.get(end, '')}"
         if other in found:
             rows.append(other)  # named by its positive end
             negative.append(found[name])
@@ -179,7 +178,7 @@ def _mask(path: str, uv: np.ndarray) -> np.ndarray:
 
     image = cv2.imread(path, cv2.IMREAD_GRAYSCALE)
     if image is None:
-        raise UserError("%s: not readable; run: %s" % (path, wheel.install_command()))
+        raise UserError(f"{path}: not readable; run: {wheel.install_command()}")
     smooth = cv2.GaussianBlur(image.astype(np.float32) / 255, (0, 0), 1.2)
     height, width = smooth.shape
     x = np.clip((uv[:, 0] * width).astype(int), 0, width - 1)

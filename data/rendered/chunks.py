@@ -20,7 +20,7 @@ import numpy as np
 
 from arcface_mx.data.rendered.sets import TEST_KINDS, TRAINING, Kind, Options
 from arcface_mx.util.errors import UserError
-from arcface_mx.util.files import fingerprint, atomic_write, write_json
+from arcface_mx.util.files import atomic_write, fingerprint, write_json
 
 PEOPLE = 10  # a chunk
 
@@ -42,7 +42,7 @@ class Chunk(NamedTuple):
         return self.people * self.images * len(self.kinds)
 
     def path(self, work: str) -> str:
-        return os.path.join(work, "%s-%07d-%d.npz" % (self.name, self.first, self.people))
+        return os.path.join(work, f"{self.name}-{self.first:07d}-{self.people}.npz")
 
 
 def chunks_of(options: Options) -> List[Chunk]:
@@ -58,7 +58,7 @@ def chunks_of(options: Options) -> List[Chunk]:
 def open_work(folder: str, options: Options) -> str:
     """The work folder for `folder`, made or found. Raises UserError if it is another run's."""
     folder = os.path.abspath(folder)
-    work = os.path.join(os.path.dirname(folder), ".%s.rendering" % os.path.basename(folder))
+    work = os.path.join(os.path.dirname(folder), f".{os.path.basename(folder)}.rendering")
     path = os.path.join(work, "plan.json")
     plan = make_plan(options)
     if os.path.exists(path):
@@ -69,8 +69,7 @@ def open_work(folder: str, options: Options) -> str:
             found = None
         if found != plan:
             raise UserError(
-                "%s: left by an interrupted run with other settings, libraries or code; delete it, or repeat "
-                "that run's command" % work
+                f"{work}: left by an interrupted run with other settings, libraries or code; delete it, or repeat that run's command"
             )
     else:
         os.makedirs(work, exist_ok=True)
@@ -193,9 +192,9 @@ def read_photos(work: str, chunk: Chunk) -> Iterator[Tuple[Kind, int, int, bytes
         with np.load(path, allow_pickle=False) as stored:
             lengths, data = stored["lengths"], stored["bytes"].tobytes()
         if len(lengths) != chunk.photos or lengths.sum() != len(data):
-            raise ValueError("%d photos, expected %d" % (len(lengths), chunk.photos))
+            raise ValueError(f"{len(lengths)} photos, expected {chunk.photos}")
     except (OSError, ValueError, KeyError) as error:
-        raise UserError("%s: damaged (%s); delete it and run the same command again" % (path, error)) from None
+        raise UserError(f"{path}: damaged ({error}); delete it and run the same command again") from None
     ends = np.cumsum(lengths)
     place = 0
     for person in range(chunk.first, chunk.first + chunk.people):

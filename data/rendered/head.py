@@ -46,7 +46,7 @@ class Head:
         self.map_x, self.map_y, self.map_z = (np.ascontiguousarray(arrays["map"][..., k]) for k in range(3))
 
     @classmethod
-    def load(cls) -> "Head":
+    def load(cls) -> Head:
         return cls(assets.load())
 
 

@@ -13,7 +13,7 @@ from arcface_mx.data.recordio.writer import RecordWriter
 from arcface_mx.data.rendered import chunks
 from arcface_mx.data.rendered.sets import COMPARISONS, Comparison, Options, choose_pairs
 from arcface_mx.util.errors import UserError
-from arcface_mx.util.files import fingerprint, atomic_directory, write_json
+from arcface_mx.util.files import atomic_directory, fingerprint, write_json
 
 TRAINING_FILES = ("train.rec", "train.idx", "property")
 
@@ -28,9 +28,9 @@ def make(folder: str, options: Options, workers: int = 1) -> Dict[str, Any]:
 
     options.check()
     if workers < 1:
-        raise UserError("--workers %d: give at least 1" % workers)
+        raise UserError(f"--workers {workers}: give at least 1")
     if os.path.exists(folder) and (not os.path.isdir(folder) or os.listdir(folder)):
-        raise UserError("%s: already there; give another folder or delete it" % folder)
+        raise UserError(f"{folder}: already there; give another folder or delete it")
     work = chunks.open_work(folder, options)
     total = sum(chunk.photos for chunk in chunks.chunks_of(options))
     with tqdm(total=total, unit="photo", desc="rendering", disable=not sys.stderr.isatty(), smoothing=0.05) as bar:

@@ -1,7 +1,7 @@
 """Masks on aligned crops, for asking which part of a photo a model reads.
 
-    hidden = hide(images, inner_face())     # everything but the inner face is left
-    hidden = hide(images, ~inner_face())    # the inner face alone is left
+hidden = hide(images, inner_face())     # everything but the inner face is left
+hidden = hide(images, ~inner_face())    # the inner face alone is left
 """
 
 from __future__ import annotations

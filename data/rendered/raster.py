@@ -165,9 +165,7 @@ def ambient_occlusion(vertices: np.ndarray, triangles: np.ndarray, skin: np.ndar
     seen, total = np.zeros(len(vertices)), np.zeros(len(vertices))
     for k in range(directions):  # a Fibonacci sphere
         polar, around = math.acos(1 - 2 * (k + 0.5) / directions), math.pi * (1 + math.sqrt(5)) * (k + 0.5)
-        ray = np.asarray(
-            [math.sin(polar) * math.cos(around), math.cos(polar), math.sin(polar) * math.sin(around)]
-        )
+        ray = np.asarray([math.sin(polar) * math.cos(around), math.cos(polar), math.sin(polar) * math.sin(around)])
         right, up, towards = light_frame(ray)
         x = (side / 2 + centred @ right * scale).astype(np.float32)
         y = (side / 2 - centred @ up * scale).astype(np.float32)

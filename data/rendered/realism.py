@@ -1,6 +1,6 @@
 """Rendered and real crops side by side: brightness, contrast, colour, sharpness, mean face.
 
-    python -m arcface_mx.data.rendered.realism rendered_lfw.bin lfw.bin --out mean_faces.png
+python -m arcface_mx.data.rendered.realism rendered_lfw.bin lfw.bin --out mean_faces.png
 """
 
 from __future__ import annotations
@@ -32,9 +32,16 @@ def statistics(images: np.ndarray) -> Figures:
         rows.append([grey.mean(), grey.std(), face.mean(), face.std(), *colour, chroma, sharp])
     table = np.asarray(rows)
     names = (
-        "photo mean", "photo contrast", "face mean", "face contrast", "face red", "face green", "face blue",
-        "face chroma", "face |Laplacian|",
-    )  # fmt: skip
+        "photo mean",
+        "photo contrast",
+        "face mean",
+        "face contrast",
+        "face red",
+        "face green",
+        "face blue",
+        "face chroma",
+        "face |Laplacian|",
+    )
     return {name: (float(table[:, k].mean()), float(table[:, k].std())) for k, name in enumerate(names)}
 
 
@@ -64,7 +71,7 @@ def main(arguments: Sequence[str] = ()) -> None:
     figures = [statistics(images) for images in sets]
     print("mean (deviation over photos)  " + "  ".join(args.bins))
     for name in figures[0]:
-        print("%-28s" % name + "  ".join("%6.1f (%4.1f)" % one[name] for one in figures))
+        print(f"{name:28}" + "  ".join("{:6.1f} ({:4.1f})".format(*one[name]) for one in figures))
     if args.out:
         _, encoded = cv2.imencode(".png", mean_faces(sets)[..., ::-1])
         with atomic_write(args.out) as stream:

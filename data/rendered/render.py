@@ -96,17 +96,47 @@ class Renderer:
         x, y = np.ascontiguousarray(crop[:, 0]), np.ascontiguousarray(crop[:, 1])
         strands = self.hair.strands[hair.strands]
         raster.z_buffer(
-            self.triangles, self.material, count, x, y, np.ascontiguousarray(-points[:, 2]), self.hair_uv,
-            self.hair_edge, strands, hair.shift, self.depth, self.face, self.first, self.second,
-        )  # fmt: skip
+            self.triangles,
+            self.material,
+            count,
+            x,
+            y,
+            np.ascontiguousarray(-points[:, 2]),
+            self.hair_uv,
+            self.hair_edge,
+            strands,
+            hair.shift,
+            self.depth,
+            self.face,
+            self.first,
+            self.second,
+        )
         matrix = self._shadows(scene, points)
         eyes = np.stack([points[self.head.left_eye].mean(0), points[self.head.right_eye].mean(0)])
         shade.shade(
-            self.triangles, self.material, points, normals, self.attributes, person.texture, strands, hair.shift,
-            self.face, self.first, self.second, view.rotation, scene.light.lamps, scene.light.ambient,
-            _look(person, scene), _colours(person, scene), eyes, view.rotation @ gaze_direction(scene.expression),
-            self.shadow_map, matrix, self.image, self.cover,
-        )  # fmt: skip
+            self.triangles,
+            self.material,
+            points,
+            normals,
+            self.attributes,
+            person.texture,
+            strands,
+            hair.shift,
+            self.face,
+            self.first,
+            self.second,
+            view.rotation,
+            scene.light.lamps,
+            scene.light.ambient,
+            _look(person, scene),
+            _colours(person, scene),
+            eyes,
+            view.rotation @ gaze_direction(scene.expression),
+            self.shadow_map,
+            matrix,
+            self.image,
+            self.cover,
+        )
         if self.scale == 1:
             return self.image.copy(), self.cover.copy()
         size = (SIDE, SIDE)

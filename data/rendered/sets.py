@@ -91,11 +91,11 @@ class Options:
             ("--pairs", self.pairs, 1),
         ):
             if value < least:
-                raise UserError("%s %d: give at least %d" % (flag, value, least))
+                raise UserError(f"{flag} {value}: give at least {least}")
         if not 1 <= self.supersampling <= 4:
-            raise UserError("--supersampling %g: give a number from 1 to 4" % self.supersampling)
+            raise UserError(f"--supersampling {self.supersampling:g}: give a number from 1 to 4")
         if self.identities >= 2**24:
-            raise UserError("--identities %d: labels are float32, exact below %d only" % (self.identities, 2**24))
+            raise UserError(f"--identities {self.identities}: labels are float32, exact below {2**24} only")
         if self.test_identities:
             for comparison in COMPARISONS:
                 choose_pairs(comparison, self)
@@ -108,8 +108,7 @@ def choose_pairs(comparison: Comparison, options: Options) -> List[Pair]:
     """
     if options.pairs % (2 * FOLDS):
         raise UserError(
-            "--pairs %d: give a multiple of %d (%d folds, half of each the same person)"
-            % (options.pairs, 2 * FOLDS, FOLDS)
+            f"--pairs {options.pairs}: give a multiple of {2 * FOLDS} ({FOLDS} folds, half of each the same person)"
         )
     half = options.pairs // (2 * FOLDS)
     r = pair_stream(options.seed, comparison.number)
@@ -119,12 +118,9 @@ def choose_pairs(comparison: Comparison, options: Options) -> List[Pair]:
         slots = _slots(comparison, options.test_images)
         if min(len(people) * len(slots), len(people) * (len(people) - 1) // 2 * len(slots)) < half:
             raise UserError(
-                "%s: %d people with %d photos a fold give fewer than %d different pairs; raise --test-identities "
-                "(%d) or --test-images (%d), or lower --pairs (%d)"
-                % (
-                    comparison.name, len(people), options.test_images, half,
-                    options.test_identities, options.test_images, options.pairs,
-                )  # fmt: skip
+                f"{comparison.name}: {len(people)} people with {options.test_images} photos a fold give "
+                f"fewer than {half} different pairs; raise --test-identities ({options.test_identities}) "
+                f"or --test-images ({options.test_images}), or lower --pairs ({options.pairs})"
             )
         for number in r.permutation(len(people) * len(slots))[:half]:
             person, (a, b) = people[int(number) // len(slots)], slots[int(number) % len(slots)]

@@ -46,9 +46,7 @@ def _step(low, high, value):
 @njit(forceinline=True, **COMPILE)
 def _at(table, corners, weights, k):
     """Column k of a table of vertices, interpolated over a triangle."""
-    return (
-        weights[0] * table[corners[0], k] + weights[1] * table[corners[1], k] + weights[2] * table[corners[2], k]
-    )
+    return weights[0] * table[corners[0], k] + weights[1] * table[corners[1], k] + weights[2] * table[corners[2], k]
 
 
 @njit(forceinline=True, **COMPILE)

@@ -73,20 +73,18 @@ def clipped_beta(r: Stream) -> float:
     return float(np.clip(r.beta(SEX_SHAPE, SEX_SHAPE), SEX_CLIP, 1 - SEX_CLIP))
 
 
-def macro_shape(
-    head: Head, male: float, ancestry: np.ndarray, muscle: float, weight: float, age: str
-) -> np.ndarray:
+def macro_shape(head: Head, male: float, ancestry: np.ndarray, muscle: float, weight: float, age: str) -> np.ndarray:
     """One full set of macro weights, summing to 1 within each kind: displacement (3V,)."""
     total = np.zeros(head.count * 3, np.float32)
     muscles = {"minmuscle": max(0, -muscle), "averagemuscle": 1 - abs(muscle), "maxmuscle": max(0, muscle)}
     weights = {"minweight": max(0, -weight), "averageweight": 1 - abs(weight), "maxweight": max(0, weight)}
     for sex, share in (("male", male), ("female", 1 - male)):
         for name, part in zip(ANCESTRIES, ancestry):
-            total += np.float32(share * part) * head.macro["%s-%s-%s" % (name, sex, age)]
+            total += np.float32(share * part) * head.macro[f"{name}-{sex}-{age}"]
         for muscle_name, a in muscles.items():
             for weight_name, b in weights.items():
                 if share * a * b > 1e-3:
-                    name = "universal-%s-%s-%s-%s" % (sex, age, muscle_name, weight_name)
+                    name = f"universal-{sex}-{age}-{muscle_name}-{weight_name}"
                     total += np.float32(share * a * b) * head.macro[name]
     return total
 

@@ -32,7 +32,7 @@ def write_sheets(folder: str, seed: int = 0, supersampling: float = 1.5) -> List
         paths = []
         for name, columns in SHEETS.items():
             rows = [np.hstack(_row(columns, seed, person)) for person in range(PEOPLE)]
-            path = os.path.join(folder, "rendered_%s.jpg" % name)
+            path = os.path.join(folder, f"rendered_{name}.jpg")
             _, encoded = cv2.imencode(".jpg", np.vstack(rows)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
             with atomic_write(path) as stream:
                 stream.write(encoded.tobytes())

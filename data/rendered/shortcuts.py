@@ -37,7 +37,7 @@ def measure(folder: str, bins: Iterable[str] = ()) -> Dict[str, Dict[str, float]
     own = [os.path.join(folder, comparison.name + ".bin") for comparison in COMPARISONS]
     paths = [path for path in own if os.path.exists(path)] + list(bins)
     if not paths:
-        raise UserError("%s: holds no rendered_*.bin; make the set with --test-identities" % folder)
+        raise UserError(f"{folder}: holds no rendered_*.bin; make the set with --test-identities")
     pairs = {os.path.splitext(os.path.basename(path))[0]: _read(path) for path in paths}
     methods = _methods(photos, labels)
     return {name: {method: round(run(one), 2) for method, run in methods.items()} for name, one in pairs.items()}
@@ -46,7 +46,7 @@ def measure(folder: str, bins: Iterable[str] = ()) -> Dict[str, Dict[str, float]
 def problems(figures: Dict[str, Dict[str, float]]) -> List[str]:
     """Which rendered sets are above LIMITS."""
     return [
-        "%s: %s reaches %.1f %%, more than %.0f %%" % (name, method, figures[name][method], limit)
+        f"{name}: {method} reaches {figures[name][method]:.1f} %, more than {limit:.0f} %"
         for name in figures
         if name.startswith("rendered_")
         for method, limit in LIMITS.items()
@@ -59,7 +59,7 @@ def table(figures: Dict[str, Dict[str, float]]) -> str:
     width = max(len(method) for method in figures[names[0]]) + 2
     lines = ["accuracy %".ljust(width) + "  ".join(names)]
     for method in figures[names[0]]:
-        lines.append(method.ljust(width) + "  ".join(("%.1f" % figures[n][method]).rjust(len(n)) for n in names))
+        lines.append(method.ljust(width) + "  ".join(f"{figures[n][method]:.1f}".rjust(len(n)) for n in names))
     return "\n".join(lines)
 
 

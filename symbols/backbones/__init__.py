@@ -7,16 +7,16 @@ from typing import List, Optional, Sequence
 
 from mxnet.symbol import Symbol
 
+from arcface_mx.symbols.backbones.gluoncv_zoo import model_zoo, model_zoo_names
 from arcface_mx.symbols.backbones.iresnet import UNITS, iresnet
 from arcface_mx.symbols.backbones.mobilefacenet import mobilefacenet
-from arcface_mx.symbols.backbones.gluoncv_zoo import model_zoo, model_zoo_names
 
 ZOO = "gluoncv:"
 
 
 def backbone_names() -> List[str]:
     """All names `backbone` takes. Imports GluonCV."""
-    own = ["iresnet%d" % layers for layers in sorted(UNITS)] + ["mobilefacenet"]
+    own = [f"iresnet{layers}" for layers in sorted(UNITS)] + ["mobilefacenet"]
     return own + [ZOO + name for name in model_zoo_names()]
 
 
@@ -42,8 +42,8 @@ def backbone(
     Raises ValueError for an unknown name, with the nearest ones, and for a value that does not fit.
     """
     if units is not None and not name.startswith("iresnet"):
-        raise ValueError("units belongs to iresnet; %s has its own" % name)
-    if name in ["iresnet%d" % layers for layers in UNITS]:
+        raise ValueError(f"units belongs to iresnet; {name} has its own")
+    if name in [f"iresnet{layers}" for layers in UNITS]:
         return iresnet(
             data,
             int(name[len("iresnet") :]),
@@ -69,9 +69,9 @@ def backbone(
     if name not in names:
         near = difflib.get_close_matches(name, names + [zoo[len(ZOO) :] for zoo in names], n=3, cutoff=0.5)
         near = [ZOO + found if found not in names else found for found in near]
-        raise ValueError("backbone %r is unknown; nearest: %s" % (name, ", ".join(near or names[:5])))
+        raise ValueError(f"backbone {name!r} is unknown; nearest: {', '.join(near or names[:5])}")
     if width != 1.0:
-        raise ValueError("width is %r; %s has width 1 only" % (width, name))
+        raise ValueError(f"width is {width!r}; {name} has width 1 only")
     return model_zoo(
         name[len(ZOO) :],
         data,

@@ -14,8 +14,8 @@ from typing import List
 import mxnet as mx
 from mxnet.symbol import Symbol
 
-from arcface_mx.symbols.checks import check_count, check_range
 from arcface_mx.symbols.backbones.layers import embedding_output, normalised_pixels
+from arcface_mx.symbols.checks import check_count, check_range
 
 # Modules of gluoncv.model_zoo that hold networks which classify images. The others detect,
 # segment, track, recognise actions, or are quantised.
@@ -62,12 +62,12 @@ def model_zoo(
     check_count("input_size", input_size)
     check_range("dropout", dropout, 0.0, 1.0)
     if name not in model_zoo_names():
-        raise ValueError("name is %r; GluonCV's zoo has no such classification network" % name)
+        raise ValueError(f"name is {name!r}; GluonCV's zoo has no such classification network")
     features = _features(name)
     try:
         features.infer_shape(data=(1, 3, input_size, input_size))
     except mx.MXNetError as error:
-        raise ValueError("input_size is %d; %s cannot take it. %s" % (input_size, name, SIZES)) from error
+        raise ValueError(f"input_size is {input_size}; {name} cannot take it. {SIZES}") from error
     if frozen_batchnorm:
         features = _frozen(features)
     features = features(data=normalised_pixels(data))

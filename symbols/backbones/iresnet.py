@@ -13,9 +13,9 @@ from typing import Dict, Optional, Sequence, Tuple
 import mxnet as mx
 from mxnet.symbol import Symbol
 
-from arcface_mx.symbols.checks import check_choice, check_count, check_positive, check_range
 from arcface_mx.symbols.backbones.layers import batchnorm, convolution, embedding_output, normalised_pixels
 from arcface_mx.symbols.backbones.prelu import prelu
+from arcface_mx.symbols.checks import check_choice, check_count, check_positive, check_range
 
 UNITS: Dict[int, Tuple[int, ...]] = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 14, 3), 100: (3, 13, 30, 3)}
 FILTERS = (64, 64, 128, 256, 512)  # first convolution, then the four stages
@@ -49,9 +49,9 @@ def iresnet(
         check_choice("layers", layers, sorted(UNITS))
         units = UNITS[layers]
     if not 1 <= len(units) < len(FILTERS):
-        raise ValueError("units is %r; give one to %d stages" % (tuple(units), len(FILTERS) - 1))
+        raise ValueError(f"units is {tuple(units)!r}; give one to {len(FILTERS) - 1} stages")
     for stage, count in enumerate(units):
-        check_count("units[%d]" % stage, count)
+        check_count(f"units[{stage}]", count)
     check_count("embedding_size", embedding_size)
     check_positive("width", width)
     check_count("input_size", input_size)
@@ -63,7 +63,7 @@ def iresnet(
     body = prelu(body, filters[0], name="relu0", fast=fast_prelu)
     for stage, (count, channels) in enumerate(zip(units, filters[1:]), start=1):
         for unit in range(1, count + 1):
-            body = _unit(body, channels, unit == 1, "stage%d_unit%d" % (stage, unit), fast_prelu, frozen_batchnorm)
+            body = _unit(body, channels, unit == 1, f"stage{stage}_unit{unit}", fast_prelu, frozen_batchnorm)
     return embedding_output(body, embedding_size, dropout=dropout, frozen=frozen_batchnorm)
 
 

@@ -24,9 +24,7 @@ def convolution(
     )
 
 
-def batchnorm(
-    data: Symbol, *, name: str, frozen: bool = False, fix_gamma: bool = False, eps: float = EPS
-) -> Symbol:
+def batchnorm(data: Symbol, *, name: str, frozen: bool = False, fix_gamma: bool = False, eps: float = EPS) -> Symbol:
     """BatchNorm; `frozen` uses the moving statistics in training too."""
     return mx.sym.BatchNorm(data, fix_gamma=fix_gamma, eps=eps, momentum=MOMENTUM, use_global_stats=frozen, name=name)
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 import mxnet as mx
 from mxnet.symbol import Symbol
 
-from arcface_mx.symbols.checks import check_count, check_positive, check_range
 from arcface_mx.symbols.backbones.layers import batchnorm, convolution, normalised_pixels
 from arcface_mx.symbols.backbones.prelu import prelu
+from arcface_mx.symbols.checks import check_count, check_positive, check_range
 
 EPS = 1e-3  # BatchNorm's default, which the published models were trained with
 
@@ -50,9 +50,9 @@ def mobilefacenet(
     body = layer.conv(normalised_pixels(data), 64, 3, stride=2, name="conv_1")
     body = layer.conv(body, 64, 3, depthwise=True, name="conv_2_dw")
     for stage, first, expanded, blocks, channels in STAGES:
-        body = layer.bottleneck(body, first, channels, stride=2, name="dconv_%d%d" % (stage - 1, stage))
+        body = layer.bottleneck(body, first, channels, stride=2, name=f"dconv_{stage - 1}{stage}")
         for block in range(blocks):
-            name = "res_%d_block%d" % (stage, block)
+            name = f"res_{stage}_block{block}"
             body = body + layer.bottleneck(body, expanded, channels, stride=1, name=name)
     body = layer.conv(body, 512, 1, name="conv_6sep")
     left = input_size

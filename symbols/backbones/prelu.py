@@ -24,7 +24,9 @@ def prelu(data: Symbol, channels: int, *, name: str, fast: bool = False) -> Symb
     slope = mx.sym.Variable(name + "_gamma", shape=(channels, 1, 1, 1), init=mx.init.Constant(SLOPE))
     above = mx.sym.Activation(data, act_type="relu")
     return mx.sym.elemwise_add(
-        _scaled(above, 1.0 - slope, channels, name + "_above"), _scaled(data, slope, channels, name + "_below"), name=name
+        _scaled(above, 1.0 - slope, channels, name + "_above"),
+        _scaled(data, slope, channels, name + "_below"),
+        name=name,
     )
 
 

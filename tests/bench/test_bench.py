@@ -12,16 +12,15 @@ import numpy as np
 import pytest
 
 from arcface_mx.bench import batch, growth, head, network, race, suite, table, verification
-
 from arcface_mx.bench import operators as profile
 from arcface_mx.bench.timing import Sample, Timing, compare, rounds, summarise
-from arcface_mx.planning.cost import forward_operations
 from arcface_mx.cli import main
 from arcface_mx.cli.bench import CHOICES
-from arcface_mx.util.errors import UserError
+from arcface_mx.metrics.pairs import evaluate
+from arcface_mx.planning.cost import forward_operations
 from arcface_mx.report import paper
 from arcface_mx.symbols import iresnet
-from arcface_mx.metrics.pairs import evaluate
+from arcface_mx.util.errors import UserError
 
 
 def contestant(tmp_path, body, name="one", **fields):
@@ -53,7 +52,10 @@ def test_ratios_are_medians_of_the_rounds_and_peak_is_the_named_one():
 
 def test_contestants_run_in_their_own_process_and_environment(tmp_path):
     body = "import os\ndef setup(items):\n    print('noise')\n    block = bytearray(50 << 20)\n    return lambda: items * int(os.environ['FACTOR'])\n"
-    entries = [contestant(tmp_path, body, name, arguments={"items": 2}, environment={"FACTOR": factor}) for name, factor in zip("ab", "15")]
+    entries = [
+        contestant(tmp_path, body, name, arguments={"items": 2}, environment={"FACTOR": factor})
+        for name, factor in zip("ab", "15")
+    ]
     first, second = race.race(entries, repetitions=2)
     assert len(first.rates) == 2 and 45 < first.peak_mb < 80
     samples = race._Process(entries[1])
@@ -99,7 +101,9 @@ def test_profile_shares_are_of_a_step_and_add_up():
 
 def test_a_step_that_reads_a_face_set_tells_how_long_it_waited(tmp_path):
     network.write_faces(str(tmp_path), side=16, images=24)
-    step = network.setup("iresnet18", 0.0625, 16, 8, batch=8, classes=network.PEOPLE, training=True, tuned=True, folder=str(tmp_path))
+    step = network.setup(
+        "iresnet18", 0.0625, 16, 8, batch=8, classes=network.PEOPLE, training=True, tuned=True, folder=str(tmp_path)
+    )
     for _ in range(4):  # past the end of an epoch
         images, waited = step()
         assert images == 8 and 0 <= waited < 60
@@ -132,7 +136,9 @@ def test_a_report_names_its_commit():
 
 def test_the_cost_model_of_devices_is_that_of_one_and_what_is_sent(monkeypatch):
     """Times: one device is met exactly, more add only what they send. Memory: D times a device's plan."""
-    monkeypatch.setattr(growth, "race", lambda entries, repetitions: [Timing("native", [1.0], 100.0, 1.0, 0.003, 1.0, peak_mb=400.0)])
+    monkeypatch.setattr(
+        growth, "race", lambda entries, repetitions: [Timing("native", [1.0], 100.0, 1.0, 0.003, 1.0, peak_mb=400.0)]
+    )
     one, two, four = growth._devices(1)
     assert one.model_milliseconds == pytest.approx(one.cpu_milliseconds) == pytest.approx(3 * 128)
     sent = two.model_milliseconds - one.model_milliseconds
@@ -141,7 +147,9 @@ def test_the_cost_model_of_devices_is_that_of_one_and_what_is_sent(monkeypatch):
 
 
 def test_the_cost_model_of_the_head_goes_through_its_largest_point():
-    small, large = growth.with_times([growth.Point("classes", "native", n, 9.0, n / 2 + 1, 1.0, float(n), 1.0) for n in (10, 20)])
+    small, large = growth.with_times(
+        [growth.Point("classes", "native", n, 9.0, n / 2 + 1, 1.0, float(n), 1.0) for n in (10, 20)]
+    )
     assert (small.model_milliseconds, large.model_milliseconds) == (5.5, 11.0)
 
 
@@ -150,26 +158,55 @@ def test_the_script_runs_every_measurement_and_keeps_its_files(tmp_path):
     fake, calls, results = tmp_path / "arcface-mx", tmp_path / "calls", tmp_path / "results"
     results.mkdir()
     fake.write_text(
-        '#!/bin/bash\necho "$@" >> %s\nwhile [ $# -gt 0 ]; do case $1 in --json|--png) echo {} > "$2" ;; esac; shift; done\necho table\n' % calls
+        f'#!/bin/bash\necho "$@" >> {calls}\nwhile [ $# -gt 0 ]; do case $1 in --json|--png) echo {{}} > "$2" ;; esac; shift; done\necho table\n'
     )
     fake.chmod(0o755)
     (tmp_path / "faces").mkdir()
     (tmp_path / "faces" / "train.rec").write_bytes(b"x")
-    settings = {"ARCFACE_MX": fake, "RESULTS": results, "DATA": tmp_path / "faces", "MODEL": "m,0", "PHOTOS": "p", "SET": "s.bin", "ANYHOW": 1}
+    settings = {
+        "ARCFACE_MX": fake,
+        "RESULTS": results,
+        "DATA": tmp_path / "faces",
+        "MODEL": "m,0",
+        "PHOTOS": "p",
+        "SET": "s.bin",
+        "ANYHOW": 1,
+    }
     script = os.path.join(os.path.dirname(paper.default_path()), "bench.sh")
     environment = dict(os.environ, **{name: str(value) for name, value in settings.items()})
     subprocess.run(["bash", script], env=environment, check=True, capture_output=True)
     measured = [line.split()[1] for line in calls.read_text().splitlines() if line.startswith("bench")]
     order = list(dict.fromkeys(measured))
-    assert order == ["input", "head", "backbone", "step", "embed", "batch", "settings", "verify", "render", "start", "profile", "growth"]
+    assert order == [
+        "input",
+        "head",
+        "backbone",
+        "step",
+        "embed",
+        "batch",
+        "settings",
+        "verify",
+        "render",
+        "start",
+        "profile",
+        "growth",
+    ]
     assert set(order) | {"centres"} == set(CHOICES)
     names = {path.name for path in results.iterdir()}
-    assert {"bench_head_10572.md", "bench_head_10572.json", "bench_backbone_iresnet50.json", "bench_growth.png", "bench_int8.md"} <= names
-    assert {"bench_int8_%s.json" % engine for engine in ("mxnet", "onnx", "int8")} <= names
+    assert {
+        "bench_head_10572.md",
+        "bench_head_10572.json",
+        "bench_backbone_iresnet50.json",
+        "bench_growth.png",
+        "bench_int8.md",
+    } <= names
+    assert {f"bench_int8_{engine}.json" for engine in ("mxnet", "onnx", "int8")} <= names
 
 
 def test_growth_draws_what_it_measured(tmp_path):
-    points = [growth.Point("classes", line, n, n / 10, n / 10, n, 6e-9 * n, n / 2) for n in (10, 20) for line in growth.HEADS]
+    points = [
+        growth.Point("classes", line, n, n / 10, n / 10, n, 6e-9 * n, n / 2) for n in (10, 20) for line in growth.HEADS
+    ]
     points.append(growth.Point("devices", "native", 1, 5.0, 5.0, 7.0, None, None))
     path = tmp_path / "growth.png"
     growth.draw(points, str(path))
@@ -178,7 +215,25 @@ def test_growth_draws_what_it_measured(tmp_path):
 
 def test_input_bench_and_its_report(tiny_faces, tmp_path, capsys):
     out = str(tmp_path / "input.json")
-    assert main(["bench", "input", "--data", tiny_faces, "--images", "16", "--batch-size", "8", "--repetitions", "1", "--json", out]) == 0
+    assert (
+        main(
+            [
+                "bench",
+                "input",
+                "--data",
+                tiny_faces,
+                "--images",
+                "16",
+                "--batch-size",
+                "8",
+                "--repetitions",
+                "1",
+                "--json",
+                out,
+            ]
+        )
+        == 0
+    )
     with open(out, encoding="utf-8") as stream:
         written = json.load(stream)
     names = [timing["name"] for timing in written["timings"]]
@@ -201,7 +256,20 @@ def test_table_has_a_row_each():
 
 def test_centres_bench(tmp_path, capsys):
     out = str(tmp_path / "centres.json")
-    flags = ["--class-counts", "60", "--contexts", "1,2", "--embedding-size", "16", "--batch-size", "4", "--repetitions", "1", "--steps", "1"]
+    flags = [
+        "--class-counts",
+        "60",
+        "--contexts",
+        "1,2",
+        "--embedding-size",
+        "16",
+        "--batch-size",
+        "4",
+        "--repetitions",
+        "1",
+        "--steps",
+        "1",
+    ]
     assert main(["bench", "centres", *flags, "--json", out]) == 0
     with open(out, encoding="utf-8") as stream:
         one, two = json.load(stream)

@@ -33,7 +33,9 @@ def test_every_command_has_help_with_a_sentence_on_each_flag(words, capsys):
     assert end.value.code == 0
     parser = build_parser()
     for word in words.split():
-        parser = next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction)).choices[word]
+        parser = next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction)).choices[
+            word
+        ]
     assert all(action.help for action in parser._actions)
 
 
@@ -76,12 +78,19 @@ def test_print_config_shows_what_differs(capsys):
 @pytest.mark.parametrize(
     "group, entry, value",
     [
-        ("optimizer", "lr_drops", [3, "5"]), ("optimizer", "lr_drops", [[3]]), ("optimizer", "lr", 10**400), ("data", "eval", [1]),
-        ("data", "data", "a\0b"), ("optimizer", "steps", 1.5), ("optimizer", "steps", True), ("loss", "scale", "64"), ("run", "seed", None),
+        ("optimizer", "lr_drops", [3, "5"]),
+        ("optimizer", "lr_drops", [[3]]),
+        ("optimizer", "lr", 10**400),
+        ("data", "eval", [1]),
+        ("data", "data", "a\0b"),
+        ("optimizer", "steps", 1.5),
+        ("optimizer", "steps", True),
+        ("loss", "scale", "64"),
+        ("run", "seed", None),
     ],
-)  # fmt: skip
+)
 def test_a_configuration_file_with_values_of_another_kind(group, entry, value):
     stored = config.to_json(config.TrainConfig())
     stored[group][entry] = value
-    with pytest.raises(UserError, match="config.json: %s.%s is " % (group, entry)):
+    with pytest.raises(UserError, match=f"config.json: {group}.{entry} is "):
         config.from_json(stored, "config.json")

@@ -23,11 +23,17 @@ def encoded(suffix, *options):
 
 def png(width, height):
     """A PNG of a few hundred bytes that says it is as large as asked: one line of zeros."""
+
     def chunk(kind, body):
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
     head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(bytes(1 + 3 * min(width, 10000)))) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", head)
+        + chunk(b"IDAT", zlib.compress(bytes(1 + 3 * min(width, 10000))))
+        + chunk(b"IEND", b"")
+    )
 
 
 @pytest.mark.parametrize("image", [encoded(".png"), encoded(".jpg"), encoded(".jpg", cv2.IMWRITE_JPEG_PROGRESSIVE, 1)])
@@ -49,7 +55,7 @@ def jpeg_bomb():
 @pytest.mark.parametrize("image", [png(50000, 50000), png(5000, 5000), jpeg_bomb(), png(2**31 - 1, 2**31 - 1)])
 def test_bombs_are_refused(image):
     assert len(image) < 1000
-    with pytest.raises(ValueError, match=r"says that it is \d+×\d+ pixels; more than %d" % MAX_PIXELS):
+    with pytest.raises(ValueError, match=f"says that it is \\d+×\\d+ pixels; more than {MAX_PIXELS}"):
         decode_bgr(image)
     assert decode(image) is None
 
@@ -76,7 +82,18 @@ except ValueError as error:
     assert "cannot be decoded" in ended.stdout and "MAX_IMAGE_PIXELS" in ended.stdout, ended
 
 
-@pytest.mark.parametrize("image", [b"", b"\xff\xd8", b"\xff\xd8\xff", b"\xff\xd8\xff\xc0", b"\x89PNG\r\n\x1a\n", b"\xff\xd8" + b"\xff" * 5000, b"GIF89a"])
+@pytest.mark.parametrize(
+    "image",
+    [
+        b"",
+        b"\xff\xd8",
+        b"\xff\xd8\xff",
+        b"\xff\xd8\xff\xc0",
+        b"\x89PNG\r\n\x1a\n",
+        b"\xff\xd8" + b"\xff" * 5000,
+        b"GIF89a",
+    ],
+)
 def test_what_is_no_image(image):
     with pytest.raises(ValueError):
         decode_bgr(image)

@@ -18,7 +18,9 @@ def test_a_sound_machine(tmp_path, capsys, monkeypatch):
     assert main(["doctor", "--json", str(path)]) == 0
     shown = capsys.readouterr().out
     assert "head" in shown and "within" in shown and "mxnet" in shown and "WRONG" not in shown
-    assert {"arcface-mx", "python", "mxnet", "threads", "head", "GPUs"} <= {entry["subject"] for entry in json.loads(path.read_text())}
+    assert {"arcface-mx", "python", "mxnet", "threads", "head", "GPUs"} <= {
+        entry["subject"] for entry in json.loads(path.read_text())
+    }
 
 
 def test_a_cpu_build_beside_cards_is_named(monkeypatch):
@@ -68,7 +70,7 @@ def test_a_product_in_a_child():
         ("import os; os.abort()", "ended by signal 6"),
         ("raise RuntimeError('no kernel image')", "RuntimeError: no kernel image"),
         ("print('nonsense')", "exit code 0"),
-        ("print('{\"seconds\": 1, \"error\": 5.0}')", "computes wrongly"),
+        ('print(\'{"seconds": 1, "error": 5.0}\')', "computes wrongly"),
     ],
 )
 def test_a_device_that_hangs_dies_or_computes_wrongly(code, words):
@@ -81,7 +83,10 @@ def test_a_gpu_that_is_not_there_is_a_finding():
     assert "there is no gpu(7)" in product.product_in_child("gpu(7)")["failed"]
 
 
-@pytest.mark.parametrize("capability, fits", [("7.0", True), ("7.5", True), ("8.9", True), ("8.0", True), ("9.0", None), ("3.5", None), ("unknown", None)])
+@pytest.mark.parametrize(
+    "capability, fits",
+    [("7.0", True), ("7.5", True), ("8.9", True), ("8.0", True), ("9.0", None), ("3.5", None), ("unknown", None)],
+)
 def test_which_cards_the_wheels_hold_code_for(capability, fits):
     assert checks._fits(capability)[0] is fits
 
@@ -89,7 +94,11 @@ def test_which_cards_the_wheels_hold_code_for(capability, fits):
 def test_what_is_missing_is_named_with_the_command_that_gets_it(monkeypatch):
     monkeypatch.setattr(checks, "version_of", lambda package: None)
     found = {finding.subject: finding for finding in checks.versions() + checks.extras()}
-    assert found["mxnet"].ok is False and found["onnx"].ok is None and found["onnx"].remedy.startswith("pip install onnx==")
+    assert (
+        found["mxnet"].ok is False
+        and found["onnx"].ok is None
+        and found["onnx"].remedy.startswith("pip install onnx==")
+    )
 
 
 def test_a_check_that_fails_is_a_finding():

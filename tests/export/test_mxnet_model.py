@@ -14,11 +14,11 @@ import pytest
 
 from arcface_mx.cli import main
 from arcface_mx.config import from_flat
-from arcface_mx.util.errors import UserError
 from arcface_mx.model import engines, load_model
 from arcface_mx.model.backbone import embedding_symbol
 from arcface_mx.train import checkpoint
 from arcface_mx.train.run import train
+from arcface_mx.util.errors import UserError
 from arcface_mx.verify.calibration_file import read_calibration
 from tests.train.test_training import TINY
 
@@ -107,7 +107,11 @@ def test_a_changed_graph_is_refused(copy):
         stream.write(text.replace("\n", "\r\n"))  # line ends say nothing
     load_model(copy)
     changed = re.sub(r'("eps": ")2e-05', r"\g<1>2e-03", text)
-    changed = changed if changed != text else re.sub(r'("num_filter": ")(\d+)"', r'\g<1>\g<2>", "workspace": "1"', text, count=1)
+    changed = (
+        changed
+        if changed != text
+        else re.sub(r'("num_filter": ")(\d+)"', r'\g<1>\g<2>", "workspace": "1"', text, count=1)
+    )
     with open(path, "w", encoding="utf-8") as stream:
         stream.write(changed)
     with pytest.raises(UserError, match="model-symbol.json: is not the graph that was exported with model-0000.params"):

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arcface_mx.faces.clean import CleanOptions, find_faults
-from arcface_mx.metrics import label_errors as clean_module
 from arcface_mx.data.bins.bins import write_pairs
-from arcface_mx.metrics.label_errors import far_photos, identity_centres, near_centres, overlap, units
 from arcface_mx.data.check.clean_list import Entry, apply_list, read_list, write_list
 from arcface_mx.data.recordio.index import RecordIndex
 from arcface_mx.data.recordio.writer import RecordWriter
+from arcface_mx.faces.clean import CleanOptions, find_faults
+from arcface_mx.metrics import label_errors as clean_module
+from arcface_mx.metrics.label_errors import far_photos, identity_centres, near_centres, overlap, units
 from arcface_mx.util.errors import UserError
 from tests.support.face_sets import jpeg, read_bytes, write_bytes, write_set
 
@@ -27,7 +27,9 @@ def faces(people, photos, spread, seed=0, d=64):
     noise = units(random.normal(size=(people * photos, d)))
     noise -= (noise * np.repeat(centres, photos, 0)).sum(1, keepdims=True) * np.repeat(centres, photos, 0)
     angle = np.radians(spread)
-    return units(np.cos(angle) * np.repeat(centres, photos, 0) + np.sin(angle) * units(noise)), np.repeat(np.arange(people), photos)
+    return units(np.cos(angle) * np.repeat(centres, photos, 0) + np.sin(angle) * units(noise)), np.repeat(
+        np.arange(people), photos
+    )
 
 
 @settings(derandomize=True, deadline=None, max_examples=10)
@@ -39,7 +41,9 @@ def test_exactly_the_strangers_are_far(seed, wrong):
     labels[strangers] = 11
     far, angles, centres = far_photos(vectors, labels, 20, 60)
     assert np.flatnonzero(far).tolist() == strangers.tolist()
-    np.testing.assert_allclose(centres.vectors, identity_centres(vectors, labels, 20, labels == truth).vectors, atol=1e-5)
+    np.testing.assert_allclose(
+        centres.vectors, identity_centres(vectors, labels, 20, labels == truth).vectors, atol=1e-5
+    )
     assert centres.photos.tolist() == np.bincount(labels[labels == truth], minlength=20).tolist()
 
 
@@ -81,7 +85,9 @@ def test_near_centres_and_overlap_against_plain_loops(monkeypatch, block):
     others = vectors[[5, 22, 23]]
     found = overlap(centres, others, 50)
     angle = np.degrees(np.arccos(np.clip(centres.vectors.astype(float) @ others.T, -1, 1)))
-    assert {(m.first, m.second) for m in found} == {(i, int(angle[i].argmin())) for i in range(12) if angle[i].min() < 50}
+    assert {(m.first, m.second) for m in found} == {
+        (i, int(angle[i].argmin())) for i in range(12) if angle[i].min() < 50
+    }
     assert {m.first for m in found} == {1, 5}
 
 
@@ -137,7 +143,9 @@ def test_list_is_applied_as_edited(planted, tmp_path):
     cleaned = RecordIndex.open(str(tmp_path / "all"))
     assert np.bincount(cleaned.labels).tolist() == [4, 5, 10, 5]
     text = read_bytes(path).decode()
-    write_bytes(path, text.replace("merge into 2", "keep").replace("identity,3,3,leave out", "identity,3,3,keep").encode())
+    write_bytes(
+        path, text.replace("merge into 2", "keep").replace("identity,3,3,leave out", "identity,3,3,keep").encode()
+    )
     summary = apply_list(index, read_list(path, index), str(tmp_path / "one"))
     assert (summary["images"], summary["identities"]) == (29, 6) and summary["left_out"][0]["record"] == 3
 
@@ -152,9 +160,17 @@ def test_chains_of_merges_become_one_identity(tmp_path):
 
 @pytest.mark.parametrize(
     "line",
-    ["photo,3,0,remove,x", "photo,99,0,leave out,x", "photo,3,0,merge into 1,x", "identity,77,0,leave out,x",
-     "identity,1,1,merge into 88,x", "thing,1,1,leave out,x", "photo,3", "photo,-3,0,leave out,x"],
-)  # fmt: skip
+    [
+        "photo,3,0,remove,x",
+        "photo,99,0,leave out,x",
+        "photo,3,0,merge into 1,x",
+        "identity,77,0,leave out,x",
+        "identity,1,1,merge into 88,x",
+        "thing,1,1,leave out,x",
+        "photo,3",
+        "photo,-3,0,leave out,x",
+    ],
+)
 def test_lists_that_are_not_understood(planted, tmp_path, line):
     index, _ = planted
     path = str(tmp_path / "list.csv")

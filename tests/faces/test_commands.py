@@ -40,8 +40,8 @@ def people(tmp_path):
     """people/p0…p4, three photos each, and new/: one more photo of each."""
     for person in range(5):
         for photo in range(3):
-            put(tmp_path, "people/p%d/%d.png" % (person, photo), person, photo)
-        put(tmp_path, "new/n%d.png" % person, person, 9)
+            put(tmp_path, f"people/p{person}/{photo}.png", person, photo)
+        put(tmp_path, f"new/n{person}.png", person, 9)
     return tmp_path
 
 
@@ -57,7 +57,9 @@ def test_embed_gives_the_embedders_numbers(model, people, workers, mirror):
     found = read_embeddings(out)
     expected = load_model(model).embed([rgb(path) for path in found.paths], mirror=bool(mirror))
     np.testing.assert_allclose(found.vectors, expected, atol=1e-5)
-    assert [os.path.relpath(path, people / "people") for path in found.paths] == ["p%d/%d.png" % (p, n) for p in range(5) for n in range(3)]
+    assert [os.path.relpath(path, people / "people") for path in found.paths] == [
+        f"p{p}/{n}.png" for p in range(5) for n in range(3)
+    ]
     assert not os.path.exists(out + ".parts") and len(found.skipped) == 0
 
 
@@ -86,7 +88,9 @@ def test_an_interrupted_call_goes_on(model, people, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         embed_to_file(embedder, fingerprint, paths, out, FaceOptions(), part=4)
     assert not os.path.exists(out)
-    monkeypatch.setattr(embedding_files, "read_faces", lambda given, *rest: seen.append(len(given)) or read(given, *rest))
+    monkeypatch.setattr(
+        embedding_files, "read_faces", lambda given, *rest: seen.append(len(given)) or read(given, *rest)
+    )
     found = embed_to_file(embedder, fingerprint, paths, out, FaceOptions(), part=4)
     assert seen == [4, 4, 4, 3]
     assert found.paths.tolist() == paths
@@ -138,18 +142,20 @@ def test_gallery_names_the_known_and_not_the_stranger(model, people, capsys):
     put(people, "new/stranger.png", 77, 0)
     for person in range(200, 230):
         for photo in range(3):
-            put(people, "others/p%d/%d.png" % (person, photo), person, photo)
+            put(people, f"others/p{person}/{photo}.png", person, photo)
     thresholds = str(people / "thresholds.json")
     assert main(["calibrate", model, str(people / "others"), "--out", thresholds]) == 0
     flags = ["--fpir", "0.05", "--json", report, "--calibration", thresholds]
     assert main(["gallery", "search", model, gallery, str(people / "new")] + flags) == 0
     answers = {os.path.basename(entry["photo"]): entry for entry in json.load(open(report))["photos"]}
     assert {name: entry["answer"] for name, entry in answers.items()} == dict(
-        {"n%d.png" % person: "p%d" % person for person in range(5)}, **{"stranger.png": "unknown"}
+        {f"n{person}.png": f"p{person}" for person in range(5)}, **{"stranger.png": "unknown"}
     )
     for entry in answers.values():
         assert len({match["name"] for match in entry["matches"]}) == 3
-        assert [match["cosine"] for match in entry["matches"]] == sorted((match["cosine"] for match in entry["matches"]), reverse=True)
+        assert [match["cosine"] for match in entry["matches"]] == sorted(
+            (match["cosine"] for match in entry["matches"]), reverse=True
+        )
     assert main(["gallery", "search", model, gallery, str(people / "new/stranger.png"), "--fpir", "1"]) == 0
     assert "unknown" not in capsys.readouterr().out.splitlines()[-1]
 
@@ -158,7 +164,10 @@ def test_gallery_refuses_what_cannot_be_told(model, people, tmp_path, capsys):
     gallery = str(people / "gallery.npz")
     assert main(["gallery", "build", model, str(people / "people"), gallery]) == 0
     assert main(["gallery", "search", model, gallery, str(people / "new")]) == 2
-    assert "--fpir 0.01 among 15 photos: a false match rate of 6.7e-04 is not measurable with 20" in capsys.readouterr().err
+    assert (
+        "--fpir 0.01 among 15 photos: a false match rate of 6.7e-04 is not measurable with 20"
+        in capsys.readouterr().err
+    )
     symbol = nets.embedding(SIZE)
     other = nets.save(tmp_path, symbol, *nets.parameters(symbol, SIZE, seed=1)) + ",0"
     assert main(["gallery", "search", other, gallery, str(people / "new"), "--fpir", "1"]) == 2
@@ -177,7 +186,7 @@ def test_align_finds_the_face_in_a_photo(tmp_path, capsys):
     for number, (top, left) in enumerate(((20, 30), (70, 90))):
         canvas = np.full((250, 250, 3), 90, np.uint8)
         canvas[top : top + 112, left : left + 112] = crop
-        cv2.imwrite(str(tmp_path / ("%d.png" % number)), canvas)
+        cv2.imwrite(str(tmp_path / (f"{number}.png")), canvas)
     out = str(tmp_path / "out.npz")
     assert main(["embed", prefix + ",0", str(tmp_path), out, "--align", "--workers", "1"]) == 0
     a, b = read_embeddings(out).vectors

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arcface_mx.util.errors import UserError
 from arcface_mx.faces.gallery import BLOCK, Gallery, false_match_rate, nearest, search, unknown_threshold
 from arcface_mx.metrics.calibration import ScoredPairs, calibrate
+from arcface_mx.util.errors import UserError
 
 
 def unit(count, d=16, seed=0):
@@ -19,7 +19,9 @@ def unit(count, d=16, seed=0):
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-@pytest.mark.parametrize("entries, probes, k", [(1, 1, 1), (7, 3, 7), (300, BLOCK + 5, 10), (1283, 40, 5), (1280, 3, 9), (1281, 3, 10)])
+@pytest.mark.parametrize(
+    "entries, probes, k", [(1, 1, 1), (7, 3, 7), (300, BLOCK + 5, 10), (1283, 40, 5), (1280, 3, 9), (1281, 3, 10)]
+)
 def test_nearest_is_exact(entries, probes, k):
     vectors, queries = unit(entries), unit(probes, seed=1)
     scores, rows = nearest(vectors, queries, k)
@@ -41,7 +43,10 @@ def test_people_stand_once_with_their_best_photo(seed, k):
     names = np.random.RandomState(seed).randint(0, 6, 30).astype(str)
     gallery = Gallery(names, np.arange(30).astype(str), vectors, "", False, False)
     for probe, matches in zip(queries, search(gallery, queries, k)):
-        best = {name: max(float(probe @ vector) for vector, own in zip(vectors, names) if own == name) for name in set(names)}
+        best = {
+            name: max(float(probe @ vector) for vector, own in zip(vectors, names) if own == name)
+            for name in set(names)
+        }
         expected = sorted(best.items(), key=lambda item: -item[1])[:k]
         assert [match.name for match in matches] == [name for name, _ in expected]
         np.testing.assert_allclose([match.cosine for match in matches], [score for _, score in expected], atol=1e-6)

@@ -32,7 +32,7 @@ class TooSlow(BaseException):
 
 
 def _too_slow(number, frame):
-    raise TooSlow("more than %d s" % LIMIT_SECONDS)
+    raise TooSlow(f"more than {LIMIT_SECONDS} s")
 
 
 def limits(native):
@@ -53,7 +53,7 @@ def one(reader, content, folder):
         reader.read(content, folder)
         return True
     except UserError as error:
-        assert "\n" not in str(error), "an error of several lines: %r" % str(error)
+        assert "\n" not in str(error), f"an error of several lines: {str(error)!r}"
         return False
     finally:
         signal.alarm(0)
@@ -103,7 +103,7 @@ def _loop(reader, seeds, runs, seed, folder, name, keep, current):
 def _kept(name, content, keep):
     with open(keep, "wb") as stream:
         stream.write(content)
-    return "%s: content in %s\n" % (name, keep)
+    return f"{name}: content in {keep}\n"
 
 
 def _in_child(reader, seeds, runs, seed, folder, current, name, keep):
@@ -126,7 +126,7 @@ def _in_child(reader, seeds, runs, seed, folder, current, name, keep):
     _, status = os.waitpid(child, 0)
     if os.WIFSIGNALED(status):
         with open(current, "rb") as stream:
-            raise AssertionError(_kept(name, stream.read(), keep) + "ended by signal %d" % os.WTERMSIG(status))
+            raise AssertionError(_kept(name, stream.read(), keep) + f"ended by signal {os.WTERMSIG(status)}")
     assert status == 0, said
     return eval(said, {"__builtins__": {}})  # two numbers of our own child
 
@@ -136,26 +136,34 @@ def guided(name, runs, seed, seconds):
     import atheris
 
     with atheris.instrument_imports(include=["arcface_mx"]):
-        import arcface_mx.util.params  # noqa: F401
         import arcface_mx.config  # noqa: F401
         import arcface_mx.data.bins.bins  # noqa: F401
         import arcface_mx.data.pack.image_list  # noqa: F401
-        import arcface_mx.data.recordio.index  # noqa: F401
         import arcface_mx.data.pack.unpack  # noqa: F401
+        import arcface_mx.data.recordio.index  # noqa: F401
+        import arcface_mx.util.params  # noqa: F401
     reader = READERS[name]
     corpus = tempfile.mkdtemp(prefix="arcface-mx-fuzz-")
     for number, content in enumerate(reader.seeds()):
         with open(os.path.join(corpus, str(number)), "wb") as stream:
             stream.write(content)
     folder = tempfile.mkdtemp(dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
-    options = ["-atheris_runs=%d" % runs, "-timeout=%d" % LIMIT_SECONDS, "-rss_limit_mb=2048", "-seed=%d" % (seed + 1), "-max_len=4096", "-verbosity=0", "-max_total_time=%d" % seconds]
+    options = [
+        f"-atheris_runs={runs}",
+        f"-timeout={LIMIT_SECONDS}",
+        "-rss_limit_mb=2048",
+        f"-seed={seed + 1}",
+        "-max_len=4096",
+        "-verbosity=0",
+        f"-max_total_time={seconds}",
+    ]
     done = [0]
 
     def run(content):
         _refused_or_read(reader, bytes(content), folder)
         done[0] += 1
         if done[0] % 10000 == 0:  # libFuzzer ends the process itself
-            print("%-22s %9d contents guided by coverage, 0 findings" % (name, done[0]), flush=True)
+            print(f"{name!s:<22} {done[0]:9d} contents guided by coverage, 0 findings", flush=True)
 
     atheris.Setup([sys.argv[0]] + options + [corpus], run)
     atheris.Fuzz()
@@ -163,7 +171,7 @@ def guided(name, runs, seed, seconds):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("readers", nargs="*", metavar="READER", help="of: %s; none: all" % ", ".join(READERS))
+    parser.add_argument("readers", nargs="*", metavar="READER", help=f"of: {', '.join(READERS)}; none: all")
     parser.add_argument("--runs", type=int, default=10000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--guided", action="store_true", help="by coverage; one reader that is not native")
@@ -172,7 +180,7 @@ def main():
     args = parser.parse_args()
     unknown = set(args.readers) - set(READERS)
     if unknown:
-        parser.error("no reader %s" % ", ".join(sorted(unknown)))
+        parser.error(f"no reader {', '.join(sorted(unknown))}")
     if args.guided:
         guided(args.readers[0], args.runs, args.seed, args.seconds)
         return 0
@@ -181,10 +189,14 @@ def main():
         start = time.perf_counter()
         try:
             read, refused = fuzz(name, args.runs, args.seed, args.keep)
-            print("%-22s %9d contents: %d read, %d refused, 0 findings; %.0f s" % (name, args.runs, read, refused, time.perf_counter() - start), flush=True)
+            print(
+                f"{name!s:<22} {args.runs:9d} contents: {read} read, {refused} refused, 0 findings; "
+                f"{time.perf_counter() - start:.0f} s",
+                flush=True,
+            )
         except AssertionError as error:
             findings += 1
-            print("%-22s FINDING: %s" % (name, error), flush=True)
+            print(f"{name:22} FINDING: {error}", flush=True)
     return 1 if findings else 0
 
 

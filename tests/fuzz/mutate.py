@@ -6,9 +6,52 @@ import random
 import re
 from typing import List
 
-NUMBERS = (0, 1, 2, 127, 128, 255, 256, 1 << 15, 1 << 16, (1 << 31) - 1, 1 << 31, (1 << 32) - 1, 1 << 40, (1 << 63) - 1, (1 << 64) - 1)
-WORDS = (b"0", b"-1", b"1", b"65536", b"2147483648", b"99999999999999999999", b"1e400", b"NaN", b"Infinity", b"null", b"true", b"[]", b"{}", b'""',
-         b'"../../../etc/passwd"', b"\x00", b"\xff", b"(0, 0)", b"()", b'"_Native"', b'"Custom"', b"[" * 3000, b"../", b"\t", b"\n", b"%s", b"a" * 300)  # fmt: skip
+NUMBERS = (
+    0,
+    1,
+    2,
+    127,
+    128,
+    255,
+    256,
+    1 << 15,
+    1 << 16,
+    (1 << 31) - 1,
+    1 << 31,
+    (1 << 32) - 1,
+    1 << 40,
+    (1 << 63) - 1,
+    (1 << 64) - 1,
+)
+WORDS = (
+    b"0",
+    b"-1",
+    b"1",
+    b"65536",
+    b"2147483648",
+    b"99999999999999999999",
+    b"1e400",
+    b"NaN",
+    b"Infinity",
+    b"null",
+    b"true",
+    b"[]",
+    b"{}",
+    b'""',
+    b'"../../../etc/passwd"',
+    b"\x00",
+    b"\xff",
+    b"(0, 0)",
+    b"()",
+    b'"_Native"',
+    b'"Custom"',
+    b"[" * 3000,
+    b"../",
+    b"\t",
+    b"\n",
+    b"%s",
+    b"a" * 300,
+)
 
 
 def mutate(content: bytes, seeds: List[bytes], chance: random.Random) -> bytes:
@@ -20,7 +63,9 @@ def mutate(content: bytes, seeds: List[bytes], chance: random.Random) -> bytes:
             broken[at % len(broken)] ^= 1 << chance.randrange(8)
         elif kind == 1:
             width = chance.choice((1, 2, 4, 8))
-            broken[at : at + width] = (chance.choice(NUMBERS) % (1 << 8 * width)).to_bytes(width, chance.choice(("little", "big")))
+            broken[at : at + width] = (chance.choice(NUMBERS) % (1 << 8 * width)).to_bytes(
+                width, chance.choice(("little", "big"))
+            )
         elif kind == 2:
             del broken[at : at + chance.choice((1, 2, 4, 16, len(broken)))]
         elif kind == 3:

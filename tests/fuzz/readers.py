@@ -35,7 +35,9 @@ def bins():
     images = [b"\xff\xd8first\xff\xd9", b"\x89PNGsecond", b"\xff\xd8first\xff\xd9", b"\x89PNGthird"]
     seeds = [pickle.dumps((images, [True, False]), protocol) for protocol in range(6)]
     seeds.append(pickle.dumps((np.asarray(images, object).tolist(), np.asarray([True, False])), 2))
-    seeds.append(pickle.dumps(([np.frombuffer(image, np.uint8) for image in images], [np.bool_(True), np.bool_(False)]), 4))
+    seeds.append(
+        pickle.dumps(([np.frombuffer(image, np.uint8) for image in images], [np.bool_(True), np.bool_(False)]), 4)
+    )
     return seeds
 
 
@@ -59,7 +61,10 @@ def records():
         with RecordWriter(os.path.join(place, "faces"), 32, 32) as writer:
             for label in (0, 0, 1):
                 writer.add(label, small_image(".png"))
-        return {name: open(os.path.join(place, "faces", name), "rb").read() for name in ("train.rec", "train.idx", "property")}
+        return {
+            name: open(os.path.join(place, "faces", name), "rb").read()
+            for name in ("train.rec", "train.idx", "property")
+        }
 
 
 def small_image(suffix):
@@ -118,8 +123,13 @@ def read_guarded_params(content, folder):
 
 
 def states():
-    root = os.path.join(os.path.dirname(os.path.dirname(__file__)), "train", "fixtures", "format_1", "checkpoints", "step-00000007")
-    return [open(os.path.join(root, "state.json"), "rb").read(), b'{"format": 2, "step": 7, "best": {}, "skipped": 0, "arrays": "", "sha256": ""}']
+    root = os.path.join(
+        os.path.dirname(os.path.dirname(__file__)), "train", "fixtures", "format_1", "checkpoints", "step-00000007"
+    )
+    return [
+        open(os.path.join(root, "state.json"), "rb").read(),
+        b'{"format": 2, "step": 7, "best": {}, "skipped": 0, "arrays": "", "sha256": ""}',
+    ]
 
 
 def read_state_note(content, folder):
@@ -152,9 +162,13 @@ def read_configuration(content, folder):
 def command_lines():
     lines = (
         "train --data faces --run r --lr 0.1 --lr-drops 1,2 --eval a.bin --devices cpu(0),cpu(1) --print-config",
-        "verify runs/first a.bin --json x.json", "data pack photos out --held-out 0.1 --size 112,112", "doctor --json x",
-        "train --resume runs/a --steps 10 --print-config", "table runs/a --tar 0.01", "data check faces --sample 10",
-    )  # fmt: skip
+        "verify runs/first a.bin --json x.json",
+        "data pack photos out --held-out 0.1 --size 112,112",
+        "doctor --json x",
+        "train --resume runs/a --steps 10 --print-config",
+        "table runs/a --tar 0.01",
+        "data check faces --sample 10",
+    )
     return [line.replace(" ", "\n").encode() for line in lines]
 
 
@@ -171,7 +185,9 @@ def read_command_line(content, folder):
     if not _PARSER:
         _PARSER.append(build_parser())
     words = content.decode("utf-8", "surrogateescape").split("\n")
-    with contextlib.suppress(SystemExit), contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
+    with contextlib.suppress(SystemExit), contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(
+        io.StringIO()
+    ):
         args = _PARSER[0].parse_args(words)
         if getattr(args, "command", None) == "train":
             config.from_flat(given_values(args))
@@ -181,15 +197,24 @@ def read_command_line(content, folder):
 
 
 def lists():
-    return [b"a/1.jpg\tanna\nb/2.png\tben\n", b"0\t3.000000\ta/1.jpg\n", b"1\ta/1.jpg\t0\n", b"0\tanna\t3\n1\tben\t2\n",
-            b"a/1.jpg anna\n", b"t1 t2 1\nt2 t3 0\n", b"a/1.jpg 30 40 50 40 40 50 32 60 48 60\n",
-            b"1\t1\nanna\t1\t2\nanna\t1\tben\t1\n", b"1, 1, anna/0, anna/1, 1\n1, 2, anna/0, ben/1, 0\n", b"a.jpg 1\nb.jpg 1\n"]  # fmt: skip
+    return [
+        b"a/1.jpg\tanna\nb/2.png\tben\n",
+        b"0\t3.000000\ta/1.jpg\n",
+        b"1\ta/1.jpg\t0\n",
+        b"0\tanna\t3\n1\tben\t2\n",
+        b"a/1.jpg anna\n",
+        b"t1 t2 1\nt2 t3 0\n",
+        b"a/1.jpg 30 40 50 40 40 50 32 60 48 60\n",
+        b"1\t1\nanna\t1\t2\nanna\t1\tben\t1\n",
+        b"1, 1, anna/0, anna/1, 1\n1, 2, anna/0, ben/1, 0\n",
+        b"a.jpg 1\nb.jpg 1\n",
+    ]
 
 
 def read_lists(content, folder):
+    from arcface_mx.data.align.landmarks import read_points
     from arcface_mx.data.pack.image_list import find_photos
     from arcface_mx.data.pack.unpack import read_names
-    from arcface_mx.data.align.landmarks import read_points
     from arcface_mx.data.protocols.published import READERS as PROTOCOLS
     from arcface_mx.util.errors import UserError
     from arcface_mx.verify.images import read_identities, read_template_pairs
@@ -244,10 +269,10 @@ def read_graph(content, folder):
     """Load the graph, give it parameters of the shapes that it asks for, embed one image."""
     import mxnet as mx
 
-    from arcface_mx.util.errors import UserError
     from arcface_mx.model import load_model
     from arcface_mx.model.graph import mxnet_reason
     from arcface_mx.model.load import read_symbol
+    from arcface_mx.util.errors import UserError
 
     path = put(folder, "model-symbol.json", content)
     symbol = read_symbol(path)
@@ -256,7 +281,10 @@ def read_graph(content, folder):
     except mx.base.MXNetError:
         shapes, aux_shapes = None, None
     arrays = {}
-    for prefix, names, sizes in (("arg:", symbol.list_arguments(), shapes), ("aux:", symbol.list_auxiliary_states(), aux_shapes)):
+    for prefix, names, sizes in (
+        ("arg:", symbol.list_arguments(), shapes),
+        ("aux:", symbol.list_auxiliary_states(), aux_shapes),
+    ):
         for name, shape in zip(names, sizes or [(1,)] * len(names)):
             if name != "data":
                 if int(np.prod(shape, dtype=np.float64)) > 1 << 22:
@@ -268,7 +296,7 @@ def read_graph(content, folder):
     try:
         load_model(folder).embed([np.zeros((32, 32, 3), np.uint8)])
     except mx.base.MXNetError as error:
-        raise UserError("MXNet refused: %s" % mxnet_reason(error)[:60])
+        raise UserError(f"MXNet refused: {mxnet_reason(error)[:60]}")
 
 
 READERS: Dict[str, Reader] = {

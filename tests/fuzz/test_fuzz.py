@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arcface_mx.util.errors import UserError
 from arcface_mx.model.graph_check import InvalidGraph, check_graph
+from arcface_mx.util.errors import UserError
 from tests.fuzz.mutate import WORDS, mutate
 from tests.fuzz.readers import READERS
 
@@ -56,7 +56,12 @@ def test_changed_contents(name, folder):
 @pytest.mark.parametrize("name", PURE)
 def test_any_bytes(name, folder):
     @settings(max_examples=60)
-    @given(st.lists(st.one_of(st.binary(max_size=40), st.sampled_from(WORDS), st.sampled_from(READERS[name].seeds())), max_size=4))
+    @given(
+        st.lists(
+            st.one_of(st.binary(max_size=40), st.sampled_from(WORDS), st.sampled_from(READERS[name].seeds())),
+            max_size=4,
+        )
+    )
     def run(pieces):
         refused_or_read(name, b"".join(pieces), folder)
 
@@ -65,7 +70,9 @@ def test_any_bytes(name, folder):
 
 def test_what_cpp_sees_kills_no_process():
     """In a process of its own, so that a death by signal is a failure and not the end of the tests."""
-    code = "from tests.fuzz.__main__ import fuzz\nfor name, runs in %r.items(): fuzz(name, runs, 0, %r)" % (RUNS, os.devnull)
+    code = (
+        f"from tests.fuzz.__main__ import fuzz\nfor name, runs in {RUNS!r}.items(): fuzz(name, runs, 0, {os.devnull!r})"
+    )
     ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert set(RUNS) == {name for name, reader in READERS.items() if reader.native}
@@ -75,7 +82,9 @@ def test_what_cpp_sees_kills_no_process():
 
 
 def graph(*nodes, heads=None, **more):
-    return json.dumps(dict({"nodes": list(nodes), "heads": heads or [[len(nodes) - 1, 0, 0]], "arg_nodes": [0]}, **more)).encode()
+    return json.dumps(
+        dict({"nodes": list(nodes), "heads": heads or [[len(nodes) - 1, 0, 0]], "arg_nodes": [0]}, **more)
+    ).encode()
 
 
 def node(op="null", name="data", inputs=(), **attrs):
@@ -84,7 +93,9 @@ def node(op="null", name="data", inputs=(), **attrs):
 
 DATA = node()
 HOSTILE = {
-    "an operator that takes an address": graph(DATA, node("_Native", "x", [(0, 0)], info="0x7f0000000000", need_top_grad="0")),
+    "an operator that takes an address": graph(
+        DATA, node("_Native", "x", [(0, 0)], info="0x7f0000000000", need_top_grad="0")
+    ),
     "an operator that reads files": graph(DATA, node("_cvimread", "x", [(0, 0)], filename="/etc/passwd")),
     "an operator that runs Python": graph(DATA, node("Custom", "x", [(0, 0)], op_type="y")),
     "a graph in a graph": graph(DATA, dict(node("relu", "x", [(0, 0)]), subgraphs=[{}])),
@@ -95,7 +106,9 @@ HOSTILE = {
     "an argument that is not there": graph(DATA, node("relu", "x", [(0, 0)]), arg_nodes=[99]),
     "a stride of 0": graph(DATA, node("w", "x"), node("Pooling", "p", [(0, 0)], kernel="(2, 2)", stride="(0, 0)")),
     "no groups": graph(DATA, node("Convolution", "c", [(0, 0)], kernel="(3, 3)", num_filter="4", num_group="0")),
-    "a filter of 10^15": graph(DATA, node("Convolution", "c", [(0, 0)], kernel="(3, 3)", num_filter="1000000000000000")),
+    "a filter of 10^15": graph(
+        DATA, node("Convolution", "c", [(0, 0)], kernel="(3, 3)", num_filter="1000000000000000")
+    ),
     "a shape beyond 64 bits": graph(node("_zeros", "z", shape="(99999999999999999999, 2)"), arg_nodes=[]),
     "nothing": b"",
     "a deep nest": b"[" * 100000,
@@ -103,7 +116,7 @@ HOSTILE = {
     "no nodes": b'{"nodes": [], "heads": [[0, 0]]}',
     "settings that are no text": graph(DATA, dict(node("relu", "x", [(0, 0)]), attrs={"a": 1})),
     "a name with a zero": graph(node(name="a\0b")),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", sorted(HOSTILE))
@@ -119,7 +132,9 @@ def test_a_layer_too_large_for_one_image_is_refused(tmp_path):
 
     data = mx.sym.Variable("data", attr={"arcface_input_size": "32,32"})
     net = mx.sym.UpSampling(data, scale=1000, sample_type="nearest", name="huge")
-    net = mx.sym.FullyConnected(mx.sym.Pooling(net, global_pool=True, kernel=(1, 1), pool_type="avg"), num_hidden=4, name="fc1")
+    net = mx.sym.FullyConnected(
+        mx.sym.Pooling(net, global_pool=True, kernel=(1, 1), pool_type="avg"), num_hidden=4, name="fc1"
+    )
     prefix = str(tmp_path / "model")
     mx.model.save_checkpoint(prefix, 0, net, {"fc1_weight": mx.nd.ones((4, 3)), "fc1_bias": mx.nd.zeros(4)}, {})
     with pytest.raises(UserError, match="output of huge_output has shape .* for one image"):
@@ -130,6 +145,6 @@ def test_a_name_cannot_lead_out_of_the_folder(tmp_path):
     from arcface_mx.data.pack.unpack import read_names
 
     for name in ("../x", "/etc/x", "..", ".", "a/b", "a\0b", ""):
-        (tmp_path / "names.txt").write_text("0\t%s\t3\n" % name)
+        (tmp_path / "names.txt").write_text(f"0\t{name}\t3\n")
         with pytest.raises(UserError, match="names.txt: line 1"):
             read_names(str(tmp_path / "names.txt"))

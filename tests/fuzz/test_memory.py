@@ -46,7 +46,9 @@ print(status("VmHWM") - before)
 
 
 def photos(count, random):
-    noise = [cv2.imencode(".png", random.randint(0, 256, (112, 112, 3), np.uint8))[1].tobytes() for _ in range(20)]  # 38 kB each
+    noise = [
+        cv2.imencode(".png", random.randint(0, 256, (112, 112, 3), np.uint8))[1].tobytes() for _ in range(20)
+    ]  # 38 kB each
     for number in range(count):
         yield noise[number % len(noise)] + b"%d" % number  # no two are the same
 
@@ -54,7 +56,7 @@ def photos(count, random):
 def make(kind, folder, megabytes):
     """A sound file of about that size; (path to read, path whose size counts)."""
     random, count = np.random.RandomState(0), 28 * megabytes
-    path = os.path.join(folder, "%s-%d" % (kind, megabytes))
+    path = os.path.join(folder, f"{kind}-{megabytes}")
     if kind == "bin":
         write_pairs(path, photos(count, random), [True, False] * (count // 4))
         return path, path
@@ -65,10 +67,10 @@ def make(kind, folder, megabytes):
         return path, os.path.join(path, "train.rec")
     import mxnet as mx
 
-    from arcface_mx.train.state import RunState
     from arcface_mx.train import checkpoint
+    from arcface_mx.train.state import RunState
 
-    arrays = {"w%d" % number: mx.nd.ones((64, 2048)) for number in range(2 * megabytes)}
+    arrays = {f"w{number}": mx.nd.ones((64, 2048)) for number in range(2 * megabytes)}
     if kind == "params":
         mx.nd.save(path, {"arg:" + name: array for name, array in arrays.items()})
         return path, path
@@ -84,7 +86,9 @@ def test_reading_takes_less_than_twice_the_file(kind, tmp_path):
     large, counted = make(kind, str(tmp_path), 48)
     size = os.path.getsize(counted)
     assert size > 40 << 20
-    said = subprocess.run([sys.executable, "-W", "ignore", "-c", MEASURE, kind, small, large], cwd=ROOT, capture_output=True, text=True)
+    said = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", MEASURE, kind, small, large], cwd=ROOT, capture_output=True, text=True
+    )
     assert said.returncode == 0, said.stderr
     taken = int(said.stdout)
-    assert 0 <= taken < 2 * size, "%.2f times the file" % (taken / size)
+    assert 0 <= taken < 2 * size, f"{taken / size:.2f} times the file"

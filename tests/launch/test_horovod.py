@@ -15,10 +15,10 @@ import pytest
 
 from arcface_mx import cli
 from arcface_mx.config import from_flat
-from arcface_mx.util.errors import UserError
 from arcface_mx.launch import rendezvous
 from arcface_mx.launch.launcher import Launch, run
 from arcface_mx.train.run import train
+from arcface_mx.util.errors import UserError
 from tests.launch.test_launcher import SETTINGS, command, fail_in_the_middle, family, forty, start  # noqa: F401  (a fixture)
 from tests.launch.test_processes import alive
 from tests.train.test_training import assert_same, events, final
@@ -42,7 +42,9 @@ def launched(words):
 
 @needs_horovod
 @pytest.mark.parametrize(
-    "values", [{}, CENTRES, {"parallel": "centres", "loss": "softmax", "devices": "cpu(0),cpu(1)"}], ids=["data", "centres", "centres, 2 devices each"]
+    "values",
+    [{}, CENTRES, {"parallel": "centres", "loss": "softmax", "devices": "cpu(0),cpu(1)"}],
+    ids=["data", "centres", "centres, 2 devices each"],
 )
 def test_two_processes_end_with_the_weights_of_one_with_the_joint_batch(tmp_path, forty, values):  # noqa: F811
     one = config(tmp_path, forty, "one", **dict(values, parallel="data", devices="cpu"))
@@ -93,7 +95,14 @@ def test_an_interrupted_run_is_saved_by_all_and_goes_on_as_one_process(tmp_path,
 
 @needs_horovod
 def test_sampled_centres_and_a_batch_drawn_from_parts_of_the_data(tmp_path, tiny_faces):
-    values = {"parallel": "centres", "sample_rate": 0.5, "batch_size": 4, "steps": 3, "margin_ramp": 0.5, "mirror": True}
+    values = {
+        "parallel": "centres",
+        "sample_rate": 0.5,
+        "batch_size": 4,
+        "steps": 3,
+        "margin_ramp": 0.5,
+        "mirror": True,
+    }
     code, said = launched(command(str(tmp_path / "run"), tiny_faces, TWO, **values))
     assert code == 0, said
     assert final(config(tmp_path, tiny_faces, "run", **values)).step == 3
@@ -111,12 +120,14 @@ def test_a_workers_mistake_is_one_line_and_ends_all(tmp_path, forty):  # noqa: F
 def test_over_ssh_the_same_command_line_reaches_the_host(tmp_path, forty):  # noqa: F811
     """With a stand-in for ssh that notes the host and runs the line here."""
     ssh, hosts = tmp_path / "ssh", tmp_path / "hosts"
-    ssh.write_text('#!/bin/sh\necho "$2" >> "%s/hosts-seen"\nexec sh -c "$3"\n' % tmp_path)
+    ssh.write_text(f'#!/bin/sh\necho "$2" >> "{tmp_path}/hosts-seen"\nexec sh -c "$3"\n')
     ssh.chmod(0o755)
     hosts.write_text("node1\nnode2\n")
     before = TWO + ("--hosts", str(hosts), "--ssh", str(ssh), "--address", "127.0.0.1")
     environment = dict(os.environ, HOROVOD_GLOO_IFACE="lo")  # both hosts are this machine
-    ended = subprocess.run(command(str(tmp_path / "run"), forty, before, steps=1), capture_output=True, text=True, env=environment)
+    ended = subprocess.run(
+        command(str(tmp_path / "run"), forty, before, steps=1), capture_output=True, text=True, env=environment
+    )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert sorted((tmp_path / "hosts-seen").read_text().split()) == ["node1", "node2"]
     assert final(config(tmp_path, forty, "run")).step == 1
@@ -133,7 +144,24 @@ def test_without_horovod_one_line_says_how_to_build_it(tmp_path, monkeypatch, ca
     monkeypatch.setattr(rendezvous.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match="Horovod is not installed.*recipes/horovod.sh"):
         run(Launch(("train",), 2, 1, engine="horovod"))
-    assert cli.main(["launch", "--engine", "horovod", "-n", "2", "--", "train", "--data", "faces", "--run", str(tmp_path / "run")]) == 2
+    assert (
+        cli.main(
+            [
+                "launch",
+                "--engine",
+                "horovod",
+                "-n",
+                "2",
+                "--",
+                "train",
+                "--data",
+                "faces",
+                "--run",
+                str(tmp_path / "run"),
+            ]
+        )
+        == 2
+    )
     assert "Horovod is not installed" in capsys.readouterr().err.splitlines()[0]
     with pytest.raises(UserError, match="Horovod is not installed"):
         train(config(tmp_path, "faces", "run", kvstore="horovod"))
@@ -148,6 +176,10 @@ def test_centres_over_workers_of_mxnets_servers_are_refused():
 
 def test_places_of_workers_on_hosts():
     found = rendezvous.places(["a", "b", "a"])
-    assert [(place["rank"], place["local_rank"], place["local_size"]) for place in found] == [(0, 0, 2), (1, 0, 1), (2, 1, 2)]
+    assert [(place["rank"], place["local_rank"], place["local_size"]) for place in found] == [
+        (0, 0, 2),
+        (1, 0, 1),
+        (2, 1, 2),
+    ]
     assert [(place["cross_rank"], place["cross_size"]) for place in found] == [(0, 2), (1, 2), (0, 1)]
     assert {place["size"] for place in found} == {3}

@@ -20,7 +20,7 @@ from tests.train.test_training import TINY, assert_same, final
 IMAGES = 40  # a step sees them all, so that the order in which workers read them does not matter
 SETTINGS = dict(
     TINY, freeze_batchnorm=True, mirror=False, lr=0.001, batch_size=IMAGES, steps=8, log_every=1, checkpoint_every=2
-)  # fmt: skip
+)
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +53,9 @@ def family(pid, variable="DMLC_ROLE"):
     found = {}
     for name in os.listdir("/proc"):
         try:
-            with open("/proc/%s/stat" % name) as stream:
+            with open(f"/proc/{name}/stat") as stream:
                 parent = int(stream.read().rsplit(")", 1)[1].split()[1])
-            with open("/proc/%s/environ" % name, "rb") as stream:
+            with open(f"/proc/{name}/environ", "rb") as stream:
                 variables = dict(entry.split(b"=", 1) for entry in stream.read().split(b"\0") if b"=" in entry)
         except (OSError, ValueError):
             continue
@@ -64,7 +64,9 @@ def family(pid, variable="DMLC_ROLE"):
     return found
 
 
-def fail_in_the_middle(words, victim, after="step 3/", variable="DMLC_ROLE", everybody=("scheduler", "server", "worker")):
+def fail_in_the_middle(
+    words, victim, after="step 3/", variable="DMLC_ROLE", everybody=("scheduler", "server", "worker")
+):
     """Kill one process of a run once a line with `after` appears; (exit code, output, seconds until the end).
 
     variable: says which process is which; `everybody`: its values.
@@ -103,7 +105,7 @@ def test_a_worker_killed_in_the_middle_and_the_run_ends_as_on_one_device(tmp_pat
 def test_a_server_or_scheduler_killed_in_the_middle(tmp_path, forty, victim):
     code, said, seconds = fail_in_the_middle(command(str(tmp_path / "run"), forty, ("-n", "1"), steps=100_000), victim)
     assert code == 1 and seconds < 30
-    assert "launch: %s" % victim in said
+    assert f"launch: {victim}" in said
 
 
 def test_a_workers_mistake_is_one_line_and_ends_all(tmp_path, forty):
@@ -116,7 +118,7 @@ def test_a_workers_mistake_is_one_line_and_ends_all(tmp_path, forty):
 def test_over_ssh_the_same_command_line_reaches_the_host(tmp_path, forty):
     """With a stand-in for ssh that notes the host and runs the line here."""
     ssh = tmp_path / "ssh"
-    ssh.write_text('#!/bin/sh\necho "$2" >> "%s/hosts-seen"\nexec sh -c "$3"\n' % tmp_path)
+    ssh.write_text(f'#!/bin/sh\necho "$2" >> "{tmp_path}/hosts-seen"\nexec sh -c "$3"\n')
     ssh.chmod(0o755)
     hosts = tmp_path / "hosts"
     hosts.write_text("node1\nnode2\n")

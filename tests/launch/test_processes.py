@@ -10,12 +10,14 @@ import time
 
 import pytest
 
-from arcface_mx.util.errors import LOST, UserError
 from arcface_mx.launch import launcher as launch
 from arcface_mx.launch.launcher import Launch, read_hosts
 from arcface_mx.launch.processes import end, how_it_ended, start
+from arcface_mx.util.errors import LOST, UserError
 
-STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(600)"
+STUBBORN = (
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(600)"
+)
 
 
 def child(name, code):
@@ -31,7 +33,7 @@ def wait_for(condition, seconds=20.0):
 
 def alive(pid):
     try:
-        with open("/proc/%d/stat" % pid) as stream:
+        with open(f"/proc/{pid}/stat") as stream:
             return stream.read().rsplit(")", 1)[1].split()[0] != "Z"
     except FileNotFoundError:
         return False
@@ -95,9 +97,14 @@ def test_children_end_when_their_parent_is_killed():
 def test_the_one_that_failed_is_named(monkeypatch, capsys, ends, code, words):
     monkeypatch.setattr(launch, "FAREWELL", 0.5)
     monkeypatch.setattr(launch, "SETTLE", 3.0)
-    actions = {"kill": "import os; os.kill(os.getpid(), 9)", "exit(3)": "exit(3)", "exit(2)": "exit(2)", "lost": "exit(%d)" % LOST}
+    actions = {
+        "kill": "import os; os.kill(os.getpid(), 9)",
+        "exit(3)": "exit(3)",
+        "exit(2)": "exit(2)",
+        "lost": f"exit({LOST})",
+    }
     actions.update({how + ", later": "import time; time.sleep(0.5); " + actions[how] for how in ("kill", "exit(2)")})
-    children = [child(name, actions.get(how) or "import time; time.sleep(%d)" % how) for name, how in ends.items()]
+    children = [child(name, actions.get(how) or f"import time; time.sleep({how})") for name, how in ends.items()]
     try:
         assert launch._watch(children) == code
     finally:
@@ -119,7 +126,10 @@ class TestMistakes:
             ({"workers": 0}, "-n and -s"),
             ({"servers": 0}, "-n and -s"),
             ({"engine": "horovod", "servers": 2}, "Horovod has no servers"),
-            ({"engine": "horovod", "command": ("train", "--kvstore", "dist_sync")}, "--kvstore dist_sync does not go with --engine horovod"),
+            (
+                {"engine": "horovod", "command": ("train", "--kvstore", "dist_sync")},
+                "--kvstore dist_sync does not go with --engine horovod",
+            ),
             ({"command": ("train", "--kvstore=horovod")}, "--kvstore horovod does not go with --engine ps"),
             ({"hosts": ("one",), "ssh": "no-such-program -x"}, "no such program"),
         ],

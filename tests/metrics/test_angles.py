@@ -46,7 +46,12 @@ def test_known_angles():
     degrees = np.radians(90.0 * labels + np.tile([10.0, -10.0], 4))
     embeddings = np.stack([np.cos(degrees), np.sin(degrees)], axis=1) * np.arange(1, 9)[:, None]  # length plays no part
     found = spread(embeddings, labels)
-    assert (found.intra, found.inter, found.images, found.identities) == (pytest.approx(10.0), pytest.approx(90.0), 8, 4)
+    assert (found.intra, found.inter, found.images, found.identities) == (
+        pytest.approx(10.0),
+        pytest.approx(90.0),
+        8,
+        4,
+    )
 
 
 def test_small_angles_keep_their_digits():

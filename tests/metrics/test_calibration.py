@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arcface_mx.cli import main
+from arcface_mx.metrics.calibration import ScoredPairs, calibrate, pairs_interval, people_interval
+from arcface_mx.metrics.roc import error_rates
 from arcface_mx.util.errors import UserError
 from arcface_mx.verify.calibrate import all_pairs
-from arcface_mx.metrics.calibration import ScoredPairs, calibrate, pairs_interval, people_interval
 from arcface_mx.verify.calibration_file import read_calibration
-from arcface_mx.metrics.roc import error_rates
 from tests.support import nets
 
 
@@ -102,7 +102,7 @@ def test_command_on_pairs_and_on_a_face_set(model, tiny_pairs, tiny_faces, tmp_p
         path = str(tmp_path / "c.json")
         assert main(["calibrate", model, source, "--out", path]) == 0
         shown = capsys.readouterr().out
-        assert "%d different pairs" % pairs in shown and kind in shown and "not measurable with %d" % pairs in shown
+        assert f"{pairs} different pairs" in shown and kind in shown and f"not measurable with {pairs}" in shown
         stored = read_calibration(path, model)
         assert stored.crop(True).num_different == stored.crop(False).num_different == pairs
 

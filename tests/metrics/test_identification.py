@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arcface_mx.util.errors import UserError
 from arcface_mx.metrics import identification
 from arcface_mx.metrics.identification import TIE, identify, megaface_ranks
+from arcface_mx.util.errors import UserError
 
 
 def unit(rows):
@@ -43,11 +43,20 @@ def brute_force(gallery, gallery_ids, probes, probe_ids, distractors, ranks, lev
             continue
         # Every threshold that lets at most `allowed` alarms through; the best of them.
         candidates = [t for t in [-2.0] + alarms if sum(alarm > t + TIE for alarm in alarms) <= allowed]
-        dirs[far] = max(np.mean([place == 1 and mate > t + TIE for place, mate in zip(places, mates)]) for t in candidates)
+        dirs[far] = max(
+            np.mean([place == 1 and mate > t + TIE for place, mate in zip(places, mates)]) for t in candidates
+        )
     return rank, dirs, len(alarms)
 
 
-@given(st.integers(0, 2**32 - 1), st.integers(1, 20), st.integers(1, 60), st.integers(0, 40), st.integers(1, 9), st.integers(1, 9))
+@given(
+    st.integers(0, 2**32 - 1),
+    st.integers(1, 20),
+    st.integers(1, 60),
+    st.integers(0, 40),
+    st.integers(1, 9),
+    st.integers(1, 9),
+)
 def test_rates_equal_brute_force(seed, people, photos, strangers, probe_block, gallery_block):
     random = np.random.RandomState(seed)
     centres = random.randn(people + 5, 4)
@@ -57,17 +66,24 @@ def test_rates_equal_brute_force(seed, people, photos, strangers, probe_block, g
     probes = (centres[owner] * random.uniform(0.5, 2, (photos, 1)) + 0.6 * random.randn(photos, 4)).astype(np.float32)
     distractors = random.randn(strangers, 4).astype(np.float32)
     distractors[: strangers // 3] = gallery[0]  # ties with an entry
-    ids = np.array(["p%02d" % k for k in range(people + 5)])
+    ids = np.array([f"p{k:02d}" for k in range(people + 5)])
     before = identification.PROBE_BLOCK, identification.GALLERY_BLOCK
     identification.PROBE_BLOCK, identification.GALLERY_BLOCK = probe_block, gallery_block
     try:
         result = identify(gallery, ids[:people], probes, ids[owner], distractors if strangers else None, (1, 2, 5))
     finally:
         identification.PROBE_BLOCK, identification.GALLERY_BLOCK = before
-    rank, dirs, unknown = brute_force(gallery, ids[:people], probes, ids[owner], distractors, (1, 2, 5), result.dir_at_far)
+    rank, dirs, unknown = brute_force(
+        gallery, ids[:people], probes, ids[owner], distractors, (1, 2, 5), result.dir_at_far
+    )
     assert result.rank == pytest.approx(rank)
     assert result.dir_at_far == pytest.approx(dirs)
-    assert (result.known, result.unknown, result.gallery, result.distractors) == (photos - unknown, unknown, people, strangers)
+    assert (result.known, result.unknown, result.gallery, result.distractors) == (
+        photos - unknown,
+        unknown,
+        people,
+        strangers,
+    )
     json.dumps(result.to_json())
 
 
@@ -102,6 +118,7 @@ def test_a_copy_of_the_mate_under_another_name_costs_the_first_place():
 
 def test_open_set_counts_alarms_of_unknown_probes():
     """Ten strangers score 0.0, 0.1 … 0.9; known probes 0.95, 0.85 and 0.5."""
+
     def at(cosine):
         return [cosine, (1 - cosine**2) ** 0.5]
 
@@ -128,7 +145,10 @@ def test_bad_input():
         ((rows, ["a", "b", "c"], rows, ["x"] * 3), "the gallery has no identity of the probes"),
         ((rows, ["a", "b", "c"], rows[:, :2], ["a"] * 3), "give \\(n, d\\) of one d"),
         ((rows, ["a", "b", "c"], rows, ["a"] * 3, rows[:, :2]), "give \\(n, d\\) of one d"),
-        ((rows, ["a", "b", "c"], rows * np.nan, ["a"] * 3), "probes from row 0 on: the embedding of image 0 is not finite"),
+        (
+            (rows, ["a", "b", "c"], rows * np.nan, ["a"] * 3),
+            "probes from row 0 on: the embedding of image 0 is not finite",
+        ),
         ((rows, ["a", "b", "c"], rows, ["a"] * 3, 0 * rows), "distractors from row 0 on: .* zero vector"),
     ]
     for arguments, message in cases:

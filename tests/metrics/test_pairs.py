@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score, roc_curve
 from sklearn.model_selection import KFold
 
-from arcface_mx.util.errors import UserError
 from arcface_mx.metrics.pairs import best_threshold, evaluate, fold_slices, lengths, pair_scores, unit_vectors
 from arcface_mx.metrics.roc import area_under, equal_error_rate, sort_scores, sorted_roc, tar_at_far
-
+from arcface_mx.util.errors import UserError
 from tests.support import slow_metrics as slow
 
 # Few distinct values: many ties.
@@ -111,7 +110,10 @@ def test_equal_scores_are_accepted_together():
     assert roc.accepted_same.tolist()[:3] == [0, 10, 10]
 
 
-@pytest.mark.parametrize("different, far, measurable", [(3000, 1e-3, True), (3000, 1e-4, False), (1000, 1e-3, True), (999, 1e-3, False), (10, 0.1, True)])
+@pytest.mark.parametrize(
+    "different, far, measurable",
+    [(3000, 1e-3, True), (3000, 1e-4, False), (1000, 1e-3, True), (999, 1e-3, False), (10, 0.1, True)],
+)
 def test_far_needs_as_many_different_pairs(different, far, measurable):
     same = np.arange(different + 50) < 50
     roc = roc_of(np.linspace(1, -1, different + 50), same)
@@ -141,7 +143,7 @@ def test_folds_are_those_of_scikit_learn(folds, more):
 
 @pytest.mark.parametrize("count, folds", [(5, 10), (10, 1), (0, 10), (3, -2)])
 def test_impossible_folds_are_refused(count, folds):
-    with pytest.raises(UserError, match="%d pairs do not make %d folds" % (count, folds)):
+    with pytest.raises(UserError, match=f"{count} pairs do not make {folds} folds"):
         fold_slices(count, folds, "x.bin")
 
 
@@ -169,7 +171,10 @@ def test_scores_are_cosines(seed):
     np.testing.assert_allclose(np.linalg.norm(unit_vectors(embeddings), axis=1), 1, atol=1e-6)
 
 
-@pytest.mark.parametrize("value, message", [(0, "image 3 is a zero vector \\(1 of 5"), (np.nan, "image 3 is not finite"), (np.inf, "image 3 is not finite")])
+@pytest.mark.parametrize(
+    "value, message",
+    [(0, "image 3 is a zero vector \\(1 of 5"), (np.nan, "image 3 is not finite"), (np.inf, "image 3 is not finite")],
+)
 def test_broken_embeddings_are_named(value, message):
     embeddings = np.ones((5, 4), np.float32)
     embeddings[3] = value
@@ -183,8 +188,13 @@ def test_json_holds_plain_values():
     same = np.arange(40) % 2 == 0
     value = evaluate(np.where(same, 0.8, 0.2), same).to_json()
     assert json.loads(json.dumps(value))["tar_at_far"] == {
-        "1e-01": 1.0, "1e-02": None, "1e-03": None, "1e-04": None, "1e-05": None, "1e-06": None,
-    }  # fmt: skip
+        "1e-01": 1.0,
+        "1e-02": None,
+        "1e-03": None,
+        "1e-04": None,
+        "1e-05": None,
+        "1e-06": None,
+    }
 
 
 def test_6000_pairs_of_512_values_take_under_50_ms_of_processor_time():

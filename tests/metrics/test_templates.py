@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arcface_mx.util.errors import UserError
 from arcface_mx.metrics.templates import mean_by_identity, pool, template_scores
+from arcface_mx.util.errors import UserError
 
 
 def slowly(embeddings, templates, media, normalise):
@@ -52,7 +52,7 @@ def test_a_long_video_weighs_as_much_as_one_photo():
 def test_scores_of_template_pairs():
     random = np.random.RandomState(0)
     embeddings = random.randn(30, 8).astype(np.float32)
-    names = ["person%02d/video%d" % (k // 3, k % 2) for k in range(30)]
+    names = [f"person{k // 3:02d}/video{k % 2}" for k in range(30)]
     templates = pool(embeddings, names)
     ids = templates.ids.tolist()
     first, second = random.choice(ids, 500), random.choice(ids, 500)
@@ -60,10 +60,13 @@ def test_scores_of_template_pairs():
     np.testing.assert_allclose(template_scores(templates, first, second, block=64), expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("ids, wanted", [(["a", "c"], "b"), (["a", "c"], "ab"), (["a", "c"], "zz"), (["1", "12"], 123), ([1, 12], 5), ([1, 12], 99)])
+@pytest.mark.parametrize(
+    "ids, wanted",
+    [(["a", "c"], "b"), (["a", "c"], "ab"), (["a", "c"], "zz"), (["1", "12"], 123), ([1, 12], 5), ([1, 12], 99)],
+)
 def test_template_that_is_not_there_is_named(ids, wanted):
     templates = pool(np.eye(2, dtype=np.float32), ids)
-    with pytest.raises(UserError, match="list.txt: there is no template %s \\(2 such\\)" % wanted):
+    with pytest.raises(UserError, match=f"list.txt: there is no template {wanted} \\(2 such\\)"):
         template_scores(templates, [ids[0], wanted, wanted], [ids[0]] * 3, "list.txt")
 
 

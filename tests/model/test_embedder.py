@@ -9,10 +9,9 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from arcface_mx.util.errors import UserError
 from arcface_mx.model import Embedder
 from arcface_mx.model.embedder import fit
-
+from arcface_mx.util.errors import UserError
 from tests.support import nets
 
 SIZE = (32, 32)

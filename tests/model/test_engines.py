@@ -11,16 +11,15 @@ import numpy as np
 import pytest
 
 from arcface_mx.cli import main
-from arcface_mx.util.errors import UserError
 from arcface_mx.faces.embed import read_embeddings
+from arcface_mx.metrics.pairs import unit_vectors
 from arcface_mx.model import Embedder, load_model
 from arcface_mx.model.engines import onnx_engine
 from arcface_mx.symbols import backbone
-from arcface_mx.metrics.pairs import unit_vectors
-
+from arcface_mx.util.errors import UserError
 from tests.conftest import shared_path
-from tests.support import nets
 from tests.model.test_fold import random_parameters
+from tests.support import nets
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -49,7 +48,7 @@ def quantised(model, tiny_pairs, tmp_path_factory):
 def photo_folder(folder, count=5):
     folder.mkdir()
     for number, image in enumerate(nets.photos(count, SIZE)):
-        cv2.imwrite(str(folder / ("%d.png" % number)), image[..., ::-1])
+        cv2.imwrite(str(folder / (f"{number}.png")), image[..., ::-1])
     return str(folder)
 
 
@@ -57,7 +56,10 @@ def photo_folder(folder, count=5):
 @pytest.mark.parametrize("mirror", [False, True])
 def test_onnx_runtime_gives_the_embeddings_of_mxnet(name, mirror):
     images = nets.photos(11, SIZE)
-    expected, found = (Embedder(*network(name), input_size=SIZE, engine=engine).embed(images, 4, mirror) for engine in (None, onnx_engine))
+    expected, found = (
+        Embedder(*network(name), input_size=SIZE, engine=engine).embed(images, 4, mirror)
+        for engine in (None, onnx_engine)
+    )
     np.testing.assert_allclose(unit_vectors(found), unit_vectors(expected), atol=1e-4)
 
 
@@ -80,12 +82,17 @@ def test_a_missing_onnx_runtime_is_one_clear_line(model, tmp_path, monkeypatch, 
 
 def test_a_graph_that_fails_in_onnx_runtime_is_named():
     with pytest.raises(UserError, match="^model: cannot run: "):
-        Embedder(*network(), input_size=SIZE, engine=onnx_engine)._started().start(np.zeros((1, 3, 8, 8), np.float32), 1)()
+        Embedder(*network(), input_size=SIZE, engine=onnx_engine)._started().start(
+            np.zeros((1, 3, 8, 8), np.float32), 1
+        )()
 
 
 def test_int8_embeddings_are_near_those_of_the_network(model, quantised, capsys):
     images = nets.photos(11, SIZE)
-    expected, found = unit_vectors(load_model(model).embed(images)), unit_vectors(load_model(quantised, engine="int8").embed(images, 4))
+    expected, found = (
+        unit_vectors(load_model(model).embed(images)),
+        unit_vectors(load_model(quantised, engine="int8").embed(images, 4)),
+    )
     assert np.sum(expected * found, axis=1).min() > 0.98
     assert np.abs(expected - found).max() > 1e-4  # the form itself ran
 
@@ -113,9 +120,14 @@ def test_an_int8_form_that_is_missing_or_of_other_parameters_is_refused(model, q
 def test_a_form_far_from_the_network_is_not_written(model, tiny_pairs, tmp_path, monkeypatch, capsys):
     from arcface_mx.export import export
 
-    monkeypatch.setattr(export, "quantised", lambda data, photos: export.onnx_bytes(*network("mobilefacenet"), "data", SIZE, {}))
+    monkeypatch.setattr(
+        export, "quantised", lambda data, photos: export.onnx_bytes(*network("mobilefacenet"), "data", SIZE, {})
+    )
     assert main(["export", model, "--out", str(tmp_path / "out"), "--int8", "--photos", tiny_pairs]) == 2
-    assert "int8 model: its embeddings have a mean cosine of" in capsys.readouterr().err and not (tmp_path / "out").exists()
+    assert (
+        "int8 model: its embeddings have a mean cosine of" in capsys.readouterr().err
+        and not (tmp_path / "out").exists()
+    )
 
 
 def test_engines_are_checked(model):
@@ -128,5 +140,7 @@ def test_engines_are_checked(model):
 def test_a_published_model_by_onnx_runtime():
     prefix = shared_path("zoo/mobileface_v2-symbol.json")[: -len("-symbol.json")]
     images = nets.photos(3)
-    expected, found = (unit_vectors(load_model(prefix + ",0", engine=engine).embed(images)) for engine in ("mxnet", "onnx"))
+    expected, found = (
+        unit_vectors(load_model(prefix + ",0", engine=engine).embed(images)) for engine in ("mxnet", "onnx")
+    )
     np.testing.assert_allclose(found, expected, atol=1e-4)

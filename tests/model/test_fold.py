@@ -36,7 +36,9 @@ def check(symbol, most=1e-5):
     np.testing.assert_allclose(found, expected, rtol=0, atol=most * np.abs(expected).max())
     assert all((dict(arguments, **states)[name].asnumpy() == value).all() for name, value in before.items())
     assert folded.list_outputs() == symbol.list_outputs()
-    assert set(new_arguments) == set(folded.list_arguments()) - {"data"} and set(new_states) == set(folded.list_auxiliary_states())
+    assert set(new_arguments) == set(folded.list_arguments()) - {"data"} and set(new_states) == set(
+        folded.list_auxiliary_states()
+    )
     return [node["op"] for node in json.loads(folded.tojson())["nodes"]]
 
 

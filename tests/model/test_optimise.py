@@ -67,7 +67,9 @@ def test_prelu_that_is_no_channels_own_stays():
     fast, fast_args, fast_aux = fast_form(symbol, args, aux, "data", SIZE)
     assert operators(fast).count("LeakyReLU") == 2 and not any("Convolution" in op for op in operators(fast))
     images = nets.photos(2, SIZE)
-    np.testing.assert_allclose(nets.outputs(fast, fast_args, fast_aux, images), nets.outputs(symbol, args, aux, images), rtol=1e-5)
+    np.testing.assert_allclose(
+        nets.outputs(fast, fast_args, fast_aux, images), nets.outputs(symbol, args, aux, images), rtol=1e-5
+    )
 
 
 def test_embedder_follows_new_parameters():

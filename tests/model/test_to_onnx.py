@@ -11,8 +11,8 @@ import pytest
 from arcface_mx.cli import main
 from arcface_mx.model import load_model
 from tests.conftest import shared_path
-from tests.support import nets
 from tests.model.test_fold import random_parameters
+from tests.support import nets
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -23,7 +23,9 @@ SIZE = (32, 32)
 def network():
     """What MXNet's exporter gets wrong: PReLU with as many channels as the map is wide, fixed gammas, x/‖x‖."""
     data = mx.sym.Variable("data", attr={"arcface_input_size": "32,32"})
-    net = mx.sym.Convolution((data - 127.5) * 0.0078125, num_filter=8, kernel=(3, 3), stride=(4, 4), pad=(1, 1), name="conv")
+    net = mx.sym.Convolution(
+        (data - 127.5) * 0.0078125, num_filter=8, kernel=(3, 3), stride=(4, 4), pad=(1, 1), name="conv"
+    )
     net = mx.sym.BatchNorm(net, fix_gamma=True, name="bn")
     net = mx.sym.LeakyReLU(net, act_type="prelu", name="relu")
     net = mx.sym.FullyConnected(mx.sym.Dropout(net, p=0.4), num_hidden=6, name="fc1")
@@ -72,7 +74,9 @@ def test_another_function_is_refused_and_nothing_is_written(model, tiny_pairs, t
     from arcface_mx.model import to_onnx as onnx_form
 
     rewrite = onnx_form._rewrite
-    monkeypatch.setattr(onnx_form, "_rewrite", lambda graph, node, *rest: None if node.name == "relu" else rewrite(graph, node, *rest))
+    monkeypatch.setattr(
+        onnx_form, "_rewrite", lambda graph, node, *rest: None if node.name == "relu" else rewrite(graph, node, *rest)
+    )
     out = str(tmp_path / "out")
     assert main(["export", model, "--out", out, "--onnx", "--photos", tiny_pairs]) == 2
     assert "ONNX model: its unit embeddings differ" in capsys.readouterr().err

@@ -7,8 +7,8 @@ import shutil
 
 import pytest
 
-from arcface_mx.util.errors import UserError
 from arcface_mx.native import library
+from arcface_mx.util.errors import UserError
 
 
 @pytest.fixture

@@ -66,7 +66,9 @@ def test_random_shapes(shape, name):
 
 
 @pytest.mark.parametrize("name", ["arcface", "ns+intra+inter", "softmax"])
-@pytest.mark.parametrize("labels", [[0, 1, 2, 0], [9, 8, 9, 9], [4, 4, 4, 4]], ids=["first device", "last device", "one class"])
+@pytest.mark.parametrize(
+    "labels", [[0, 1, 2, 0], [9, 8, 9, 9], [4, 4, 4, 4]], ids=["first device", "last device", "one class"]
+)
 def test_labels_on_one_device_only(name, labels):
     compare(LossConfig(**dict({"scale": 64.0}, **HEADS[name])), 10, 6, 2, labels)
 
@@ -79,7 +81,11 @@ def test_one_class_a_device_and_one_device():
 def test_an_embedding_along_a_centre_of_another_device_is_finite():
     config, width = LossConfig(), 4
     centres = np.eye(6, width, dtype=np.float32) + 0.01
-    start = {"fc7_weight": mx.nd.array(centres), "fc1_weight": mx.nd.array(np.eye(width, 5)), "fc1_bias": mx.nd.zeros(width)}
+    start = {
+        "fc7_weight": mx.nd.array(centres),
+        "fc1_weight": mx.nd.array(np.eye(width, 5)),
+        "fc1_bias": mx.nd.zeros(width),
+    }
     many = prepared(split(config, 6, width, 2), config, 2, start)
     pixels = np.zeros((2, 5), np.float32)
     pixels[:, :width] = centres[[0, 3]]
@@ -122,7 +128,11 @@ def test_centres_and_momentum_stay_on_their_device():
     many.forward_backward(batch(config, [0, 5]))
     many.update()
     for device, (shard, rows) in enumerate(zip(many._shards, (4, 3))):
-        kept = [shard.parameters["fc7_weight"], shard.gradients["fc7_weight"], many._updater.states[many._indices[device]["fc7_weight"]]]
+        kept = [
+            shard.parameters["fc7_weight"],
+            shard.gradients["fc7_weight"],
+            many._updater.states[many._indices[device]["fc7_weight"]],
+        ]
         assert all(array.context == mx.cpu(device) and array.shape == (rows, 4) for array in kept)
 
 
@@ -143,7 +153,7 @@ def test_it_takes_mxnets_fit_and_score():
 def test_a_label_that_is_no_class_is_refused(label):
     config = LossConfig()
     many = prepared(split(config, 6, 4, 2), config, 2)
-    with pytest.raises(UserError, match="row 1 .* label %d" % label):
+    with pytest.raises(UserError, match=f"row 1 .* label {label}"):
         many.forward(batch(config, [0, label]))
 
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from arcface_mx.config import LossConfig
-from arcface_mx.parallel.communicator import Communicator
 from arcface_mx.parallel.assemble import blocks
-from tests.support.modules import assert_equal, batch, embedding, one_device, outputs, prepared, scheduled_names, values
+from arcface_mx.parallel.communicator import Communicator
 from tests.parallel.test_centre_module import HEADS
+from tests.support.modules import assert_equal, batch, embedding, one_device, outputs, prepared, scheduled_names, values
 from tests.support.thread_communicator import run
 
 OPTIMIZER = {"learning_rate": 0.1, "momentum": 0.9, "wd": 0.01, "rescale_grad": 1.0}
@@ -27,7 +27,9 @@ def train(config, classes, width, labels, start, communicator, devices, steps):
     from arcface_mx.parallel.centre_module import CentreParallelModule
 
     contexts = [mx.cpu(device) for device in range(devices)]
-    module = CentreParallelModule(embedding(width), config, classes, contexts, scheduled_names(config), communicator=communicator)
+    module = CentreParallelModule(
+        embedding(width), config, classes, contexts, scheduled_names(config), communicator=communicator
+    )
     prepared(module, config, len(labels) // communicator.size, start, optimizer=OPTIMIZER)
     found = []
     for step in range(steps):
@@ -35,7 +37,9 @@ def train(config, classes, width, labels, start, communicator, devices, steps):
         found.append(outputs(module))
         # The backbone's gradients, which HorovodStore adds.
         for arrays in module.body._exec_group.grad_arrays:
-            mean = communicator.all_reduce("gradient", mx.nd.add_n(*[array.as_in_context(mx.cpu(0)) for array in arrays]) / devices)
+            mean = communicator.all_reduce(
+                "gradient", mx.nd.add_n(*[array.as_in_context(mx.cpu(0)) for array in arrays]) / devices
+            )
             for array in arrays:
                 mean.copyto(array)
         module.update()
@@ -72,7 +76,9 @@ def test_every_head_over_an_uneven_split(name):
     compare(LossConfig(**dict({"scale": 16.0}, **HEADS[name])), 11, 8, [0, 0, 10, 3, 3, 5], 3)
 
 
-@pytest.mark.parametrize("labels", [[0, 1, 2, 0], [9, 8, 9, 9], [4, 4, 4, 4]], ids=["first rank", "last rank", "one class"])
+@pytest.mark.parametrize(
+    "labels", [[0, 1, 2, 0], [9, 8, 9, 9], [4, 4, 4, 4]], ids=["first rank", "last rank", "one class"]
+)
 def test_labels_in_one_process_only(labels):
     compare(LossConfig(scale=64.0, intra_weight=1.0, inter_weight=1.0), 10, 8, labels, 2)
 
@@ -90,7 +96,15 @@ def test_logits_far_apart_stay_finite():
 
 
 def test_processes_with_several_devices_each():
-    compare(LossConfig(scale=16.0, intra_weight=1.0, inter_weight=1.0), 11, 8, [0, 0, 10, 3, 3, 5, 7, 1], 2, devices=2, steps=1)
+    compare(
+        LossConfig(scale=16.0, intra_weight=1.0, inter_weight=1.0),
+        11,
+        8,
+        [0, 0, 10, 3, 3, 5, 7, 1],
+        2,
+        devices=2,
+        steps=1,
+    )
 
 
 def test_a_label_that_is_no_class_is_refused_in_every_process():
@@ -103,7 +117,12 @@ def test_a_label_that_is_no_class_is_refused_in_every_process():
 def test_alone_nothing_passes():
     array = mx.nd.arange(6).reshape((3, 2))
     alone = Communicator()
-    for found in (alone.all_gather("a", array), alone.all_reduce("a", array), alone.reduce_scatter("a", array), alone.broadcast(0, "a", array)):
+    for found in (
+        alone.all_gather("a", array),
+        alone.all_reduce("a", array),
+        alone.reduce_scatter("a", array),
+        alone.broadcast(0, "a", array),
+    ):
         assert found is array
 
 

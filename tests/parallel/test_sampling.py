@@ -7,15 +7,17 @@ import numpy as np
 import pytest
 
 from arcface_mx.config import LossConfig
-from arcface_mx.util.errors import UserError
 from arcface_mx.parallel.sampling import advice, draw, sample_size
+from arcface_mx.util.errors import UserError
 from tests.support.modules import assert_equal, batch, one_device, outputs, prepared, split, values
 
 LABELS = np.array([0, 29, 11, 11, 0, 17])
 MOMENTUM = {"learning_rate": 0.1, "momentum": 0.9, "wd": 0.01}
 
 
-@pytest.mark.parametrize("loss", [{}, {"loss": "softmax"}, {"intra_weight": 1.0}, {"loss": "a_softmax"}, {"loss": "sub_centre"}])
+@pytest.mark.parametrize(
+    "loss", [{}, {"loss": "softmax"}, {"intra_weight": 1.0}, {"loss": "a_softmax"}, {"loss": "sub_centre"}]
+)
 def test_a_step_is_that_of_a_classifier_with_the_drawn_rows(loss):
     config = LossConfig(scale=16.0, sample_rate=0.5, **loss)
     many = prepared(split(config, 40, 8, 2), config, 6)
@@ -24,8 +26,10 @@ def test_a_step_is_that_of_a_classifier_with_the_drawn_rows(loss):
     many.forward_backward(batch(config, LABELS))
     drawn = np.concatenate([shard.chosen + shard.held[0] for shard in many._shards])
     assert len(drawn) == 20 and set(LABELS) <= set(drawn)
-    start = {name: mx.nd.array(by_class(value)[drawn].reshape((-1,) + value.shape[1:]) if name.startswith("fc7") else value)
-             for name, value in before.items()}  # fmt: skip
+    start = {
+        name: mx.nd.array(by_class(value)[drawn].reshape((-1,) + value.shape[1:]) if name.startswith("fc7") else value)
+        for name, value in before.items()
+    }
     small = prepared(one_device(config, 20, 8), config, 6, start)
     small.forward_backward(batch(config, np.searchsorted(drawn, LABELS)))
     assert_equal(outputs(many), outputs(small))
@@ -63,7 +67,9 @@ def test_rows_that_are_not_drawn_keep_weights_and_momentum():
 
 def test_rate_one_is_exact_to_the_bit():
     labels = [0, 3, 9, 9]
-    plain, rated = (prepared(split(LossConfig(**rate), 10, 8, 2), LossConfig(), 4) for rate in ({}, {"sample_rate": 1.0}))
+    plain, rated = (
+        prepared(split(LossConfig(**rate), 10, 8, 2), LossConfig(), 4) for rate in ({}, {"sample_rate": 1.0})
+    )
     for module in (plain, rated):
         module.forward_backward(batch(LossConfig(), labels))
         module.update()

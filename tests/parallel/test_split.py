@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arcface_mx.util.errors import UserError
 from arcface_mx.parallel.split import ELSEWHERE, class_ranges, local_labels
+from arcface_mx.util.errors import UserError
 
 
 @given(st.integers(1, 200_000_000), st.integers(1, 64))

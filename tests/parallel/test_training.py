@@ -8,15 +8,16 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from arcface_mx.util.errors import UserError
 from arcface_mx.train.run import train
+from arcface_mx.util.errors import UserError
 from tests.train.test_training import assert_same, events, final, interrupt_after, tiny
 
 FROZEN = {"freeze_batchnorm": True, "steps": 3, "lr": 0.001}
 
 
 @pytest.mark.parametrize(
-    "loss", [{}, {"loss": "softmax"}, {"margin_ramp": 0.5}, {"intra_weight": 1.0, "inter_weight": 1.0}, {"loss": "a_softmax"}]
+    "loss",
+    [{}, {"loss": "softmax"}, {"margin_ramp": 0.5}, {"intra_weight": 1.0, "inter_weight": 1.0}, {"loss": "a_softmax"}],
 )
 def test_split_centres_train_as_one_device_does(tmp_path, tiny_faces, loss):
     one = tiny(tmp_path, tiny_faces, "one", **dict(FROZEN, **loss))
@@ -34,7 +35,9 @@ def test_split_centres_train_as_one_device_does(tmp_path, tiny_faces, loss):
 def assert_near(one, two, tolerance):
     assert set(one) == set(two)
     for name in one:
-        np.testing.assert_allclose(one[name].asnumpy(), two[name].asnumpy(), rtol=tolerance, atol=tolerance, err_msg=name)
+        np.testing.assert_allclose(
+            one[name].asnumpy(), two[name].asnumpy(), rtol=tolerance, atol=tolerance, err_msg=name
+        )
 
 
 def test_it_learns(tmp_path, tiny_faces):
@@ -65,7 +68,16 @@ def test_an_interrupted_run_ends_with_the_same_bits(tmp_path, tiny_faces, monkey
 def test_a_run_goes_on_with_other_devices(tmp_path, tiny_faces, monkeypatch):
     """Its checkpoint holds whole arrays: stopped on two devices split by class, it ends on one, or on three."""
     whole = tiny(tmp_path, tiny_faces, "whole", freeze_batchnorm=True, lr=0.001, steps=6)
-    moved = tiny(tmp_path, tiny_faces, "moved", freeze_batchnorm=True, lr=0.001, steps=6, devices="cpu(0),cpu(1)", parallel="centres")
+    moved = tiny(
+        tmp_path,
+        tiny_faces,
+        "moved",
+        freeze_batchnorm=True,
+        lr=0.001,
+        steps=6,
+        devices="cpu(0),cpu(1)",
+        parallel="centres",
+    )
     train(whole)
     interrupt_after(monkeypatch, 3)
     with pytest.raises(KeyboardInterrupt):
@@ -76,7 +88,14 @@ def test_a_run_goes_on_with_other_devices(tmp_path, tiny_faces, monkeypatch):
 
 
 def test_accumulated_gradients_are_those_of_the_joint_batch(tmp_path, tiny_faces):
-    frozen = {"freeze_batchnorm": True, "lr": 0.001, "steps": 2, "mirror": False, "parallel": "centres", "devices": "cpu(0),cpu(1)"}
+    frozen = {
+        "freeze_batchnorm": True,
+        "lr": 0.001,
+        "steps": 2,
+        "mirror": False,
+        "parallel": "centres",
+        "devices": "cpu(0),cpu(1)",
+    }
     joint = tiny(tmp_path, tiny_faces, "joint", **frozen)
     parts = tiny(tmp_path, tiny_faces, "parts", **dict(frozen, batch_size=4, accumulate=2))
     for config in (joint, parts):
@@ -89,7 +108,9 @@ def test_the_export_is_that_of_the_state(tmp_path, tiny_faces):
     train(config)
     stored = mx.nd.load(os.path.join(config.run.run, "model-0000.params"))
     assert "arg:fc7_weight" not in stored
-    np.testing.assert_array_equal(stored["arg:conv0_weight"].asnumpy(), final(config).arg_params["conv0_weight"].asnumpy())
+    np.testing.assert_array_equal(
+        stored["arg:conv0_weight"].asnumpy(), final(config).arg_params["conv0_weight"].asnumpy()
+    )
 
 
 @pytest.mark.parametrize(

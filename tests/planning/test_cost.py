@@ -40,14 +40,22 @@ def test_one_device_sends_nothing():
 def test_the_papers_machine_at_a_million_people():
     """8 GPUs at 800 images/s. A device that sustains 4 TFLOPS and 5 GB/s is near it split by class, and not with whole centres."""
     machine = Machine(4e12, 5e9, 300e9)
-    rate = {split: 512 / sum(step(devices=8, classes=1e6, split=split, **R50).seconds(machine).values()) for split in (True, False)}
+    rate = {
+        split: 512 / sum(step(devices=8, classes=1e6, split=split, **R50).seconds(machine).values())
+        for split in (True, False)
+    }
     assert rate[True] == pytest.approx(800, rel=0.15)
     assert rate[False] < 0.6 * rate[True]
 
 
 def test_command(tmp_path, capsys):
     file = str(tmp_path / "scaling.json")
-    assert main(["plan", "--scaling", "--network", "iresnet18", "--image-size", "32", "--batch-size", "16", "--json", file]) == 0
+    assert (
+        main(
+            ["plan", "--scaling", "--network", "iresnet18", "--image-size", "32", "--batch-size", "16", "--json", file]
+        )
+        == 0
+    )
     assert "| centres | 1000000 | 8 |" in capsys.readouterr().out
     with open(file, encoding="utf-8") as stream:
         rows = json.load(stream)

@@ -11,21 +11,23 @@ import pytest
 
 from arcface_mx.cli import main
 from arcface_mx.config import LossConfig, from_flat
-from arcface_mx.util.errors import UserError
 from arcface_mx.planning import plan
 from arcface_mx.planning.plan import check_whole_arrays, make_plan, refuse_what_cannot_fit
+from arcface_mx.util.errors import UserError
 from tests.support.modules import prepared, split
 
 SMALL = {"network": "iresnet18", "width": 0.07, "image_size": 32}
 
 
 def gpus(count):
-    return ",".join("gpu(%d)" % number for number in range(count))
+    return ",".join(f"gpu({number})" for number in range(count))
 
 
 def a_class(**values):
     """Bytes a class and device, slope from 125k to 1M classes: 8 devices, batch 8×128, d = 512, as in the published table."""
-    config = from_flat(dict({"batch_size": 1024, "devices": gpus(8), "network": "iresnet18", "image_size": 32}, **values))
+    config = from_flat(
+        dict({"batch_size": 1024, "devices": gpus(8), "network": "iresnet18", "image_size": 32}, **values)
+    )
     few, many = (make_plan(config, classes, 1 << 40).total for classes in (125_000, 1_000_000))
     return (many - few) / 875_000
 
@@ -58,7 +60,10 @@ def allocated(shard):
 def shards():
     classes, images, width = 120_000, 32, 128
     return {
-        devices: [allocated(shard) for shard in prepared(split(LossConfig(), classes, width, devices), LossConfig(), images)._shards]
+        devices: [
+            allocated(shard)
+            for shard in prepared(split(LossConfig(), classes, width, devices), LossConfig(), images)._shards
+        ]
         for devices in (1, 2, 4)
     }
 
@@ -96,7 +101,10 @@ def test_centres_beyond_one_array_are_refused():
         check_whole_arrays(config, 4_194_304)
 
 
-@pytest.mark.parametrize("values, most", [({}, 4_194_304), ({"parallel": "centres"}, 4_194_304), ({"parallel": "centres", "sample_rate": 0.5}, 8_388_608)])
+@pytest.mark.parametrize(
+    "values, most",
+    [({}, 4_194_304), ({"parallel": "centres"}, 4_194_304), ({"parallel": "centres", "sample_rate": 0.5}, 8_388_608)],
+)
 def test_logits_beyond_one_array_are_refused(values, most):
     config = from_flat(dict({"embedding_size": 16, "batch_size": 1024, "devices": gpus(2)}, **values))
     check_whole_arrays(config, most - 8)
@@ -115,13 +123,33 @@ def test_a_run_that_cannot_fit_is_refused_before_it_starts(monkeypatch):
 class TestCommand:
     def test_it_prints_the_parts_and_fits(self, tmp_path, capsys):
         file = str(tmp_path / "plan.json")
-        flags = ["--network", "iresnet18", "--image-size", "32", "--devices", "cpu(0),cpu(1)", "--parallel", "centres", "--json", file]
+        flags = [
+            "--network",
+            "iresnet18",
+            "--image-size",
+            "32",
+            "--devices",
+            "cpu(0),cpu(1)",
+            "--parallel",
+            "centres",
+            "--json",
+            file,
+        ]
         assert main(["plan", "--classes", "10572", *flags]) == 0
         shown = capsys.readouterr().out
         with open(file, encoding="utf-8") as stream:
             written = json.load(stream)
-        assert written["bytes"]["centres"] == 10572 // 2 * 512 * 4 and written["total"] == sum(written["bytes"].values())
-        for what in ("backbone weights", "activations", "centres' momentum", "logits", "on each of 2 devices", "it fits"):
+        assert written["bytes"]["centres"] == 10572 // 2 * 512 * 4 and written["total"] == sum(
+            written["bytes"].values()
+        )
+        for what in (
+            "backbone weights",
+            "activations",
+            "centres' momentum",
+            "logits",
+            "on each of 2 devices",
+            "it fits",
+        ):
             assert what in shown
 
     def test_what_does_not_fit_ends_with_1_and_names_the_flag(self, capsys):
@@ -130,7 +158,10 @@ class TestCommand:
         assert "try --parallel centres" in capsys.readouterr().out
 
     def test_unknown_devices_need_memory_to_judge(self, capsys):
-        assert mx.context.num_gpus() == 0 and main(["plan", "--classes", "1000", "--network", "iresnet18", "--devices", gpus(2)]) == 0
+        assert (
+            mx.context.num_gpus() == 0
+            and main(["plan", "--classes", "1000", "--network", "iresnet18", "--devices", gpus(2)]) == 0
+        )
         assert "give --memory" in capsys.readouterr().out
 
     def test_mistakes(self, capsys):

@@ -78,4 +78,7 @@ def test_a_bag_keeps_pixels_labels_and_records_together():
     mine = BagMiner(lambda part: points[part.asnumpy()[:, 0, 0, 0].astype(int)], 4, "angle", 0.35, "batch_hard")
     batch = mine(Batch(mx.nd.array(pixels), records % 3, records))
     assert (batch.pixels.asnumpy()[:, 0, 0, 0] == batch.records).all() and (batch.labels == batch.records % 3).all()
-    assert batch.records.tolist() == records[choose_rows(points[records], records % 3, 4, "angle", 0.35, "batch_hard")].tolist()
+    assert (
+        batch.records.tolist()
+        == records[choose_rows(points[records], records % 3, 4, "angle", 0.35, "batch_hard")].tolist()
+    )

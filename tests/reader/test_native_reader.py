@@ -12,11 +12,11 @@ import pytest
 from arcface_mx.config import DataConfig
 from arcface_mx.data.recordio.index import RecordIndex
 from arcface_mx.data.recordio.writer import RecordWriter
-from arcface_mx.util.errors import UserError
 from arcface_mx.reader.image_view import join_numbers, open_view, split_number
-from arcface_mx.reader.samplers import RandomSampler
-from arcface_mx.reader.record_reader import RecordReader
 from arcface_mx.reader.native_reader import FaceStream
+from arcface_mx.reader.record_reader import RecordReader
+from arcface_mx.reader.samplers import RandomSampler
+from arcface_mx.util.errors import UserError
 from tests.conftest import tiny_photo
 
 

@@ -11,10 +11,10 @@ import pytest
 from arcface_mx.config import DataConfig
 from arcface_mx.data.recordio.index import RecordIndex
 from arcface_mx.data.recordio.writer import RecordWriter
-from arcface_mx.util.errors import UserError
 from arcface_mx.reader.image_view import open_view
-from arcface_mx.reader.samplers import PKSampler
 from arcface_mx.reader.record_reader import RecordReader
+from arcface_mx.reader.samplers import PKSampler
+from arcface_mx.util.errors import UserError
 from tests.conftest import TINY_PHOTOS, tiny_photo
 
 

@@ -7,11 +7,11 @@ import pytest
 
 from arcface_mx.config import DataConfig
 from arcface_mx.data.recordio.index import RecordIndex
-from arcface_mx.util.errors import UserError
 from arcface_mx.reader.image_view import open_view
-from arcface_mx.reader.samplers import RandomSampler, PKSampler
-from arcface_mx.reader.record_reader import RecordReader
 from arcface_mx.reader.native_reader import FaceStream, part_size
+from arcface_mx.reader.record_reader import RecordReader
+from arcface_mx.reader.samplers import PKSampler, RandomSampler
+from arcface_mx.util.errors import UserError
 from tests.conftest import TINY_PEOPLE, TINY_PHOTOS
 
 IMAGES = TINY_PEOPLE * TINY_PHOTOS
@@ -29,7 +29,9 @@ def test_each_image_once_an_epoch(tiny_faces, workers):
         found = []
         for rank in range(workers):
             before = sum(part_size(IMAGES, (rank + done) % workers, workers) for done in range(epoch))
-            found.append(records(tiny_faces, (rank, workers), part_size(IMAGES, (rank + epoch) % workers, workers), before))
+            found.append(
+                records(tiny_faces, (rank, workers), part_size(IMAGES, (rank + epoch) % workers, workers), before)
+            )
         np.testing.assert_array_equal(np.sort(np.concatenate(found)), np.arange(1, IMAGES + 1))
 
 
@@ -46,7 +48,9 @@ def test_a_stream_goes_on_from_any_position(tiny_faces, position):
 def test_one_worker_reads_as_without_workers(tiny_faces):
     config = DataConfig(data=tiny_faces, image_size=32, batch_size=5, mirror=False)
     plain = FaceStream(open_view(tiny_faces), config, seed=3)
-    np.testing.assert_array_equal(np.concatenate([next(plain).records for _ in range(8)]), records(tiny_faces, (0, 1), 40, batch=5))
+    np.testing.assert_array_equal(
+        np.concatenate([next(plain).records for _ in range(8)]), records(tiny_faces, (0, 1), 40, batch=5)
+    )
 
 
 @pytest.mark.parametrize("tuples", [True, False])
@@ -62,7 +66,9 @@ def test_photo_streams_of_two_workers_are_that_of_one_with_the_joint_batch(tiny_
     for _ in range(6):
         whole, halves = next(joint), [next(part) for part in parts]
         np.testing.assert_array_equal(whole.records, np.concatenate([half.records for half in halves]))
-        np.testing.assert_array_equal(whole.pixels.asnumpy(), np.concatenate([half.pixels.asnumpy() for half in halves]))
+        np.testing.assert_array_equal(
+            whole.pixels.asnumpy(), np.concatenate([half.pixels.asnumpy() for half in halves])
+        )
     for each in (joint, *parts):
         each.close()
 

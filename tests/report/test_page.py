@@ -83,7 +83,7 @@ def test_the_page_is_whole_and_needs_nothing_else(page):
 def test_figures_are_those_of_the_run(run, page):
     with open(os.path.join(run, "metrics.json"), encoding="utf-8") as stream:
         result = next(iter(json.load(stream)["sets"].values()))
-    assert "%.2f ± %.2f" % (100 * result["single"]["accuracy"], 100 * result["single"]["std"]) in page
+    assert f"{100 * result['single']['accuracy']:.2f} ± {100 * result['single']['std']:.2f}" in page
     assert "20 same, 20 different pairs" in page and "not measurable with 20 different-person pairs" in page
     assert "raw pixels" in page and "<td>--image-size</td><td>32</td><td>112</td>" in page
     with open(os.path.join(run, "environment.json"), encoding="utf-8") as stream:
@@ -124,10 +124,10 @@ FRAME = """<body style="margin:0"><script>addEventListener("message", event => d
 def test_a_browser_lays_it_out_without_sideways_scrolling(page, tmp_path, width):
     (tmp_path / "page.html").write_text(page.replace("</body>", PROBE), encoding="utf-8")
     (tmp_path / "frame.html").write_text(FRAME % width, encoding="utf-8")
-    picture, target = str(tmp_path / "page.png"), "file://%s" % (tmp_path / "frame.html")
+    picture, target = str(tmp_path / "page.png"), f"file://{tmp_path / 'frame.html'}"
     flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--window-size=1200,2000"]
-    flags += ["--user-data-dir=%s" % (tmp_path / "profile"), "--virtual-time-budget=5000"]
-    command = [BROWSER] + flags + ["--dump-dom", "--screenshot=%s" % picture, target]
+    flags += [f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=5000"]
+    command = [BROWSER] + flags + ["--dump-dom", f"--screenshot={picture}", target]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     inner, scrolled, images = map(int, re.search(r"<title>(\d+) (\d+) (\d+)</title>", done.stdout).groups())
     assert inner == width and scrolled <= width and images == 37

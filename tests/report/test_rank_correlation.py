@@ -24,7 +24,9 @@ def table_rows(value_of, runs=3):
     rows = []
     for row in ROWS:
         values = {
-            name: [value_of(row.figures[column], run) for run in range(runs)] for name, column in columns if row.figures[column] is not None
+            name: [value_of(row.figures[column], run) for run in range(runs)]
+            for name, column in columns
+            if row.figures[column] is not None
         }
         rows.append(TableRow(row.name, runs, values, row))
     return rows
@@ -32,7 +34,10 @@ def table_rows(value_of, runs=3):
 
 def test_the_papers_own_order_agrees_fully_and_its_reverse_not_at_all():
     same, reverse = agreements(table_rows(lambda value, run: value)), agreements(table_rows(lambda value, run: -value))
-    assert [(one.set, one.column, one.rows) for one in same] == [("faces_lfw", "LFW", 20), ("faces_cfp_fp", "CFP-FP", 18)]  # orl stresses none
+    assert [(one.set, one.column, one.rows) for one in same] == [
+        ("faces_lfw", "LFW", 20),
+        ("faces_cfp_fp", "CFP-FP", 18),
+    ]  # orl stresses none
     assert [one.rho for one in same] == pytest.approx([1.0, 1.0])
     assert [one.rho for one in reverse] == pytest.approx([-1.0, -1.0])
     assert all(one.interval == pytest.approx((1.0, 1.0)) for one in same)
@@ -40,7 +45,9 @@ def test_the_papers_own_order_agrees_fully_and_its_reverse_not_at_all():
 
 def test_the_interval_widens_with_the_spread_of_seeds():
     random = np.random.RandomState(0)
-    close, wide = (agreements(table_rows(lambda value, run: value + noise * random.randn()))[0] for noise in (0.01, 1.0))
+    close, wide = (
+        agreements(table_rows(lambda value, run: value + noise * random.randn()))[0] for noise in (0.01, 1.0)
+    )
     assert close.interval[1] - close.interval[0] < wide.interval[1] - wide.interval[0]
     assert close.interval[0] <= close.rho <= 1.0
 
@@ -54,10 +61,19 @@ def test_the_table_as_picture_page_and_figures(tmp_path, capsys):
     runs = []
     for number, row in enumerate(ROWS[:6]):
         values = paper.row_values(row.flags)
-        runs.append(write_run(str(tmp_path / ("run%d" % number)), 0.8 + 0.01 * number, **{k: values[k] for k in paper.ROW_FIELDS}))
+        runs.append(
+            write_run(str(tmp_path / (f"run{number}")), 0.8 + 0.01 * number, **{k: values[k] for k in paper.ROW_FIELDS})
+        )
     for run in runs:
         with open(os.path.join(run, "environment.json"), "w") as stream:
-            json.dump({"commit": "0123456789", "processor": "abacus", "data": {"folder": "/x/faces", "fingerprint": "fedcba9876"}}, stream)
+            json.dump(
+                {
+                    "commit": "0123456789",
+                    "processor": "abacus",
+                    "data": {"folder": "/x/faces", "fingerprint": "fedcba9876"},
+                },
+                stream,
+            )
         metrics = os.path.join(run, "metrics.json")
         with open(metrics) as stream:
             text = stream.read()

@@ -25,7 +25,7 @@ def record(monkeypatch, root):
             calls.append(call)
 
     def of(descriptor):
-        return os.readlink("/proc/self/fd/%d" % descriptor)
+        return os.readlink(f"/proc/self/fd/{descriptor}")
 
     class Raw(io.FileIO):
         def write(self, data):
@@ -64,10 +64,23 @@ def record(monkeypatch, root):
             os.rmdir(folder)
 
     with monkeypatch.context() as monkeypatch:
-        for name, kind in (("fsync", "fsync"), ("rename", "rename"), ("replace", "rename"), ("mkdir", "mkdir"), ("unlink", "remove"), ("rmdir", "remove")):
+        for name, kind in (
+            ("fsync", "fsync"),
+            ("rename", "rename"),
+            ("replace", "rename"),
+            ("mkdir", "mkdir"),
+            ("unlink", "remove"),
+            ("rmdir", "remove"),
+        ):
             before(name, kind)
         monkeypatch.setattr(os, "open", os_open)
-        monkeypatch.setattr(os, "fdopen", lambda descriptor, mode, **named: stream(descriptor, mode) if "w" in mode else real_fdopen(descriptor, mode))
+        monkeypatch.setattr(
+            os,
+            "fdopen",
+            lambda descriptor, mode, **named: (
+                stream(descriptor, mode) if "w" in mode else real_fdopen(descriptor, mode)
+            ),
+        )
         monkeypatch.setattr(builtins, "open", recorded_open)
         monkeypatch.setattr(shutil, "rmtree", rmtree)
         yield calls

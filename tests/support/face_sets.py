@@ -33,9 +33,7 @@ def write_set(folder: str, counts: Sequence[int] = (3, 2, 4), side: int = 112) -
     return written
 
 
-def write_plain(
-    path: str, labels: Sequence[Sequence[float]], images: Sequence[bytes], first: int = 0
-) -> None:
+def write_plain(path: str, labels: Sequence[Sequence[float]], images: Sequence[bytes], first: int = 0) -> None:
     """What im2rec writes: image records alone; array labels where a label has more than one number."""
     from mxnet import recordio
 
@@ -54,7 +52,7 @@ def patch(path: str, offset: int, data: bytes) -> None:
 
 
 def float_bytes(*values: float) -> bytes:
-    return struct.pack("<%df" % len(values), *values)
+    return struct.pack(f"<{len(values)}f", *values)
 
 
 def read_bytes(path: str) -> bytes:

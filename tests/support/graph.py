@@ -62,7 +62,7 @@ def assert_close(found: np.ndarray, expected: np.ndarray, tolerance: float, what
     assert found.shape == expected.shape, what
     limit = tolerance * max(1.0, float(np.max(np.abs(expected), initial=0.0)))
     error = float(np.max(np.abs(found - expected), initial=0.0))
-    assert error <= limit, "%s: differs by %g, limit %g" % (what, error, limit)
+    assert error <= limit, f"{what}: differs by {error:g}, limit {limit:g}"
 
 
 def operators(symbol: Symbol) -> List[Tuple[str, Dict[str, str]]]:

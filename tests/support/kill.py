@@ -23,12 +23,28 @@ from tests.conftest import write_tiny_faces, write_tiny_pairs
 
 STEPS = 12
 COMMON = {
-    "network": "iresnet18", "width": 0.07, "embedding_size": 16, "image_size": 32, "batch_size": 8, "dropout": 0.3,
-    "scale": 16.0, "lr": 0.05, "lr_drops": (8,), "steps": STEPS, "log_every": 4, "checkpoint_every": 1, "eval_every": 3,
-}  # fmt: skip
+    "network": "iresnet18",
+    "width": 0.07,
+    "embedding_size": 16,
+    "image_size": 32,
+    "batch_size": 8,
+    "dropout": 0.3,
+    "scale": 16.0,
+    "lr": 0.05,
+    "lr_drops": (8,),
+    "steps": STEPS,
+    "log_every": 4,
+    "checkpoint_every": 1,
+    "eval_every": 3,
+}
 RUNS = {
     "margin ramped up": {"margin_ramp": 0.5, "keep_every": 5},
-    "A-Softmax's lambda, accumulated gradients": {"loss": "a_softmax", "accumulate": 2, "batch_size": 4, "warmup_steps": 3},
+    "A-Softmax's lambda, accumulated gradients": {
+        "loss": "a_softmax",
+        "accumulate": 2,
+        "batch_size": 4,
+        "warmup_steps": 3,
+    },
     "triplets mined from bags": {"triplet_weight": 1.0, "images_per_identity": 2, "jitter": 0.2, "bag": 3},
 }
 
@@ -50,7 +66,7 @@ def train_in_child(config, log, suicide=0):
         train(config)
         code = 0
     except BaseException as error:
-        print("child: %r" % error, flush=True)
+        print(f"child: {error!r}", flush=True)
     os._exit(code)
 
 
@@ -103,7 +119,14 @@ def kill_and_compare(folder, kills, seed, say=print):
     faces, pairs = os.path.join(folder, "faces"), os.path.join(folder, "tiny.bin")
     write_tiny_faces(faces)
     write_tiny_pairs(pairs)
-    counts = {"kills": 0, "by time": 0, "by file system call": 0, "in a checkpoint's writing": 0, "runs": 0, "differing": 0}
+    counts = {
+        "kills": 0,
+        "by time": 0,
+        "by file system call": 0,
+        "in a checkpoint's writing": 0,
+        "runs": 0,
+        "differing": 0,
+    }
     log = os.path.join(folder, "log.txt")
     references, number = {}, 0
     while counts["kills"] < kills:
@@ -123,7 +146,10 @@ def kill_and_compare(folder, kills, seed, say=print):
         found = contents(config.run.run)
         differing = sorted(path for path in set(found) | set(reference) if found.get(path) != reference.get(path))
         counts["differing"] += bool(differing)
-        say("%s: %d kills, end %s" % (name, counts["kills"] - before, "differs in " + ", ".join(differing) if differing else "bit-equal"))
+        say(
+            f"{name}: {counts['kills'] - before} kills, end "
+            f"{('differs in ' + ', '.join(differing) if differing else 'bit-equal')}"
+        )
         shutil.rmtree(config.run.run)
     return counts
 
@@ -137,11 +163,13 @@ def _killed(config, log, chance, seconds, counts):
         os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
     if os.WIFSIGNALED(status):
-        assert os.WTERMSIG(status) == signal.SIGKILL, "ended by signal %d" % os.WTERMSIG(status)
+        assert os.WTERMSIG(status) == signal.SIGKILL, f"ended by signal {os.WTERMSIG(status)}"
         counts["kills"] += 1
         counts["by file system call" if suicide else "by time"] += 1
         root = os.path.join(config.run.run, "checkpoints")
-        counts["in a checkpoint's writing"] += os.path.isdir(root) and any(name.startswith(".step-") for name in os.listdir(root))
+        counts["in a checkpoint's writing"] += os.path.isdir(root) and any(
+            name.startswith(".step-") for name in os.listdir(root)
+        )
         return True
     _check_end(status, log)
     return False
@@ -154,7 +182,7 @@ def _end_well(child, log):
 def _check_end(status, log):
     if status:
         with open(log) as stream:
-            raise AssertionError("a run ended with status %d:\n%s" % (status, stream.read()[-3000:]))
+            raise AssertionError(f"a run ended with status {status}:\n{stream.read()[-3000:]}")
 
 
 def main():
@@ -163,13 +191,14 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", help="write the counts there")
     args = parser.parse_args()
-    import arcface_mx.train.run  # noqa: F401  (imported once, for all children)
     import sklearn.model_selection  # noqa: F401
+
+    import arcface_mx.train.run  # noqa: F401  (imported once, for all children)
 
     start = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="arcface-mx-kill-") as folder:
         counts = kill_and_compare(folder, args.kills, args.seed, lambda text: print(text, flush=True))
-    print("%s; %.0f s" % (", ".join("%s %d" % item for item in counts.items()), time.perf_counter() - start))
+    print("{}; {:.0f} s".format(", ".join("%s %d" % item for item in counts.items()), time.perf_counter() - start))
     if args.json:
         with open(args.json, "w") as stream:
             json.dump(counts, stream)

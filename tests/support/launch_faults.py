@@ -31,7 +31,11 @@ def main() -> None:
             reason = re.findall(r"launch: (.*);", said)[0]
             again = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
             step = re.findall(r"step-(\d+), step", again.stdout)
-            print("| %s | %d | %.1f | %s | %s | %d |" % (victim, code, seconds, reason, int(step[0]) if step else "scratch", again.returncode), flush=True)
+            print(
+                f"| {victim} | {code} | {seconds:.1f} | {reason} | {(int(step[0]) if step else 'scratch')} "
+                f"| {again.returncode} |",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

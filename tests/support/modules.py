@@ -5,11 +5,11 @@ from __future__ import annotations
 import mxnet as mx
 import numpy as np
 
-from arcface_mx.losses import losses
 from arcface_mx.config import LossConfig
+from arcface_mx.losses import losses
+from arcface_mx.losses.training_graph import loss_outputs, target_cosine_row
 from arcface_mx.parallel.centre_module import CentreParallelModule
 from arcface_mx.symbols import correct_without_margin
-from arcface_mx.losses.training_graph import loss_outputs, target_cosine_row
 
 PIXELS = 5
 
@@ -70,4 +70,4 @@ def assert_equal(found, expected, tolerance=1e-5):
     for name in expected:
         limit = tolerance * max(1.0, float(np.max(np.abs(expected[name]))))
         error = float(np.max(np.abs(found[name] - expected[name])))
-        assert error <= limit, "%s differs by %g, limit %g" % (name, error, limit)
+        assert error <= limit, f"{name} differs by {error:g}, limit {limit:g}"

@@ -30,7 +30,8 @@ def parameters(symbol, size, seed=0, **inputs):
         if key not in skip
     }
     states = {
-        key: mx.nd.array(random.uniform(0.5, 1.5, shape)) for key, shape in zip(symbol.list_auxiliary_states(), aux_shapes)
+        key: mx.nd.array(random.uniform(0.5, 1.5, shape))
+        for key, shape in zip(symbol.list_auxiliary_states(), aux_shapes)
     }
     return arguments, states
 

@@ -99,7 +99,9 @@ def a_softmax_logits(x: np.ndarray, w: np.ndarray, label: Numbers, m: int, lam: 
     return logits
 
 
-def sub_centre_logits(x: np.ndarray, sub_centres: Sequence[np.ndarray], label: Numbers, scale: float, m: float, clip: float) -> np.ndarray:
+def sub_centre_logits(
+    x: np.ndarray, sub_centres: Sequence[np.ndarray], label: Numbers, scale: float, m: float, clip: float
+) -> np.ndarray:
     """sub_centres: K arrays (n, d), one sub-centre a class in each."""
     every = np.stack([cosines(x, w) for w in sub_centres])
     nearest = np.argmax(every.real, axis=0)
@@ -109,7 +111,9 @@ def sub_centre_logits(x: np.ndarray, sub_centres: Sequence[np.ndarray], label: N
     return logits
 
 
-def adaface_logits(x: np.ndarray, w: np.ndarray, label: Numbers, scale: float, m: float, h: float, clip: float) -> np.ndarray:
+def adaface_logits(
+    x: np.ndarray, w: np.ndarray, label: Numbers, scale: float, m: float, h: float, clip: float
+) -> np.ndarray:
     norm = np.clip(np.linalg.norm(x.real, axis=1), 1e-3, 100.0)  # no slope goes through the norm
     quality = np.clip(h * (norm - norm.mean()) / (norm.std() + 1e-3), -1.0, 1.0)
     logits = scale * cosines(x, w)
@@ -174,7 +178,7 @@ def _hinge(value: complex) -> complex:
 
 
 def triplet_loss(distance: np.ndarray, label: Numbers, margin: float, mining: str) -> np.ndarray:
-    """"semi_hard" and "batch_hard" as in `symbols/triplet.py`; each anchor's loss."""
+    """ "semi_hard" and "batch_hard" as in `symbols/triplet.py`; each anchor's loss."""
     losses = []
     for a in range(len(label)):
         positives = [p for p in range(len(label)) if label[p] == label[a] and p != a]

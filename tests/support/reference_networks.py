@@ -47,7 +47,7 @@ def iresnet(pixels: np.ndarray, p: Parameters, units: tuple) -> np.ndarray:
     x = prelu(batchnorm(x, p, "bn0"), p, "relu0")
     for stage, count in enumerate(units, 1):
         for unit in range(1, count + 1):
-            n = "stage%d_unit%d_" % (stage, unit)
+            n = f"stage{stage}_unit{unit}_"
             y = convolve(batchnorm(x, p, n + "bn1"), p[n + "conv1_weight"], pad=1)
             y = prelu(batchnorm(y, p, n + "bn2"), p, n + "relu1")
             y = batchnorm(convolve(y, p[n + "conv2_weight"], 2 if unit == 1 else 1, pad=1), p, n + "bn3")
@@ -71,8 +71,8 @@ def mobilefacenet(pixels: np.ndarray, p: Parameters) -> np.ndarray:
     x = prelu(linear((pixels - 127.5) / 128.0, "conv_1", 2, pad=1), p, "conv_1_relu")
     x = prelu(linear(x, "conv_2_dw", 1, True, 1), p, "conv_2_dw_relu")
     for stage, blocks in ((3, 4), (4, 6), (5, 2)):
-        x = block(x, "dconv_%d%d" % (stage - 1, stage), 2)
+        x = block(x, f"dconv_{stage - 1}{stage}", 2)
         for i in range(blocks):
-            x = x + block(x, "res_%d_block%d" % (stage, i), 1)
+            x = x + block(x, f"res_{stage}_block{i}", 1)
     x = linear(prelu(linear(x, "conv_6sep"), p, "conv_6sep_relu"), "conv_6dw7_7", depthwise=True)
     return batchnorm(dense(x, p, "pre_fc1"), p, "fc1", fix_gamma=True)

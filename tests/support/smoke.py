@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 import sys
 
-import arcface_mx  # before mxnet: it prepares numpy
 import mxnet as mx
 import numpy as np
 
+import arcface_mx  # before mxnet: it prepares numpy
 from arcface_mx.cli import main
 from arcface_mx.data.recordio.writer import RecordWriter
 from arcface_mx.model import load_model
@@ -34,7 +34,7 @@ def ten_lines() -> None:
     assert np.isfinite(net.score(faces, mx.metric.Loss())[0][1])
 
 
-def photos(person: int) -> "list[bytes]":
+def photos(person: int) -> list[bytes]:
     import cv2
 
     random = np.random.RandomState(person)
@@ -60,5 +60,6 @@ def whole_path() -> None:
 if __name__ == "__main__":
     ten_lines()
     whole_path()
-    print("smoke test passed: arcface-mx %s, Python %s, numpy %s, mxnet %s, from %s" % (
-        arcface_mx.__version__, sys.version.split()[0], np.__version__, mx.__version__, os.path.dirname(arcface_mx.__file__)))  # fmt: skip
+    print(
+        f"smoke test passed: arcface-mx {arcface_mx.__version__}, Python {sys.version.split()[0]}, numpy {np.__version__}, mxnet {mx.__version__}, from {os.path.dirname(arcface_mx.__file__)}"
+    )

@@ -9,7 +9,9 @@ import sys
 import tempfile
 from typing import List
 
-PAGE = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "recipes", "tutorial.md")
+PAGE = os.path.join(
+    os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "recipes", "tutorial.md"
+)
 BLOCK = re.compile(r"```sh\n(.*?)```\n(?:\n```text\n(.*?)```\n)?", re.S)
 QUIET = ("legacy_json_util", "Warning")
 
@@ -23,7 +25,7 @@ def blocks() -> List[str]:
 def commands(script: str, folder: str) -> List[List[str]]:
     """The script run in `folder` with arcface-mx left out: the arguments of each such call, as the shell expands them."""
     record = os.path.join(folder, ".calls")
-    function = 'arcface-mx() { printf "%%s\\0" "$@" >>%s; printf "\\n" >>%s; }\n' % (record, record)
+    function = f'arcface-mx() {{ printf "%s\\0" "$@" >>{record}; printf "\\n" >>{record}; }}\n'
     subprocess.run(["bash", "-euo", "pipefail", "-c", function + script], cwd=folder, check=True)
     if not os.path.exists(record):
         return []
@@ -39,11 +41,15 @@ def outputs(folder: str) -> List[str]:
     results = []
     for script in blocks():
         done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", script], cwd=folder, env=environment, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )  # fmt: skip
+            ["bash", "-euo", "pipefail", "-c", script],
+            cwd=folder,
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
         if done.returncode:
-            sys.exit("%s\nended with %d:\n%s" % (script, done.returncode, done.stdout))
+            sys.exit(f"{script}\nended with {done.returncode}:\n{done.stdout}")
         results.append("\n".join(line for line in done.stdout.splitlines() if not any(word in line for word in QUIET)))
     return results
 
@@ -53,8 +59,8 @@ def write() -> None:
     with tempfile.TemporaryDirectory() as folder:
         printed = iter(outputs(folder))
 
-    def filled(match: "re.Match[str]") -> str:
-        return "```sh\n%s```\n\n```text\n%s\n```\n" % (match.group(1), next(printed))
+    def filled(match: re.Match[str]) -> str:
+        return f"```sh\n{match.group(1)}```\n\n```text\n{next(printed)}\n```\n"
 
     with open(PAGE, encoding="utf-8") as stream:
         page = BLOCK.sub(filled, stream.read())

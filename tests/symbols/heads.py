@@ -91,5 +91,5 @@ for margin_name in ("arcface", "sphereface_like", "cm2"):
     for margin_policy in ("linear", "easy"):
         HEADS[margin_name + "_" + margin_policy] = margin_head(*MARGINS[margin_name], policy=margin_policy)
 for m in (1, 2, 3, 4):
-    HEADS["a_softmax_%d" % m] = a_softmax_head(m, 0.0)
+    HEADS[f"a_softmax_{m}"] = a_softmax_head(m, 0.0)
 HEADS["a_softmax_4_annealed"] = a_softmax_head(4, 5.0)

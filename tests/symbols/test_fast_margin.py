@@ -100,7 +100,10 @@ def test_finite_where_an_embedding_lies_along_or_opposite_its_centre_and_where_o
 def test_loss_at_scale_512_where_exponentials_underflow():
     x, w, label = batch(6, 30, 8)
     options = {"scale": 512.0, "m2": 0.0}
-    found, expected = run(native(30, **options), x, w, label, np.ones(6)), run(graph(30, **options), x, w, label, np.ones(6))
+    found, expected = (
+        run(native(30, **options), x, w, label, np.ones(6)),
+        run(graph(30, **options), x, w, label, np.ones(6)),
+    )
     assert_equal(found[:1], expected[:1], 1e-6)
 
 

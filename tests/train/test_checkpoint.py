@@ -11,9 +11,9 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from arcface_mx.util.errors import UserError
-from arcface_mx.train.state import RunState
 from arcface_mx.train import checkpoint
+from arcface_mx.train.state import RunState
+from arcface_mx.util.errors import UserError
 
 FIXTURES = os.path.join(os.path.dirname(__file__), "fixtures")
 
@@ -21,7 +21,9 @@ FIXTURES = os.path.join(os.path.dirname(__file__), "fixtures")
 def state(step=7, size=3):
     random = np.random.RandomState(step)
     arrays = {name: mx.nd.array(random.normal(size=shape)) for name, shape in (("a", (size, 4)), ("b", (5,)))}
-    return RunState(step, arrays, {"mean": mx.nd.array(random.normal(size=2))}, {"a": arrays["a"] * 2}, {"step": 3}, skipped=2)
+    return RunState(
+        step, arrays, {"mean": mx.nd.array(random.normal(size=2))}, {"a": arrays["a"] * 2}, {"step": 3}, skipped=2
+    )
 
 
 def assert_equal_states(one, two):
@@ -182,7 +184,9 @@ def refused_and_the_one_before_whole(run, message, size=4000):
 
 def test_a_full_disk(small_disk):
     checkpoint.save(str(small_disk), state(1), keep=2)
-    refused_and_the_one_before_whole(small_disk, "cannot write a checkpoint .*No space left.*the one before is untouched", size=20000)
+    refused_and_the_one_before_whole(
+        small_disk, "cannot write a checkpoint .*No space left.*the one before is untouched", size=20000
+    )
     checkpoint.save(str(small_disk), state(2), keep=2)  # a smaller one still fits
     assert checkpoint.latest(str(small_disk)).step == 2
 

@@ -42,7 +42,7 @@ def test_every_prefix_of_the_calls_leaves_a_whole_checkpoint(tmp_path, saves, cr
         target = str(tmp_path / "after")
         disk.write_out(target, *CRASHES[crash])
         newest = checkpoint.latest(os.path.join(target, "run"), log=lambda text: None)
-        assert newest is not None, "%s after call %d, %s" % (crash, done, call[:2])
+        assert newest is not None, f"{crash} after call {done}, {call[:2]}"
         assert_equal_states(newest, state(newest.step))
         found.append(newest.step)
         assert newest.step >= sum(done >= end for end in ends)  # a save that returned is there

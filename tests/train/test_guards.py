@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from arcface_mx.config import from_flat
-from arcface_mx.util.errors import UserError
 from arcface_mx.train import checkpoint, loop
 from arcface_mx.train.guards import StallDetector, all_finite
 from arcface_mx.train.run import train
 from arcface_mx.train.schedule import Schedule
+from arcface_mx.util.errors import UserError
 from tests.train.test_training import assert_same, events, final, tiny
 
 LEARNS = {"loss": "norm_softmax", "log_every": 1}
@@ -35,7 +35,9 @@ def spoil(monkeypatch, steps, poison):
 
 
 def bad_photo(module, batch):
-    batch.data[0] = mx.nd.concat(batch.data[0][:2], mx.nd.full((1,) + batch.data[0].shape[1:], np.nan), batch.data[0][3:], dim=0)
+    batch.data[0] = mx.nd.concat(
+        batch.data[0][:2], mx.nd.full((1,) + batch.data[0].shape[1:], np.nan), batch.data[0][3:], dim=0
+    )
 
 
 def bad_centres(module, batch):
@@ -53,7 +55,9 @@ def test_a_photo_that_is_not_finite_stops_the_run(tmp_path, tiny_faces, monkeypa
     assert re.search(r"loss is nan at step 4 \(learning rate 0.05, records \d+", text)
     assert "first bad value: output of " in text and text.count("\n") == 0
     assert "checkpoints/step-00000003; no update of this step was made" in text
-    assert final(config).step == 3 and all(np.isfinite(array.asnumpy()).all() for array in final(config).aux_params.values())
+    assert final(config).step == 3 and all(
+        np.isfinite(array.asnumpy()).all() for array in final(config).aux_params.values()
+    )
 
 
 def test_a_bad_parameter_is_named(tmp_path, tiny_faces, monkeypatch):
@@ -65,7 +69,9 @@ def test_a_bad_parameter_is_named(tmp_path, tiny_faces, monkeypatch):
 def test_a_gradient_that_is_not_finite_is_seen_before_the_update(tmp_path, tiny_faces):
     """A learning rate of 1000: the loss grows without bound, and its gradient overflows first."""
     config = tiny(tmp_path, tiny_faces, loss="softmax", lr=1000.0, steps=40, checkpoint_every=1)
-    with pytest.raises(UserError, match=r"(loss is (nan|inf|-inf)|the gradient is not finite) at step \d+ \(learning rate 1000"):
+    with pytest.raises(
+        UserError, match=r"(loss is (nan|inf|-inf)|the gradient is not finite) at step \d+ \(learning rate 1000"
+    ):
         train(config)
     assert all(np.isfinite(array.asnumpy()).all() for array in final(config).arg_params.values())
 
@@ -94,7 +100,17 @@ def test_one_more_than_allowed_stops_and_resume_can_allow_it(tmp_path, tiny_face
 
 
 def test_a_bad_part_of_an_accumulated_step_skips_all_of_it(tmp_path, tiny_faces, monkeypatch):
-    config = tiny(tmp_path, tiny_faces, skip_bad_batches=1, accumulate=2, batch_size=4, steps=3, checkpoint_every=1, keep_checkpoints=9, **LEARNS)
+    config = tiny(
+        tmp_path,
+        tiny_faces,
+        skip_bad_batches=1,
+        accumulate=2,
+        batch_size=4,
+        steps=3,
+        checkpoint_every=1,
+        keep_checkpoints=9,
+        **LEARNS,
+    )
     spoil(monkeypatch, {3}, bad_photo)
     train(config)
     assert_same(*(checkpoint.load(checkpoint.checkpoint_path(config.run.run, step)) for step in (1, 2)))
@@ -115,7 +131,9 @@ def wrong_label(real):
     return following
 
 
-@pytest.mark.parametrize("value, finite", [(1.0, True), (1e30, True), (np.inf, False), (-np.inf, False), (np.nan, False)])
+@pytest.mark.parametrize(
+    "value, finite", [(1.0, True), (1e30, True), (np.inf, False), (-np.inf, False), (np.nan, False)]
+)
 def test_all_finite(value, finite):
     """1e30: its square is no float32."""
     arrays = [mx.nd.ones((3, 2), ctx=mx.cpu(place % 2)) for place in range(250)]
@@ -144,7 +162,13 @@ class TestProgress:
 
     @pytest.mark.parametrize(
         "figures",
-        [{"loss": 100.0, "target_angle": 80.0}, {"loss": 1.0, "target_angle": 10.0, "accuracy": 0.9}, {"loss": 3.0, "target_angle": 89.5}, {"loss": 100.0}, {}],
+        [
+            {"loss": 100.0, "target_angle": 80.0},
+            {"loss": 1.0, "target_angle": 10.0, "accuracy": 0.9},
+            {"loss": 3.0, "target_angle": 89.5},
+            {"loss": 100.0},
+            {},
+        ],
     )
     def test_a_run_that_learns_is_left_alone(self, figures):
         assert self.progress().look(500, figures) == ""

@@ -7,14 +7,22 @@ import numpy as np
 import pytest
 
 from arcface_mx.config import from_flat
-from arcface_mx.util.errors import UserError
+from arcface_mx.losses.training_graph import gradient_scale, training_graph
 from arcface_mx.model.backbone import embedding_symbol
 from arcface_mx.parallel.centre_module import CentreParallelModule
 from arcface_mx.train.module import build_module, read_state, start_optimizer, write_momentum
 from arcface_mx.train.schedule import Schedule
-from arcface_mx.losses.training_graph import gradient_scale, training_graph
+from arcface_mx.util.errors import UserError
 
-SMALL = {"network": "iresnet18", "width": 0.07, "image_size": 32, "embedding_size": 16, "batch_size": 4, "steps": 10, "lr_drops": ()}
+SMALL = {
+    "network": "iresnet18",
+    "width": 0.07,
+    "image_size": 32,
+    "embedding_size": 16,
+    "batch_size": 4,
+    "steps": 10,
+    "lr_drops": (),
+}
 
 
 def half(**values):
@@ -66,7 +74,9 @@ class TestMasterWeights:
     def module(self, config, start):
         weight = mx.sym.Variable("scale_weight", shape=(8,), dtype="float16")
         product = mx.sym.broadcast_mul(mx.sym.Cast(mx.sym.Variable("data"), dtype="float16"), weight)
-        loss = mx.sym.MakeLoss(mx.sym.sum(mx.sym.Cast(product, dtype="float32"), axis=1), grad_scale=gradient_scale(config))
+        loss = mx.sym.MakeLoss(
+            mx.sym.sum(mx.sym.Cast(product, dtype="float32"), axis=1), grad_scale=gradient_scale(config)
+        )
         module = mx.mod.Module(loss, ["data"], None)
         module.bind([("data", (4, 8))])
         module.init_params(mx.init.One(), arg_params=start, allow_missing=True)
@@ -98,7 +108,9 @@ class TestMasterWeights:
         self.steps(second, 4)
         one, two = read_state(whole, 7, {}), read_state(second, 7, {})
         for group in ("arg_params", "momentum"):
-            np.testing.assert_array_equal(getattr(one, group)["scale_weight"].asnumpy(), getattr(two, group)["scale_weight"].asnumpy())
+            np.testing.assert_array_equal(
+                getattr(one, group)["scale_weight"].asnumpy(), getattr(two, group)["scale_weight"].asnumpy()
+            )
 
 
 def test_the_cpu_is_refused():

@@ -34,7 +34,9 @@ def published(folder, size=SIZE):
     arguments = {name: mx.nd.array(random.normal(0, 0.2, shape)) for name, shape in zip(net.list_arguments(), shapes)}
     for name in ("image", "softmax_label"):
         arguments.pop(name)
-    aux = {name: mx.nd.array(random.uniform(0.5, 1.5, shape)) for name, shape in zip(net.list_auxiliary_states(), states)}
+    aux = {
+        name: mx.nd.array(random.uniform(0.5, 1.5, shape)) for name, shape in zip(net.list_auxiliary_states(), states)
+    }
     return nets.save(folder, net, arguments, aux) + ",0"
 
 
@@ -44,7 +46,11 @@ def model(tmp_path_factory):
 
 
 def tuned(model, faces, run, **values):
-    return train(from_flat(dict(OWN, network="init", init=model, data=faces, run=run, **dict({"steps": 3, "lr_drops": (2,)}, **values))))
+    return train(
+        from_flat(
+            dict(OWN, network="init", init=model, data=faces, run=run, **dict({"steps": 3, "lr_drops": (2,)}, **values))
+        )
+    )
 
 
 def test_it_starts_as_the_model_and_its_export_has_the_models_layers(model, tiny_faces, tmp_path, capsys):
@@ -88,11 +94,27 @@ def test_the_run_goes_on_and_exports(model, tiny_faces, tmp_path):
 )
 def test_what_does_not_fit_is_named(model, tiny_faces, tmp_path, capsys, values, message):
     flags = dict({"init": model, "network": "init", "data": tiny_faces, "run": str(tmp_path / "run")}, **values)
-    assert main(["train"] + [word for key, value in flags.items() for word in ("--" + key.replace("_", "-"), str(value))]) == 2
+    assert (
+        main(["train"] + [word for key, value in flags.items() for word in ("--" + key.replace("_", "-"), str(value))])
+        == 2
+    )
     assert message in capsys.readouterr().err
 
 
 def test_other_networks_point_to_it(model, tiny_faces, tmp_path, capsys):
-    flags = ["--network", "iresnet18", "--width", "0.07", "--image-size", "32", "--batch-size", "8", "--steps", "2", "--lr-drops", "1"]
+    flags = [
+        "--network",
+        "iresnet18",
+        "--width",
+        "0.07",
+        "--image-size",
+        "32",
+        "--batch-size",
+        "8",
+        "--steps",
+        "2",
+        "--lr-drops",
+        "1",
+    ]
     assert main(["train", "--data", tiny_faces, "--run", str(tmp_path / "run"), "--init", model] + flags) == 2
     assert "--network init, its own graph" in capsys.readouterr().err

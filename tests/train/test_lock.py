@@ -10,9 +10,9 @@ import sys
 
 import pytest
 
-from arcface_mx.util.errors import UserError
 from arcface_mx.train.lock import NAME, RunLock
 from arcface_mx.train.run import train
+from arcface_mx.util.errors import UserError
 from tests.train.test_training import tiny
 
 HOLD = """
@@ -37,7 +37,7 @@ def holder(tmp_path):
 
 def test_a_second_process_is_refused_with_the_firsts_id(tmp_path, holder):
     with RunLock(str(tmp_path / "run")) as lock:
-        with pytest.raises(UserError, match=r"run: process %d on \S+ \(since .*\) is training in it" % holder.pid):
+        with pytest.raises(UserError, match=f"run: process {holder.pid} on \\S+ \\(since .*\\) is training in it"):
             lock.take()
     holder.terminate()  # the refused one has not taken the first one's mark away
     holder.wait()
@@ -50,7 +50,7 @@ def test_a_stale_lock_is_recognised(tmp_path, holder):
     holder.wait()
     with RunLock(str(tmp_path / "run")) as lock:
         lock.take()
-        assert "process %d on" % holder.pid in lock.left_by and "ended here without a word" in lock.left_by
+        assert f"process {holder.pid} on" in lock.left_by and "ended here without a word" in lock.left_by
 
 
 def test_an_end_in_order_leaves_nothing_behind(tmp_path):
@@ -76,6 +76,6 @@ def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch):
 
 def test_training_in_a_folder_that_another_process_holds(tmp_path, tiny_faces, holder):
     before = sorted(os.listdir(str(tmp_path / "run")))
-    with pytest.raises(UserError, match="process %d on" % holder.pid):
+    with pytest.raises(UserError, match=f"process {holder.pid} on"):
         train(tiny(tmp_path, tiny_faces))
     assert sorted(os.listdir(str(tmp_path / "run"))) == before

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from arcface_mx.util.errors import UserError
 from arcface_mx.train.log import RunLog
+from arcface_mx.util.errors import UserError
 
 
 def events(path):

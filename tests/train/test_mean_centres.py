@@ -63,7 +63,11 @@ def test_what_it_cannot_do_is_named(first, tiny_faces, tmp_path, capsys, values,
     for key, value in flags.items():
         if isinstance(value, tuple):
             value = ",".join(map(str, value))
-        words += ["--" + key.replace("_", "-"), str(value)] if not isinstance(value, bool) else [("--" if value else "--no-") + key.replace("_", "-")]
+        words += (
+            ["--" + key.replace("_", "-"), str(value)]
+            if not isinstance(value, bool)
+            else [("--" if value else "--no-") + key.replace("_", "-")]
+        )
     assert main(["train"] + words) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "run").exists()

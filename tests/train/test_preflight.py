@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import pytest
 
 from arcface_mx.config import from_flat
-from arcface_mx.util.errors import UserError
 from arcface_mx.train import preflight
 from arcface_mx.train.run import train
 from arcface_mx.train.schedule import Schedule
+from arcface_mx.util.errors import UserError
 from tests.train.test_training import events, tiny
 
 
@@ -58,7 +58,9 @@ def test_too_little_memory_is_warned_of(tmp_path, tiny_faces, monkeypatch):
     monkeypatch.setattr(preflight, "available_memory", lambda: 1)
     config = tiny(tmp_path, tiny_faces, steps=1)
     train(config)
-    assert any("of memory and 0 MB are free: lower --batch-size" in entry["text"] for entry in events(config, "warning"))
+    assert any(
+        "of memory and 0 MB are free: lower --batch-size" in entry["text"] for entry in events(config, "warning")
+    )
 
 
 def test_more_classes_than_float32_labels_tell_apart():

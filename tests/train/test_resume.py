@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 
 from arcface_mx.cli import main
-from arcface_mx.util.errors import UserError
 from arcface_mx.train import log, loop
 from arcface_mx.train.run import train
+from arcface_mx.util.errors import UserError
 from tests import conftest
 from tests.conftest import write_tiny_faces
 from tests.train.test_training import assert_same, events, final, interrupt_after, tiny
@@ -41,7 +41,7 @@ MAY_CHANGE = {
     r"stream\._spare\b.*": "rows read ahead, a function of the position",
     r"meter\b.*": "figures since the last log line",
     r"(log|progress)\b.*": "what was said",
-}  # fmt: skip
+}
 
 
 def snapshot(name, value, found, seen):
@@ -58,13 +58,13 @@ def snapshot(name, value, found, seen):
         seen.add(id(value))
         if isinstance(value, dict):
             for key, item in value.items():
-                snapshot("%s[%s]" % (name, key), item, found, seen)
+                snapshot(f"{name}[{key}]", item, found, seen)
         elif isinstance(value, (list, tuple)):
             for place, item in enumerate(value):
-                snapshot("%s[%d]" % (name, place), item, found, seen)
+                snapshot(f"{name}[{place}]", item, found, seen)
         elif type(value).__module__.startswith(("arcface_mx", "mxnet")) and hasattr(value, "__dict__"):
             for key, item in vars(value).items():
-                snapshot("%s.%s" % (name, key), item, found, seen)
+                snapshot(f"{name}.{key}", item, found, seen)
 
 
 def test_nothing_else_changes_between_steps(tmp_path, tiny_faces, monkeypatch):
@@ -81,12 +81,14 @@ def test_nothing_else_changes_between_steps(tmp_path, tiny_faces, monkeypatch):
     monkeypatch.setattr(log.RunLog, "step", step)
     train(tiny(tmp_path, tiny_faces, dropout=0.3, margin_ramp=0.5, lr_drops=(4,)))
     assert len(shots) == 12
-    changed = {path for one, two in zip(shots[2:], shots[3:]) for path in set(one) | set(two) if one.get(path) != two.get(path)}
+    changed = {
+        path for one, two in zip(shots[2:], shots[3:]) for path in set(one) | set(two) if one.get(path) != two.get(path)
+    }
     explained = {pattern: {path for path in changed if re.fullmatch(pattern, path)} for pattern in MAY_CHANGE}
     unexplained = changed - set().union(*explained.values())
     assert not unexplained, sorted(unexplained)
     for pattern in (r"module\._updater\.states\b.*", "step", r"stream\.position"):
-        assert explained[pattern], "the walk does not reach %s" % pattern
+        assert explained[pattern], f"the walk does not reach {pattern}"
     assert any("param_arrays" in path for path in changed) and any("aux_arrays" in path for path in changed)
 
 
@@ -145,7 +147,7 @@ def test_resume_by_name_goes_on_with_the_runs_own_settings(tmp_path, tiny_faces,
 
 def test_resume_of_what_is_no_run(tmp_path, capsys):
     assert main(["train", "--resume", str(tmp_path)]) == 2
-    assert "is %s a run folder?" % tmp_path in capsys.readouterr().err
+    assert f"is {tmp_path} a run folder?" in capsys.readouterr().err
 
 
 def test_a_run_does_not_go_on_with_other_data(tmp_path, monkeypatch):
@@ -180,7 +182,9 @@ def test_a_disk_that_fills_up_stops_the_run_and_room_lets_it_go_on(tmp_path, tin
         train(unbroken)
         with monkeypatch.context() as patch:
             patch.setattr(log.RunLog, "step", step)
-            with pytest.raises(UserError, match="No space left on device.*(the one before is untouched|the checkpoints are untouched)"):
+            with pytest.raises(
+                UserError, match="No space left on device.*(the one before is untouched|the checkpoints are untouched)"
+            ):
                 train(broken)
         assert final(broken).step == 4
         filler.unlink()
@@ -229,5 +233,3 @@ def test_the_headline_is_the_last_checkpoints_and_the_best_is_marked(tmp_path, t
     assert metrics["step"] == 12 and metrics["best_of_run"] == {"step": 4, "mean_accuracy": 1.5}
     own = [result["single"]["accuracy"] for result in metrics["sets"].values()]
     assert metrics["mean_accuracy"] == pytest.approx(float(np.mean(own))) and metrics["mean_accuracy"] <= 1.0
-
-

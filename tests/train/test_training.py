@@ -11,15 +11,25 @@ import numpy as np
 import pytest
 
 from arcface_mx.config import from_flat
-from arcface_mx.util.errors import UserError
 from arcface_mx.native import library
 from arcface_mx.train import checkpoint
 from arcface_mx.train.run import train
+from arcface_mx.util.errors import UserError
 
 TINY = {
-    "network": "iresnet18", "width": 0.07, "embedding_size": 16, "image_size": 32, "batch_size": 8, "dropout": 0.0,
-    "scale": 16.0, "lr": 0.05, "lr_drops": (), "steps": 12, "log_every": 4, "checkpoint_every": 4,
-}  # fmt: skip
+    "network": "iresnet18",
+    "width": 0.07,
+    "embedding_size": 16,
+    "image_size": 32,
+    "batch_size": 8,
+    "dropout": 0.0,
+    "scale": 16.0,
+    "lr": 0.05,
+    "lr_drops": (),
+    "steps": 12,
+    "log_every": 4,
+    "checkpoint_every": 4,
+}
 
 
 def tiny(tmp_path, tiny_faces, name="run", **values):
@@ -45,15 +55,24 @@ def assert_same(one, two, tolerance=0.0):
 
 
 LOSSES = [
-    {}, {"loss": "softmax"}, {"loss": "norm_softmax"}, {"literal": True}, {"margin_ramp": 0.5}, {"loss": "a_softmax"},
-    {"intra_weight": 1.0, "inter_weight": 1.0}, {"loss": "norm_softmax", "intra_weight": 1.0, "inter_weight": 1.0},
+    {},
+    {"loss": "softmax"},
+    {"loss": "norm_softmax"},
+    {"literal": True},
+    {"margin_ramp": 0.5},
+    {"loss": "a_softmax"},
+    {"intra_weight": 1.0, "inter_weight": 1.0},
+    {"loss": "norm_softmax", "intra_weight": 1.0, "inter_weight": 1.0},
     {"triplet_weight": 1.0, "images_per_identity": 4, "batch_size": 20},
-    {"loss": "sub_centre", "loss_option": ("sub_centres=2",)}, {"loss": "adaface"},
-]  # fmt: skip
+    {"loss": "sub_centre", "loss_option": ("sub_centres=2",)},
+    {"loss": "adaface"},
+]
 TUPLE_LOSSES = [
-    {"loss": "triplet"}, {"loss": "euclidean_triplet", "triplet_margin": 0.2}, {"loss": "contrastive", "mining": "all"},
+    {"loss": "triplet"},
+    {"loss": "euclidean_triplet", "triplet_margin": 0.2},
+    {"loss": "contrastive", "mining": "all"},
     {"loss": "triplet", "mining": "batch_hard", "bag": 2},
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -170,7 +189,13 @@ def test_accumulated_gradients_are_those_of_the_joint_batch(tmp_path, tiny_faces
 def test_frozen_parameters_stay_and_slowed_ones_move_less(tmp_path, tiny_faces):
     base = tiny(tmp_path, tiny_faces, "base", steps=1, weight_decay=0.0)
     changed = tiny(
-        tmp_path, tiny_faces, "changed", steps=1, weight_decay=0.0, freeze=("^conv0_", "stage1"), lr_mult=("stage2.*weight=0.5",)
+        tmp_path,
+        tiny_faces,
+        "changed",
+        steps=1,
+        weight_decay=0.0,
+        freeze=("^conv0_", "stage1"),
+        lr_mult=("stage2.*weight=0.5",),
     )
     start = tiny(tmp_path, tiny_faces, "start", steps=1, lr=0.0, weight_decay=0.0)
     for config in (base, changed, start):
@@ -253,16 +278,22 @@ class TestBadInput:
             train(config)
         assert not os.path.exists(str(tmp_path / "run"))
 
-    @pytest.mark.parametrize("values", [{"scale": 0.0}, {"lr": float("nan")}, {"lr_drops": (5, 3)}, {"policy": "soft"}, {"batch_size": 0}])
+    @pytest.mark.parametrize(
+        "values", [{"scale": 0.0}, {"lr": float("nan")}, {"lr_drops": (5, 3)}, {"policy": "soft"}, {"batch_size": 0}]
+    )
     def test_values_without_sense_name_their_flag(self, values):
-        with pytest.raises(UserError, match="--%s" % list(values)[0].replace("_", "-")):
+        with pytest.raises(UserError, match=f"--{list(values)[0].replace('_', '-')}"):
             from_flat(values)
 
 
 @pytest.mark.skipif(bool(library.unavailable()), reason=library.unavailable() or "available")
-@pytest.mark.parametrize("loss", ({"margin_ramp": 0.5}, {"intra_weight": 1.0, "inter_weight": 1.0}, {"loss": "norm_softmax"}))
+@pytest.mark.parametrize(
+    "loss", ({"margin_ramp": 0.5}, {"intra_weight": 1.0, "inter_weight": 1.0}, {"loss": "norm_softmax"})
+)
 def test_native_and_graph_head_train_alike(tmp_path, tiny_faces, loss):
-    configs = [tiny(tmp_path, tiny_faces, head, head=head, steps=2, log_every=1, **loss) for head in ("native", "graph")]
+    configs = [
+        tiny(tmp_path, tiny_faces, head, head=head, steps=2, log_every=1, **loss) for head in ("native", "graph")
+    ]
     for config in configs:
         train(config)
     assert_same(final(configs[0]), final(configs[1]), 1e-5)

@@ -9,13 +9,18 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from arcface_mx.util.params import MARK, TYPES, read_arrays, write_arrays
 from arcface_mx.util.errors import UserError
+from arcface_mx.util.params import MARK, TYPES, read_arrays, write_arrays
 
 
 def some_arrays(seed=0):
     random = np.random.RandomState(seed)
-    shapes = {"arg:conv_weight": (4, 3, 3, 3), "arg:fc7_weight": (6, 8), "aux:bn_moving_var": (4,), "momentum:fc7_weight": (6, 8)}
+    shapes = {
+        "arg:conv_weight": (4, 3, 3, 3),
+        "arg:fc7_weight": (6, 8),
+        "aux:bn_moving_var": (4,),
+        "momentum:fc7_weight": (6, 8),
+    }
     return {name: random.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
 
 
@@ -28,10 +33,16 @@ def write(path, arrays, facts=None):
 def test_mxnet_reads_what_is_written_here_and_back(tmp_path):
     arrays = {"arg:" + dtype.name: (np.arange(24).reshape(2, 3, 4) % 2).astype(dtype) for dtype in TYPES}
     ours = write(tmp_path / "ours", arrays, {"note": 1})
-    mx.nd.save(str(tmp_path / "theirs"), {name: mx.nd.array(value, dtype=value.dtype) for name, value in arrays.items()})
+    mx.nd.save(
+        str(tmp_path / "theirs"), {name: mx.nd.array(value, dtype=value.dtype) for name, value in arrays.items()}
+    )
     theirs = (tmp_path / "theirs").read_bytes()
     assert ours[:8] == theirs[:8] and ours[16 : len(theirs)] == theirs[16:]  # byte for byte but mark and checksums
-    for loaded in (mx.nd.load(str(tmp_path / "ours")), read_arrays(str(tmp_path / "theirs")).arrays, read_arrays(str(tmp_path / "ours")).arrays):
+    for loaded in (
+        mx.nd.load(str(tmp_path / "ours")),
+        read_arrays(str(tmp_path / "theirs")).arrays,
+        read_arrays(str(tmp_path / "ours")).arrays,
+    ):
         assert set(loaded) == set(arrays)
         for name, value in loaded.items():
             value = value if isinstance(value, np.ndarray) else value.asnumpy()
@@ -75,7 +86,7 @@ def test_every_flipped_bit_is_refused_and_the_array_named(tmp_path):
             read_arrays(str(path))
         refused += 1
         inside = next((name for end, name in ends if 24 <= bit // 8 < end), None)
-        assert inside is None or "array %s differs" % inside in str(caught.value)
+        assert inside is None or f"array {inside} differs" in str(caught.value)
         flip(path, bit)
     assert refused == 1000
 
@@ -116,14 +127,20 @@ FOREIGN = {
     "sparse": entry(struct.pack("<Ii", 0xF993FAC9, 1)),
     "absurd number of arrays": entry(b"", count=1 << 60),
     "absurd name": struct.pack("<QQQQQ", 0x112, 0, 0, 0, 0)[:24] + struct.pack("<Q", 1 << 60),
-    "no names": struct.pack("<QQQ", 0x112, 0, 1) + V2_HEAD + struct.pack("<i1qiii", 1, 1, 1, 0, 0) + b"\0" * 4 + struct.pack("<Q", 0),
-    "twice the name": struct.pack("<QQQ", 0x112, 0, 2) + 2 * (V2_HEAD + struct.pack("<i1qiiif", 1, 1, 1, 0, 0, 1.0))
-    + struct.pack("<Q", 2) + 2 * (struct.pack("<Q", 1) + b"a"),
+    "no names": struct.pack("<QQQ", 0x112, 0, 1)
+    + V2_HEAD
+    + struct.pack("<i1qiii", 1, 1, 1, 0, 0)
+    + b"\0" * 4
+    + struct.pack("<Q", 0),
+    "twice the name": struct.pack("<QQQ", 0x112, 0, 2)
+    + 2 * (V2_HEAD + struct.pack("<i1qiiif", 1, 1, 1, 0, 0, 1.0))
+    + struct.pack("<Q", 2)
+    + 2 * (struct.pack("<Q", 1) + b"a"),
     "a mark and nothing": struct.pack("<QQQ", 0x112, MARK, 0),
     "another mark": struct.pack("<QQQ", 0x112, MARK ^ 1, 0),
     "pickle": b"\x80\x02cos\nsystem\n(S'true'\ntR.",
     "empty": b"",
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", sorted(FOREIGN))

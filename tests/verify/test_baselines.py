@@ -8,7 +8,6 @@ import pytest
 from arcface_mx.data.bins.bins import read_pairs
 from arcface_mx.util.errors import UserError
 from arcface_mx.verify.baselines import SIDE, fit_baselines, pixel_features, training_images, verify_baselines
-
 from tests.support.nets import photos
 
 
@@ -38,7 +37,10 @@ def test_raw_pixels_are_the_cosine_of_grey_values(tiny_faces, tiny_pairs):
 
     pairs = read_pairs(tiny_pairs)
     grey = pixel_features(pairs.pixels())[0].astype(np.float64)
-    cosines = [np.dot(grey[i], grey[j]) / np.linalg.norm(grey[i]) / np.linalg.norm(grey[j]) for i, j in zip(pairs.left, pairs.right)]
+    cosines = [
+        np.dot(grey[i], grey[j]) / np.linalg.norm(grey[i]) / np.linalg.norm(grey[j])
+        for i, j in zip(pairs.left, pairs.right)
+    ]
     result = verify_baselines(fit_baselines(*training_images(tiny_faces)), pairs)[0]
     assert result.single.auc == pytest.approx(roc_auc_score(pairs.same, cosines), abs=1e-9)
 
@@ -59,7 +61,10 @@ def test_pca_is_white_on_the_training_set_and_lda_separates_it():
     assert (nearest == labels).all()
 
 
-@pytest.mark.parametrize("labels, message", [([0, 0, 0, 0], "1 identities"), ([0, 1, 2, 3], "4 identities"), ([0, 1], "2 labels for 4 images")])
+@pytest.mark.parametrize(
+    "labels, message",
+    [([0, 0, 0, 0], "1 identities"), ([0, 1, 2, 3], "4 identities"), ([0, 1], "2 labels for 4 images")],
+)
 def test_training_sets_that_say_nothing_are_refused(labels, message):
     with pytest.raises(UserError, match=message):
         fit_baselines(photos(4), labels)

@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 
 from arcface_mx.cli import main
-from arcface_mx.model import load_model
 from arcface_mx.metrics.identification import identify
-from arcface_mx.metrics.templates import pool, template_scores
 from arcface_mx.metrics.roc import error_rates
-
+from arcface_mx.metrics.templates import pool, template_scores
+from arcface_mx.model import load_model
 from tests.conftest import tiny_photo
 from tests.support import nets
 
@@ -44,12 +43,12 @@ def people(tmp_path_factory):
     pixels = {"gallery": [], "probes": [], "others": []}
     for person in range(6):
         for photo in range(2):
-            pixels["gallery"].append(put(root, "gallery/p%d/%d.png" % (person, photo), person, photo))
+            pixels["gallery"].append(put(root, f"gallery/p{person}/{photo}.png", person, photo))
     for person in range(2, 10):
         for photo in range(10, 13):
-            pixels["probes"].append(put(root, "probes/p%d/%d.PNG" % (person, photo), person, photo))
+            pixels["probes"].append(put(root, f"probes/p{person}/{photo}.PNG", person, photo))
     for person in range(40, 45):
-        pixels["others"].append(put(root, "others/%d.png" % person, person, 0))
+        pixels["others"].append(put(root, f"others/{person}.png", person, 0))
     (root / "gallery" / "notes.txt").write_text("not a photo")
     return root, pixels
 
@@ -67,19 +66,22 @@ def test_identify_on_folders(model, people, tmp_path, capsys):
     )
     assert json.loads((tmp_path / "r.json").read_text()) == json.loads(json.dumps(expected.to_json()))
     assert "gallery 6 identities, distractors 5, probes 12 known, 12 unknown" in printed
-    assert "rank-1        %.4f" % expected.rank[1] in printed
+    assert f"rank-1        {expected.rank[1]:.4f}" in printed
     assert "DIR@FAR=1e-02, 1e-03, 1e-04, 1e-05, 1e-06: not measurable with 12 unknown probes" in printed
 
 
 def test_identify_on_lists_equals_folders(model, people, tmp_path):
     root, _ = people
     for part in ("gallery", "probes"):
-        lines = ["%s/%s %s" % (path.parent.name, path.name, path.parent.name) for path in (root / part).glob("*/*")]
+        lines = [f"{path.parent.name}/{path.name} {path.parent.name}" for path in (root / part).glob("*/*")]
         (root / part / "list.txt").write_text("\n".join(lines) + "\n\n")
     results = []
     for suffix in ("", "/list.txt"):
         report = str(tmp_path / "r.json")
-        assert main(["identify", model, "%s/gallery%s" % (root, suffix), "%s/probes%s" % (root, suffix), "--mirror", "--json", report]) == 0
+        assert (
+            main(["identify", model, f"{root}/gallery{suffix}", f"{root}/probes{suffix}", "--mirror", "--json", report])
+            == 0
+        )
         results.append(json.load(open(report)))
     assert results[0] == results[1]
 
@@ -91,10 +93,10 @@ def videos(tmp_path_factory):
     names, rows, pixels = [], [], []
     for person in range(5):
         for video in range(4):
-            name = "person%d/%d" % (person, video)
+            name = f"person{person}/{video}"
             names.append(name)
             for frame in range(3):
-                photo = "%s/%d.png" % (name, frame)
+                photo = f"{name}/{frame}.png"
                 pixels.append(put(root / "crops", photo, person, 10 * video + frame))
                 rows.append((photo, name, frame // 2))  # two frames of one medium, one of another
     (root / "tid_mid.txt").write_text("".join("%s %s %d\n" % row for row in rows))
@@ -108,14 +110,28 @@ def videos(tmp_path_factory):
 def test_templates_of_a_list(model, videos, tmp_path, capsys):
     root, rows, pairs, pixels = videos
     report = str(tmp_path / "r.json")
-    assert main(["templates", model, str(root / "tid_mid.txt"), str(root / "pairs.txt"), "--images", str(root / "crops"), "--json", report]) == 0
+    assert (
+        main(
+            [
+                "templates",
+                model,
+                str(root / "tid_mid.txt"),
+                str(root / "pairs.txt"),
+                "--images",
+                str(root / "crops"),
+                "--json",
+                report,
+            ]
+        )
+        == 0
+    )
     templates = pool(load_model(model).embed(pixels), [row[1] for row in rows], [row[2] for row in rows])
     same = np.array([a.split("/")[0] == b.split("/")[0] for a, b in pairs])
     scores = template_scores(templates, [a for a, _ in pairs], [b for _, b in pairs])
     expected = error_rates(scores, same)
     assert json.load(open(report)) == json.loads(json.dumps(expected.to_json()))
     printed = capsys.readouterr().out
-    assert "TAR@FAR=1e-02 %.4f" % expected.tar_at_far[1e-2] in printed and "accuracy" not in printed
+    assert f"TAR@FAR=1e-02 {expected.tar_at_far[0.01]:.4f}" in printed and "accuracy" not in printed
 
 
 def test_templates_of_a_folder_with_folds(model, videos, capsys):

@@ -11,11 +11,10 @@ from sklearn.metrics import roc_auc_score
 
 from arcface_mx.cli import main
 from arcface_mx.data.bins.bins import read_pairs, write_pairs
-from arcface_mx.util.errors import UserError
-from arcface_mx.model import Embedder, load_model
 from arcface_mx.metrics.pairs import evaluate
+from arcface_mx.model import Embedder, load_model
+from arcface_mx.util.errors import UserError
 from arcface_mx.verify.sets import result_table, verify_set
-
 from tests.conftest import shared_path
 from tests.support import nets
 
@@ -70,10 +69,13 @@ def test_command_prints_one_table_and_writes_json(model, tiny_pairs, tiny_faces,
     printed = capsys.readouterr().out.splitlines()
     assert printed[0].split() == ["method", "set", "pairs", "crop", "accuracy", "%", "TAR@1e-01", "EER", "%", "AUC"]
     assert len(printed) == 1 + 2 * 4 + 1
-    assert printed[-1] == "TAR@1e-02, 1e-03, 1e-04, 1e-05, 1e-06: not measurable with 20 different pairs (1/FAR are needed)"
+    assert (
+        printed[-1]
+        == "TAR@1e-02, 1e-03, 1e-04, 1e-05, 1e-06: not measurable with 20 different pairs (1/FAR are needed)"
+    )
     results = json.loads(report.read_text())
     assert [result["method"] for result in results] == [model[0], "raw pixels", "whitened PCA", "PCA + LDA"]
-    assert "%.2f ± %.2f" % (100 * results[0]["single"]["accuracy"], 100 * results[0]["single"]["std"]) in printed[1]
+    assert f"{100 * results[0]['single']['accuracy']:.2f} ± {100 * results[0]['single']['std']:.2f}" in printed[1]
     assert results[0]["single"]["tar_at_far"]["1e-02"] is None
 
 
@@ -105,7 +107,9 @@ def test_wrong_use_is_one_line(model, tiny_pairs, arguments, message, capsys):
 
 
 def test_undecodable_image_is_named(model, tmp_path, capsys):
-    write_pairs(str(tmp_path / "bad.bin"), [b"\xff\xd8 %d" % (k + 10) for k in range(40)], [k % 2 == 0 for k in range(20)])
+    write_pairs(
+        str(tmp_path / "bad.bin"), [b"\xff\xd8 %d" % (k + 10) for k in range(40)], [k % 2 == 0 for k in range(20)]
+    )
     assert main(["verify", model[0], str(tmp_path / "bad.bin")]) == 2
     assert "bad.bin: image 0 (pair 0): 5 bytes that are no readable image" in capsys.readouterr().err
 

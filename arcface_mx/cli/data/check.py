@@ -17,8 +17,12 @@ SHOWN = 10  # record numbers of a problem on the terminal; --json has all
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", metavar="PATH", nargs="+", help="folder, .rec or .bin")
     parser.add_argument("--quick", action="store_true", help="decode 2,000 images of each file instead of all")
-    parser.add_argument("--fix", metavar="OUT", help="write a copy without the unusable records, identities numbered 0…n−1 (one PATH)")
-    parser.add_argument("--mean-face", metavar="FILE", help="write the mean face with the reference points on it, a PNG (one PATH)")
+    parser.add_argument(
+        "--fix", metavar="OUT", help="write a copy without the unusable records, identities numbered 0…n−1 (one PATH)"
+    )
+    parser.add_argument(
+        "--mean-face", metavar="FILE", help="write the mean face with the reference points on it, a PNG (one PATH)"
+    )
     parser.add_argument("--workers", type=int, metavar="W", help="threads (one a core)")
     parser.add_argument("--json", metavar="FILE", help="write tables and all record numbers there")
 
@@ -27,17 +31,19 @@ def run(args: argparse.Namespace) -> int:
     from arcface_mx.data.check.check import check_path
     from arcface_mx.data.check.fix import write_cleaned
     from arcface_mx.data.check.mean_face import write_mean_face
+    from arcface_mx.util.environment import available_cores
     from arcface_mx.util.errors import UserError
     from arcface_mx.util.files import write_json
-    from arcface_mx.util.environment import available_cores
 
     if (args.fix or args.mean_face) and len(args.path) > 1:
-        raise UserError("--fix and --mean-face work on one PATH; %d are given" % len(args.path))
+        raise UserError(f"--fix and --mean-face work on one PATH; {len(args.path)} are given")
     if args.fix and args.quick:
         raise UserError("--fix needs all images decoded; leave out --quick")
     if args.workers is not None and args.workers < 1:
-        raise UserError("--workers %d: give at least 1" % args.workers)
-    reports = [report for path in args.path for report in check_path(path, args.quick, args.workers or available_cores())]
+        raise UserError(f"--workers {args.workers}: give at least 1")
+    reports = [
+        report for path in args.path for report in check_path(path, args.quick, args.workers or available_cores())
+    ]
     for report in reports:
         _print(report)
     if args.json:
@@ -47,10 +53,12 @@ def run(args: argparse.Namespace) -> int:
         write_mean_face(means[0], args.mean_face)
     if args.fix:
         if reports[0].index is None:
-            raise UserError("--fix %s: %s is no face set to copy" % (args.fix, reports[0].path))
+            raise UserError(f"--fix {args.fix}: {reports[0].path} is no face set to copy")
         summary = write_cleaned(reports[0], args.fix)
-        print("%s: %d images of %d identities, %d records left out (cleaned.json)" % (
-            args.fix, summary["images"], summary["identities"], len(summary["left_out"])))  # fmt: skip
+        print(
+            f"{args.fix}: {summary['images']} images of {summary['identities']} identities, "
+            f"{len(summary['left_out'])} records left out (cleaned.json)"
+        )
     return 1 if any(report.problems for report in reports) else 0
 
 
@@ -61,9 +69,9 @@ def _print(report: Any) -> None:
         print("  %-*s  %s" % (width, name, value))
     for kind, entries in (("problem", report.problems), ("remark", report.remarks)):
         for entry in entries:
-            print("  %s: %s" % (kind, entry))
+            print(f"  {kind}: {entry}")
             if len(entry.records) > 1:
-                more = " … (%d)" % len(entry.records) if len(entry.records) > SHOWN else ""
-                print("    records %s%s" % (", ".join(map(str, entry.records[:SHOWN])), more))
+                more = f" … ({len(entry.records)})" if len(entry.records) > SHOWN else ""
+                print(f"    records {', '.join(map(str, entry.records[:SHOWN]))}{more}")
     if not report.problems:
         print("  no problem found")

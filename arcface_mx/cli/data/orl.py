@@ -14,7 +14,11 @@ downloaded. They are aligned to 112×112 by five points."""
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", metavar="OUT", help="folder to make; it appears when it is whole")
-    parser.add_argument("--unaligned", action="store_true", help="pad the photos instead of aligning them, to see what alignment is worth")
+    parser.add_argument(
+        "--unaligned",
+        action="store_true",
+        help="pad the photos instead of aligning them, to see what alignment is worth",
+    )
     parser.add_argument("--json", metavar="FILE", help="write the summary there too")
 
 
@@ -25,5 +29,5 @@ def run(args: argparse.Namespace) -> None:
     summary = write_orl(args.out, aligned=not args.unaligned)
     if args.json:
         write_json(args.json, summary)
-    print("%s: 4 folds of 30 people to train on and 10 unseen ones, 400 photos" % args.out)
-    print("fingerprint %s" % summary["fingerprint"])
+    print(f"{args.out}: 4 folds of 30 people to train on and 10 unseen ones, 400 photos")
+    print(f"fingerprint {summary['fingerprint']}")

@@ -18,7 +18,12 @@ would be another protocol."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("kind", metavar="KIND", choices=("lfw", "cfp-fp", "cfp-ff", "list", "two-lines", "ytf"), help="the protocol's form")
+    parser.add_argument(
+        "kind",
+        metavar="KIND",
+        choices=("lfw", "cfp-fp", "cfp-ff", "list", "two-lines", "ytf"),
+        help="the protocol's form",
+    )
     parser.add_argument("protocol", metavar="PROTOCOL", help="its file (CFP: its folder Protocol)")
     parser.add_argument("photos", metavar="PHOTOS", help="folder of aligned photos")
     parser.add_argument("out", metavar="OUT", help=".bin to write (ytf: list of pairs)")
@@ -33,6 +38,7 @@ def run(args: argparse.Namespace) -> None:
     summary = make_pairs(args.kind, args.protocol, args.photos, args.out, args.missing)
     if args.json:
         write_json(args.json, summary)
-    print("%s: %d pairs (%d same, %d different) of %d %s" % (
-        args.out, summary["pairs"], summary["same"], summary["different"], summary["photos"],
-        "videos" if args.kind == "ytf" else "photos"))  # fmt: skip
+    print(
+        f"{args.out}: {summary['pairs']} pairs ({summary['same']} same, {summary['different']} different) "
+        f"of {summary['photos']} {('videos' if args.kind == 'ytf' else 'photos')}"
+    )

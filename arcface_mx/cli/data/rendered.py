@@ -14,8 +14,9 @@ identities extend a smaller set, and workers change nothing. Interrupted, the sa
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", metavar="OUT", help="folder to make; it appears when it is whole")
+
     def number(flag: str, default: int, metavar: str, text: str) -> None:
-        parser.add_argument(flag, type=int, default=default, metavar=metavar, help="%s (%d)" % (text, default))
+        parser.add_argument(flag, type=int, default=default, metavar=metavar, help=f"{text} ({default})")
 
     number("--identities", 1000, "N", "training people")
     number("--images", 20, "K", "photos of each")
@@ -33,8 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from arcface_mx.data.rendered.make import make
     from arcface_mx.data.rendered.sets import Options
-    from arcface_mx.util.files import write_json
     from arcface_mx.util.environment import available_cores
+    from arcface_mx.util.files import write_json
 
     options = Options(
         identities=args.identities,
@@ -49,4 +50,4 @@ def run(args: argparse.Namespace) -> None:
     summary = make(args.out, options, workers)
     if args.json:
         write_json(args.json, summary)
-    print("%s: %d rendered photos, %d identities to train on" % (args.out, summary["photos"], options.identities))
+    print(f"{args.out}: {summary['photos']} rendered photos, {options.identities} identities to train on")

@@ -23,4 +23,4 @@ def run(args: argparse.Namespace) -> None:
     summary = unpack_set(args.source, args.out)
     if args.json:
         write_json(args.json, summary)
-    print("%s: %s" % (args.out, ", ".join("%d %s" % (value, name) for name, value in summary.items())))
+    print("{}: {}".format(args.out, ", ".join(f"{value} {name}" for name, value in summary.items())))

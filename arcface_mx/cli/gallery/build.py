@@ -33,6 +33,6 @@ def run(args: argparse.Namespace) -> int:
     found = embed_faces(open_model(args), model_fingerprint(args.model), paths, face_options(args), "gallery")
     gallery = make_gallery(found, dict(zip(paths, names)))
     write_gallery(args.out, gallery)
-    print("%s: %d photos of %d people" % (args.out, len(gallery.names), len(set(gallery.names))))
+    print(f"{args.out}: {len(gallery.names)} photos of {len(set(gallery.names))} people")
     print_skipped(found.skipped.tolist(), found.reasons.tolist())
     return 1 if len(found.skipped) else 0

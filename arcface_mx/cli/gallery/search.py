@@ -22,10 +22,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("photos", metavar="PHOTOS", help="photo, folder or list")
     add_images_flag(parser)
     parser.add_argument("-k", type=int, default=3, help="people shown for each photo (default: %(default)s)")
-    parser.add_argument("--fpir", type=float, default=0.01, help="share of strangers that may be named (default: %(default)s)")
+    parser.add_argument(
+        "--fpir", type=float, default=0.01, help="share of strangers that may be named (default: %(default)s)"
+    )
     parser.add_argument("--faiss", action="store_true", help="search with faiss' flat index (the same answer)")
     add_calibration_flag(parser)
-    parser.add_argument("--workers", type=int, metavar="W", help="threads or processes that read photos (default: one a core)")
+    parser.add_argument(
+        "--workers", type=int, metavar="W", help="threads or processes that read photos (default: one a core)"
+    )
     parser.add_argument("--json", metavar="FILE", help="also write the answers to FILE")
 
 
@@ -38,7 +42,17 @@ def run(args: argparse.Namespace) -> int:
     gallery, paths = read_gallery(args.gallery), photo_paths(args.photos, args.images)
     args.align, args.mirror = gallery.align, gallery.mirror
     calibration = model_calibration(args, gallery.mirror) if args.fpir < 1 else None
-    answer = find_people(lambda: open_model(args), args.model, gallery, paths, calibration, args.fpir, args.k, face_options(args), args.faiss)
+    answer = find_people(
+        lambda: open_model(args),
+        args.model,
+        gallery,
+        paths,
+        calibration,
+        args.fpir,
+        args.k,
+        face_options(args),
+        args.faiss,
+    )
     print("\n".join(table_lines(answer)))
     print_skipped(answer.skipped, answer.reasons)
     if args.json:

@@ -28,7 +28,9 @@ MARGINS = (
     Margin("CM2 (0.9, 0.4, 0.15)", m1=0.9, m2=0.4, m3=0.15),
     Margin("A-Softmax (m = 4, λ = 5)", a_softmax_m=4),
 )
-POLICIES = tuple(Margin("ArcFace (0.5), policy %s" % policy, m2=0.5, policy=policy) for policy in ("none", "linear", "easy")) + (
+POLICIES = tuple(
+    Margin(f"ArcFace (0.5), policy {policy}", m2=0.5, policy=policy) for policy in ("none", "linear", "easy")
+) + (
     Margin("SphereFace (1.35), policy none", m1=1.35),
     Margin("A-Softmax (m = 4, λ = 0)", a_softmax_m=-4),
 )
@@ -57,7 +59,16 @@ def target_logits(margin: Margin, degrees: np.ndarray) -> np.ndarray:
         )
     else:
         logits = symbols.margin_logits(
-            x, label, 1, scale=1.0, m1=margin.m1, m2=margin.m2, m3=margin.m3, policy=margin.policy, weight=weight, dtype="float64"
+            x,
+            label,
+            1,
+            scale=1.0,
+            m1=margin.m1,
+            m2=margin.m2,
+            m3=margin.m3,
+            policy=margin.policy,
+            weight=weight,
+            dtype="float64",
         )
     angle = np.radians(degrees)
     inputs["x"] = mx.nd.array(np.stack([np.cos(angle), np.sin(angle)], axis=1), dtype="float64")
@@ -122,5 +133,3 @@ def draw_boundaries(path: str) -> None:
     axes[0].set_ylabel("θ1, degrees", fontsize=8)
     axes[0].legend(fontsize=7, loc="upper left")
     save(figure, path)
-
-

@@ -23,7 +23,7 @@ def read_steps(run: str) -> List[Dict[str, Any]]:
         with open(path, encoding="utf-8") as stream:
             lines = stream.read().split("\n")
     except OSError as error:
-        raise UserError("%s: cannot be read (%s); is %s a run folder?" % (path, error.strerror, run))
+        raise UserError(f"{path}: cannot be read ({error.strerror}); is {run} a run folder?")
     steps: Dict[int, Dict[str, Any]] = {}
     for number, line in enumerate(lines, 1):
         if not line.strip():
@@ -33,11 +33,11 @@ def read_steps(run: str) -> List[Dict[str, Any]]:
         except ValueError:
             if number == len(lines):
                 continue
-            raise UserError("%s: line %d is not JSON" % (path, number))
+            raise UserError(f"{path}: line {number} is not JSON")
         if event.get("event") == "step":
             steps[int(event["step"])] = event
     if not steps:
-        raise UserError("%s: holds no training step yet" % path)
+        raise UserError(f"{path}: holds no training step yet")
     return [steps[step] for step in sorted(steps)]
 
 
@@ -50,7 +50,7 @@ def angle_histograms(run: str) -> List[Tuple[str, np.ndarray]]:
     if not steps:
         return []
     chosen = [("start", steps[0]), ("middle", steps[(len(steps) - 1) // 2]), ("end", steps[-1])]
-    return [("%s, step %d" % (name, event["step"]), np.asarray(event["target_angle_histogram"])) for name, event in chosen]
+    return [(f"{name}, step {event['step']}", np.asarray(event["target_angle_histogram"])) for name, event in chosen]
 
 
 def draw_angle_histograms(runs: Sequence[Tuple[str, str]], path: str) -> bool:
@@ -76,7 +76,12 @@ def draw_angle_histograms(runs: Sequence[Tuple[str, str]], path: str) -> bool:
     return True
 
 
-CURVES = (("loss", "loss", 1.0), ("target_angle", "mean target angle, degrees", 1.0), ("accuracy", "training accuracy without margin, %", 100.0), ("lr", "learning rate", 1.0))
+CURVES = (
+    ("loss", "loss", 1.0),
+    ("target_angle", "mean target angle, degrees", 1.0),
+    ("accuracy", "training accuracy without margin, %", 100.0),
+    ("lr", "learning rate", 1.0),
+)
 
 
 def draw_training_curves(runs: Sequence[Tuple[str, str]], path: str) -> None:

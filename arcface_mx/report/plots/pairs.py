@@ -21,13 +21,13 @@ class ScoredPairs(NamedTuple):
 def score_pairs(embedder: Any, path: str, name: str) -> ScoredPairs:
     """Embed a `.bin` set's images, single crops, and score its pairs; raises UserError as `verify_set` does."""
     from arcface_mx.data.bins.bins import read_pairs
-    from arcface_mx.util.progress import progress
     from arcface_mx.metrics.pairs import pair_scores
+    from arcface_mx.util.progress import progress
     from arcface_mx.verify.sets import set_name
 
     pairs = read_pairs(path)
     embeddings = embedder.embed(progress(pairs.pixels(), set_name(path), "image", pairs.num_images))
-    scores = pair_scores(embeddings, pairs.left, pairs.right, "%s on %s" % (name, path))
+    scores = pair_scores(embeddings, pairs.left, pairs.right, f"{name} on {path}")
     return ScoredPairs(name, set_name(path), scores, np.asarray(pairs.same, bool))
 
 
@@ -41,7 +41,7 @@ def draw_pair_angles(scored: Sequence[ScoredPairs], path: str) -> None:
         bins = np.arange(0.0, 142.0, 2.0)
         for kind, name, colour in ((one.same, "same person", "#1f4e79"), (~one.same, "different people", "#c0504d")):
             axis.hist(angles[kind], bins, alpha=0.6, color=colour, label=name)
-        axis.set_title("%s, %s" % (one.model, one.set), fontsize=8)
+        axis.set_title(f"{one.model}, {one.set}", fontsize=8)
         axis.set_xlabel("angle of a pair, degrees", fontsize=8)
         axis.tick_params(labelsize=7)
         axis.legend(fontsize=7)
@@ -80,11 +80,16 @@ def draw_det(scored: Sequence[ScoredPairs], path: str) -> None:
         rejected = 1.0 - roc.tar
         # An error rate of 0 has no place on this axis; below one pair nothing is known.
         shown = (roc.accepted_different >= 1) & (rejected * roc.num_same >= 1)
-        axes[0].plot(norm.ppf(roc.far[shown]), norm.ppf(rejected[shown]), label="%s, EER %.1f %%" % (_legend(one), 100 * equal_error_rate(roc)), linewidth=1.3)
+        axes[0].plot(
+            norm.ppf(roc.far[shown]),
+            norm.ppf(rejected[shown]),
+            label=f"{_legend(one)}, EER {100 * equal_error_rate(roc):.1f} %",
+            linewidth=1.3,
+        )
     axes[0].plot(norm.ppf(ticks[[0, -1]]), norm.ppf(ticks[[0, -1]]), ":", color="grey", linewidth=0.8)
     for axis, name in ((axes[0].xaxis, "false acceptances (FAR), %"), (axes[0].yaxis, "false rejections (1 − TAR), %")):
         axis.set_ticks(norm.ppf(ticks))
-        axis.set_ticklabels(["%g" % (100 * tick) for tick in ticks], fontsize=7)
+        axis.set_ticklabels([f"{100 * tick:g}" for tick in ticks], fontsize=7)
         axis.set_label_text(name)
     axes[0].set_xlim(*norm.ppf(ticks[[0, -1]]))
     axes[0].set_ylim(*norm.ppf(ticks[[0, -1]]))
@@ -99,4 +104,4 @@ def _roc(one: ScoredPairs) -> Any:
 
 
 def _legend(one: ScoredPairs) -> str:
-    return "%s, %s" % (one.model, one.set)
+    return f"{one.model}, {one.set}"

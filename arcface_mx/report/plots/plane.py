@@ -20,11 +20,13 @@ class Plane(NamedTuple):
 
 def embed_plane(embedder: Any, run: str, name: str, data: Optional[str] = None, most: int = 4000) -> Plane:
     """Embed a run's training photos; raises UserError unless its embeddings have length 2."""
-    from arcface_mx.verify.angles import class_centres_of, embed_records
     from arcface_mx.train.folder import read_config
+    from arcface_mx.verify.angles import class_centres_of, embed_records
 
     if embedder.embedding_size != 2:
-        raise UserError("%s: its embeddings have length %d; the toy's picture needs --embedding-size 2" % (run, embedder.embedding_size))
+        raise UserError(
+            f"{run}: its embeddings have length {embedder.embedding_size}; the toy's picture needs --embedding-size 2"
+        )
     labels, embeddings = embed_records(embedder, data or read_config(run).data.data, most)
     return Plane(name, embeddings, labels, class_centres_of(run))
 
@@ -37,14 +39,14 @@ def draw_planes(planes: Sequence[Plane], path: str) -> None:
     figure, axes = new_figure(len(planes), 4.2, 4.2)
     random = np.random.RandomState(0)
     for axis, plane in zip(axes, planes):
-        colours = ["C%d" % (label % 10) for label in plane.labels]
+        colours = [f"C{label % 10}" for label in plane.labels]
         length = np.linalg.norm(plane.embeddings, axis=1, keepdims=True)
         dots = plane.embeddings / np.maximum(length, 1e-12) * random.uniform(0.94, 1.06, length.shape)
         axis.scatter(dots[:, 0], dots[:, 1], c=colours, s=3, alpha=0.5, linewidths=0)
         if plane.centres is not None:
             ends = plane.centres / np.linalg.norm(plane.centres, axis=1, keepdims=True)
             for label, (x, y) in enumerate(ends):
-                axis.plot([0.0, x], [0.0, y], color="C%d" % (label % 10), linewidth=1.4)
+                axis.plot([0.0, x], [0.0, y], color=f"C{label % 10}", linewidth=1.4)
         axis.set_title(plane.name, fontsize=10)
         axis.set_aspect("equal")
         axis.set_xlim(-1.15, 1.15)

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from arcface_mx.cli import main
 from arcface_mx.data.align import folder as align_folder_module
-from arcface_mx.data.align.transform import REFERENCE, align, reference_points, similarity
-from arcface_mx.data.align.folder import align_folder
 from arcface_mx.data.align import image as align_photo_module
-from arcface_mx.data.align.image import AlignOptions, choose_face, is_aligned
 from arcface_mx.data.align.detector import Detector, Faces
-from arcface_mx.data.orl.orl import POINTS
+from arcface_mx.data.align.folder import align_folder
+from arcface_mx.data.align.image import AlignOptions, choose_face, is_aligned
 from arcface_mx.data.align.landmarks import read_points
+from arcface_mx.data.align.transform import REFERENCE, align, reference_points, similarity
+from arcface_mx.data.orl.orl import POINTS
 from arcface_mx.util.errors import UserError
 from tests.support.face_sets import read_bytes
 
@@ -48,7 +48,10 @@ def test_similarity_is_the_least_squares_solution(seed):
     points = REFERENCE + np.random.RandomState(seed).normal(0, 15, (5, 2))
     ones, zeros = np.ones(5), np.zeros(5)
     rows = np.concatenate(
-        [np.stack([points[:, 0], -points[:, 1], ones, zeros], 1), np.stack([points[:, 1], points[:, 0], zeros, ones], 1)]
+        [
+            np.stack([points[:, 0], -points[:, 1], ones, zeros], 1),
+            np.stack([points[:, 1], points[:, 0], zeros, ones], 1),
+        ]
     )
     (a, b, x, y), *_ = np.linalg.lstsq(rows, REFERENCE.T.ravel(), rcond=None)
     matrix, residual = similarity(points, REFERENCE)
@@ -103,15 +106,16 @@ CELEBA = "lefteye_x lefteye_y righteye_x righteye_y nose_x nose_y leftmouth_x le
 @pytest.mark.parametrize(
     "text, name",
     [
-        ("1\n%s\n000001.jpg  %s\n" % (CELEBA, "  ".join(NUMBERS)), "000001.jpg"),
-        ("image_id,%s\n000001.jpg,%s\n" % (CELEBA.replace(" ", ","), ",".join(NUMBERS)), "000001.jpg"),
-        ("0000045/001.jpg\t0\t%s\n" % "\t".join(NUMBERS), "0000045/001.jpg"),
-        ("0000045/001.jpg %s\r\n\r\n" % " ".join(NUMBERS), "0000045/001.jpg"),
-        ("photo,note,%s\na b.jpg,x,%s\nnone.jpg,y%s\n" % (",".join(
-            "left_eye_x left_eye_y right_eye_x right_eye_y nose_x nose_y mouth_left_x mouth_left_y "
-            "mouth_right_x mouth_right_y".split()), ",".join(NUMBERS), "," * 10), "a b.jpg"),
+        (f"1\n{CELEBA}\n000001.jpg  {'  '.join(NUMBERS)}\n", "000001.jpg"),
+        (f"image_id,{CELEBA.replace(' ', ',')}\n000001.jpg,{','.join(NUMBERS)}\n", "000001.jpg"),
+        ("0000045/001.jpg\t0\t{}\n".format("\t".join(NUMBERS)), "0000045/001.jpg"),
+        (f"0000045/001.jpg {' '.join(NUMBERS)}\r\n\r\n", "0000045/001.jpg"),
+        (
+            f"photo,note,{','.join('left_eye_x left_eye_y right_eye_x right_eye_y nose_x nose_y mouth_left_x mouth_left_y mouth_right_x mouth_right_y'.split())}\na b.jpg,x,{','.join(NUMBERS)}\nnone.jpg,y{',' * 10}\n",
+            "a b.jpg",
+        ),
     ],
-)  # fmt: skip
+)
 def test_landmark_files_in_use(tmp_path, text, name):
     (tmp_path / "points").write_text(text)
     points = read_points(str(tmp_path / "points"))
@@ -131,7 +135,7 @@ ORDERS = {
 
 @pytest.mark.parametrize("order", ORDERS)
 def test_another_order_of_the_numbers_is_recognised(tmp_path, order):
-    (tmp_path / "points").write_text("a.jpg %s\n" % " ".join(ORDERS[order]))
+    (tmp_path / "points").write_text(f"a.jpg {' '.join(ORDERS[order])}\n")
     with pytest.raises(UserError, match="looks like .*" + order):
         read_points(str(tmp_path / "points"))
 
@@ -139,9 +143,8 @@ def test_another_order_of_the_numbers_is_recognised(tmp_path, order):
 @pytest.mark.parametrize("squeeze", [0.4, 0.1, -0.1])
 def test_profiles_pass(tmp_path, squeeze):
     points = (REFERENCE - [56, 0]) * [squeeze, 1] + [[56, 0], [56, 0], [80, 0], [56, 0], [56, 0]]
-    (tmp_path / "points").write_text("a.jpg %s\n" % " ".join("%.1f" % v for v in points.ravel()))
+    (tmp_path / "points").write_text("a.jpg {}\n".format(" ".join(f"{v:.1f}" for v in points.ravel())))
     assert len(read_points(str(tmp_path / "points"))) == 1
-
 
 
 @pytest.mark.parametrize(
@@ -149,8 +152,8 @@ def test_profiles_pass(tmp_path, squeeze):
     [
         ("", "no landmarks"),
         ("a.jpg 1 2 3\n", "line 1: expected a photo's name and ten numbers"),
-        ("a.jpg %s\nb.jpg %s x\n" % (" ".join(NUMBERS), " ".join(NUMBERS[:9])), "line 2"),
-        ("a.jpg %s nan\n" % " ".join(NUMBERS[:9]), "line 1"),
+        (f"a.jpg {' '.join(NUMBERS)}\nb.jpg {' '.join(NUMBERS[:9])} x\n", "line 2"),
+        (f"a.jpg {' '.join(NUMBERS[:9])} nan\n", "line 1"),
         ("a.jpg %s\na.jpg %s\n" % ((" ".join(NUMBERS),) * 2), "line 2: a.jpg stands twice"),
     ],
 )
@@ -186,7 +189,7 @@ def orl_folder(tmp_path_factory):
     for person in ("s1", "s2"):
         (folder / person).mkdir()
         for number in (1, 2, 3):
-            name = "%s/%d.pgm" % (person, number)
+            name = f"{person}/{number}.pgm"
             (folder / name).write_bytes(read_bytes(os.path.join(source, name)))
     return folder
 
@@ -225,7 +228,10 @@ def test_detector_agrees_with_the_package(detector, portrait):
 
 
 def test_detector_sees_nobody_where_nobody_is(detector):
-    for image in (np.zeros((200, 200, 3), np.uint8), np.random.RandomState(0).randint(0, 256, (200, 150, 3)).astype(np.uint8)):
+    for image in (
+        np.zeros((200, 200, 3), np.uint8),
+        np.random.RandomState(0).randint(0, 256, (200, 150, 3)).astype(np.uint8),
+    ):
         assert len(detector(image).scores) == 0
         assert len(Detector(thresholds=align_photo_module.LOOKS[1])(image).scores) == 0
     for size in ((5, 5), (11, 300), (1, 1)):
@@ -286,14 +292,18 @@ def test_every_photo_is_accounted_for(detector, orl_folder, portrait, tmp_path):
         "grey.png": ("no face found", 0),
         "broken.jpg": ("unreadable", 0),
     }
-    written = [os.path.relpath(os.path.join(p, f), str(tmp_path / "out")) for p, _, fs in os.walk(tmp_path / "out") for f in fs]
+    written = [
+        os.path.relpath(os.path.join(p, f), str(tmp_path / "out")) for p, _, fs in os.walk(tmp_path / "out") for f in fs
+    ]
     assert sorted(written) == ["a/one.jpg", "a/two.jpg", "align.csv", "tiny.jpg"]
     assert set(read_points(str(tmp_path / "out" / "align.csv"))) == {"a/one.pgm", "a/two.png", "tiny.png"}
 
 
 def test_own_table_as_landmarks_gives_the_same_crops(detector, orl_folder, tmp_path):
     align_folder(str(orl_folder), str(tmp_path / "found"), AlignOptions())
-    align_folder(str(orl_folder), str(tmp_path / "given"), AlignOptions(landmarks=str(tmp_path / "found" / "align.csv")))
+    align_folder(
+        str(orl_folder), str(tmp_path / "given"), AlignOptions(landmarks=str(tmp_path / "found" / "align.csv"))
+    )
     for name in ("s1/1.jpg", "s2/3.jpg", "align.csv"):
         assert read_bytes(str(tmp_path / "found" / name)) == read_bytes(str(tmp_path / "given" / name))
 
@@ -309,8 +319,10 @@ def test_landmarks_by_file_name_alone(orl_folder, tmp_path):
     (tmp_path / "photos" / "deep").mkdir(parents=True)
     (tmp_path / "photos" / "deep" / "000001.pgm").write_bytes((orl_folder / "s1" / "1.pgm").read_bytes())
     (tmp_path / "photos" / "other.pgm").write_bytes((orl_folder / "s1" / "2.pgm").read_bytes())
-    (tmp_path / "points.txt").write_text("000001.pgm %s\n" % " ".join(NUMBERS))
-    outcomes = align_folder(str(tmp_path / "photos"), str(tmp_path / "out"), AlignOptions(landmarks=str(tmp_path / "points.txt")))
+    (tmp_path / "points.txt").write_text(f"000001.pgm {' '.join(NUMBERS)}\n")
+    outcomes = align_folder(
+        str(tmp_path / "photos"), str(tmp_path / "out"), AlignOptions(landmarks=str(tmp_path / "points.txt"))
+    )
     assert [(o.photo, o.status) for o in outcomes] == [("deep/000001.pgm", "aligned"), ("other.pgm", "no landmarks")]
     with pytest.raises(UserError, match="names none of the 6 photos"):
         align_folder(str(orl_folder), str(tmp_path / "none"), AlignOptions(landmarks=str(tmp_path / "points.txt")))

@@ -59,7 +59,7 @@ class Constructed:
 
 
 def hidden(path):
-    return (b"\x80\x02(" + b"]" + b"(" + b"U\x01aU\x01be" + b"](" + call("os", "mkdir", text(path)) + b"et.")
+    return b"\x80\x02(" + b"]" + b"(" + b"U\x01aU\x01be" + b"](" + call("os", "mkdir", text(path)) + b"et."
 
 
 THIS = __name__
@@ -67,17 +67,20 @@ GADGETS = {
     "GLOBAL and REDUCE": lambda path: call("os", "mkdir", text(path)) + b".",
     "posix by its own name": lambda path: call("posix", "mkdir", text(path)) + b".",
     "STACK_GLOBAL": lambda path: b"\x80\x04" + text("os") + text("mkdir") + b"\x93" + text(path) + b"\x85R.",
-    "name from the memo": lambda path: b"\x80\x04" + text("os") + b"\x940" + b"h\x00" + text("mkdir") + b"\x93" + text(path) + b"\x85R.",
+    "name from the memo": lambda path: (
+        b"\x80\x04" + text("os") + b"\x940" + b"h\x00" + text("mkdir") + b"\x93" + text(path) + b"\x85R."
+    ),
     "INST": lambda path: b"(" + text(path) + b"ios\nmkdir\n.",
     "OBJ": lambda path: b"(c%s\nConstructed\n" % THIS.encode() + text(path) + b"o.",
     "NEWOBJ": lambda path: b"\x80\x02c%s\nConstructed\n" % THIS.encode() + text(path) + b"\x85\x81.",
     "NEWOBJ_EX": lambda path: b"\x80\x04c%s\nConstructed\n" % THIS.encode() + text(path) + b"\x85}\x92.",
     "BUILD": lambda path: b"\x80\x02c%s\nStateful\n)\x81" % THIS.encode() + text(path) + b"b.",
-    "eval": lambda path: call("builtins", "eval", text("__import__('os').mkdir(%r)" % path)) + b".",
-    "exec": lambda path: call("builtins", "exec", text("import os; os.mkdir(%r)" % path)) + b".",
+    "eval": lambda path: call("builtins", "eval", text(f"__import__('os').mkdir({path!r})")) + b".",
+    "exec": lambda path: call("builtins", "exec", text(f"import os; os.mkdir({path!r})")) + b".",
     "subprocess": lambda path: call("subprocess", "check_call", b"(" + text("mkdir") + text(path) + b"t") + b".",
-    "getattr": lambda path: call("builtins", "getattr", call("builtins", "__import__", text("os")), text("mkdir"))
-    + text(path) + b"\x85R.",
+    "getattr": lambda path: (
+        call("builtins", "getattr", call("builtins", "__import__", text("os")), text("mkdir")) + text(path) + b"\x85R."
+    ),
     "functools.partial": lambda path: call("functools", "partial", b"cos\nmkdir\n", text(path)) + b")R.",
     "pickle in a pickle": lambda path: b"\x80\x03" + call("pickle", "loads", blob(pickle.dumps(Canary(path)))) + b".",
     "dotted name": lambda path: b"\x80\x04" + text("logging") + text("os.mkdir") + b"\x93" + text(path) + b"\x85R.",
@@ -85,7 +88,7 @@ GADGETS = {
     "in a list of labels": hidden,
     "protocol 5": lambda path: pickle.dumps(([b"a", b"b"], [Canary(path)]), 5 if pickle.HIGHEST_PROTOCOL >= 5 else 4),
     "protocol 0": lambda path: pickle.dumps(([Canary(path), b"b"], [True]), 0),
-}  # fmt: skip
+}
 
 
 @pytest.fixture
@@ -121,7 +124,8 @@ REFUSED = {
     "EMPTY_SET": b"\x80\x04\x8f.",
     "FROZENSET": b"\x80\x04(\x91.",
     "ndarray called": b"cnumpy\nndarray\nK\x05\x85R.",
-    "another array class": call("numpy.core.multiarray", "_reconstruct", b"cnumpy\ndtype\n", b"K\x00\x85", text("b")) + b".",
+    "another array class": call("numpy.core.multiarray", "_reconstruct", b"cnumpy\ndtype\n", b"K\x00\x85", text("b"))
+    + b".",
     "another codec": call("_codecs", "encode", text("a"), text("zip")) + b".",
     "object array": call("numpy", "dtype", text("O8"), b"K\x00", b"K\x01") + b".",
     "bytes of a number": call("builtins", "bytes", b"J\xff\xff\xff\x7f") + b".",
@@ -149,7 +153,9 @@ def test_other_opcodes_are_refused(tmp_path, case):
         read_pairs(str(path))
 
 
-@pytest.mark.parametrize("bomb", [b"(" * 1_200_000, b"]" * 1_200_000, b"](" + b")" * 600_000 + b"e(" + b")" * 600_000 + b"e."])
+@pytest.mark.parametrize(
+    "bomb", [b"(" * 1_200_000, b"]" * 1_200_000, b"](" + b")" * 600_000 + b"e(" + b")" * 600_000 + b"e."]
+)
 def test_bombs_are_stopped_early(tmp_path, bomb):
     path = tmp_path / "hostile.bin"
     path.write_bytes(bomb)

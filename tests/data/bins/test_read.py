@@ -88,7 +88,9 @@ def test_positions_name_the_first_use(tmp_path):
 
 @settings(derandomize=True, deadline=None, max_examples=25)
 @given(
-    st.lists(st.tuples(st.binary(min_size=1, max_size=9), st.binary(min_size=1, max_size=300), st.booleans()), min_size=1),
+    st.lists(
+        st.tuples(st.binary(min_size=1, max_size=9), st.binary(min_size=1, max_size=300), st.booleans()), min_size=1
+    ),
 )
 def test_what_is_written_is_read(tmp_path_factory, pairs):
     path = str(tmp_path_factory.mktemp("round") / "set.bin")
@@ -170,7 +172,9 @@ def test_pixels_are_rgb():
 
 
 @settings(derandomize=True, deadline=None, max_examples=300)
-@given(st.sampled_from(range(6)), st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=4))
+@given(
+    st.sampled_from(range(6)), st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=4)
+)
 def test_flipped_bytes_never_crash(tmp_path_factory, protocol, flips):
     content = bytearray(pickle.dumps(([np.frombuffer(b"abc", np.uint8), b"de"] * 2, np.array(SAME)), protocol))
     for place, value in flips:

@@ -41,8 +41,17 @@ def test_only_protocol_2_opcodes_that_python_2_knows(tmp_path):
     operations = [operation for operation, _, _ in pickletools.genops(path.read_bytes())]
     assert max(operation.proto for operation in operations) == 2
     assert {operation.name for operation in operations} == {
-        "PROTO", "EMPTY_LIST", "MARK", "BINSTRING", "LONG_BINPUT", "LONG_BINGET", "APPENDS", "NEWTRUE", "TUPLE2", "STOP",
-    }  # fmt: skip
+        "PROTO",
+        "EMPTY_LIST",
+        "MARK",
+        "BINSTRING",
+        "LONG_BINPUT",
+        "LONG_BINGET",
+        "APPENDS",
+        "NEWTRUE",
+        "TUPLE2",
+        "STOP",
+    }
 
 
 def test_equal_input_gives_equal_bytes(tmp_path):
@@ -53,7 +62,11 @@ def test_equal_input_gives_equal_bytes(tmp_path):
 
 @pytest.mark.parametrize(
     "images, message",
-    [([b"a", b"b", b"c"], "3 images for 1 pairs"), ([b"a", b""], "image 1 is empty"), ([b"a", "b"], "image 1 is of type str")],
+    [
+        ([b"a", b"b", b"c"], "3 images for 1 pairs"),
+        ([b"a", b""], "image 1 is empty"),
+        ([b"a", "b"], "image 1 is of type str"),
+    ],
 )
 def test_bad_input_leaves_no_file(tmp_path, images, message):
     with pytest.raises(UserError, match=message):

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from arcface_mx.cli import main
 from arcface_mx.data.bins.bins import write_pairs
 from arcface_mx.data.check.check import check_path
-from arcface_mx.data.check.records import check_records
 from arcface_mx.data.check.fix import write_cleaned
+from arcface_mx.data.check.records import check_records
 from arcface_mx.data.recordio.index import RecordIndex
 from arcface_mx.data.recordio.writer import RecordWriter
 from arcface_mx.util.errors import UserError
@@ -150,7 +150,10 @@ def test_sound_pairs(tmp_path):
     [
         (lambda images, same: (images[:-2], same[:-1]), "19 pairs do not make 10 folds"),
         (lambda images, same: (images, [True] * 2 + same[2:]), "fold 1 holds pairs of one kind only"),
-        (lambda images, same: ([images[1]] + images[1:], [False, True] + same[2:]), "pair 0 compares an image with itself"),
+        (
+            lambda images, same: ([images[1]] + images[1:], [False, True] + same[2:]),
+            "pair 0 compares an image with itself",
+        ),
         (lambda images, same: (images[2:4] + images[2:], same), "pair 0 is called same in one place and different"),
         (lambda images, same: (images[:5] + [b"no image"] + images[6:], same), "image 5 (pair 2) cannot be decoded"),
         (lambda images, same: (images[:5] + [jpeg(5)[:-2]] + images[6:], same), "image 5 (pair 2) cannot be decoded"),

@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 import pytest
 
-from arcface_mx.data.orl import orl
+from arcface_mx.data.align.landmarks import read_points
 from arcface_mx.data.align.transform import REFERENCE, similarity
 from arcface_mx.data.bins.bins import read_pairs
-from arcface_mx.data.align.landmarks import read_points
+from arcface_mx.data.orl import orl
 from arcface_mx.data.recordio.index import RecordIndex
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.files import fingerprint
@@ -33,7 +33,7 @@ def person_of():
 
 @pytest.mark.parametrize("fold", range(4))
 def test_fold_trains_on_thirty_people_and_tests_the_ten_others(made, person_of, fold):
-    place = os.path.join(made[0], "fold%d" % (fold + 1))
+    place = os.path.join(made[0], f"fold{fold + 1}")
     index = RecordIndex.open(place)
     assert (len(index), index.num_classes, index.height, index.width) == (300, 30, 112, 112)
     trained = {person_of[image] for _, _, image in index.images()}

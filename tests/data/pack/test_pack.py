@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arcface_mx.cli import main
-from arcface_mx.data.pack import pack as pack_module
 from arcface_mx.data.bins.bins import read_pairs
 from arcface_mx.data.check.check import check_path
-from arcface_mx.data.pack.pack import PackOptions, pack
+from arcface_mx.data.pack import pack as pack_module
 from arcface_mx.data.pack.image_list import find_photos
-from arcface_mx.data.recordio.index import RecordIndex
+from arcface_mx.data.pack.pack import PackOptions, pack
 from arcface_mx.data.pack.unpack import unpack_set
+from arcface_mx.data.recordio.index import RecordIndex
 from arcface_mx.util.errors import UserError
 from tests.support.face_sets import jpeg, read_bytes, write_bytes, write_set
 
@@ -30,7 +30,7 @@ def photos(tmp_path):
     for person, (name, count) in enumerate((("s1", 3), ("s2", 2), ("s10", 1))):
         (folder / name).mkdir(parents=True)
         for number in range(count):
-            (folder / name / ("%d.jpg" % (number + 9))).write_bytes(jpeg(10 * person + number))
+            (folder / name / (f"{number + 9}.jpg")).write_bytes(jpeg(10 * person + number))
     return folder
 
 
@@ -85,7 +85,11 @@ def test_lists(photos, tmp_path):
         path.write_text(text)
         found = find_photos(str(path))
         assert [[os.path.relpath(p, str(photos)) for p in paths] for paths in found.paths] == expected
-    for text, told in (("s1/9.jpg", "line 1: expected"), ("s1/9.jpg\tA\nx.jpg\tA", "line 2: there is no file"), ("", "no photo")):
+    for text, told in (
+        ("s1/9.jpg", "line 1: expected"),
+        ("s1/9.jpg\tA\nx.jpg\tA", "line 2: there is no file"),
+        ("", "no photo"),
+    ):
         path.write_text(text)
         with pytest.raises(UserError, match=told):
             find_photos(str(path))
@@ -123,10 +127,10 @@ def test_quality_encodes_anew(photos, tmp_path):
 
 def test_minimum_of_photos_and_held_out_identities(tmp_path):
     for person in range(12):
-        folder = tmp_path / "photos" / ("p%d" % person)
+        folder = tmp_path / "photos" / (f"p{person}")
         folder.mkdir(parents=True)
         for number in range(1 if person == 5 else 4):
-            (folder / ("%d.jpg" % number)).write_bytes(jpeg(10 * person + number))
+            (folder / (f"{number}.jpg")).write_bytes(jpeg(10 * person + number))
     summary = pack(str(tmp_path / "photos"), str(tmp_path / "set"), PackOptions(min_images=2, held_out=4))
     assert summary["identities_left_out"] == ["p5"] and summary["identities"] == 7
     index = RecordIndex.open(str(tmp_path / "set"))
@@ -174,9 +178,17 @@ def test_interrupted_run_leaves_nothing(photos, tmp_path, monkeypatch, error):
 
 @pytest.mark.parametrize(
     "options",
-    [PackOptions(fit="crop"), PackOptions(quality=0), PackOptions(min_images=0), PackOptions(held_out=-1),
-     PackOptions(held_out=2.5), PackOptions(held_out=3), PackOptions(min_images=9), PackOptions(height=8)],
-)  # fmt: skip
+    [
+        PackOptions(fit="crop"),
+        PackOptions(quality=0),
+        PackOptions(min_images=0),
+        PackOptions(held_out=-1),
+        PackOptions(held_out=2.5),
+        PackOptions(held_out=3),
+        PackOptions(min_images=9),
+        PackOptions(height=8),
+    ],
+)
 def test_impossible_options(photos, tmp_path, options):
     with pytest.raises(UserError):
         pack(str(photos), str(tmp_path / "set"), options)
@@ -186,7 +198,7 @@ def test_impossible_options(photos, tmp_path, options):
 def test_names_cannot_lead_out_of_the_folder(tmp_path):
     write_set(str(tmp_path / "set"))
     for name in ("../evil", "..", "", "a/b", "/etc"):
-        write_bytes(str(tmp_path / "set" / "names.txt"), ("0\t%s\t3\n" % name).encode())
+        write_bytes(str(tmp_path / "set" / "names.txt"), (f"0\t{name}\t3\n").encode())
         with pytest.raises(UserError, match="line 1"):
             unpack_set(str(tmp_path / "set"), str(tmp_path / "out"))
     write_bytes(str(tmp_path / "set" / "names.txt"), b"0\ta\t3\n1\ta\t2\n")

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from arcface_mx.cli import main
+from arcface_mx.data.align.image import AlignOptions
 from arcface_mx.data.bins.bins import read_pairs
 from arcface_mx.data.protocols.lfw import find_lfw, make_lfw
-from arcface_mx.data.align.image import AlignOptions
 from arcface_mx.data.protocols.pairs import find_photo, make_pairs
 from arcface_mx.data.protocols.published import PhotoPair, read_protocol
 from arcface_mx.util.errors import UserError
@@ -53,8 +53,8 @@ def test_lfw(tmp_path):
 
 def test_cfp(tmp_path):
     for letter, kind in (("F", "frontal"), ("P", "profile")):
-        lines = ["%d ../Data/Images/%03d/%s/%02d.jpg" % (2 * p + k, p + 1, kind, k) for p in range(3) for k in (1, 2)]
-        write(tmp_path / "Protocol" / ("Pair_list_%s.txt" % letter), "\n".join(lines) + "\n")
+        lines = [f"{2 * p + k} ../Data/Images/{p + 1:03d}/{kind}/{k:02d}.jpg" for p in range(3) for k in (1, 2)]
+        write(tmp_path / "Protocol" / (f"Pair_list_{letter}.txt"), "\n".join(lines) + "\n")
     for fold in ("01", "02"):
         for name, text in (("same.txt", "1,2\n5,6\n"), ("diff.txt", "1,3\n4, 6\n")):
             write(tmp_path / "Protocol" / "Split" / "FP" / fold / name, text)
@@ -71,25 +71,25 @@ def test_cfp(tmp_path):
 
 @pytest.mark.parametrize("separator", [" ", "\t", ", "])
 def test_list(tmp_path, separator):
-    lines = ["a/%d.jpg b/%d.jpg %d" % (k, k, k % 2) for k in range(20)]
+    lines = [f"a/{k}.jpg b/{k}.jpg {k % 2}" for k in range(20)]
     pairs = read_protocol("list", write(tmp_path / "list.txt", "\n".join(lines).replace(" ", separator)))
-    assert pairs == [PhotoPair("a/%d.jpg" % k, "b/%d.jpg" % k, bool(k % 2)) for k in range(20)]
+    assert pairs == [PhotoPair(f"a/{k}.jpg", f"b/{k}.jpg", bool(k % 2)) for k in range(20)]
 
 
 def test_list_with_all_same_pairs_first_is_dealt_to_the_folds(tmp_path):
     lines = ["a/%d.jpg b/%d.jpg %d" % (k, k, k < 30) for k in range(60)]
     pairs = read_protocol("list", write(tmp_path / "list.txt", "\n".join(lines)))
-    assert sorted(pairs) == sorted(PhotoPair("a/%d.jpg" % k, "b/%d.jpg" % k, k < 30) for k in range(60))
+    assert sorted(pairs) == sorted(PhotoPair(f"a/{k}.jpg", f"b/{k}.jpg", k < 30) for k in range(60))
     for fold in range(10):
         numbers = [int(pair.first[2:-4]) for pair in pairs[6 * fold : 6 * fold + 6]]
         assert numbers == [3 * fold, 3 * fold + 1, 3 * fold + 2, 30 + 3 * fold, 31 + 3 * fold, 32 + 3 * fold]
 
 
 def test_two_lines(tmp_path):
-    text = "".join("Ann Lee_%04d.jpg %d\n" % (k, (k // 2) % 3) for k in range(1, 41))
+    text = "".join(f"Ann Lee_{k:04d}.jpg {(k // 2) % 3}\n" for k in range(1, 41))
     with pytest.raises(UserError, match="line 2 .* expected the same flag"):
         read_protocol("two-lines", write(tmp_path / "pairs.txt", text))
-    text = "".join("Ann Lee_%04d.jpg %d\n" % (k, (k // 2) % 3) for k in range(80))
+    text = "".join(f"Ann Lee_{k:04d}.jpg {(k // 2) % 3}\n" for k in range(80))
     pairs = read_protocol("two-lines", write(tmp_path / "pairs.txt", text))
     assert pairs[1] == PhotoPair("Ann Lee_0002.jpg", "Ann Lee_0003.jpg", True)
     assert [pair.same for pair in pairs] == [k % 3 > 0 for k in range(40)]
@@ -196,9 +196,9 @@ def small_lfw(tmp_path):
     home = tmp_path / "lfw_home"
     for person, name in ((1, "Ann_Lee"), (2, "Bo"), (3, "Cy")):
         for number in (1, 2, 3, 12):
-            path = home / "lfw_funneled" / name / ("%s_%04d.pgm" % (name, number))
+            path = home / "lfw_funneled" / name / (f"{name}_{number:04d}.pgm")
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(read_bytes("%s/s%d/%d.pgm" % (source, person, number % 10)))
+            path.write_bytes(read_bytes(f"{source}/s{person}/{number % 10}.pgm"))
     write(home / "pairs.txt", LFW)
     return tmp_path
 
@@ -252,9 +252,9 @@ def test_download_asks_scikit_learn(tmp_path, monkeypatch, capsys):
 
 
 def test_command(tmp_path, capsys):
-    lines = ["p/%d.jpg p/%d.jpg %d" % (k, k + 1, k % 2) for k in range(20)]
+    lines = [f"p/{k}.jpg p/{k + 1}.jpg {k % 2}" for k in range(20)]
     protocol = write(tmp_path / "list.txt", "\n".join(lines))
-    make_photos(tmp_path / "crops", ["p/%d.jpg" % k for k in range(21)])
+    make_photos(tmp_path / "crops", [f"p/{k}.jpg" for k in range(21)])
     out = str(tmp_path / "set.bin")
     assert main(["data", "pairs", "list", protocol, str(tmp_path / "crops"), out]) == 0
     assert "20 pairs (10 same, 10 different) of 21 photos" in capsys.readouterr().out

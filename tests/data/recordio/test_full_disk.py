@@ -8,14 +8,14 @@ import subprocess
 import pytest
 
 from arcface_mx.data.recordio.writer import RecordWriter
-from arcface_mx.util.errors import UserError
 from arcface_mx.reader.image_view import open_view
+from arcface_mx.util.errors import UserError
 from tests.conftest import tiny_photo, write_tiny_faces
 
 
 def mount(place, size):
     os.makedirs(place, exist_ok=True)
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=%s" % size, "tmpfs", place], capture_output=True).returncode:
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", place], capture_output=True).returncode:
         pytest.skip("a tmpfs cannot be mounted here")
 
 

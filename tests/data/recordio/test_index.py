@@ -7,13 +7,13 @@ import struct
 
 import numpy as np
 import pytest
-from tests.support.face_sets import copy_set, float_bytes, jpeg, patch, read_bytes, write_bytes, write_plain, write_set
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arcface_mx.data.recordio.index import RecordIndex
 from arcface_mx.data.recordio.writer import MAGIC
 from arcface_mx.util.errors import UserError
+from tests.support.face_sets import copy_set, float_bytes, jpeg, patch, read_bytes, write_bytes, write_plain, write_set
 
 COUNTS = (3, 2, 4)
 
@@ -172,15 +172,15 @@ def test_index_that_does_not_fit(faces):
         return refusal(faces)
 
     number, offset = lines[5].split()
-    assert "record 5 starts at offset %d, where there is no record" % (int(offset) + 4) in told(
-        lines[:5] + ["5\t%d" % (int(offset) + 4)] + lines[6:]
+    assert f"record 5 starts at offset {int(offset) + 4}, where there is no record" in told(
+        lines[:5] + [f"5\t{int(offset) + 4}"] + lines[6:]
     )
     assert "outside the file" in told(lines[:5] + ["5\t99999999"] + lines[6:])
     assert "offset -8, outside" in told(lines[:5] + ["5\t-8"] + lines[6:])
     assert "line 6 is not a record number and an offset" in told(lines[:5] + ["five\t8"] + lines[6:])
     assert "line 6 is not a record number and an offset" in told(lines[:5] + ["5"] + lines[6:])
     assert "stands more than once" in told(lines + [lines[3]])
-    assert "record 6 starts inside another record" in told(lines[:6] + ["6\t%s" % offset] + lines[7:])
+    assert "record 6 starts inside another record" in told(lines[:6] + [f"6\t{offset}"] + lines[7:])
     assert "belong to no record" in told(lines[:-1])
     assert "belong to no record" in told(lines[:5] + lines[6:])
     assert "line 1 is not" in told([])
@@ -229,7 +229,7 @@ def test_survey_lists_all_kinds_and_leaves_unreadable_records_out(faces):
 
 def test_read_refuses_numbers_that_are_no_images(sound):
     for number in (-1, 0, 10, 99):
-        with pytest.raises(UserError, match="record %d is not an image" % number):
+        with pytest.raises(UserError, match=f"record {number} is not an image"):
             RecordIndex.open(sound[0]).read(number)
 
 
@@ -249,7 +249,12 @@ DAMAGE = st.one_of(
 
 
 @settings(derandomize=True, deadline=None, max_examples=300)
-@given(name=st.sampled_from(["train.rec", "train.idx", "property"]), damage=DAMAGE, with_index=st.booleans(), head=st.booleans())
+@given(
+    name=st.sampled_from(["train.rec", "train.idx", "property"]),
+    damage=DAMAGE,
+    with_index=st.booleans(),
+    head=st.booleans(),
+)
 def test_damaged_files_are_refused_or_give_the_true_labels(sound, tmp_path_factory, name, damage, with_index, head):
     folder = copy_set(sound[0], str(tmp_path_factory.mktemp("damaged") / "faces"))
     truth = RecordIndex.open(sound[0])
@@ -303,4 +308,6 @@ def test_offsets_given_to_other_numbers_are_refused(sound, tmp_path_factory, ord
     except UserError:
         return
     # Images of one identity may change places: each offset still has its own label.
-    assert dict(zip(index.offsets.tolist(), index.labels.tolist())) == dict(zip(truth.offsets.tolist(), truth.labels.tolist()))
+    assert dict(zip(index.offsets.tolist(), index.labels.tolist())) == dict(
+        zip(truth.offsets.tolist(), truth.labels.tolist())
+    )

@@ -10,17 +10,17 @@ import pytest
 pytest.importorskip("numba", reason="the extra `rendered` is not installed")
 
 from arcface_mx.cli import main  # noqa: E402
+from arcface_mx.data.align.transform import REFERENCE  # noqa: E402
 from arcface_mx.data.bins.bins import decode_rgb, read_pairs  # noqa: E402
 from arcface_mx.data.recordio.index import RecordIndex  # noqa: E402
-from arcface_mx.data.align.transform import REFERENCE  # noqa: E402
-from arcface_mx.data.rendered import assets, chunks, pose, sets  # noqa: E402
 from arcface_mx.data.rendered import asset_wheel as wheel  # noqa: E402
+from arcface_mx.data.rendered import assets, chunks, pose, sets  # noqa: E402
 from arcface_mx.data.rendered.head import Head  # noqa: E402
 from arcface_mx.data.rendered.identity import draw_person  # noqa: E402
 from arcface_mx.data.rendered.make import make  # noqa: E402
+from arcface_mx.data.rendered.sets import COMPARISONS, Options  # noqa: E402
 from arcface_mx.data.rendered.shape import draw_shape  # noqa: E402
 from arcface_mx.data.rendered.streams import person_stream  # noqa: E402
-from arcface_mx.data.rendered.sets import COMPARISONS, Options  # noqa: E402
 from arcface_mx.util.errors import UserError  # noqa: E402
 
 TINY = Options(identities=12, images=2, seed=3, test_identities=20, test_images=2, pairs=20, supersampling=1.0)

@@ -21,9 +21,34 @@ def runs(tmp_path_factory, tiny_faces, tiny_pairs):
     made = []
     for name, flags in (("softmax", ["--loss", "softmax"]), ("arcface", ["--m2", "0.5", "--scale", "8"])):
         made.append(str(folder / name))
-        common = ["--data", tiny_faces, "--eval", tiny_pairs, "--network", "iresnet18", "--width", "0.1",
-                  "--embedding-size", "2", "--dropout", "0", "--image-size", "32", "--batch-size", "10", "--lr", "0.05",
-                  "--steps", "12", "--lr-drops", "10", "--log-every", "4", "--run", made[-1]]  # fmt: skip
+        common = [
+            "--data",
+            tiny_faces,
+            "--eval",
+            tiny_pairs,
+            "--network",
+            "iresnet18",
+            "--width",
+            "0.1",
+            "--embedding-size",
+            "2",
+            "--dropout",
+            "0",
+            "--image-size",
+            "32",
+            "--batch-size",
+            "10",
+            "--lr",
+            "0.05",
+            "--steps",
+            "12",
+            "--lr-drops",
+            "10",
+            "--log-every",
+            "4",
+            "--run",
+            made[-1],
+        ]
         assert main(["train"] + common + flags) == 0
     return made
 
@@ -42,7 +67,16 @@ def test_every_picture_is_drawn(runs, capsys, tmp_path):
     out = str(tmp_path / "figures")
     assert main(["figures", *runs, "--out", out]) == 0
     printed = capsys.readouterr().out.split()
-    names = {"target_logits", "decision_margins", "training", "angles_in_training", "pair_angles", "roc", "det", "plane"}
+    names = {
+        "target_logits",
+        "decision_margins",
+        "training",
+        "angles_in_training",
+        "pair_angles",
+        "roc",
+        "det",
+        "plane",
+    }
     assert {os.path.basename(path) for path in printed} == {name + ".png" for name in names}
     for path in printed:
         picture = cv2.imread(path)
@@ -64,10 +98,13 @@ def test_angles_of_a_run(runs, capsys, tmp_path, tiny_faces, tiny_pairs):
     assert found["centres"]["inter"] == pytest.approx(np.degrees(np.arccos(cosines.max(axis=1))).mean(), abs=1e-3)
 
 
-@pytest.mark.parametrize("arguments, words", [
-    (["angles", "/nowhere"], "is /nowhere a run folder?"),
-    (["figures", "/nowhere"], "is /nowhere a run folder?"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["angles", "/nowhere"], "is /nowhere a run folder?"),
+        (["figures", "/nowhere"], "is /nowhere a run folder?"),
+    ],
+)
 def test_a_folder_that_is_no_run_is_named(arguments, words, capsys):
     assert main(arguments) == 2
     assert words in capsys.readouterr().err

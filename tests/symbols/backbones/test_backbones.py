@@ -153,7 +153,7 @@ def test_iresnet_has_the_names_of_published_models() -> None:
     for stage, count in enumerate((3, 4, 14, 3), 1):
         for number in range(1, count + 1):
             names = unit + (shortcut if number == 1 else [])
-            expected += ["stage%d_unit%d_%s" % (stage, number, name) for name in names]
+            expected += [f"stage{stage}_unit{number}_{name}" for name in names]
     expected += "bn1_gamma bn1_beta pre_fc1_weight pre_fc1_bias fc1_gamma fc1_beta".split()
     assert iresnet(DATA, 50).list_arguments() == expected
     assert "stage3_unit14_bn3_moving_var" in iresnet(DATA, 50).list_auxiliary_states()
@@ -211,7 +211,7 @@ def test_every_zoo_name_makes_an_embedding() -> None:
     ],
 )
 def test_unknown_backbone_is_answered_with_near_names(name: str, nearest: str) -> None:
-    with pytest.raises(ValueError, match=r"%s.*unknown.*%s" % (name, nearest)):
+    with pytest.raises(ValueError, match=rf"{name}.*unknown.*{nearest}"):
         backbone(name, DATA)
 
 
