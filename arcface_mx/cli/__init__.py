@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import re
 import sys
 from typing import List, Optional, Sequence
 
@@ -87,6 +88,17 @@ def build_parser() -> Parser:
     return parser
 
 
+def with_flags(message: str, flags: Sequence[str]) -> str:
+    """Replace argument names in backticks by the command's flags: `batch_size` becomes --batch-size."""
+
+    def flag(match: "re.Match[str]") -> str:
+        name = match.group(1)
+        spelled = "--" + name.replace("_", "-")
+        return spelled if spelled in flags else name
+
+    return re.sub(r"`([A-Za-z]\w*)`", flag, message)
+
+
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Run one command line; returns the exit code (2: wrong use or bad input)."""
     for stream in (sys.stdout, sys.stderr):  # file names need not be text
@@ -101,7 +113,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     try:
         return args._run(args) or 0
     except UserError as error:
-        print(f"arcface-mx: error: {error}", file=sys.stderr)
+        print(f"arcface-mx: error: {with_flags(str(error), args._parser.known_flags())}", file=sys.stderr)
         return 2
     except LostWorker as error:
         print(f"arcface-mx: {error}", file=sys.stderr)

@@ -1,12 +1,24 @@
-"""The exceptions that the command line turns into one line. A leaf: every folder may import it."""
+"""Exceptions that the command line turns into one line. Every folder may import this module."""
+
+from __future__ import annotations
+
+LOST = 75  # exit code EX_TEMPFAIL: the same command may continue the run
 
 
 class UserError(Exception):
-    """Bad input or wrong use.
+    """Bad input or wrong use, reported as one line.
 
-    The message is one line: what was found, where (file, record, flag), what to do.
-    The command line prints it without a traceback and exits with code 2. What a file or a flag brings
-    into it cannot break the line or command the terminal: control characters are shown, not sent.
+    Parameters
+    ----------
+    message : str
+        What was found, where (file, record or argument), and what to do. Names of arguments
+        stand in backticks, as in ``"`scale` must be positive, got -1"``; the command line prints
+        them as flags. Control characters are escaped, so that text from a file cannot break the
+        line or command the terminal.
+
+    Notes
+    -----
+    The command line prints the message without a traceback and exits with code 2.
     """
 
     def __init__(self, message: str) -> None:
@@ -16,7 +28,4 @@ class UserError(Exception):
 
 
 class LostWorker(Exception):
-    """Another worker of this training has ended, and this one cannot go on. Exit code LOST."""
-
-
-LOST = 75  # EX_TEMPFAIL: the same command may go on
+    """Another worker of this run has ended, so this one cannot continue. The exit code is ``LOST``."""
