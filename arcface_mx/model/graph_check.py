@@ -148,7 +148,7 @@ def _check_entry(where: str, entry: Any, outputs: List[int]) -> None:
         isinstance(entry, list) and 2 <= len(entry) <= 3 and all(type(value) is int and value >= 0 for value in entry)
     )
     if not good or entry[0] >= len(outputs) or entry[1] >= outputs[entry[0]]:
-        raise InvalidGraph(f"{where}: the input {entry:.40} is no output of a node before it")
+        raise InvalidGraph(f"{where}: the input {entry!s:.40} is no output of a node before it")
 
 
 def _check_settings(where: str, settings: Dict[str, str]) -> None:
@@ -156,9 +156,9 @@ def _check_settings(where: str, settings: Dict[str, str]) -> None:
         if key in POSITIVE or key in AT_LEAST_0:
             numbers = _whole(where, key, value)
             if any(number < (key in POSITIVE) or number > LARGEST for number in numbers):
-                raise InvalidGraph(f"{where}: {key} is {value:.60}")
+                raise InvalidGraph(f"{where}: {key} is {value!s:.60}")
         elif any(len(digits) > 18 for digits in re.findall(r"(?<![.\d])\d+(?![.\d])", value)) and "." not in value:
-            raise InvalidGraph(f"{where}: {key:.40} is {value:.60}")
+            raise InvalidGraph(f"{where}: {key!s:.40} is {value!s:.60}")
 
 
 def _whole(where: str, key: str, value: str) -> List[int]:

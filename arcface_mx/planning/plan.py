@@ -186,7 +186,7 @@ def _machine_memory() -> int:
 
 def plan_table(plan: Plan) -> str:
     """The plan as lines for people, and what to change where it does not fit."""
-    lines = [f"{what:26} {size / 1000000.0:10.1f} MB" for what, size in plan.parts.items()]
+    lines = [f"{what:26} {size / 1e6:10.1f} MB" for what, size in plan.parts.items()]
     lines.append(
         f"{'together'!s:<26} {plan.total / 1e6:10.1f} MB on each of {plan.devices} "
         f"device{('' if plan.devices == 1 else 's')}"
@@ -194,7 +194,7 @@ def plan_table(plan: Plan) -> str:
     if plan.capacity is None:
         lines.append("memory of a device: not known here; give --memory GB")
     elif plan.fits:
-        lines.append(f"a device has {plan.capacity / 1000000.0:.1f} MB: it fits")
+        lines.append(f"a device has {plan.capacity / 1e6:.1f} MB: it fits")
     else:
         lines.append(refusal(plan))
     return "\n".join(lines)
@@ -206,4 +206,4 @@ def refusal(plan: Plan) -> str:
     remedy = (
         "--parallel centres, more --devices or --sample-rate" if centres > plan.total / 2 else "a smaller --batch-size"
     )
-    return f"needs {plan.total / 1000000000.0:.1f} GB on each device, and one has {plan.capacity / 1000000000.0:.1f} GB: try {remedy}"  # type: ignore[operator]
+    return f"needs {plan.total / 1e9:.1f} GB on each device, and one has {plan.capacity / 1e9:.1f} GB: try {remedy}"  # type: ignore[operator]

@@ -51,7 +51,7 @@ def _unpack_pairs(source: str, folder: str) -> Dict[str, Any]:
                 stream.write(image)
         with open(os.path.join(temporary, "pairs.txt"), "w", encoding="utf-8") as text:
             for left, right, same in zip(pairs.left, pairs.right, pairs.same):
-                text.write(f"{names[left]}\t{names[right]}\t{same}\n")
+                text.write(f"{names[left]}\t{names[right]}\t{int(same)}\n")
     return {"images": pairs.num_images, "pairs": len(pairs)}
 
 
