@@ -1,64 +1,96 @@
-"""Command-line flags derived from the configuration's dataclasses."""
+"""Command-line flags of a training run, derived from the fields of the configuration."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
-from typing import Any, Callable, Dict, Tuple, Union
+import re
+from typing import Any, Callable, Dict, Sequence, Tuple, Type, Union
 
-from arcface_mx import config
-
-
-def _list_of(kind: Callable[[str], Any]) -> Callable[[str], Tuple[Any, ...]]:
-    def parse(text: str) -> Tuple[Any, ...]:
-        return tuple(kind(part) for part in text.split(",") if part)
-
-    parse.__name__ = f"comma-separated list of {kind.__name__}"  # argparse prints it
-    return parse
-
-
-# Fields whose items are texts; each flag may be given several times.
-_TEXT_LISTS = ("eval", "freeze", "lr_mult", "loss_option")
+from arcface_mx.config import GROUPS, field_table, find_loss, flag_name
+from arcface_mx.losses import LOSSES, ArcFace, Loss
 
 
 class _Append(argparse.Action):
-    """Collect the values of a repeated flag in a tuple."""
+    """Collect the values of a repeated flag in a tuple. An empty value empties the tuple."""
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: Any = None) -> None:
         before = getattr(namespace, self.dest, ())
         setattr(namespace, self.dest, before + (values,) if values else ())
 
 
-def add_config_flags(parser: argparse.ArgumentParser) -> None:
-    """Add one flag a field, in the groups of TrainConfig. Values not given stay absent."""
-    for name, group in config.GROUPS.items():
-        section = parser.add_argument_group(name, (group.__doc__ or "").splitlines()[0])
+def named_loss(arguments: Sequence[str], default: str = ArcFace.name) -> Type[Loss]:
+    """Return the class of the last `--loss` among the arguments of a command line."""
+    name = default
+    for number, word in enumerate(arguments):
+        if word == "--loss" and number + 1 < len(arguments):
+            name = arguments[number + 1]
+        elif word.startswith("--loss="):
+            name = word[len("--loss=") :]
+    return find_loss(name)
+
+
+def add_config_flags(parser: argparse.ArgumentParser, loss: Type[Loss] = ArcFace) -> None:
+    """Add one flag for each setting of a run with this loss. Values that are not given stay absent."""
+    for name, group in GROUPS.items():
+        section = parser.add_argument_group(name, flags_in(_summary(group)))
         for entry in dataclasses.fields(group):
             _add_flag(section, entry)
+    section = parser.add_argument_group(
+        f"loss {loss.name}", f"{loss.summary}. Each loss has its own flags: train --loss NAME --help"
+    )
+    names = "; ".join(f"{name}: {kind.summary}" for name, kind in LOSSES.items())
+    section.add_argument(
+        "--loss",
+        metavar="NAME",
+        default=argparse.SUPPRESS,
+        help=f"{names} (default: {ArcFace.name})".replace("%", "%%"),
+    )
+    shared = {
+        entry.name for parent in loss.__mro__[1:] for entry in getattr(parent, "__dataclass_fields__", {}).values()
+    }
+    for entry in sorted(dataclasses.fields(loss), key=lambda entry: entry.name in shared):
+        _add_flag(section, entry)
+
+
+def flags_in(text: str) -> str:
+    """Return a text in which settings in backticks are written as flags."""
+    return re.sub(r"`([a-z]\w*)`", lambda match: flag_name(match.group(1)), text)
+
+
+def _summary(group: type) -> str:
+    return (group.__doc__ or "").splitlines()[0]
+
+
+def _list_of_numbers(text: str) -> Tuple[int, ...]:
+    return tuple(int(part) for part in text.split(",") if part)
+
+
+_list_of_numbers.__name__ = "comma-separated list of whole numbers"  # argparse prints it
 
 
 def _add_flag(section: Any, entry: dataclasses.Field[Any]) -> None:
-    flag, default = config.flag_name(entry.name), entry.default
+    flag, default = flag_name(entry.name), entry.default
     shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
-    text = f"{entry.metadata['help']} (default: {shown if shown != '' else 'none'})"
+    text = f"{flags_in(entry.metadata['help'])} (default: {shown if shown != '' else 'none'})"
     options: Dict[str, Any] = {"dest": entry.name, "default": argparse.SUPPRESS, "help": text.replace("%", "%%")}
     if isinstance(default, bool):
         section.add_argument(flag, action="store_true", **options)
         options["help"] = argparse.SUPPRESS
         section.add_argument("--no-" + flag[2:], action="store_false", **options)
         return
-    kind: Union[type, Callable[[str], Any]] = type(default)
-    if entry.name in _TEXT_LISTS:
+    if str(entry.type) == "Tuple[str, ...]":
         options["help"] += "; may be repeated"
         section.add_argument(flag, type=str, action=_Append, metavar=entry.name.upper(), **options)
         return
-    if isinstance(default, tuple):
-        kind = _list_of(int)
-    metavar = entry.metadata["choices"] and "{{{}}}".format(",".join(entry.metadata["choices"]))
-    section.add_argument(flag, type=kind, metavar=metavar or entry.name.upper(), **options)
+    kind: Union[type, Callable[[str], Any]] = _list_of_numbers if isinstance(default, tuple) else type(default)
+    choices = entry.metadata["choices"]
+    metavar = f"{{{','.join(choices)}}}" if choices else entry.name.upper()
+    section.add_argument(flag, type=kind, metavar=metavar, **options)
 
 
 def given_values(args: argparse.Namespace) -> Dict[str, Any]:
-    """The configuration fields that stand on the command line."""
-    names = {f.name for group in config.GROUPS.values() for f in dataclasses.fields(group)}
-    return {name: value for name, value in vars(args).items() if name in names}
+    """Return the settings that stand on the command line."""
+    values = vars(args)
+    known = field_table(find_loss(values.get("loss", ArcFace.name)))
+    return {name: value for name, value in values.items() if name in known or name == "loss"}

@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import argparse
+from typing import Optional, Sequence
 
 HELP = """train a network on a face data set
 
-Defaults are the paper's settings for CASIA-WebFace (ResNet50, batch 512, 32,000 steps).
-The same command goes on where an interrupted run stopped."""
+Defaults are the paper's settings for CASIA-WebFace (IR-ResNet50, batch 512, 32,000 steps).
+The same command continues a run that was interrupted.
+Each loss has its own flags: arcface-mx train --loss cosface --help"""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from arcface_mx.flags import add_config_flags
+def add_arguments(parser: argparse.ArgumentParser, arguments: Sequence[str] = ()) -> None:
+    from arcface_mx.flags import add_config_flags, named_loss
+    from arcface_mx.presets import PRESETS
 
-    add_config_flags(parser)
-    parser.add_argument("--resume", metavar="RUN", help="go on with the run in this folder, with its own configuration")
-    parser.add_argument("--print-config", action="store_true", help="show what differs from the defaults and stop")
+    stored = _resumed_loss(arguments)
+    add_config_flags(parser, named_loss(arguments, stored) if stored else named_loss(arguments))
+    parser.add_argument("--preset", metavar=f"{{{','.join(PRESETS)}}}", help="defaults to start from (default: paper)")
+    parser.add_argument("--resume", metavar="RUN", help="continue the run in this folder with its own configuration")
+    parser.add_argument("--print-config", action="store_true", help="print what differs from the defaults and stop")
 
 
 def run(args: argparse.Namespace) -> int:
     from arcface_mx import config as configuration
     from arcface_mx.flags import given_values
+    from arcface_mx.presets import preset_values
 
     values = given_values(args)
+    if args.preset:
+        loss = configuration.find_loss(values.get("loss", configuration.ArcFace.name))
+        values = {**preset_values(args.preset, loss), **values}
     if args.resume:
         from arcface_mx.train.folder import read_config
 
@@ -37,3 +46,15 @@ def run(args: argparse.Namespace) -> int:
 
     train(config)
     return 0
+
+
+def _resumed_loss(arguments: Sequence[str]) -> Optional[str]:
+    """Return the loss of the run that `--resume` names, if there is one."""
+    import os
+
+    for flag, run in zip(arguments, arguments[1:]):
+        if flag == "--resume" and os.path.isdir(run):
+            from arcface_mx.train.folder import read_config
+
+            return read_config(run).loss.name
+    return None

@@ -11,7 +11,7 @@ from typing import Any, List
 import mxnet as mx
 
 from arcface_mx.launch.rendezvous import BUILD, require_horovod
-from arcface_mx.parallel.exchange import reduce_to_first
+from arcface_mx.parallel.exchange import reduce
 from arcface_mx.util.errors import UserError
 
 
@@ -59,7 +59,7 @@ class HorovodStore(mx.kv.KVStoreBase):
     def pushpull(self, key: str, value: Any, out: Any = None, priority: int = 0) -> None:
         """The sum of the arrays over devices and processes, written to all of them, or to `out`."""
         arrays: List[Any] = value if isinstance(value, list) else [value]
-        total = reduce_to_first(arrays)
+        total = reduce(arrays)
         self._hvd.allreduce_(total, name="gradient " + key, op=self._hvd.Sum, priority=priority)
         for array in out or arrays:
             if array is not total:

@@ -1,46 +1,53 @@
-"""What passes between the processes of one training: the few collective operations that it needs.
+"""Collective operations between the processes of one training run.
 
-`Communicator` is a training of one process, where nothing passes. `HorovodCommunicator` is one of several. All
-processes call the same operations in the same order; `name` says which ones belong together.
+`Communicator` is a run of one process, in which nothing is sent. `HorovodCommunicator` is one of
+several processes. All processes call the same operations in the same order; `name` says which calls
+belong together.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-NDArray = Any
+if TYPE_CHECKING:
+    from mxnet.ndarray import NDArray
 
 
 class Communicator:
-    """The only process. rank: 0…size−1."""
+    """The only process of a run. `rank` lies in 0 to size − 1."""
 
     rank, size = 0, 1
 
     def all_gather(self, name: str, array: NDArray) -> NDArray:
-        """(B, …) of every process → (size·B, …), by rank."""
+        """Return the arrays (B, …) of all processes as one of shape (size·B, …), by rank."""
         return array
 
     def all_reduce(self, name: str, array: NDArray) -> NDArray:
-        """The sum over the processes, of the array's shape."""
+        """Return the sum over all processes."""
         return array
 
     def all_reduce_max(self, name: str, array: NDArray) -> NDArray:
-        """The largest of the processes' values, element by element."""
+        """Return the element-wise maximum over all processes."""
         return array
 
     def reduce_scatter(self, name: str, array: NDArray) -> NDArray:
-        """(size·B, …) → (B, …): of the sum over the processes the rows that `all_gather` took from this one."""
+        """Sum arrays of shape (size·B, …) over all processes; return the rows (B, …) of this rank."""
         return array
 
     def broadcast(self, root: int, name: str, array: NDArray) -> NDArray:
-        """The array of process `root`; the others give one of its shape."""
+        """Return the array of process `root`. The other processes pass an array of its shape."""
         return array
 
 
 class HorovodCommunicator(Communicator):
-    """One of the processes that Horovod joined. `hvd`: the module horovod.mxnet, initialised.
+    """One of the processes that Horovod connected.
 
-    Each operation returns when it is done: Horovod refuses a name that is still under way.
+    Each operation returns when it is done, because Horovod refuses a name that is still in use.
+
+    Parameters
+    ----------
+    hvd : module
+        ``horovod.mxnet``, initialised.
     """
 
     def __init__(self, hvd: Any) -> None:
@@ -48,19 +55,19 @@ class HorovodCommunicator(Communicator):
         self.rank, self.size = hvd.rank(), hvd.size()
 
     def all_gather(self, name: str, array: NDArray) -> NDArray:
-        return self._hvd.allgather(array, name="gathered " + name)
+        return self._hvd.allgather(array, name="all_gather " + name)
 
     def all_reduce(self, name: str, array: NDArray) -> NDArray:
-        return _done(self._hvd.allreduce(array, name="summed " + name, op=self._hvd.Sum))
+        return _done(self._hvd.allreduce(array, name="all_reduce " + name, op=self._hvd.Sum))
 
     def all_reduce_max(self, name: str, array: NDArray) -> NDArray:
-        return _done(self._hvd.allreduce(array, name="highest " + name, op=self._hvd.Max))
+        return _done(self._hvd.allreduce(array, name="all_reduce_max " + name, op=self._hvd.Max))
 
     def reduce_scatter(self, name: str, array: NDArray) -> NDArray:
-        return self._hvd.reducescatter(array, name="rows " + name, op=self._hvd.Sum)
+        return self._hvd.reducescatter(array, name="reduce_scatter " + name, op=self._hvd.Sum)
 
     def broadcast(self, root: int, name: str, array: NDArray) -> NDArray:
-        return _done(self._hvd.broadcast(array, root, name="from rank " + name))
+        return _done(self._hvd.broadcast(array, root, name="broadcast " + name))
 
 
 def _done(array: NDArray) -> NDArray:

@@ -1,26 +1,37 @@
-"""One device's share of the classifier: its centres, their gradient, and the graph over them."""
+"""One device's share of the classifier: its class centres, their gradient, and the graph over them."""
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 import numpy as np
 
-from arcface_mx.losses.losses import CENTRES
-from arcface_mx.parallel.graphs import ShardGraph, own_graph
+from arcface_mx.losses.base import CENTRES
+from arcface_mx.parallel.graphs import ShardGraph, own_centre_graph
 from arcface_mx.parallel.split import ELSEWHERE, Range, local_labels
 
-NDArray = Any
+if TYPE_CHECKING:
+    from mxnet.context import Context
+    from mxnet.ndarray import NDArray
 
 
 class Shard:
-    """Class centres first…last−1 on `context`. Parameters and their gradients never leave it.
+    """The class centres first to last − 1 on one device. Parameters and gradients never leave it.
 
-    graph: for the classes bound (`ShardGraph`). grad_req: "write", "add" or "null", by parameter.
+    Parameters
+    ----------
+    context : Context
+    held : (int, int)
+        First class, and last class + 1.
+    graph : ShardGraph
+    grad_req : dict of str to str
+        "write", "add" or "null" for each parameter.
+    shapes : dict of str to tuple of int
+        Shapes of the graph's inputs.
     """
 
     def __init__(
-        self, context: Any, held: Range, graph: ShardGraph, grad_req: Dict[str, str], shapes: Dict[str, Any]
+        self, context: Context, held: Range, graph: ShardGraph, grad_req: Dict[str, str], shapes: Dict[str, Any]
     ) -> None:
         import mxnet as mx
 
@@ -40,7 +51,7 @@ class Shard:
         self._bind()
 
     def _bound(self) -> Dict[str, NDArray]:
-        """The arrays that the graph reads as its parameters."""
+        """Return the arrays that the graph reads as its parameters."""
         return self.parameters
 
     def _bind(self) -> None:
@@ -49,59 +60,69 @@ class Shard:
         arrays: Dict[str, NDArray] = dict(self.inputs, **self._bound())
         gradients: Dict[str, NDArray] = dict(self.gradients, **self.input_gradients)
         requests = {name: self._requests.get(name, "null") for name in arrays}
-        self.executor = self.graph.symbol.bind(
-            self.context, _only(arrays, self.graph.symbol), gradients, _only(requests, self.graph.symbol)
-        )
-        self._own: Optional[Any] = None
-        if self.graph.needs_own:
+        symbol = self.graph.symbol
+        self.executor = symbol.bind(self.context, _arguments(arrays, symbol), gradients, _arguments(requests, symbol))
+        self._own_centre: Optional[Any] = None
+        if self.graph.needs_own_centre:
             self.inside = mx.nd.zeros(self.inputs["label"].shape, self.context)
             inputs = {CENTRES: arrays[CENTRES], "label": self.inputs["label"], "inside": self.inside}
             added = {name: array for name, array in self.gradients.items() if name == CENTRES}
             own_requests = {name: "add" if name in added else "null" for name in inputs}
-            self._own = own_graph().bind(self.context, inputs, added, own_requests)
+            self._own_centre = own_centre_graph().bind(self.context, inputs, added, own_requests)
 
-    def receive(self, labels: np.ndarray, scheduled: Dict[str, NDArray], seed: int) -> np.ndarray:
-        """The batch's labels (N,) of the run and the scheduled scalars; returns which samples are this device's, (N,).
+    def receive(self, labels: np.ndarray, scalars: Dict[str, NDArray], seed: int) -> np.ndarray:
+        """Set the inputs of a batch.
 
-        seed: of what is drawn at random for this batch, where anything is.
+        Parameters
+        ----------
+        labels : ndarray of int64, shape (N,)
+            Labels of the run.
+        scalars : dict of str to NDArray
+            Scheduled scalars, shape (N,).
+        seed : int
+            Seed of what is drawn at random for this batch.
+
+        Returns
+        -------
+        ndarray of float32, shape (N,)
+            1 where this device holds the class of the sample.
         """
-        local = local_labels(labels, self.held)
-        local = self._numbered(local, seed)
+        local = self._graph_labels(local_labels(labels, self.held), seed)
         inside = (local != ELSEWHERE).astype(np.float32)
         self.inputs["label"][:] = local.astype(np.float32)
-        for name, value in scheduled.items():
+        for name, value in scalars.items():
             value.copyto(self.inputs[name])
-        if self._own:
+        if self._own_centre:
             self.inside[:] = inside
         return inside
 
-    def _numbered(self, local: np.ndarray, seed: int) -> np.ndarray:
-        """Local labels as the graph's rows are numbered."""
+    def _graph_labels(self, local: np.ndarray, seed: int) -> np.ndarray:
+        """Return local labels as the rows of the graph are numbered."""
         return local
 
     def own_centres(self) -> NDArray:
-        """W_y (N, d) of this device's samples, zeros for others."""
-        return self._own.forward(is_train=True)[0]  # type: ignore[union-attr]
+        """Return W_y, shape (N, d), of this device's samples, and zeros for the others."""
+        return self._own_centre.forward(is_train=True)[0]  # type: ignore[union-attr]
 
     def forward(self, is_train: bool) -> NDArray:
-        """The report (K, N), from the inputs as they stand."""
+        """Return the report, shape (K, N)."""
         return self.executor.forward(is_train=is_train)[0]
 
     def backward(self, gradient: NDArray) -> None:
-        """Gradients of parameters and embeddings, from that of the report (K, N)."""
+        """Compute the gradients of parameters and embeddings from that of the report, shape (K, N)."""
         self.executor.backward([gradient])
 
-    def own_backward(self, gradient: NDArray) -> None:
-        """Add what comes through the own centres, from the gradient of all of them (N, d); after `backward`."""
+    def own_centre_backward(self, gradient: NDArray) -> None:
+        """Add the gradient through the samples' own centres, from that of all of them, shape (N, d)."""
         if self.gradients:
-            self._own.backward([gradient])  # type: ignore[union-attr]
+            self._own_centre.backward([gradient])  # type: ignore[union-attr]
 
     def update(self, updater: Any, indices: Dict[str, int]) -> None:
-        """One optimizer step on this device's parameters."""
+        """Make one optimizer step on this device's parameters."""
         for name, gradient in self.gradients.items():
             updater(indices[name], gradient, self.parameters[name])
 
 
-def _only(values: Dict[str, Any], symbol: Any) -> Dict[str, Any]:
+def _arguments(values: Dict[str, Any], symbol: Any) -> Dict[str, Any]:
     names: List[str] = symbol.list_arguments()
     return {name: values[name] for name in names}

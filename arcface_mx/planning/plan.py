@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Dict, List, Optional, Tuple
 
-from arcface_mx.config import DataConfig, NetworkConfig, TrainConfig
-from arcface_mx.losses.training_graph import scheduled_names
-from arcface_mx.model.backbone import embedding_symbol
+from arcface_mx.losses.base import Loss
+from arcface_mx.model.backbone import Backbone
 from arcface_mx.parallel.graphs import shard_graph
 from arcface_mx.parallel.sampling import sample_size
 from arcface_mx.parallel.split import TooManyNumbers, class_ranges
@@ -22,6 +21,41 @@ from arcface_mx.util.errors import UserError
 _IMAGES, _CLASSES, _LOGITS = (16, 32), 1 << 15, 1 << 27
 _WORTH_A_PLAN = 1 << 26  # numbers in the centres: 256 MB
 LARGEST_ARRAY = 1 << 31  # elements; MXNet 1.9.1's wheels index with 32 bits
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What is trained on which devices.
+
+    Attributes
+    ----------
+    backbone : Backbone
+    loss : Loss
+    batch_size : int
+        Images a step, over all devices of all workers.
+    devices : str
+        Device list of one worker, such as "gpu(0),gpu(1)". The devices need not exist.
+    parallel : str
+        "data" or "centres".
+    workers : int
+    """
+
+    backbone: Backbone
+    loss: Loss
+    batch_size: int
+    devices: str
+    parallel: str
+    workers: int = 1
+
+    @property
+    def device_count(self) -> int:
+        """Number of devices over all workers."""
+        return len(device_names(self.devices)) * self.workers
+
+    @property
+    def sample_rate(self) -> float:
+        """Share of the class centres that take part in a step."""
+        return getattr(self.loss, "sample_rate", 1.0)
 
 
 @dataclass(frozen=True)
@@ -53,120 +87,130 @@ class Plan:
         }
 
 
-def make_plan(config: TrainConfig, num_classes: int, capacity: Optional[int] = None, workers: int = 1) -> Plan:
-    """The plan of a configuration for n classes; the devices need not be there.
+def make_plan(workload: Workload, num_classes: int, capacity: Optional[int] = None) -> Plan:
+    """Return the memory plan of a workload.
 
-    capacity: bytes of one device; without it the memory of this machine's devices, where they are
-    here. CPU contexts share the machine's memory equally. workers: each with these devices; the batch is
-    that of all, and the memory that of a worker's machine. Raises UserError on a wrong configuration.
+    Parameters
+    ----------
+    workload : Workload
+    num_classes : int
+    capacity : int, optional
+        Bytes of one device. By default the memory of this machine's devices, if they exist. CPU
+        contexts share the machine's memory equally.
+
+    Raises
+    ------
+    UserError
+        If the loss or the devices do not fit the workload.
     """
-    names = device_names(config.run.devices)
-    kind, devices = names[0][0], len(names) * workers
-    parts = _backbone(config, devices)
+    names = device_names(workload.devices)
+    parts = _backbone(workload)
     parts.update(
-        _split_head(config, num_classes, devices)
-        if config.run.parallel == "centres"
-        else _whole_head(config, num_classes, devices)
+        _split_head(workload, num_classes) if workload.parallel == "centres" else _whole_head(workload, num_classes)
     )
-    return Plan({what: int(size) for what, size in parts.items()}, devices, kind, capacity or _capacity(kind, names))
+    sizes = {name: int(size) for name, size in parts.items()}
+    kind = names[0][0]
+    return Plan(sizes, workload.device_count, kind, capacity or _capacity(kind, names))
 
 
-def check_whole_arrays(config: TrainConfig, num_classes: int, workers: int = 1) -> None:
-    """Raise UserError where an array would have more numbers than MXNet can hold in one: the centres, which a
-    checkpoint keeps whole, or the logits on a device."""
-    width = config.network.embedding_size
+def check_whole_arrays(workload: Workload, num_classes: int) -> None:
+    """Raise UserError if an array would have more numbers than MXNet can hold in one.
+
+    These arrays are the class centres, which a checkpoint keeps whole, and the logits on a device.
+    """
+    width = workload.backbone.embedding_size
     if num_classes * width >= LARGEST_ARRAY:
         raise TooManyNumbers(
             "one array",
             f"{num_classes} classes × {width} are more numbers than one array of MXNet 1.9.1 holds (2^31), "
-            f"and a checkpoint keeps the centres in one; at most {(LARGEST_ARRAY - 1) // width} classes at "
-            f"--embedding-size {width}",
+            f"and a checkpoint keeps the class centres in one; at most {(LARGEST_ARRAY - 1) // width} classes with "
+            f"`embedding_size` {width}",
         )
-    logits = _logits_a_device(config, num_classes, workers)
+    logits = _logits_a_device(workload, num_classes)
     if logits >= LARGEST_ARRAY:
         raise TooManyNumbers(
             "logits",
             f"the logits on a device would be {logits} numbers; an array of MXNet 1.9.1 holds fewer than "
-            "2^31: give a smaller --batch-size or a lower --sample-rate",
+            "2^31: give a smaller `batch_size` or a lower `sample_rate`",
         )
 
 
-def _logits_a_device(config: TrainConfig, num_classes: int, workers: int) -> int:
-    devices, images = len(device_names(config.run.devices)) * workers, config.data.batch_size
-    if config.run.parallel == "data":
+def _logits_a_device(workload: Workload, num_classes: int) -> int:
+    devices, images = workload.device_count, workload.batch_size
+    if workload.parallel == "data":
         return images // devices * num_classes
     held = -(-num_classes // devices)
-    rate = config.loss.sample_rate
+    rate = workload.sample_rate
     return images * (held if rate == 1.0 else sample_size(rate, held, images))
 
 
-def refuse_what_cannot_fit(config: TrainConfig, num_classes: int, workers: int = 1) -> None:
-    """Raise UserError where a classifier of size cannot be held by the devices here. Small ones are not planned: it takes a second."""
-    check_whole_arrays(config, num_classes, workers)
-    if num_classes * config.network.embedding_size < _WORTH_A_PLAN:
+def refuse_what_cannot_fit(workload: Workload, num_classes: int) -> None:
+    """Raise UserError if the devices cannot hold a large classifier. Small ones are not planned, which takes a second."""
+    check_whole_arrays(workload, num_classes)
+    if num_classes * workload.backbone.embedding_size < _WORTH_A_PLAN:
         return
-    plan = make_plan(config, num_classes, workers=workers)
+    plan = make_plan(workload, num_classes)
     if not plan.fits:
         raise UserError(f"{num_classes} classes: {refusal(plan)}. arcface-mx plan shows the parts.")
 
 
-def _backbone(config: TrainConfig, devices: int) -> Dict[str, float]:
-    weights, fixed, an_image = _backbone_bytes(config.network, config.data.image_size)
+def _backbone(workload: Workload) -> Dict[str, float]:
+    weights, fixed, an_image = _backbone_bytes(workload.backbone)
     return {
         "backbone weights": weights,
         "backbone gradients": weights,
         "backbone momentum": weights,
-        "activations": max(0.0, fixed) + config.data.batch_size / devices * an_image,
+        "activations": max(0.0, fixed) + workload.batch_size / workload.device_count * an_image,
     }
 
 
 @lru_cache(maxsize=4)
-def _backbone_bytes(network: NetworkConfig, side: int) -> Tuple[float, float, float]:
-    """Of the weights; of the layers without an image; of an image, in the layers and as input."""
-    symbol = embedding_symbol(TrainConfig(network=network, data=DataConfig(image_size=side)), training=True)
-    weights = sum(parameter_bytes(symbol, ["data"], data=(1, 3, side, side)).values())
-    sizes = [(images, planned_bytes(symbol, ["data"], data=(images, 3, side, side))) for images in _IMAGES]
+def _backbone_bytes(backbone: Backbone) -> Tuple[float, float, float]:
+    """Return the bytes of the weights, of the layers without an image, and of an image in the layers and as input."""
+    symbol, shape = backbone.symbol(training=True), backbone.input_shape
+    weights = sum(parameter_bytes(symbol, ["data"], data=(1, *shape)).values())
+    sizes = [(images, planned_bytes(symbol, ["data"], data=(images, *shape))) for images in _IMAGES]
     fixed, an_image = line_through(*sizes)
-    return weights, fixed, an_image + 4 * 3 * side * side
+    return weights, fixed, an_image + 4 * math.prod(shape)
 
 
-def _whole_head(config: TrainConfig, num_classes: int, devices: int) -> Dict[str, float]:
-    """Every device holds all centres and sees its part of the batch."""
-    images = max(1, config.data.batch_size // devices)
-    return _head(config, num_classes, num_classes, images)
+def _whole_head(workload: Workload, num_classes: int) -> Dict[str, float]:
+    """Every device holds all class centres and sees its part of the batch."""
+    images = max(1, workload.batch_size // workload.device_count)
+    return _head(workload, num_classes, num_classes, images)
 
 
-def _split_head(config: TrainConfig, num_classes: int, devices: int) -> Dict[str, float]:
-    """The fullest device holds n/D centres, rounded up, and sees the whole batch."""
-    first, last = class_ranges(num_classes, devices)[0]
-    seen = last - first
-    if config.loss.sample_rate < 1.0:
-        seen = sample_size(config.loss.sample_rate, last - first, config.data.batch_size)
-    parts = _head(config, last - first, seen, config.data.batch_size)
-    parts["gathered embeddings"] = 2 * 4 * config.data.batch_size * config.network.embedding_size
+def _split_head(workload: Workload, num_classes: int) -> Dict[str, float]:
+    """The fullest device holds n/D class centres, rounded up, and sees the whole batch."""
+    first, last = class_ranges(num_classes, workload.device_count)[0]
+    held = sampled = last - first
+    if workload.sample_rate < 1.0:
+        sampled = sample_size(workload.sample_rate, held, workload.batch_size)
+    parts = _head(workload, held, sampled, workload.batch_size)
+    parts["gathered embeddings"] = 2 * 4 * workload.batch_size * workload.backbone.embedding_size
     return parts
 
 
-def _head(config: TrainConfig, held: int, seen: int, images: int) -> Dict[str, float]:
-    scheduled = scheduled_names(config)
-    width = config.network.embedding_size
+def _head(workload: Workload, held: int, sampled: int, images: int) -> Dict[str, float]:
+    """Return the bytes of a classifier of `held` classes, of which `sampled` take part in a step."""
+    width = workload.backbone.embedding_size
 
     def logits(classes: int) -> int:
-        graph = shard_graph(config.loss, classes, images, width, scheduled)
+        graph = shard_graph(workload.loss, classes, images, width)
         inputs = [name for name in graph.symbol.list_arguments() if name not in graph.parameters]
-        without = [name for name in inputs if name not in ("embedding", "own_centre")]
-        return planned_bytes(graph.symbol, without)
+        without_gradient = [name for name in inputs if name not in ("embedding", "own_centre")]
+        return planned_bytes(graph.symbol, without_gradient)
 
     few = max(256, min(_CLASSES, _LOGITS // images))
     fixed, a_class = line_through(*[(classes, logits(classes)) for classes in (few, 2 * few)])
-    one = shard_graph(config.loss, 1, images, width, scheduled)
+    one = shard_graph(workload.loss, 1, images, width)
     row = sum(4 * math.prod(shape) for shape in one.parameters.values())
-    copies = 0 if seen == held else row * seen
+    copies = 0 if sampled == held else row * sampled
     return {
         "centres": row * held + copies,
-        "centres' gradients": row * seen,
+        "centres' gradients": row * sampled,
         "centres' momentum": row * held,
-        "logits and unit centres": max(0.0, fixed) + a_class * seen,
+        "logits and unit centres": max(0.0, fixed) + a_class * sampled,
     }
 
 
@@ -204,6 +248,6 @@ def refusal(plan: Plan) -> str:
     """Why it does not fit, and the flags that would change most."""
     centres = sum(size for what, size in plan.parts.items() if "centres" in what)
     remedy = (
-        "--parallel centres, more --devices or --sample-rate" if centres > plan.total / 2 else "a smaller --batch-size"
+        "`parallel` centres, more `devices` or `sample_rate`" if centres > plan.total / 2 else "a smaller `batch_size`"
     )
     return f"needs {plan.total / 1e9:.1f} GB on each device, and one has {plan.capacity / 1e9:.1f} GB: try {remedy}"  # type: ignore[operator]

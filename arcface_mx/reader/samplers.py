@@ -1,93 +1,112 @@
-"""Which photo stands at each position of a run, as a function of (seed, position) alone.
+"""Samplers: which image stands at each position of a run, as a function of (seed, position) alone.
 
-`RandomSampler` has every photo once an epoch. `PKSampler` has P identities × K photos, for losses
-on tuples: triplet, contrastive. Positions count all workers' samples.
+Any position can be reached at once, so a resumed run continues exactly where it stopped.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Callable, List
+from typing import Callable, List, Protocol
 
 import numpy as np
 
 from arcface_mx.data.recordio.index import RecordIndex
 
 
+class Sampler(Protocol):
+    """An endless order of images."""
+
+    def indices(self, position: int, count: int) -> np.ndarray:
+        """Return which images stand at `position` and after it.
+
+        Parameters
+        ----------
+        position : int
+            Number of images before, counted from the start of the run over all workers.
+        count : int
+
+        Returns
+        -------
+        ndarray of int64, shape (count,)
+            Places in the arrays of the RecordIndex.
+        """
+        ...
+
+
 class RandomSampler:
-    """Each epoch every photo once, in an order of its own."""
+    """Every image once an epoch, in a new random order each epoch.
+
+    Parameters
+    ----------
+    images : int
+        Number of images.
+    seed : int
+    """
 
     def __init__(self, images: int, seed: int) -> None:
-        self.seed, self._images = seed, images
+        self._images, self._seed = images, seed
+        self._epoch = lru_cache(maxsize=2)(self._shuffled)
 
-    def places(self, position: int, size: int) -> np.ndarray:
-        """Which photos (positions in the index) stand at `position` and after it; int64, (size,)."""
-        return _spanning(self._order, self._images, position, size)
+    def indices(self, position: int, count: int) -> np.ndarray:
+        return slice_of_rounds(self._epoch, self._images, position, count)
 
-    def mirrored(self, position: int, size: int) -> np.ndarray:
-        """Whether the photos there are mirrored, half of them; bool, (size,)."""
-        return _spanning(self._coins, self._images, position, size)
-
-    @lru_cache(maxsize=2)
-    def _order(self, epoch: int) -> np.ndarray:
-        return np.random.default_rng([self.seed, 4, epoch]).permutation(self._images)
-
-    @lru_cache(maxsize=2)
-    def _coins(self, epoch: int) -> np.ndarray:
-        return np.random.default_rng([self.seed, 5, epoch]).random(self._images) < 0.5
+    def _shuffled(self, epoch: int) -> np.ndarray:
+        return np.random.default_rng([self._seed, 4, epoch]).permutation(self._images)
 
 
 class PKSampler:
-    """P×K: K photos of a person side by side.
+    """P identities with K images each, side by side, for losses on tuples.
 
-    Identities come in rounds: in each, every identity once, in a shuffled order, with K of its photos
-    (all of them where it has fewer, so that a person with one photo serves as a negative only). A
-    person's photos take turns, so that over its rounds each is seen equally often.
+    Identities come in rounds. In each round every identity comes once, in a random order, with K of
+    its images, or with all of them if it has fewer; an identity with one image serves as a negative
+    only. The images of an identity take turns, so that each is seen equally often.
+
+    Parameters
+    ----------
+    index : RecordIndex
+    images_per_identity : int
+        K.
+    seed : int
     """
 
     def __init__(self, index: RecordIndex, images_per_identity: int, seed: int) -> None:
-        self.seed, self.images_per_identity = seed, images_per_identity
-        self._order, self._bounds = index.groups()
+        self._seed, self.images_per_identity = seed, images_per_identity
+        self._by_identity, self._bounds = index.groups()
         counts = np.diff(self._bounds)
         self._taken = np.minimum(images_per_identity, counts)
         self._round_size = int(self._taken.sum())
-        self._alone = int((counts == 1).sum())
+        self._single = int((counts == 1).sum())
+        self._round = lru_cache(maxsize=2)(self._make_round)
 
-    def places(self, position: int, size: int) -> np.ndarray:
-        """As RandomSampler's."""
-        return _spanning(self._round, self._round_size, position, size)
-
-    def mirrored(self, position: int, size: int) -> np.ndarray:
-        """As RandomSampler's."""
-        return np.asarray([np.random.default_rng([self.seed, 3, position + row]).random() < 0.5 for row in range(size)])
+    def indices(self, position: int, count: int) -> np.ndarray:
+        return slice_of_rounds(self._round, self._round_size, position, count)
 
     def describe(self) -> str:
-        """One line for the start of the run."""
-        text = f"batches hold up to {self.images_per_identity} photos of each person"
-        if self._alone:
-            text += f"; {self._alone} people with a single photo serve as negatives only"
+        """Return one line for the start of a run."""
+        text = f"batches hold up to {self.images_per_identity} images of each identity"
+        if self._single:
+            text += f"; {self._single} identities with a single image serve as negatives only"
         return text
 
-    @lru_cache(maxsize=2)
-    def _round(self, number: int) -> np.ndarray:
-        people = np.random.default_rng([self.seed, 1, number]).permutation(len(self._taken))
-        return np.concatenate([self._photos(int(person), number) for person in people])
+    def _make_round(self, number: int) -> np.ndarray:
+        identities = np.random.default_rng([self._seed, 1, number]).permutation(len(self._taken))
+        return np.concatenate([self._images_of(int(identity), number) for identity in identities])
 
-    def _photos(self, person: int, number: int) -> np.ndarray:
-        own = self._order[self._bounds[person] : self._bounds[person + 1]]
-        taken = int(self._taken[person])
-        # In len(own) rounds the window passes over each photo `taken` times; then they are reshuffled.
-        shuffled = np.random.default_rng([self.seed, 2, person, number // len(own)]).permutation(own)
+    def _images_of(self, identity: int, number: int) -> np.ndarray:
+        images = self._by_identity[self._bounds[identity] : self._bounds[identity + 1]]
+        taken = int(self._taken[identity])
+        # In len(images) rounds the window passes over each image `taken` times; then they are shuffled again.
+        shuffled = np.random.default_rng([self._seed, 2, identity, number // len(images)]).permutation(images)
         start = number * taken
         return np.take(shuffled, np.arange(start, start + taken), mode="wrap")
 
 
-def _spanning(rounds: Callable[[int], np.ndarray], length: int, position: int, size: int) -> np.ndarray:
-    """`size` entries from `position` on in rounds(0), rounds(1), … laid end to end, each `length` long."""
-    found: List[np.ndarray] = []
-    have = 0
-    while have < size:
-        number, offset = divmod(position + have, length)
-        found.append(rounds(number)[offset : offset + size - have])
-        have += len(found[-1])
-    return np.concatenate(found)
+def slice_of_rounds(round_at: Callable[[int], np.ndarray], length: int, position: int, count: int) -> np.ndarray:
+    """Return `count` entries from `position` on of round_at(0), round_at(1), … laid end to end."""
+    parts: List[np.ndarray] = []
+    done = 0
+    while done < count:
+        number, offset = divmod(position + done, length)
+        parts.append(round_at(number)[offset : offset + count - done])
+        done += len(parts[-1])
+    return np.concatenate(parts)

@@ -1,4 +1,4 @@
-"""The run folder: configuration, environment, and whether a run may go on in it."""
+"""The run folder: configuration, environment, metrics, and whether a run may continue in it."""
 
 from __future__ import annotations
 
@@ -7,47 +7,50 @@ import os
 import shlex
 import subprocess
 import sys
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from arcface_mx import __version__
-from arcface_mx.config import TrainConfig, differences, flag_name, from_json, to_json
+from arcface_mx.config import TrainConfig, from_json
 from arcface_mx.train import lock
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.files import read_json, write_json
 
 CONFIG, ENVIRONMENT, METRICS, BASELINES = "config.json", "environment.json", "metrics.json", "baselines.json"
+# Entries of environment.json on which the last bits of a result depend, beside config.json.
+CHANGES_RESULTS = ("data", "devices", "mxnet", "opencv", "processor", "threads", "variables")
 
 
 def read_config(run: str) -> TrainConfig:
-    """The configuration that a run folder was made with; UserError where there is none."""
-    return from_json(_read_json(os.path.join(run, CONFIG), f"is {run} a run folder?"), os.path.join(run, CONFIG))
+    """Return the configuration of a run folder. Raises UserError if there is none."""
+    path = os.path.join(run, CONFIG)
+    return from_json(_read_json(path, f"is {run} a run folder?"), path)
 
 
 def read_metrics(run: str) -> Optional[Dict[str, Any]]:
-    """metrics.json of a finished run, None where the run has not ended."""
+    """Return metrics.json of a finished run, None if the run has not ended."""
     path = os.path.join(run, METRICS)
-    return _read_json(path, "") if os.path.exists(path) else None
-
-
-def read_data_fingerprint(run: str) -> str:
-    """Fingerprint of the images that a run was trained on."""
-    path = os.path.join(run, ENVIRONMENT)
-    return str(_read_json(path, f"is {run} a run folder?").get("data", {}).get("fingerprint"))
+    return _read_json(path) if os.path.exists(path) else None
 
 
 def read_environment(run: str) -> Dict[str, Any]:
-    """environment.json of a run; empty where there is none."""
+    """Return environment.json of a run, empty if there is none."""
     path = os.path.join(run, ENVIRONMENT)
-    return _read_json(path, "") if os.path.exists(path) else {}
+    return _read_json(path) if os.path.exists(path) else {}
+
+
+def read_data_fingerprint(run: str) -> str:
+    """Return the fingerprint of the images that a run was trained on."""
+    environment = _read_json(os.path.join(run, ENVIRONMENT), f"is {run} a run folder?")
+    return str(environment.get("data", {}).get("fingerprint"))
 
 
 def read_baselines(run: str) -> List[Dict[str, Any]]:
-    """What `arcface-mx baselines` left in a run folder: one result a method and set; none is no mistake."""
+    """Return what `arcface-mx baselines` wrote into a run folder, one result a method and set."""
     path = os.path.join(run, BASELINES)
-    return _read_json(path, "", list) if os.path.exists(path) else []
+    return _read_json(path, kind=list) if os.path.exists(path) else []
 
 
-def _read_json(path: str, hint: str, kind: type = dict) -> Any:
+def _read_json(path: str, hint: str = "", kind: type = dict) -> Any:
     try:
         value = read_json(path)
     except FileNotFoundError:
@@ -59,95 +62,116 @@ def _read_json(path: str, hint: str, kind: type = dict) -> Any:
     return value
 
 
-def check(config: TrainConfig) -> None:
-    """Raise UserError where --run is there already and is no run of this configuration."""
-    run = config.run.run
-    if os.path.exists(os.path.join(run, CONFIG)):
-        differing = differences(read_config(run), config, of_result=True)
-        if differing:
-            text = "; ".join(f"{flag_name(k)} was {v[0]!r}, now {v[1]!r}" for k, v in sorted(differing.items()))
-            raise UserError(
-                f"{run}: holds a run with another configuration ({text}). Give another --run, or delete it."
-            )
-    elif os.path.isdir(run) and any(name != lock.NAME and not _temporary(name) for name in os.listdir(run)):
-        raise UserError(f"{run}: is not empty and is not a run folder; give another --run")
+class RunFolder:
+    """The folder of a run that is about to start or to continue.
 
-
-def _temporary(name: str) -> bool:
-    """Whether it is what a process that was killed while it wrote one of this folder's files left."""
-    return name.startswith(tuple("." + own for own in (CONFIG, ENVIRONMENT, METRICS, "model-")))
-
-
-def tidy(run: str) -> None:
-    """Remove what killed processes left half written. The caller holds the run's lock."""
-    for name in os.listdir(run):
-        if _temporary(name):
-            os.unlink(os.path.join(run, name))
-
-
-def exists(config: TrainConfig) -> bool:
-    """Whether --run has been started before."""
-    return os.path.exists(os.path.join(config.run.run, CONFIG))
-
-
-def claim(config: TrainConfig, new: bool) -> None:
-    """Write config.json of a `new` run; `check` comes first, and the caller holds the lock.
-
-    Raises UserError where another process has started it since.
+    Parameters
+    ----------
+    path : str
     """
-    if new and exists(config):
-        raise UserError(
-            f"{config.run.run}: another process has started this run in the meantime; give another --run, or start again"
-        )
-    if new:
-        write_json(os.path.join(config.run.run, CONFIG), to_json(config))
 
+    def __init__(self, path: str) -> None:
+        self.path = path
 
-def check_data(config: TrainConfig, data: Dict[str, Any]) -> None:
-    """Raise UserError where a run that was started before would go on with other data."""
-    path = os.path.join(config.run.run, ENVIRONMENT)
-    if os.path.exists(path):
-        before = read_data_fingerprint(config.run.run)
+    def file(self, name: str) -> str:
+        """Return the path of a file in the folder."""
+        return os.path.join(self.path, name)
+
+    @property
+    def exists(self) -> bool:
+        """Whether a run was started in it before."""
+        return os.path.exists(self.file(CONFIG))
+
+    def stored_config(self) -> Optional[TrainConfig]:
+        """Return the configuration of the run in it; None for a new run.
+
+        Raises
+        ------
+        UserError
+            If the folder holds something else than a run.
+        """
+        if self.exists:
+            return read_config(self.path)
+        if os.path.isdir(self.path) and any(
+            name != lock.NAME and not _is_temporary(name) for name in os.listdir(self.path)
+        ):
+            raise UserError(f"{self.path}: is not empty and is not a run folder; give another `run`")
+        return None
+
+    def refuse_differences(self, differing: Mapping[str, Tuple[Any, Any]]) -> None:
+        """Raise UserError if the stored configuration differs in settings that change the result."""
+        if differing:
+            text = "; ".join(f"`{name}` was {old!r}, now {new!r}" for name, (old, new) in sorted(differing.items()))
+            raise UserError(
+                f"{self.path}: holds a run with another configuration ({text}). Give another `run`, or delete it."
+            )
+
+    def refuse_other_data(self, data: Mapping[str, Any]) -> None:
+        """Raise UserError if the run was started on other images or labels."""
+        if not os.path.exists(self.file(ENVIRONMENT)):
+            return
+        before = read_data_fingerprint(self.path)
         if before != data["fingerprint"]:
             raise UserError(
-                "{}: the run was started on other images or labels than are in {} now (fingerprint {:.12}, now {:.12}); "
-                "bring them back, or give another --run".format(
-                    config.run.run, config.data.data, before, data["fingerprint"]
-                )
+                f"{self.path}: the run was started on other images or labels than {data['folder']} holds now "
+                f"(fingerprint {before:.12}, now {data['fingerprint']:.12}); bring them back, or give another `run`"
             )
 
+    def remove_temporary(self) -> None:
+        """Remove files that a killed process left half written. The caller holds the lock."""
+        for name in os.listdir(self.path):
+            if _is_temporary(name):
+                os.unlink(self.file(name))
 
-# Entries of environment.json on which the last bits of a result depend, beside config.json.
-CHANGES_RESULTS = ("data", "devices", "mxnet", "opencv", "processor", "threads", "variables")
+    def claim(self, new: bool, record: Dict[str, Any]) -> None:
+        """Write config.json of a new run. The caller holds the lock.
+
+        Raises
+        ------
+        UserError
+            If another process has started the run since.
+        """
+        if new and self.exists:
+            raise UserError(
+                f"{self.path}: another process has started this run in the meantime; give another `run`, or start again"
+            )
+        if new:
+            write_json(self.file(CONFIG), record)
+
+    def write_environment(self, devices: str, data: Dict[str, Any]) -> List[str]:
+        """Write what the numbers depend on beside the configuration; return warnings.
+
+        On resume the first environment stays. What differs is appended under "resumed_with" and is
+        named in the warnings.
+        """
+        path = self.file(ENVIRONMENT)
+        now = environment(devices, data)
+        if not os.path.exists(path):
+            write_json(path, now)
+            return []
+        before = _read_json(path)
+        changed = {key: now[key] for key in CHANGES_RESULTS if key != "data" and before.get(key) != now[key]}
+        if changed:
+            write_json(path, dict(before, resumed_with=before.get("resumed_with", []) + [changed]))
+        return [
+            f"{key} was {before.get(key)!r} when the run began, is {value!r} now: the result can differ from an "
+            "unbroken run's in its last digits"
+            for key, value in changed.items()
+        ]
 
 
-def write_environment(config: TrainConfig, data: Dict[str, Any]) -> List[str]:
-    """What, beside the configuration, the numbers depend on: versions, threads, machine, data.
-
-    On resume the first environment stays and what differs is appended to "resumed_with"; returned are
-    warnings that say so.
-    """
-    path = os.path.join(config.run.run, ENVIRONMENT)
-    now = environment(config, data)
-    if not os.path.exists(path):
-        write_json(path, now)
-        return []
-    before = _read_json(path, "")
-    changed = {key: now[key] for key in CHANGES_RESULTS if key != "data" and before.get(key) != now[key]}
-    if changed:
-        write_json(path, dict(before, resumed_with=before.get("resumed_with", []) + [changed]))
-    return [
-        f"{key} was {before.get(key)!r} when the run began, is {value!r} now: the result can differ from an unbroken run's in its last digits"
-        for key, value in changed.items()
-    ]
+def _is_temporary(name: str) -> bool:
+    """Return whether a killed process left this file while it wrote one of the folder's files."""
+    return name.startswith(tuple("." + kept for kept in (CONFIG, ENVIRONMENT, METRICS, "model-")))
 
 
-def environment(config: TrainConfig, data: Dict[str, Any]) -> Dict[str, Any]:
-    """The contents of environment.json."""
+def environment(devices: str, data: Dict[str, Any]) -> Dict[str, Any]:
+    """Return the contents of environment.json."""
     import cv2
     import mxnet
     import numpy
 
+    variables = ("MXNET_", "MKL", "DNNL_", "OPENBLAS_", "KMP_", "CUDA_", "CUDNN_")
     return {
         "arcface_mx": __version__,
         "commit": commit(),
@@ -159,20 +183,16 @@ def environment(config: TrainConfig, data: Dict[str, Any]) -> Dict[str, Any]:
         "opencv": cv2.__version__,
         "processor": processor(),
         "threads": os.environ.get("OMP_NUM_THREADS"),
-        "variables": {
-            name: value
-            for name, value in sorted(os.environ.items())
-            if name.startswith(("MXNET_", "MKL", "DNNL_", "OPENBLAS_", "KMP_", "CUDA_", "CUDNN_"))
-        },
-        "devices": config.run.devices,
+        "variables": {name: value for name, value in sorted(os.environ.items()) if name.startswith(variables)},
+        "devices": devices,
         "data": data,
         "changes_results": list(CHANGES_RESULTS),
     }
 
 
 def commit() -> Optional[str]:
-    """The checkout's commit ("+" when files differ from it), None outside a checkout."""
-    folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    """Return the checkout's commit, with "+" if files differ from it; None outside a checkout."""
+    folder = os.path.dirname(os.path.abspath(__file__))
     try:
         name = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=True)
         state = subprocess.run(["git", "status", "--porcelain"], cwd=folder, capture_output=True, text=True, check=True)
@@ -182,13 +202,13 @@ def commit() -> Optional[str]:
 
 
 def command_line(environment: Dict[str, Any]) -> str:
-    """The command that began the run, as a shell takes it; empty where it is not known."""
+    """Return the command that began the run, quoted for a shell; empty if it is not known."""
     command = environment.get("command") or []
     return shlex.join([os.path.basename(command[0]), *command[1:]]) if command else ""
 
 
 def processor() -> str:
-    """The processor's name."""
+    """Return the processor's name."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as stream:
             for line in stream:

@@ -1,61 +1,139 @@
-"""One training run from configuration to metrics: prepare, start, fit, export, verify."""
+"""One training run, from configuration to metrics.
+
+`train` resolves the configuration once into a `Run`, the objects that do the work. Nothing below it
+sees the configuration.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-import os
-from typing import Any, Dict, List
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 from mxnet.base import MXNetError
 
-from arcface_mx.config import TrainConfig
-from arcface_mx.losses import losses
-from arcface_mx.losses.training_graph import training_graph
-from arcface_mx.model.backbone import save_embedding, with_init_sizes
+from arcface_mx.config import DataConfig, OptimizerConfig, RunConfig, TrainConfig, differences, to_json
+from arcface_mx.data.recordio.index import RecordIndex
+from arcface_mx.losses.base import Loss, scale_floor
+from arcface_mx.losses.graph import TrainingGraph, training_graph, use_native
+from arcface_mx.model.backbone import Backbone, make_backbone
 from arcface_mx.parallel import sampling
-from arcface_mx.planning.plan import refuse_what_cannot_fit
-from arcface_mx.reader.image_view import ImageView, as_dict, open_view
-from arcface_mx.train import folder as run_folder
+from arcface_mx.planning.plan import Workload, refuse_what_cannot_fit
+from arcface_mx.reader.augment import Augmentation
+from arcface_mx.reader.record_reader import RecordReader
+from arcface_mx.reader.samplers import PKSampler, RandomSampler, Sampler
+from arcface_mx.train.data_fingerprint import cached_fingerprint
 from arcface_mx.train.evaluate import Evaluator, mean_accuracy
+from arcface_mx.train.folder import METRICS, RunFolder, read_metrics
+from arcface_mx.train.init_centres import check_init_centres
 from arcface_mx.train.lock import RunLock
 from arcface_mx.train.log import RunLog
 from arcface_mx.train.loop import fit
-from arcface_mx.train.mean_centres import check_mean_centres
-from arcface_mx.train.meter import Meter
 from arcface_mx.train.module import build_module, initialise, start_optimizer, write_momentum
 from arcface_mx.train.preflight import preflight
-from arcface_mx.train.reader import bag_miner, open_stream
 from arcface_mx.train.schedule import Schedule
 from arcface_mx.train.start import starting_state
 from arcface_mx.train.state import RunState
 from arcface_mx.train.tensorboard import check_installed
 from arcface_mx.train.worker import Worker, join
 from arcface_mx.util.devices import parse_devices
+from arcface_mx.util.environment import available_cores
 from arcface_mx.util.errors import LostWorker, UserError
 from arcface_mx.util.files import write_json
 from arcface_mx.verify.sets import result_table
 
+if TYPE_CHECKING:
+    from mxnet.context import Context
+
+
+@dataclass(frozen=True)
+class Run:
+    """The objects that one worker of a training run works with.
+
+    Attributes
+    ----------
+    folder : RunFolder
+        Where this worker writes.
+    worker : Worker
+    contexts : list of Context
+    index : RecordIndex
+        The training set.
+    data : dict
+        What the run folder records of the training set.
+    loss : Loss
+    backbone : Backbone
+    graph : TrainingGraph
+    schedule : Schedule
+    reader : RecordReader
+    evaluator : Evaluator, optional
+        None if there is no verification set.
+    batch_size : int
+        Images in a batch of this worker.
+    seed : int
+        Seed of this worker.
+    optimizer : OptimizerConfig
+    options : RunConfig
+        Parallel mode, model to start from, and how often to log, verify and save.
+    record : dict
+        The configuration as it is written to config.json.
+    """
+
+    folder: RunFolder
+    worker: Worker
+    contexts: List[Context]
+    index: RecordIndex
+    data: Dict[str, Any]
+    loss: Loss
+    backbone: Backbone
+    graph: TrainingGraph
+    schedule: Schedule
+    reader: RecordReader
+    evaluator: Optional[Evaluator]
+    batch_size: int
+    seed: int
+    optimizer: OptimizerConfig
+    options: RunConfig
+    record: Dict[str, Any]
+
+    @property
+    def first_loss(self) -> Optional[float]:
+        """The expected loss before training."""
+        return self.loss.expected_first_loss(self.index.num_classes, self.backbone.embedding_size)
+
 
 def train(config: TrainConfig) -> Dict[str, Any]:
-    """Run (or continue, or find finished) the training in `config.run.run`; returns its metrics.
+    """Run or continue a training, or return the metrics of a finished one.
 
-    Raises UserError on bad input before anything is written, where it can be seen before.
+    Parameters
+    ----------
+    config : TrainConfig
+
+    Returns
+    -------
+    dict
+        The contents of metrics.json.
+
+    Raises
+    ------
+    UserError
+        For bad input; before anything is written, if it can be seen before.
     """
     if not config.run.run:
-        raise UserError("--run is missing: name a folder for the run, for example --run runs/first")
+        raise UserError("`run` is missing: name a folder for the run, for example runs/first")
     if not config.data.data:
-        raise UserError("--data is missing: name a folder with train.rec, train.idx and property")
-    config = with_init_sizes(config)
-    run_folder.check(config)
+        raise UserError("`data` is missing: name a folder with train.rec, train.idx and property")
+    folder = RunFolder(config.run.run)
+    stored = folder.stored_config()
+    if stored:
+        folder.refuse_differences(differences(stored, config, of_result=True))
     worker = join(config.run.kvstore)
     try:
-        finished = run_folder.read_metrics(config.run.run)
+        finished = read_metrics(folder.path)
         if worker.finished(bool(finished)):
-            print(f"{config.run.run}: finished before; nothing to do")
+            print(f"{folder.path}: finished before; nothing to do")
             return finished or {}
-        own_folder = worker.run_config(config)
-        with RunLock(own_folder.run.run) as lock:
-            metrics = _train(own_folder, worker, lock)
+        with RunLock(worker.folder(folder.path)) as lock:
+            metrics = carry_out(resolve(config, worker), lock)
         worker.end_together()
         return metrics
     except MXNetError as error:
@@ -66,87 +144,175 @@ def train(config: TrainConfig) -> Dict[str, Any]:
         worker.leave()
 
 
-def _train(config: TrainConfig, worker: Worker, lock: RunLock) -> Dict[str, Any]:
-    # All that can be wrong is found before the run folder is written.
-    losses.check_needs(config)
-    check_mean_centres(config)
-    if config.run.tensorboard:
+def resolve(config: TrainConfig, worker: Worker) -> Run:
+    """Turn a configuration into the objects that do the work. Writes nothing."""
+    data, options, optimizer, loss = config.data, config.run, config.optimizer, config.loss
+    worker.check(options.parallel, optimizer.skip_bad_batches)
+    _check_loss(loss, data, options)
+    if options.tensorboard:
         check_installed()
-    new = not run_folder.exists(config)
+    contexts = parse_devices(options.devices)
+    backbone = make_backbone(config.network, data.image_size, options.init)
+    folder = RunFolder(worker.folder(options.run))
+    evaluator = Evaluator(backbone, data.eval, contexts, folder.path) if data.eval and worker.is_root else None
+    index = RecordIndex.open(data.data)
+    description = _describe(index, data.data)
+    folder.refuse_other_data(description)
+    workload = Workload(backbone, loss, data.batch_size, options.devices, options.parallel, worker.size)
+    refuse_what_cannot_fit(workload, index.num_classes)
+    obstacle = _native_obstacle(options, backbone, optimizer.accumulate)
+    try:
+        graph = training_graph(
+            backbone.symbol(training=True),
+            loss,
+            index.num_classes,
+            use_native(loss, obstacle),
+            optimizer.loss_scale if backbone.half_precision else 1.0,
+        )
+    except ValueError as error:
+        raise UserError(f"the loss {loss.name}: {error}")
+    return Run(
+        folder=folder,
+        worker=worker,
+        contexts=contexts,
+        index=index,
+        data=description,
+        loss=loss,
+        backbone=backbone,
+        graph=graph,
+        schedule=Schedule.of(optimizer, data.batch_size),
+        reader=_make_reader(index, data, options, backbone.image_size, loss.bag_size, worker),
+        evaluator=evaluator,
+        batch_size=worker.batch_size(data.batch_size),
+        seed=worker.seed(options.seed),
+        optimizer=optimizer,
+        options=options,
+        record=to_json(config),
+    )
+
+
+def _check_loss(loss: Loss, data: DataConfig, options: RunConfig) -> None:
+    """Raise UserError if the loss needs other batches, devices or a model to start from."""
+    check_init_centres(options.init_centres, options.init, loss)
+    if loss.needs_tuples and not data.images_per_identity:
+        raise UserError(
+            f"the loss {loss.name} compares images of one identity: give `images_per_identity`, for example 4"
+        )
+    if loss.bag_size > 1 and not (loss.needs_tuples and loss.distance):
+        raise UserError(f"`bag` {loss.bag_size}: the loss {loss.name} has no triplets to mine")
+    if getattr(loss, "sample_rate", 1.0) < 1.0 and options.parallel != "centres":
+        raise UserError("`sample_rate` below 1 needs `parallel` centres (one device is enough)")
+
+
+def _native_obstacle(options: RunConfig, backbone: Backbone, accumulate: int) -> str:
+    """Return why this run cannot use a compiled head, or an empty text."""
+    if options.parallel == "centres":
+        return "`parallel` centres needs the logits, which it never forms"
+    if backbone.half_precision:
+        return "it computes in float32"
+    if accumulate > 1:
+        return "compiled operators overwrite gradients, and `accumulate` adds them"
+    if "gpu" in options.devices:
+        return f"it runs on the CPU, not on {options.devices}"
+    return ""
+
+
+def _make_reader(
+    index: RecordIndex, data: DataConfig, options: RunConfig, image_size: int, bag_size: int, worker: Worker
+) -> RecordReader:
+    """Return the reader of this worker's batches. Every worker has the same order and takes its batches of it."""
+    sampler: Sampler = RandomSampler(len(index), options.seed)
+    if data.images_per_identity:
+        sampler = PKSampler(index, data.images_per_identity, options.seed)
+    return RecordReader(
+        index,
+        sampler,
+        Augmentation(image_size, data.mirror, data.shift, data.rotate, data.zoom, data.jitter),
+        bag_size * worker.batch_size(data.batch_size),
+        options.seed,
+        options.decode_threads or available_cores(),
+        (worker.rank, worker.size),
+    )
+
+
+def _describe(index: RecordIndex, folder: str) -> Dict[str, Any]:
+    """Return what the run folder records of the training set."""
+    return {
+        "folder": folder,
+        "images": len(index),
+        "num_classes": index.num_classes,
+        "height": index.height,
+        "width": index.width,
+        "fingerprint": cached_fingerprint(index),
+    }
+
+
+def carry_out(run: Run, lock: RunLock) -> Dict[str, Any]:
+    """Train, save, export and verify; return the metrics."""
+    new = not run.folder.exists
     if not new:
         lock.take()
-        run_folder.tidy(config.run.run)
-    contexts = parse_devices(config.run.devices)
-    evaluator = Evaluator(config, contexts)
-    view = open_view(config.data.data)
-    data = dict(as_dict(view), folder=config.data.data)
-    run_folder.check_data(config, data)
-    refuse_what_cannot_fit(config, view.num_classes, worker.size)
-    graph, schedule = training_graph(config, view.num_classes), Schedule.of(config)
-    own = worker.own_config(config)
-    state, source = starting_state(config, view.num_classes, contexts)
-    module = build_module(graph, own, contexts, worker.communicator)
-    state = worker.share_state(state, graph.symbol, dict(module.data_shapes + module.label_shapes))
-    initialise(module, config.run.seed, state.arg_params, state.aux_params)
-    start_optimizer(module, config, schedule, worker.kvstore)
+        run.folder.remove_temporary()
+    state, source = starting_state(run)
+    module = build_module(run)
+    shapes = dict(module.data_shapes + module.label_shapes)
+    state = run.worker.share_state(state, run.graph.symbol, shapes)
+    initialise(module, run.options.seed, state.arg_params, state.aux_params)
+    scheduler = start_optimizer(module, run)
     write_momentum(module, state.momentum, state.arg_params)
     state = dataclasses.replace(state, arg_params={}, aux_params={}, momentum={})  # the module has them now
-    lines, warnings = preflight(config, schedule, view, module)
+    messages, warnings = preflight(run, module)
 
     lock.take()
-    run_folder.claim(config, new)
-    warnings += run_folder.write_environment(config, data)
-    log = RunLog(config.run.run, schedule.steps, state.step, config.run.tensorboard)
+    run.folder.claim(new, run.record)
+    warnings += run.folder.write_environment(run.options.devices, run.data)
+    log = RunLog(run.folder.path, run.schedule.steps, state.step, run.options.tensorboard)
     try:
-        _introduce(log, config, schedule, view, source, lines, [lock.left_by] + warnings)
-        stream = open_stream(view, config, state.step * schedule.images_a_step, log, worker)
-        meter = Meter(graph.outputs, losses.find(config.loss.loss).last_angle(config.loss))
-        evaluate, mine = evaluator if config.data.eval else None, bag_miner(config, module, worker)
-        final = fit(module, graph, stream, own, schedule, state, log, meter, evaluate, mine, worker.any)
-        return _finish(config, final, evaluator, log)
+        _introduce(run, log, source, messages, [lock.left_by, *warnings])
+        return _finish(run, fit(run, module, scheduler, state, log), log)
     finally:
         log.close()
 
 
-def _introduce(
-    log: RunLog,
-    config: TrainConfig,
-    schedule: Schedule,
-    view: ImageView,
-    source: str,
-    lines: List[str],
-    warnings: List[str],
-) -> None:
-    loss, d = config.loss, config.network.embedding_size
-    first = losses.expected_first_loss(loss, view.num_classes, d)
-    log.say(f"data: {config.data.data}, {view.images} images of {view.num_classes} people")
-    log.say("start: " + source)
-    log.say(f"schedule: {schedule.describe()} ({schedule.steps * schedule.images_a_step / view.images:.1f} epochs)")
-    if first is not None:
+def _introduce(run: Run, log: RunLog, source: str, messages: List[str], warnings: List[str]) -> None:
+    """Say what the run works with before its first step."""
+    images, classes, schedule = len(run.index), run.index.num_classes, run.schedule
+    first = run.first_loss
+    log.say(f"data: {run.data['folder']}, {images} images of {classes} identities")
+    log.say(f"start: {source}")
+    log.say(f"schedule: {schedule.describe()} ({schedule.steps * schedule.images_a_step / images:.1f} epochs)")
+    if isinstance(run.reader.sampler, PKSampler):
         log.say(
-            f"expected first loss {first:.2f} for {view.num_classes} classes; smallest sensible scale for "
-            f"them {losses.scale_floor(view.num_classes):.1f} (AdaCos), chosen {loss.scale:g}"
+            run.reader.sampler.describe()
+            + (f"; each batch is mined from {run.loss.bag_size}" if run.loss.bag_size > 1 else "")
         )
-    if loss.sample_rate < 1.0:
-        log.say(sampling.advice(loss.sample_rate, view.num_classes, len(config.run.devices.split(","))))
-    for line in lines:
-        log.say(line)
+    if first is not None:
+        scale = getattr(run.loss, "scale", None)
+        chosen = (
+            "" if scale is None else f"; smallest sensible scale {scale_floor(classes):.1f} (AdaCos), chosen {scale:g}"
+        )
+        log.say(f"expected first loss {first:.2f} for {classes} classes{chosen}")
+    rate = getattr(run.loss, "sample_rate", 1.0)
+    if rate < 1.0:
+        log.say(sampling.advice(rate, classes, len(run.contexts)))
+    for message in messages:
+        log.say(message)
     for warning in warnings:
         log.warn(warning)
-    log.event("start", source=source, expected_first_loss=first, steps=schedule.steps, images=view.images)
+    log.event("start", source=source, expected_first_loss=first, steps=schedule.steps, images=images)
 
 
-def _finish(config: TrainConfig, state: RunState, evaluator: Evaluator, log: RunLog) -> Dict[str, Any]:
-    """Export the embedding network, verify the last state, write metrics.json: the mark of a finished run."""
-    save_embedding(config, state.arg_params, state.aux_params, config.run.run)
+def _finish(run: Run, state: RunState, log: RunLog) -> Dict[str, Any]:
+    """Export the embedding network, verify the last state and write metrics.json, the mark of a finished run."""
+    run.backbone.save(state.arg_params, state.aux_params, run.folder.path)
     metrics: Dict[str, Any] = {"step": state.step, "skipped_steps": state.skipped, "sets": {}}
-    if config.data.eval:
-        results = evaluator(state)
+    if run.evaluator:
+        results = run.evaluator(state)
         metrics["sets"] = {result.set: result.to_json() for result in results}
         metrics["mean_accuracy"] = mean_accuracy(results)
         if state.best:
             metrics["best_of_run"] = state.best  # chosen on the verification sets: not a headline number
         log.say(result_table(results))
-    write_json(os.path.join(config.run.run, run_folder.METRICS), metrics)
+    write_json(run.folder.file(METRICS), metrics)
     log.event("finished", step=state.step)
     return metrics

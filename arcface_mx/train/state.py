@@ -1,22 +1,36 @@
-"""The state of a training between two steps: what a checkpoint holds."""
+"""The state of a training run between two steps: what a checkpoint holds."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict
+from typing import TYPE_CHECKING, Any, Dict
+
+if TYPE_CHECKING:
+    from mxnet.ndarray import NDArray
 
 
 @dataclass
 class RunState:
-    """Everything that changes between two steps (a test walks the trainer and finds nothing else).
+    """Everything that changes between two steps.
 
-    Learning rate, margin ramp, λ, random seeds and the position in the sample order are pure
-    functions of `step` and the configuration, so they need no place of their own.
+    Learning rate, margin ramp, λ, random seeds and the position in the order of images are functions of
+    `step` and the configuration, so they are not part of the state.
+
+    Attributes
+    ----------
+    step : int
+        Number of steps done.
+    arg_params, aux_params, momentum : dict of str to NDArray
+        On the CPU.
+    best : dict
+        Best verification so far: {"step": int, "mean_accuracy": float}, or empty.
+    skipped : int
+        Number of steps that made no update because of `skip_bad_batches`.
     """
 
-    step: int  # steps done
-    arg_params: Dict[str, Any]  # NDArrays
-    aux_params: Dict[str, Any]
-    momentum: Dict[str, Any]
-    best: Dict[str, Any]  # best verification so far: {"step": …, "mean_accuracy": …}
-    skipped: int = 0  # steps that made no update, see --skip-bad-batches
+    step: int
+    arg_params: Dict[str, NDArray]
+    aux_params: Dict[str, NDArray]
+    momentum: Dict[str, NDArray]
+    best: Dict[str, Any]
+    skipped: int = 0

@@ -1,8 +1,8 @@
-"""A training run's place among several workers: which part it reads, what it shares, what it writes.
+"""One process of a training run, and what it shares with the other processes.
 
-Workers are the processes that `arcface-mx launch` starts. MXNet's parameter server (ps-lite) or Horovod
-adds their gradients; each updates its own copy of the weights, so that all hold the same. Rank 0 keeps the run
-folder and verifies; the others write to a folder that goes when they end.
+The launcher starts several workers. MXNet's parameter server (ps-lite) or Horovod adds their
+gradients, and each worker updates its own copy of the weights, so that all copies stay equal. Rank 0
+keeps the run folder and verifies. The other workers write to a temporary folder.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import tempfile
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Tuple
 
-from arcface_mx.config import TrainConfig
 from arcface_mx.parallel.communicator import Communicator, HorovodCommunicator
 from arcface_mx.train.state import RunState
 from arcface_mx.util.errors import UserError
@@ -22,9 +21,17 @@ from arcface_mx.util.errors import UserError
 
 @dataclass(frozen=True)
 class Worker:
-    """One worker of `size`; `kvstore` is MXNet's, or the name of one where there is a single worker.
+    """One process of a run.
 
-    communicator: over which `--parallel centres` splits too. With MXNet's servers there is one worker of those.
+    Attributes
+    ----------
+    kvstore : KVStore or str
+        MXNet's store, or the name of a store for a run of one process.
+    rank, size : int
+    scratch : str
+        Temporary folder of a worker that does not keep the run folder.
+    communicator : Communicator
+        The processes over which the class centres are split too. Its size is 1 with ps-lite.
     """
 
     kvstore: Any
@@ -41,43 +48,51 @@ class Worker:
     def part(self) -> Tuple[int, int]:
         return self.rank, self.size
 
-    def run_config(self, config: TrainConfig) -> TrainConfig:
-        """The configuration with this worker's run folder: the run's own on rank 0."""
-        if not self.rank:
-            return config
-        run = dataclasses.replace(config.run, run=os.path.join(self.scratch, "run"), keep_checkpoints=0, eval_every=0)
-        return dataclasses.replace(config, run=run, data=dataclasses.replace(config.data, eval=()))
+    @property
+    def is_root(self) -> bool:
+        """Whether this worker keeps the run folder and verifies."""
+        return self.rank == 0
 
-    def own_config(self, config: TrainConfig) -> TrainConfig:
-        """The configuration with this worker's share of the batch, and random numbers of its own.
+    def folder(self, run: str) -> str:
+        """Return the folder that this worker writes to: the run's own on rank 0, a temporary one elsewhere."""
+        return run if self.is_root else os.path.join(self.scratch, "run")
 
-        Raises UserError where the batch cannot be shared evenly.
-        """
-        batch, seed = config.data.batch_size, config.run.seed
+    def batch_size(self, batch_size: int) -> int:
+        """Return this worker's share of a batch. Raises UserError if it cannot be shared evenly."""
+        if batch_size % self.size:
+            raise UserError(f"`batch_size` must be a multiple of the {self.size} workers, got {batch_size}")
+        return batch_size // self.size
+
+    def seed(self, seed: int) -> int:
+        """Return this worker's own seed of random numbers."""
+        return (seed + 1_000_003 * self.rank) % (1 << 31)
+
+    def check(self, parallel: str, skip_bad_batches: int) -> None:
+        """Raise UserError for settings that several workers cannot have."""
         if self.size == 1:
-            return config
-        if batch % self.size:
+            return
+        if parallel == "centres" and self.communicator.size == 1:
             raise UserError(
-                f"--batch-size {batch} does not split evenly over {self.size} workers; take a multiple of {self.size}"
+                "`parallel` centres over several workers needs launch --engine horovod; use `parallel` data"
             )
-        if config.run.parallel == "centres" and self.communicator.size == 1:
-            raise UserError(
-                "--parallel centres over several workers needs launch --engine horovod; else use --parallel data"
-            )
-        if config.optimizer.skip_bad_batches:
-            raise UserError("--skip-bad-batches: the workers cannot skip a step one by one; give 0 with launch")
-        data = dataclasses.replace(config.data, batch_size=batch // self.size)
-        run = dataclasses.replace(config.run, seed=(seed + 1_000_003 * self.rank) % (1 << 31))
-        return dataclasses.replace(config, data=data, run=run)
+        if skip_bad_batches:
+            raise UserError("`skip_bad_batches` must be 0 with several workers, which cannot skip a step one by one")
 
     def finished(self, here: bool) -> bool:
-        """Whether rank 0 found the run finished before."""
+        """Return whether rank 0 finds that the run has finished before."""
         return bool(self._shared("finished", [float(here)])[0]) if self.size > 1 else here
 
     def share_state(self, state: RunState, symbol: Any, shapes: Dict[str, Tuple[int, ...]]) -> RunState:
-        """Rank 0's state on every worker; one that starts from scratch is made by each from the seed.
+        """Return rank 0's state on every worker. A run from scratch is initialised by each worker from the seed.
 
-        symbol: of the training graph, and its input shapes: they say what arrays there are.
+        Parameters
+        ----------
+        state : RunState
+            This worker's state.
+        symbol : Symbol
+            The training graph.
+        shapes : dict of str to tuple of int
+            Shapes of its inputs, from which the shapes of all parameters follow.
         """
         if self.size == 1:
             return state
@@ -90,14 +105,14 @@ class Worker:
             "aux": dict(zip(symbol.list_auxiliary_states(), states)),
         }
         wanted["momentum"] = wanted["arg"]
-        given = {"arg": state.arg_params, "aux": state.aux_params, "momentum": state.momentum}
-        found = {group: self._shared_arrays(group, given[group], wanted[group]) for group in wanted}
+        held = {"arg": state.arg_params, "aux": state.aux_params, "momentum": state.momentum}
+        shared = {group: self._shared_arrays(group, held[group], wanted[group]) for group in wanted}
         return dataclasses.replace(
             state,
             step=int(step),
-            arg_params=found["arg"],
-            aux_params=found["aux"],
-            momentum=found["momentum"] if step else {},
+            arg_params=shared["arg"],
+            aux_params=shared["aux"],
+            momentum=shared["momentum"] if step else {},
         )
 
     def _shared_arrays(self, group: str, given: Dict[str, Any], shapes: Dict[str, Tuple[int, ...]]) -> Dict[str, Any]:
@@ -125,20 +140,20 @@ class Worker:
         return found
 
     def any(self, flag: bool) -> bool:
-        """Whether to stop, asked by all workers at the end of a step: where one was asked to, all do."""
+        """Return whether any worker asks to stop. All workers call it at the end of a step."""
         return self.kvstore.any(flag) if self._on_horovod else flag
 
     def end_together(self) -> None:
-        """Wait for the others, who wait for rank 0's verification."""
+        """Wait until all workers are here; the others wait for rank 0's verification."""
         if self._on_horovod:
             self.kvstore.any(False)
 
     def lost_another(self, error: Exception) -> bool:
-        """Whether an error of MXNet says that another worker has ended."""
+        """Return whether an error of MXNet means that another worker has ended."""
         return self._on_horovod and "orovod" in str(error)
 
     def leave(self) -> None:
-        """Let go of the others, and remove what this worker wrote for itself."""
+        """Leave the group of workers and remove this worker's temporary folder."""
         if self._on_horovod:
             self.kvstore.leave()
         if self.scratch:
@@ -146,9 +161,9 @@ class Worker:
 
 
 def join(kvstore: str) -> Worker:
-    """This process's place: the only worker, or one of those that `arcface-mx launch` started.
+    """Return this process as a worker: the only one, or one of those that the launcher started.
 
-    Blocks until all workers are there. Raises UserError where a distributed store has no launcher.
+    Blocks until all workers are connected. Raises UserError if a distributed store has no launcher.
     """
     if kvstore == "horovod":
         return _join_horovod()
@@ -156,7 +171,7 @@ def join(kvstore: str) -> Worker:
         return Worker(kvstore)
     if os.environ.get("DMLC_ROLE") != "worker":
         raise UserError(
-            f"--kvstore {kvstore} adds over several workers; start them with: arcface-mx launch -n WORKERS -- train …"
+            f"`kvstore` {kvstore} adds over several workers; start them with: arcface-mx launch -n WORKERS -- train …"
         )
     import mxnet as mx
 

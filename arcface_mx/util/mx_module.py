@@ -1,0 +1,77 @@
+"""The private parts of MXNet's Module that training needs. No other file may touch them.
+
+Written for MXNet 1.9.1; `tests/util/test_mx_module.py` fails if another version has other names.
+A module of our own (`parallel/centre_module.py`) offers the same through public methods.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Dict, List
+
+MXNET_VERSION = "1.9.1"
+
+
+@dataclass(frozen=True)
+class ModuleArrays:
+    """The arrays of a bound module, on its devices.
+
+    Attributes
+    ----------
+    names : list of str
+        Names of the parameters.
+    parameters, gradients : list of list of NDArray
+        For each parameter its array on each device; a gradient is None if the parameter is fixed.
+    auxiliary : list of list of NDArray
+        For each auxiliary state its array on each device.
+    executors : list of Executor
+        One a device.
+    """
+
+    names: List[str]
+    parameters: List[List[Any]]
+    gradients: List[List[Any]]
+    auxiliary: List[List[Any]]
+    executors: List[Any]
+
+
+def module_arrays(module: Any) -> ModuleArrays:
+    """Return the arrays of a bound Module or CentreParallelModule."""
+    if hasattr(module, "arrays"):
+        return module.arrays()
+    group = module._exec_group
+    return ModuleArrays(list(module._param_names), group.param_arrays, group.grad_arrays, group.aux_arrays, group.execs)
+
+
+def module_contexts(module: Any) -> List[Any]:
+    """Return the devices of a module."""
+    return list(module._context)
+
+
+def batch_slices(module: Any) -> List[slice]:
+    """Return which rows of a batch each device of a bound Module gets."""
+    return list(module._exec_group.slices)
+
+
+def initial_arrays(module: Any) -> Dict[str, Any]:
+    """Return the Module's own copy of its parameters on the CPU, by name."""
+    return module._arg_params
+
+
+def updater_names(module: Any) -> Dict[int, str]:
+    """Return the parameter behind each index that the updater uses: number × devices + device."""
+    devices = len(module._context)
+    return {
+        number * devices + device: name for number, name in enumerate(module._param_names) for device in range(devices)
+    }
+
+
+def updater_states(module: Any) -> Dict[int, Any]:
+    """Return the optimizer's state of each index of `updater_names`; None before the first update."""
+    return module._updater.states
+
+
+def set_updater_state(module: Any, index: int, state: Any) -> None:
+    """Set the optimizer's state of an index."""
+    module._updater.states[index] = state
+    module._updater.states_synced[index] = True
