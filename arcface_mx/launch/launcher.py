@@ -20,7 +20,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 from arcface_mx.launch.processes import Child, end, how_it_ended, start
 from arcface_mx.launch.rendezvous import rendezvous, require_horovod
 from arcface_mx.util.environment import available_cores
-from arcface_mx.util.errors import LOST, UserError
+from arcface_mx.util.errors import LOST_WORKER_CODE, UserError
 
 FAREWELL = 20.0  # seconds in which the others end when the first has ended well; verification is over by then
 SETTLE = 5.0  # seconds in which the culprit's own end shows, where one that lost it has ended first
@@ -152,7 +152,7 @@ def _culprit(failed: Child, children: List[Child]) -> Child:
     """The one that brought the others down: not one that says that it lost another, if that one shows."""
 
     def is_victim(child: Child) -> bool:
-        return child.code in (LOST, -signal.SIGABRT)
+        return child.code in (LOST_WORKER_CODE, -signal.SIGABRT)
 
     limit = time.monotonic() + SETTLE
     while is_victim(failed) and time.monotonic() < limit and any(child.code is None for child in children):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-LOST = 75  # exit code EX_TEMPFAIL: the same command may continue the run
+LOST_WORKER_CODE = 75  # exit code EX_TEMPFAIL: the same command may continue the run
 
 
 class UserError(Exception):
@@ -28,4 +28,4 @@ class UserError(Exception):
 
 
 class LostWorker(Exception):
-    """Another worker of this run has ended, so this one cannot continue. The exit code is ``LOST``."""
+    """Another worker of this run has ended, so this one cannot continue. The exit code is ``LOST_WORKER_CODE``."""

@@ -13,7 +13,7 @@ import pytest
 from arcface_mx.launch import launcher as launch
 from arcface_mx.launch.launcher import Launch, read_hosts
 from arcface_mx.launch.processes import end, how_it_ended, start
-from arcface_mx.util.errors import LOST, UserError
+from arcface_mx.util.errors import LOST_WORKER_CODE, UserError
 
 STUBBORN = (
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(600)"
@@ -101,7 +101,7 @@ def test_the_one_that_failed_is_named(monkeypatch, capsys, ends, code, words):
         "kill": "import os; os.kill(os.getpid(), 9)",
         "exit(3)": "exit(3)",
         "exit(2)": "exit(2)",
-        "lost": f"exit({LOST})",
+        "lost": f"exit({LOST_WORKER_CODE})",
     }
     actions.update({how + ", later": "import time; time.sleep(0.5); " + actions[how] for how in ("kill", "exit(2)")})
     children = [child(name, actions.get(how) or f"import time; time.sleep({how})") for name, how in ends.items()]
