@@ -18,7 +18,7 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-def threads() -> int:
+def num_threads() -> int:
     """Threads that computing may use: OMP_NUM_THREADS, else one a core."""
     stated = os.environ.get("OMP_NUM_THREADS", "")
     return int(stated) if stated.isdecimal() and int(stated) else available_cores()
