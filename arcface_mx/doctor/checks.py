@@ -13,7 +13,7 @@ from typing import Any, Callable, List, Optional, Tuple
 from arcface_mx import __version__
 from arcface_mx.doctor.head import TOLERANCE, head_error
 from arcface_mx.doctor.product import product_in_child
-from arcface_mx.util import environment as platform
+from arcface_mx.util.environment import available_cores
 from arcface_mx.util.files import cache_folder
 
 NEEDED = (("mxnet", "1.9.1"), ("numpy", ""), ("opencv-python", ""), ("gluoncv", ""), ("scikit-learn", ""), ("tqdm", ""))
@@ -105,7 +105,7 @@ def _gpu_build() -> Optional[str]:
 
 
 def threads() -> List[Finding]:
-    cores, used = platform.available_cores(), os.environ.get("OMP_NUM_THREADS", "")
+    cores, used = available_cores(), os.environ.get("OMP_NUM_THREADS", "")
     text = f"{cores} cores for this process, OMP_NUM_THREADS {used or 'not set'}"
     few = used.isdigit() and int(used) < cores
     return [Finding("threads", text, None if few else True, "unset it to use all cores" if few else "")]
