@@ -124,7 +124,7 @@ def _backbone(config: TrainConfig, devices: int) -> Dict[str, float]:
 def _backbone_bytes(network: NetworkConfig, side: int) -> Tuple[float, float, float]:
     """Of the weights; of the layers without an image; of an image, in the layers and as input."""
     symbol = embedding_symbol(TrainConfig(network=network, data=DataConfig(image_size=side)), training=True)
-    weights = sum(parameter_bytes(symbol, ["data"], data=(1, 3, side, side)).values())
+    weights = parameter_bytes(symbol, ["data"], data=(1, 3, side, side))
     sizes = [(images, planned_bytes(symbol, ["data"], data=(images, 3, side, side))) for images in _IMAGES]
     fixed, an_image = line_through(*sizes)
     return weights, fixed, an_image + 4 * 3 * side * side
