@@ -1,7 +1,7 @@
 """ArcFace (Deng et al., CVPR 2019) on MXNet: symbols, trainer, verification, recipes."""
 
-from arcface_mx.util import environment as platform
+from arcface_mx.util.environment import prepare_process
 
-platform.prepare()
+prepare_process()
 
 __version__ = "0.1.0"

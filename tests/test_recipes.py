@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from arcface_mx.cli import build_parser
+from arcface_mx.cli.shared.commands import parse
 from arcface_mx.config import from_flat, to_flat
 from arcface_mx.flags import given_values
 from arcface_mx.report import paper
@@ -33,7 +33,7 @@ def command_line(recipe, budget):
 @pytest.mark.parametrize("row", ROWS, ids=[row.recipe for row in ROWS])
 @pytest.mark.parametrize("budget", ["laptop", "paper"])
 def test_a_recipe_is_its_row(row, budget):
-    values = given_values(build_parser().parse_args(["train"] + command_line(row.recipe, budget)))
+    values = given_values(parse(["train", *command_line(row.recipe, budget)]))
     assert paper.find_row(from_flat(values), ROWS) is row
 
 
@@ -51,7 +51,7 @@ def test_paper_settings_are_the_defaults_of_the_trainer():
     with open(os.path.join(RECIPES, "lib", "common.sh"), encoding="utf-8") as stream:
         text = stream.read()
     spelled = text[text.index("SETTINGS=(") + len("SETTINGS=(") :]
-    values = given_values(build_parser().parse_args(["train"] + spelled[: spelled.index(")")].split()))
+    values = given_values(parse(["train", *spelled[: spelled.index(")")].split()]))
     values.pop("schedule_batch")
     defaults = to_flat(from_flat({}))
     assert values and all(defaults[name] == value for name, value in values.items())
@@ -74,6 +74,6 @@ def test_fine_tuning_verifies_before_and_after_on_the_same_set():
     done = subprocess.run(["bash", "-euo", "pipefail", "-c", script], capture_output=True, text=True, check=True)
     _, before, training = done.stdout.splitlines()
     assert before == "verify model,0 faces/held_out.bin"
-    values = given_values(build_parser().parse_args(training.split()))
+    values = given_values(parse(training.split()))
     assert values["eval"] == ("faces/held_out.bin",) and values["init"] == "model,0" and values["network"] == "init"
     assert from_flat(values).optimizer.steps == 3

@@ -35,7 +35,7 @@ def measure(name: str, repetitions: int, torch_python: str = "") -> List[Timing]
     work = network.gflop(kind, width, side, size)
     entries = []
     if torch_python:
-        peer = dict(shape, training=False, threads=network.threads(), classes=1)
+        peer = dict(shape, training=False, threads=network.num_threads(), classes=1)
         entries.append(Contestant("PyTorch, eager", torch_peer.__file__, peer, python=torch_python, gflop=work))
     for title, (form, environment) in FORMS.items():
         if title == FUSED and name in network.FAILS_FUSED:

@@ -10,7 +10,7 @@ from typing import Any, Callable, Dict, List, Tuple
 from arcface_mx.bench import torch_peer
 from arcface_mx.bench.race import PEAK, Contestant, peak, race
 from arcface_mx.bench.timing import Timing
-from arcface_mx.util.environment import available_cores, threads
+from arcface_mx.util.environment import available_cores, num_threads
 
 ENGINE = "mxnet"
 READING = "arcface-mx, reading a face set"
@@ -36,7 +36,7 @@ def measure(name: str, training: bool, repetitions: int, torch_python: str = "",
         # Half of the cores, oneDNN's graph pass, the standard PReLU, the head as a graph.
         fused = training or name not in FAILS_FUSED  # the pass leaves training graphs alone
         environment = {
-            "OMP_NUM_THREADS": str(max(1, threads() // 2)),
+            "OMP_NUM_THREADS": str(max(1, num_threads() // 2)),
             "MXNET_SUBGRAPH_BACKEND": "MKLDNN" if fused else "default",
         }
         title = "MXNet, default settings" + ("" if fused else " but for the graph pass, which fails here")
@@ -45,7 +45,7 @@ def measure(name: str, training: bool, repetitions: int, torch_python: str = "",
         )
     entries.append(Contestant("arcface-mx", __name__, dict(shape, training=training, tuned=True), gflop=work))
     if torch_python:
-        peer = dict(shape, training=training, threads=threads())
+        peer = dict(shape, training=training, threads=num_threads())
         entries.append(Contestant("PyTorch, eager", torch_peer.__file__, peer, python=torch_python, gflop=work))
     entries.append(peak())
     with tempfile.TemporaryDirectory() as folder:

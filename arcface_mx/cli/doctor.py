@@ -1,18 +1,21 @@
-"""`arcface-mx doctor`."""
+"""`arcface-mx doctor`: check this machine."""
 
 from __future__ import annotations
 
 import argparse
 
-HELP = """say whether this machine is ready, and what is missing
+HELP = """check whether this machine is ready, and say what is missing
 
-Versions, threads, the margin head against a float64 reference, a timed product on each GPU in a
-process of its own (old CUDA builds hang on newer cards), optional packages. Exit code 1 where
-something is wrong; what is only absent is listed with the command that gets it."""
+The checks are: versions of the packages, number of threads, the margin head against a float64
+reference, a timed product on each GPU, and the optional packages. The product runs in a process of
+its own, because old CUDA builds hang on newer cards.
+
+The exit code is 1 if something is wrong. A missing optional package is not wrong; the report has the
+command that installs it."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", metavar="FILE", help="write the findings as JSON")
+    parser.add_argument("--json", metavar="FILE", help="also write the findings to this JSON file")
 
 
 def run(args: argparse.Namespace) -> int:

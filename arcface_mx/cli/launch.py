@@ -1,47 +1,65 @@
-"""`arcface-mx launch`."""
+"""`arcface-mx launch`: train with several processes."""
 
 from __future__ import annotations
 
 import argparse
 
-HELP = """train with several workers, here or on other machines
+HELP = """train with several workers, on this machine or on several machines
 
-arcface-mx launch -n 2 -s 1 -- train --data faces --run runs/first --batch-size 512
-arcface-mx launch --engine horovod -n 2 -- train --data faces --run runs/first --batch-size 512
---batch-size is the images a step of all workers together. When a process fails, all end, and it is named;
-the same command goes on from the last checkpoint. Run folder: that of worker rank 0."""
+  arcface-mx launch -n 2 -s 1 -- train --data faces --run runs/first --batch-size 512
+  arcface-mx launch --engine horovod -n 2 -- train --data faces --run runs/first --batch-size 512
+
+The training's --batch-size counts the images of all workers in a step. Worker 0 writes the run
+folder. If a process fails, all processes end, and a message names the one that failed first. Run the
+same command again to continue from the last checkpoint."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "-n", "--workers", type=int, default=1, metavar="N", help="workers, each with the --devices of the command (1)"
+        "-n",
+        "--workers",
+        type=int,
+        default=1,
+        metavar="N",
+        help="number of workers; each uses the --devices of the training (default: %(default)s)",
     )
     parser.add_argument(
         "--engine",
         choices=["ps", "horovod"],
         default="ps",
-        help="what adds the gradients: MXNet's parameter server, or Horovod (optional) (ps)",
+        help="what adds the gradients: MXNet's parameter server, or Horovod, which is optional (default: %(default)s)",
     )
     parser.add_argument(
-        "-s", "--servers", type=int, default=1, metavar="N", help="servers that add the gradients, of engine ps (1)"
+        "-s",
+        "--servers",
+        type=int,
+        default=1,
+        metavar="N",
+        help="number of parameter servers, for --engine ps (default: %(default)s)",
     )
     parser.add_argument(
         "--hosts",
         metavar="FILE",
-        help="machines, one a line as ssh takes it; workers and servers take turns (none: here)",
+        help="file with one machine a line, as ssh takes it; servers and workers are each dealt out to them in turn "
+        "(default: this machine only)",
     )
     parser.add_argument(
         "--address",
         default="",
         metavar="HOST",
-        help="this machine's address as the hosts see it (default: its host name's)",
+        help="address at which the hosts reach this machine (default: that of its host name)",
     )
-    parser.add_argument("--ssh", default="ssh", metavar="COMMAND", help="command that runs a line on a host (ssh)")
-    parser.add_argument("command_line", nargs="*", metavar="-- train …", help="the training's command line")
+    parser.add_argument(
+        "--ssh",
+        default="ssh",
+        metavar="COMMAND",
+        help="command that runs a line on a host (default: %(default)s)",
+    )
+    parser.add_argument("command_line", nargs="*", metavar="-- train …", help="command line of the training")
 
 
 def run(args: argparse.Namespace) -> int:
-    from arcface_mx.launch import launcher as launch
+    from arcface_mx import launch
 
     hosts = launch.read_hosts(args.hosts) if args.hosts else ()
     return launch.run(

@@ -1,33 +1,37 @@
-"""`arcface-mx plan`."""
+"""`arcface-mx plan`: estimate the memory of a training run."""
 
 from __future__ import annotations
 
 import argparse
 
-HELP = """memory of a training run on each device, before anything is allocated
+HELP = """estimate the memory of a training run before anything is allocated
 
-Takes the flags of train. The devices need not be here: give --memory. Exit code 1 where it does not fit.
---scaling: instead, the cost model over 10,000 to 100,000,000 classes and 1 to 1024 devices."""
+The command takes the flags of train. The devices need not be in this machine if you give --memory.
+The exit code is 1 if the run does not fit into the memory of a device.
+
+With --scaling it prints a table of time and memory instead, from a cost model, for 10,000 to
+100,000,000 classes and 1 to 1024 devices. --batch-size is then the number of images on each device."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from arcface_mx.flags import add_config_flags
 
-    parser.add_argument("--classes", type=int, metavar="N", help="number of people (default: that of --data)")
+    parser.add_argument("--classes", type=int, metavar="N", help="number of classes (default: that of --data)")
     parser.add_argument(
-        "--memory", type=float, metavar="GB", help="memory of one device (default: that of the devices here)"
+        "--memory",
+        type=float,
+        metavar="GB",
+        help="memory of each device (default: that of the devices in this machine)",
     )
-    parser.add_argument(
-        "--scaling", action="store_true", help="print the cost model's table; --batch-size is then the images a device"
-    )
-    parser.add_argument(
-        "--tflops", type=float, default=4.0, metavar="T", help="scaling: 10^12 operations/s that a device sustains (4)"
-    )
-    parser.add_argument("--link", type=float, default=5.0, metavar="GB/S", help="scaling: GB/s that a device sends (5)")
-    parser.add_argument(
-        "--traffic", type=float, default=300.0, metavar="GB/S", help="scaling: GB/s of a device's memory (300)"
-    )
-    parser.add_argument("--json", metavar="FILE", help="write the plan there")
+    parser.add_argument("--scaling", action="store_true", help="print the table of the cost model")
+    for flag, default, unit, meaning in (
+        ("--tflops", 4.0, "TFLOPS", "10^12 operations that a device sustains in a second"),
+        ("--link", 5.0, "GB/S", "gigabytes that a device sends in a second"),
+        ("--traffic", 300.0, "GB/S", "gigabytes of its memory that a device reads or writes in a second"),
+    ):
+        help_text = f"for --scaling: {meaning} (default: %(default)s)"
+        parser.add_argument(flag, type=float, default=default, metavar=unit, help=help_text)
+    parser.add_argument("--json", metavar="FILE", help="also write the plan or the table to this JSON file")
     add_config_flags(parser)
 
 
@@ -43,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
         from arcface_mx.planning.cost import Machine
         from arcface_mx.planning.scaling import scaling, scaling_table
 
-        rows = scaling(config, Machine(args.tflops * 1e12, args.link * 1e9, args.traffic * 1e9), config.data.batch_size)
+        rows = scaling(config, Machine(args.tflops * 1e12, args.link * 1e9, args.traffic * 1e9))
         print(scaling_table(rows))
         if args.json:
             write_json(args.json, rows)
@@ -52,10 +56,10 @@ def run(args: argparse.Namespace) -> int:
         from arcface_mx.data.recordio.index import RecordIndex
 
         if not config.data.data:
-            raise UserError("give --classes, or --data with a face set to count them in")
+            raise UserError("give --classes, or --data with a face set whose classes are counted")
         classes = RecordIndex.open(config.data.data).num_classes
     if classes < 1 or (args.memory is not None and not args.memory > 0):
-        raise UserError("--classes and --memory must be above 0")
+        raise UserError("--classes and --memory must be positive")
     plan = make_plan(config, classes, int(args.memory * 1e9) if args.memory else None)
     print(plan_table(plan))
     check_whole_arrays(config, classes)

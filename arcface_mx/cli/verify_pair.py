@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from arcface_mx.cli.face_flags import add_calibration_flag, add_face_flags, face_options, model_calibration
-from arcface_mx.cli.model_flags import add_model_flags, open_model
+from arcface_mx.cli.shared.face_flags import add_calibration_flag, add_face_flags, face_options, model_calibration
+from arcface_mx.cli.shared.model_flags import add_model_flags, open_model
 
 HELP = """similarity of two photos, and the decision at a stated false accept rate
 

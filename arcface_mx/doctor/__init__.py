@@ -1,5 +1,6 @@
-"""Is this machine ready? Versions, threads, the head against its reference, each GPU, what is missing."""
+"""Check whether this machine is ready: versions, threads, the margin head, each GPU, optional packages."""
 
-from arcface_mx.doctor.checks import Finding, examine
+from arcface_mx.doctor.checks import examine
+from arcface_mx.doctor.finding import Finding
 
 __all__ = ["Finding", "examine"]

@@ -1,4 +1,4 @@
-"""The margin head against Algorithm 1 in float64 numpy: outputs and both gradients, in about a second."""
+"""Compare the margin head with Algorithm 1 in float64 NumPy: its logits and both gradients."""
 
 from __future__ import annotations
 
@@ -6,20 +6,22 @@ from typing import Tuple
 
 import numpy as np
 
-ROWS, SIZE, CLASSES, SCALE, MARGIN = 16, 32, 50, 64.0, 0.5
-TOLERANCE = 1e-4  # of the largest value; float32 at s = 64
+BATCH, SIZE, CLASSES, SCALE, MARGIN = 16, 32, 50, 64.0, 0.5
+TOLERANCE = 1e-4  # relative to the largest value, in float32 with s = 64
+
+Arrays = Tuple[np.ndarray, ...]
 
 
 def head_error() -> float:
-    """Largest difference of logits and gradients from the reference, relative to the largest value of each."""
+    """Return the largest difference of logits and gradients, relative to the largest value of each."""
     random = np.random.RandomState(0)
-    x, w = random.normal(size=(ROWS, SIZE)), random.normal(size=(CLASSES, SIZE))
-    label, incoming = random.randint(0, CLASSES, ROWS), random.normal(size=(ROWS, CLASSES))
-    pairs = zip(_mxnet(x, w, label, incoming), _reference(x, w, label, incoming))
-    return max(float(np.abs(found - exact).max() / np.abs(exact).max()) for found, exact in pairs)
+    x, w = random.normal(size=(BATCH, SIZE)), random.normal(size=(CLASSES, SIZE))
+    label, weights = random.randint(0, CLASSES, BATCH), random.normal(size=(BATCH, CLASSES))
+    pairs = zip(_mxnet(x, w, label, weights), _reference(x, w, label, weights))
+    return max(float(np.abs(value - exact).max() / np.abs(exact).max()) for value, exact in pairs)
 
 
-def _mxnet(x: np.ndarray, w: np.ndarray, label: np.ndarray, incoming: np.ndarray) -> Tuple[np.ndarray, ...]:
+def _mxnet(x: np.ndarray, w: np.ndarray, label: np.ndarray, weights: np.ndarray) -> Arrays:
     import mxnet as mx
 
     from arcface_mx.symbols import margin_logits
@@ -30,23 +32,22 @@ def _mxnet(x: np.ndarray, w: np.ndarray, label: np.ndarray, incoming: np.ndarray
     gradients = {name: mx.nd.zeros(arrays[name].shape) for name in ("x", "w")}
     executor = logits.bind(mx.cpu(), arrays, args_grad=gradients)
     output = executor.forward(is_train=True)[0]
-    executor.backward(mx.nd.array(incoming))
+    executor.backward(mx.nd.array(weights))
     return output.asnumpy(), gradients["x"].asnumpy(), gradients["w"].asnumpy()
 
 
-def _reference(x: np.ndarray, w: np.ndarray, label: np.ndarray, incoming: np.ndarray) -> Tuple[np.ndarray, ...]:
-    """Logits s·cos(θ + m) at the label, s·cos θ elsewhere, and the gradients of their sum weighted with `incoming`."""
-    lengths = np.linalg.norm(x, axis=1, keepdims=True), np.linalg.norm(w, axis=1, keepdims=True)
-    x, w = x / lengths[0], w / lengths[1]
-    cosine, rows = x @ w.T, np.arange(len(label))
-    theta = np.arccos(cosine[rows, label])
-    logits = cosine.copy()
+def _reference(x: np.ndarray, w: np.ndarray, label: np.ndarray, weights: np.ndarray) -> Arrays:
+    """Return s·cos(θ + m) for the label and s·cos θ elsewhere, and the gradients of their weighted sum."""
+    x_norm, w_norm = (np.linalg.norm(values, axis=1, keepdims=True) for values in (x, w))
+    x, w = x / x_norm, w / w_norm
+    rows, logits = np.arange(len(label)), x @ w.T
+    theta = np.arccos(logits[rows, label])
     logits[rows, label] = np.cos(theta + MARGIN)
-    slope = SCALE * incoming
+    slope = SCALE * weights
     slope[rows, label] *= np.sin(theta + MARGIN) / np.sin(theta)
-    return SCALE * logits, _of_unit(slope @ w, x, lengths[0]), _of_unit(slope.T @ x, w, lengths[1])
+    return SCALE * logits, _through_norm(slope @ w, x, x_norm), _through_norm(slope.T @ x, w, w_norm)
 
 
-def _of_unit(gradient: np.ndarray, unit: np.ndarray, length: np.ndarray) -> np.ndarray:
-    """The gradient of v/‖v‖ with respect to v."""
-    return (gradient - unit * (gradient * unit).sum(1, keepdims=True)) / length
+def _through_norm(gradient: np.ndarray, unit: np.ndarray, norm: np.ndarray) -> np.ndarray:
+    """Turn the gradient with respect to v/‖v‖ into that with respect to v."""
+    return (gradient - unit * (gradient * unit).sum(1, keepdims=True)) / norm

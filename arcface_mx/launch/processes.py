@@ -1,4 +1,4 @@
-"""Child processes that never outlive their parent: started, their output prefixed, ended together."""
+"""Child processes that never outlive their parent and whose output is labelled with their names."""
 
 from __future__ import annotations
 
@@ -9,27 +9,32 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Optional, Sequence
+from typing import IO, Dict, List, Optional, Sequence
 
-GRACE = 10.0  # seconds between asking a process to end and ending it
+TERMINATION_TIMEOUT = 10.0  # seconds between SIGTERM and SIGKILL
+OUTPUT_TIMEOUT = 2.0  # seconds to wait for the last lines that an ended process has printed
 
 
 @dataclass
 class Child:
-    """One process with the name under which it is spoken of."""
+    """A process that was started, and the name that the output gives it."""
 
     name: str
     process: subprocess.Popen[bytes]
     reader: threading.Thread = field(repr=False)
 
     @property
-    def code(self) -> Optional[int]:
-        """Exit code, None while it runs."""
+    def exit_code(self) -> Optional[int]:
+        """Exit code, negative if a signal ended the process, None while it runs."""
         return self.process.poll()
+
+    def wait_for_output(self) -> None:
+        """Wait until the lines that the process has printed appear."""
+        self.reader.join(OUTPUT_TIMEOUT)
 
 
 def start(name: str, command: Sequence[str], environment: Dict[str, str]) -> Child:
-    """Start a process in a group of its own; each line that it prints appears as "[name] line"."""
+    """Start a process in a process group of its own, and print its lines as "[name] line"."""
     process = subprocess.Popen(
         list(command),
         env=environment,
@@ -39,41 +44,43 @@ def start(name: str, command: Sequence[str], environment: Dict[str, str]) -> Chi
         start_new_session=True,
         preexec_fn=_end_with_parent,
     )
-    reader = threading.Thread(target=_prefix, args=(name, process.stdout), daemon=True)
+    reader = threading.Thread(target=_print_lines, args=(name, process.stdout), daemon=True)
     reader.start()
     return Child(name, process, reader)
 
 
 def _end_with_parent() -> None:
-    """Linux: the kernel ends this process when the launcher is gone, however that happened."""
+    # On Linux the kernel kills this process when its parent ends, even if the parent was killed.
     if sys.platform == "linux":
         import ctypes
 
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+        PR_SET_PDEATHSIG = 1
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def _prefix(name: str, stream: Any) -> None:
+def _print_lines(name: str, stream: IO[bytes]) -> None:
     for line in iter(stream.readline, b""):
-        print("[{}] {}".format(name, line.decode("utf-8", "replace").rstrip("\n")), flush=True)
+        text = line.decode("utf-8", "replace").rstrip("\n")
+        print(f"[{name}] {text}", flush=True)
 
 
-def end(children: Sequence[Child], grace: float = GRACE) -> List[str]:
-    """Ask all to end, wait, then end those that did not; returns the names of the latter."""
-    running = [child for child in children if child.code is None]
-    _signal(running, signal.SIGTERM)
-    limit = time.monotonic() + grace
-    while time.monotonic() < limit and any(child.code is None for child in running):
+def terminate(children: Sequence[Child], timeout: float = TERMINATION_TIMEOUT) -> List[str]:
+    """End all processes, and return the names of those that did not end within `timeout` seconds."""
+    running = [child for child in children if child.exit_code is None]
+    _send(running, signal.SIGTERM)
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline and any(child.exit_code is None for child in running):
         time.sleep(0.05)
-    stubborn = [child for child in running if child.code is None]
-    _signal(children, signal.SIGKILL)  # whole groups: what a child started ends too
+    killed = [child.name for child in running if child.exit_code is None]
+    _send(children, signal.SIGKILL)  # to the groups, so that the children of an ended child end too
     for child in children:
         child.process.wait()
-        child.reader.join(timeout=2.0)
-    return [child.name for child in stubborn]
+        child.wait_for_output()
+    return killed
 
 
-def _signal(children: Sequence[Child], number: int) -> None:
+def _send(children: Sequence[Child], number: int) -> None:
     for child in children:
         try:
             os.killpg(child.process.pid, number)
@@ -81,8 +88,8 @@ def _signal(children: Sequence[Child], number: int) -> None:
             pass
 
 
-def how_it_ended(code: int) -> str:
-    """An exit code in words."""
+def describe_exit(code: int) -> str:
+    """Say in words what an exit code means."""
     if code >= 0:
         return f"ended with code {code}"
     try:

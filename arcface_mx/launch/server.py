@@ -1,5 +1,6 @@
-"""A scheduler or server of MXNet's parameter server: importing mxnet with DMLC_ROLE set runs it to its end."""
+"""Run a scheduler or a server of MXNet's parameter server.
+
+`import mxnet` does all the work if DMLC_ROLE is "scheduler" or "server". It exits when the run ends.
+"""
 
 import mxnet  # noqa: F401
-
-import arcface_mx  # noqa: F401  (prepares the platform)

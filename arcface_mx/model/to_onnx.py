@@ -18,7 +18,7 @@ import numpy as np
 
 from arcface_mx.model.attributes import EMBEDDING_SIZE_ATTRIBUTE
 from arcface_mx.model.nodes import Graph, Node, Source
-from arcface_mx.util.environment import threads
+from arcface_mx.util.environment import num_threads
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.files import atomic_write
 
@@ -102,7 +102,7 @@ def onnx_session(data: bytes, name: str) -> Any:
     except ImportError as error:
         raise _missing(error) from None
     options = onnxruntime.SessionOptions()
-    options.log_severity_level, options.intra_op_num_threads = 3, threads()
+    options.log_severity_level, options.intra_op_num_threads = 3, num_threads()
     try:
         return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's exceptions have no common class

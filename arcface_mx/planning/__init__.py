@@ -1,1 +1,1 @@
-"""Memory and time of a training run, estimated before anything is allocated."""
+"""Estimate memory and time of a training run before anything is allocated."""

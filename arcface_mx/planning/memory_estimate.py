@@ -1,47 +1,49 @@
-"""What MXNet would allocate for a graph, from its own memory planner, without touching the memory.
+"""How much memory a graph would need, as MXNet's own memory planner says.
 
-The graph is bound over empty arrays on the CPU: the operating system hands out no page before it is
-written, so that this costs address space and milliseconds. The planner reports whole megabytes.
+The graph is bound to arrays that nothing is written to. The operating system gives memory to an array
+only when it is written, so this takes milliseconds and address space, but no memory.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from typing import Any, Dict, Iterable, Tuple
+from typing import TYPE_CHECKING, Iterable, Tuple
 
-MEGABYTE = 1 << 20
+if TYPE_CHECKING:
+    from mxnet.symbol import Symbol
+
+MEGABYTE = 1 << 20  # the planner reports whole megabytes
+BYTES = 4  # of a float32
 
 
-def planned_bytes(symbol: Any, inputs: Iterable[str], **shapes: Tuple[int, ...]) -> int:
-    """Bytes of activations, their gradients and temporaries in training; parameters are not counted.
+def planned_bytes(symbol: Symbol, inputs: Iterable[str], **shapes: Tuple[int, ...]) -> int:
+    """Return the bytes of activations, their gradients and temporary arrays in training.
 
-    inputs: arguments without a gradient; shapes: of those that cannot be inferred.
+    `inputs` are the arguments without a gradient. `shapes` are those that cannot be inferred. The
+    parameters are not counted.
     """
     import mxnet as mx
 
     arg_shapes, _, aux_shapes = symbol.infer_shape(**shapes)
-    names, without = symbol.list_arguments(), set(inputs)
+    names, inputs = symbol.list_arguments(), set(inputs)
     arrays = {name: mx.nd.empty(shape) for name, shape in zip(names, arg_shapes)}
-    gradients = {name: mx.nd.empty(array.shape) for name, array in arrays.items() if name not in without}
-    requests = {name: "null" if name in without else "write" for name in names}
+    gradients = {name: mx.nd.empty(array.shape) for name, array in arrays.items() if name not in inputs}
+    requests = {name: "write" if name in gradients else "null" for name in names}
     states = {name: mx.nd.empty(shape) for name, shape in zip(symbol.list_auxiliary_states(), aux_shapes)}
     executor = symbol.bind(mx.cpu(), arrays, gradients, requests, states)
     return int(re.findall(r"Total (\d+) MB allocated", executor.debug_str())[-1]) * MEGABYTE
 
 
-def line_through(one: Tuple[int, int], two: Tuple[int, int]) -> Tuple[float, float]:
-    """(value at 0, slope) of the line through two (place, value) pairs."""
-    slope = (two[1] - one[1]) / (two[0] - one[0])
-    return one[1] - slope * one[0], slope
-
-
-def parameter_bytes(symbol: Any, inputs: Iterable[str], **shapes: Tuple[int, ...]) -> Dict[str, int]:
-    """float32 bytes of each parameter and auxiliary state, by name."""
+def parameter_bytes(symbol: Symbol, inputs: Iterable[str], **shapes: Tuple[int, ...]) -> int:
+    """Return the bytes of all float32 parameters and auxiliary states, that is, of all but the inputs."""
     arg_shapes, _, aux_shapes = symbol.infer_shape(**shapes)
-    names = list(symbol.list_arguments()) + list(symbol.list_auxiliary_states())
-    found = {}
-    for name, shape in zip(names, list(arg_shapes) + list(aux_shapes)):
-        if name not in set(inputs):
-            found[name] = 4 * math.prod(shape)
-    return found
+    names = [*symbol.list_arguments(), *symbol.list_auxiliary_states()]
+    inputs = set(inputs)
+    return sum(BYTES * math.prod(shape) for name, shape in zip(names, [*arg_shapes, *aux_shapes]) if name not in inputs)
+
+
+def line_through(first: Tuple[int, int], second: Tuple[int, int]) -> Tuple[float, float]:
+    """Return the value at 0 and the slope of the line through two points (x, value)."""
+    slope = (second[1] - first[1]) / (second[0] - first[0])
+    return first[1] - slope * first[0], slope

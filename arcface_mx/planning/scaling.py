@@ -1,85 +1,104 @@
-"""The cost model and the plan over many numbers of classes and devices, as a table."""
+"""A table of cost model and memory plan over many numbers of classes and devices."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Dict, List, Sequence
+from itertools import product
+from typing import Any, Dict, List, Sequence, Tuple
 
 from arcface_mx.config import TrainConfig
 from arcface_mx.model.backbone import embedding_symbol
 from arcface_mx.parallel.split import TooManyNumbers
-from arcface_mx.planning.cost import Machine, Step, forward_operations, step
+from arcface_mx.planning.cost import BYTES, Backbone, Head, Machine, forward_operations, step_cost
 from arcface_mx.planning.memory_estimate import parameter_bytes
 from arcface_mx.planning.plan import check_whole_arrays, make_plan
+from arcface_mx.util.tables import markdown_table
 
 CLASSES = (10_000, 100_000, 1_000_000, 10_000_000, 100_000_000)
 DEVICES = (1, 8, 64, 1024)
-MODES: Dict[str, Dict[str, Any]] = {
-    "data": {"parallel": "data"},
-    "centres": {"parallel": "centres"},
-    "sampled 0.1": {"parallel": "centres", "sample_rate": 0.1},
+# Values of `parallel` and `sample_rate`.
+MODES: Dict[str, Tuple[str, float]] = {
+    "data": ("data", 1.0),
+    "centres": ("centres", 1.0),
+    "sampled 0.1": ("centres", 0.1),
 }
+UNLIMITED = 1 << 60  # bytes
 
 
 def scaling(
     config: TrainConfig,
     machine: Machine,
-    images: int,
     classes: Sequence[int] = CLASSES,
     devices: Sequence[int] = DEVICES,
 ) -> List[Dict[str, Any]]:
-    """A row for each mode, n and D: images/s of all devices, what takes most of a step, GB a device, and what MXNet cannot do."""
-    symbol, side = embedding_symbol(config, training=True), config.data.image_size
-    forward = forward_operations(symbol, data=(1, 3, side, side))
-    parameters = sum(parameter_bytes(symbol, ["data"], data=(1, 3, side, side)).values()) / 4
+    """Return a row for each mode, number of classes and number of devices.
+
+    The batch size of the configuration is that of each device. A row has the images per second of all
+    devices, the part that takes most of a step, the gigabytes of each device, and what MXNet cannot do.
+    """
+    symbol, shape = embedding_symbol(config, training=True), (1, 3, config.data.image_size, config.data.image_size)
+    parameters = parameter_bytes(symbol, ["data"], data=shape) / BYTES
+    backbone = Backbone(forward_operations(symbol, data=shape), parameters, config.network.embedding_size)
     rows = []
-    for mode, values in MODES.items():
-        rate, split = values.get("sample_rate", 1.0), values["parallel"] == "centres"
-        for count in classes:
-            for number in devices:
-                if mode != "centres" or number > 1:
-                    cost = step(forward, parameters, images, number, count, config.network.embedding_size, split, rate)
-                    rows.append(_row(config, cost, machine, mode, images, count, number))
+    for mode, num_classes, num_devices in product(MODES, classes, devices):
+        parallel, sample_rate = MODES[mode]
+        if mode == "centres" and num_devices == 1:
+            continue  # the same as "data"
+        head = Head(num_classes, parallel == "centres", sample_rate)
+        cost = step_cost(backbone, head, config.data.batch_size, num_devices)
+        seconds = cost.seconds(machine)
+        row = {
+            "mode": mode,
+            "classes": num_classes,
+            "devices": num_devices,
+            "images_per_second": config.data.batch_size * num_devices / sum(seconds.values()),
+            "most": max(seconds, key=lambda part: seconds[part]),
+            "sent_megabytes": cost.bytes_sent / 1e6,
+        }
+        rows.append({**row, **_memory(_with_mode(config, mode, num_devices), num_classes)})
     return rows
 
 
-def _row(
-    config: TrainConfig, cost: Step, machine: Machine, mode: str, images: int, classes: int, devices: int
-) -> Dict[str, Any]:
-    seconds, values = cost.seconds(machine), MODES[mode]
+def _with_mode(config: TrainConfig, mode: str, devices: int) -> TrainConfig:
+    parallel, sample_rate = MODES[mode]
     names = ",".join(f"gpu({number})" for number in range(devices))
-    own = dataclasses.replace(
+    return dataclasses.replace(
         config,
-        data=dataclasses.replace(config.data, batch_size=images * devices),
-        loss=dataclasses.replace(config.loss, sample_rate=values.get("sample_rate", 1.0)),
-        run=dataclasses.replace(config.run, devices=names, parallel=values["parallel"]),
+        data=dataclasses.replace(config.data, batch_size=config.data.batch_size * devices),
+        loss=dataclasses.replace(config.loss, sample_rate=sample_rate),
+        run=dataclasses.replace(config.run, devices=names, parallel=parallel),
     )
-    row = {
-        "mode": mode,
-        "classes": classes,
-        "devices": devices,
-        "images_per_second": images * devices / sum(seconds.values()),
-    }
-    row.update(most=max(seconds, key=lambda what: seconds[what]), sent_megabytes=cost.sent / 1e6, limit="")
+
+
+def _memory(config: TrainConfig, classes: int) -> Dict[str, Any]:
+    """Return the gigabytes of each device, or the limit of MXNet that the run exceeds."""
+    memory: Dict[str, Any] = {"limit": ""}
     try:
-        row["gigabytes"] = make_plan(own, classes, 1 << 60).total / 1e9
-        check_whole_arrays(own, classes)
+        memory["gigabytes"] = make_plan(config, classes, UNLIMITED).total / 1e9
+        check_whole_arrays(config, classes)
     except TooManyNumbers as error:
-        row["limit"] = error.limit
-    return row
+        memory["limit"] = error.limit
+    return memory
 
 
 def scaling_table(rows: Sequence[Dict[str, Any]]) -> str:
-    """Markdown."""
-    lines = [
-        "| mode | classes | devices | images/s | most of a step | MB sent a step | GB a device | MXNet 1.9.1 |",
-        "|---" * 8 + "|",
-    ]
-    for row in rows:
-        memory = f"{row['gigabytes']:.1f}" if "gigabytes" in row else "-"
-        limit = "refused: " + row["limit"] if row["limit"] else ""
-        lines.append(
-            f"| {row['mode']} | {row['classes']} | {row['devices']} | {row['images_per_second']:.0f} | "
-            f"{row['most']} | {row['sent_megabytes']:.0f} | {memory} | {limit} |"
-        )
-    return "\n".join(lines)
+    """Format the rows as a Markdown table."""
+    header = ["mode", "classes", "devices", "images/s", "most of a step", "MB sent a step", "GB a device"]
+    return markdown_table(
+        [
+            [*header, "MXNet 1.9.1"],
+            *(
+                [
+                    row["mode"],
+                    str(row["classes"]),
+                    str(row["devices"]),
+                    f"{row['images_per_second']:.0f}",
+                    row["most"],
+                    f"{row['sent_megabytes']:.0f}",
+                    f"{row['gigabytes']:.1f}" if "gigabytes" in row else "-",
+                    f"refused: {row['limit']}" if row["limit"] else "",
+                ]
+                for row in rows
+            ),
+        ]
+    )

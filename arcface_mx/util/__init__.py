@@ -1,1 +1,1 @@
-"""Leaves that every folder may import: files, errors, devices, environment, tables, plots."""
+"""What every room may use: files, devices, environment, errors, progress, parameter files, plots and tables."""

@@ -1,9 +1,10 @@
-"""Device lists: "cpu", "cpu(0),cpu(1)", "gpu(0),gpu(1)" → MXNet contexts that exist."""
+"""Device lists such as "cpu", "cpu(0),cpu(1)" and "gpu(0),gpu(1)", and what depends on the kind of device."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, List, Tuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, List, Sequence, Tuple, Union
 
 from arcface_mx.util.errors import UserError
 
@@ -11,44 +12,58 @@ if TYPE_CHECKING:
     import mxnet as mx
 
 
-def parse_devices(text: str) -> List[mx.Context]:
-    """Contexts for a device list.
+@dataclass(frozen=True)
+class DeviceSettings:
+    """What differs between CPU and GPU. Only this class decides it.
 
-    Raises UserError where the list is malformed, names a device twice or one that is not there.
+    Parameters
+    ----------
+    fast_prelu : bool
+        Train with the form of PReLU whose products are convolutions (`symbols/backbones/prelu.py`).
+        It is faster with oneDNN, that is, on CPUs.
     """
+
+    fast_prelu: bool = False
+
+
+def device_settings(devices: Union[str, Sequence[mx.Context]]) -> DeviceSettings:
+    """Return the settings for a list of devices, which need not be in this machine."""
+    if isinstance(devices, str):
+        kinds = {kind for kind, _ in device_names(devices)}
+    else:
+        kinds = {context.device_type for context in devices}
+    return DeviceSettings(fast_prelu=kinds == {"cpu"})
+
+
+def parse_devices(devices: str) -> List[mx.Context]:
+    """Return the contexts of a device list; raise UserError if the list is wrong or a GPU is missing."""
     import mxnet as mx
 
-    names = device_names(text)
-    contexts = []
-    for kind, number in names:
-        if kind == "gpu":
-            there = mx.context.num_gpus()
-            if number >= there:
-                raise UserError(
-                    f"--devices {text}: there is no gpu({number}); MXNet sees {there} "
-                    f"GPU{('' if there == 1 else 's')} here. {_gpu_remedy(mx, there)}"
-                )
-        contexts.append(mx.Context(kind, number))
-    return contexts
+    names = device_names(devices)
+    gpus = [number for kind, number in names if kind == "gpu"]
+    count = mx.context.num_gpus() if gpus else 0
+    if gpus and max(gpus) >= count:
+        remedy = "Use a lower number, or cpu."
+        if not mx.runtime.Features().is_enabled("CUDA"):
+            remedy = "The installed mxnet is a CPU build: install mxnet-cu117 or another GPU build, or use cpu."
+        raise UserError(f"`devices`: there is no gpu({max(gpus)}). Number of GPUs that MXNet sees: {count}. {remedy}")
+    return [mx.Context(kind, number) for kind, number in names]
 
 
-def device_names(text: str) -> List[Tuple[str, int]]:
-    """(kind, number) of each device of a list, there or not; raises UserError where it makes no sense."""
+def device_names(devices: str) -> List[Tuple[str, int]]:
+    """Return kind and number of each device of a list; raise UserError if the list is wrong."""
     names = []
-    for part in text.split(","):
+    for part in devices.split(","):
         match = re.fullmatch(r"\s*(cpu|gpu)(?:\((\d+)\)|(\d+))?\s*", part)
         if not match:
-            raise UserError(f"--devices {text}: cannot read {part!r}; write for example cpu, gpu(0) or gpu(0),gpu(1)")
+            raise UserError(
+                f"`devices` is {devices!r}: cannot read {part!r}; write for example cpu, gpu(0) or gpu(0),gpu(1)"
+            )
         names.append((match.group(1), int(match.group(2) or match.group(3) or 0)))
     if len(set(names)) != len(names):
-        raise UserError(f"--devices {text}: a device is named twice")
+        raise UserError(f"`devices` is {devices!r}: a device is named twice")
     if len({kind for kind, _ in names}) > 1:
-        raise UserError(f"--devices {text}: every device gets an equal part of a batch; name devices of one kind")
+        raise UserError(
+            f"`devices` is {devices!r}: name devices of one kind, because each gets an equal part of a batch"
+        )
     return names
-
-
-def _gpu_remedy(mx: object, there: int) -> str:
-    features = mx.runtime.Features()  # type: ignore[attr-defined]
-    if not features.is_enabled("CUDA"):
-        return "The installed mxnet is a CPU build: install mxnet-cu117 or another GPU build, or use --devices cpu."
-    return "Use a lower number, or --devices cpu."

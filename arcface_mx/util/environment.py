@@ -1,7 +1,4 @@
-"""What must happen before `import mxnet`: numpy's alias, thread count, version checks.
-
-MXNet 1.9.1 was released for numpy < 1.24 and takes half of the machine's cores by default.
-"""
+"""Prepare this process for MXNet, before `import mxnet`."""
 
 from __future__ import annotations
 
@@ -9,54 +6,70 @@ import os
 import sys
 
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 8), (3, 13)
+MAX_IMAGE_PIXELS = 1 << 28
+
+
+def prepare_process() -> None:
+    """Make `import mxnet` work, and set the variables that MXNet and OpenCV read when they load.
+
+    `import arcface_mx` calls this function. It changes nothing else, and it keeps every variable
+    that the user has set.
+
+    - ``OPENCV_IO_MAX_IMAGE_PIXELS`` is 2**28, a quarter of OpenCV's limit, so that an image file
+      from a stranger cannot ask for all memory.
+    - ``OMP_NUM_THREADS`` is the number of cores, unless MXNet is already imported and has made its
+      threads. MXNet would use half of the cores.
+    - ``MXNET_SUBGRAPH_BACKEND`` is "default", which turns off the oneDNN graph pass. That pass gains
+      3 % and fails on some published models ("We can't generate TBlob for MKLDNN data").
+    - ``MXNET_SUBGRAPH_VERBOSE`` is 0, because MXNet would print the name of the graph pass each time
+      that a graph is bound.
+    - ``MXNET_UPDATE_ON_KVSTORE`` is 0, so that the momentum stays beside the parameters, where a
+      checkpoint can save it.
+    - ``numpy.bool`` is defined if it is missing. MXNet 1.9.1 reads it while it is imported, and
+      NumPy 1.24 removed it.
+
+    Raises
+    ------
+    ImportError
+        If MXNet 1.9.1 cannot work with this version of Python or NumPy.
+    """
+    import numpy
+
+    _check_versions(numpy.__version__)
+    os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_IMAGE_PIXELS))
+    if "mxnet" not in sys.modules:
+        os.environ.setdefault("OMP_NUM_THREADS", str(available_cores()))
+    os.environ.setdefault("MXNET_SUBGRAPH_BACKEND", "default")  # "NONE" prints a line at every bind
+    os.environ.setdefault("MXNET_SUBGRAPH_VERBOSE", "0")
+    os.environ.setdefault("MXNET_UPDATE_ON_KVSTORE", "0")
+    if "bool" not in numpy.__dict__:
+        numpy.bool = bool  # type: ignore[attr-defined]
+
+
+def _check_versions(numpy_version: str) -> None:
+    if not OLDEST_PYTHON <= sys.version_info[:2] <= NEWEST_PYTHON:
+        oldest, newest, this = (
+            ".".join(map(str, version)) for version in (OLDEST_PYTHON, NEWEST_PYTHON, sys.version_info[:2])
+        )
+        raise ImportError(
+            f"arcface-mx runs on Python {oldest} to {newest}; this is {this} ({sys.executable}). "
+            "Make a virtual environment with one of those (3.10 to 3.12 install fastest)."
+        )
+    if int(numpy_version.split(".")[0]) >= 2:
+        raise ImportError(
+            "arcface-mx needs numpy < 2 because MXNet 1.9.1 does; this is "
+            f"numpy {numpy_version}. Run: pip install 'numpy<2'"
+        )
 
 
 def available_cores() -> int:
-    """Number of cores in this process's affinity mask."""
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
-def threads() -> int:
-    """Threads that computing may use: OMP_NUM_THREADS, else one a core."""
-    stated = os.environ.get("OMP_NUM_THREADS", "")
-    return int(stated) if stated.isdecimal() and int(stated) else available_cores()
-
-
-def _check_python() -> None:
-    if not OLDEST_PYTHON <= sys.version_info[:2] <= NEWEST_PYTHON:
-        raise ImportError(
-            "arcface-mx runs on Python %d.%d to %d.%d; this is %d.%d (%s). "
-            "Make a virtual environment with one of those (3.10 to 3.12 install fastest)."
-            % (*OLDEST_PYTHON, *NEWEST_PYTHON, *sys.version_info[:2], sys.executable)
-        )
-
-
-def _prepare_numpy() -> None:
-    import numpy
-
-    if int(numpy.__version__.split(".")[0]) >= 2:
-        raise ImportError(
-            f"arcface-mx needs numpy < 2 because MXNet 1.9.1 does; found numpy {numpy.__version__}. Run: pip install 'numpy<2'"
-        )
-    # mxnet/numpy/utils.py reads np.bool while it is imported; numpy 1.24 removed the name.
-    if "bool" not in numpy.__dict__:
-        numpy.bool = bool  # type: ignore[attr-defined]
-
-
-def prepare() -> None:
-    """Make `import mxnet` work and use all cores. Settings the user made are left alone."""
-    _check_python()
-    # What a stranger's image may ask for, whatever its kind (OpenCV's own limit is four times that).
-    os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(1 << 28))
-    if "mxnet" not in sys.modules:
-        os.environ.setdefault("OMP_NUM_THREADS", str(available_cores()))
-        # Without it the oneDNN graph pass runs, which breaks some published models ("We can't
-        # generate TBlob for MKLDNN data") and gains 3 %. "default" is MXNet's pass that does
-        # nothing ("NONE" is the same, with a line on stderr at every bind).
-        os.environ.setdefault("MXNET_SUBGRAPH_BACKEND", "default")
-        os.environ.setdefault("MXNET_SUBGRAPH_VERBOSE", "0")
-        # Momentum stays beside the parameters, where a checkpoint reaches it.
-        os.environ.setdefault("MXNET_UPDATE_ON_KVSTORE", "0")
-    _prepare_numpy()
+def num_threads() -> int:
+    """Return the number of threads that may compute: OMP_NUM_THREADS, or one a core if it is not set."""
+    value = os.environ.get("OMP_NUM_THREADS", "")
+    return int(value) if value.isdecimal() and int(value) else available_cores()

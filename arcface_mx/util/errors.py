@@ -1,8 +1,8 @@
-"""Exceptions that the command line turns into one line. Every folder may import this module."""
+"""Exceptions that the command line prints as one line."""
 
 from __future__ import annotations
 
-LOST = 75  # exit code EX_TEMPFAIL: the same command may continue the run
+LOST_WORKER_CODE = 75  # EX_TEMPFAIL: the same command can continue the run
 
 
 class UserError(Exception):
@@ -28,4 +28,7 @@ class UserError(Exception):
 
 
 class LostWorker(Exception):
-    """Another worker of this run has ended, so this one cannot continue. The exit code is ``LOST``."""
+    """Another worker of this run has ended, so this worker cannot continue.
+
+    The command line exits with ``LOST_WORKER_CODE``.
+    """

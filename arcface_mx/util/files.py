@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all. A leaf: every folder may import it."""
+"""Write files and folders so that they appear whole or not at all."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import shutil
 import tempfile
 from typing import IO, Any, Iterator
 
-MAX_JSON = 1 << 28  # bytes; the largest there is lists the records that a cleaned set left out
+MAX_JSON = 1 << 28  # bytes; the largest file lists the records that cleaning has left out
 
 
 def sync_folder(path: str) -> None:
-    """Flush a folder's entries, so that a rename in it survives a power cut."""
+    """Flush the entries of a folder, so that a rename in it survives a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -23,8 +23,8 @@ def sync_folder(path: str) -> None:
 
 
 def make_folder(path: str) -> None:
-    """`os.makedirs` whose new folders survive a power cut."""
-    missing = []
+    """Make a folder and its missing parents, so that they survive a power cut."""
+    path, missing = os.path.abspath(path), []
     while not os.path.isdir(path):
         missing.append(path)
         path = os.path.dirname(path)
@@ -36,9 +36,9 @@ def make_folder(path: str) -> None:
 
 @contextlib.contextmanager
 def atomic_write(path: str, mode: str = "wb") -> Iterator[IO[Any]]:
-    """Open a temporary sibling of `path` for writing; it takes the name when the block ends well.
+    """Open a temporary file beside `path`, and rename it to `path` when the block ends.
 
-    On any exception the sibling is removed and `path` is as it was.
+    If the block raises an exception, the temporary file is removed and `path` stays as it was.
     """
     folder = os.path.dirname(os.path.abspath(path))
     make_folder(folder)
@@ -60,9 +60,10 @@ def atomic_write(path: str, mode: str = "wb") -> Iterator[IO[Any]]:
 
 @contextlib.contextmanager
 def atomic_directory(path: str) -> Iterator[str]:
-    """Yield a temporary sibling folder to fill; it takes the name `path` when the block ends well.
+    """Make a temporary folder beside `path` for the block to fill, and rename it to `path` at the end.
 
-    Every file in it is flushed first. `path` must not exist yet.
+    Every file is flushed before the renaming. `path` must not exist yet. If the block raises an
+    exception, the temporary folder is removed.
     """
     parent = os.path.dirname(os.path.abspath(path))
     make_folder(parent)
@@ -83,19 +84,19 @@ def atomic_directory(path: str) -> Iterator[str]:
 
 
 def rename_away(path: str, suffix: str) -> str:
-    """Give a folder a hidden name, free until now, that ends in `suffix`; returns it."""
+    """Give a folder an unused hidden name, with `suffix` at its end, and return the new path."""
     parent, name = os.path.split(os.path.abspath(path))
-    away, number = os.path.join(parent, f".{name}{suffix}"), 1
-    while os.path.lexists(away):
+    new_path, number = os.path.join(parent, f".{name}{suffix}"), 1
+    while os.path.lexists(new_path):
         number += 1
-        away = os.path.join(parent, f".{name}{suffix}{number}")
-    os.rename(path, away)
+        new_path = os.path.join(parent, f".{name}{suffix}{number}")
+    os.rename(path, new_path)
     sync_folder(parent)
-    return away
+    return new_path
 
 
 def remove_temporary(folder: str, prefix: str) -> None:
-    """Remove what killed processes left in `folder`: siblings of names that start with `prefix`."""
+    """Remove the temporary files and folders, of names that start with `prefix`, that killed processes left."""
     if not os.path.isdir(folder):
         return
     for name in os.listdir(folder):
@@ -109,7 +110,7 @@ def remove_temporary(folder: str, prefix: str) -> None:
 
 
 def read_json(path: str) -> Any:
-    """A JSON file's value. Raises OSError, or ValueError where it is no JSON, too large or too deep."""
+    """Read a JSON file. Raises ValueError if it is no JSON, or is too large or too deeply nested."""
     with open(path, "rb") as stream:
         raw = stream.read(MAX_JSON + 1)
     if len(raw) > MAX_JSON:
@@ -121,14 +122,14 @@ def read_json(path: str) -> Any:
 
 
 def write_json(path: str, value: Any) -> None:
-    """Write `value` as indented JSON with sorted keys, whole or not at all."""
+    """Write `value` as indented JSON with sorted keys, with `atomic_write`."""
     with atomic_write(path, "w") as stream:
         json.dump(value, stream, indent=2, sort_keys=True, allow_nan=False)
         stream.write("\n")
 
 
 def fingerprint(*paths: str) -> str:
-    """SHA-256 (hexadecimal) over the contents of the files, in the order given."""
+    """Return the hexadecimal SHA-256 of the contents of the files, in this order."""
     digest = hashlib.sha256()
     for path in paths:
         with open(path, "rb") as stream:
@@ -145,8 +146,7 @@ def _umask() -> int:
 
 
 def cache_folder() -> str:
-    """`$ARCFACE_MX_CACHE`, else `arcface-mx` in the user's cache folder."""
-    named = os.environ.get("ARCFACE_MX_CACHE")
-    if named:
-        return named
+    """Return `$ARCFACE_MX_CACHE`, or `arcface-mx` in the user's cache folder if that is not set."""
+    if os.environ.get("ARCFACE_MX_CACHE"):
+        return os.environ["ARCFACE_MX_CACHE"]
     return os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "arcface-mx")

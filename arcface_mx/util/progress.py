@@ -1,4 +1,4 @@
-"""A progress bar on a terminal, nothing elsewhere (logs stay readable)."""
+"""A progress bar for a terminal."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from typing import Iterable, Optional, TypeVar
 Item = TypeVar("Item")
 
 
-def progress(items: Iterable[Item], text: str, unit: str = "it", total: Optional[int] = None) -> Iterable[Item]:
-    """`items`, with tqdm's bar on standard error when that is a terminal; `total`: where len() does not tell."""
+def progress(items: Iterable[Item], description: str, unit: str = "it", total: Optional[int] = None) -> Iterable[Item]:
+    """Iterate over `items` and show a bar if standard error is a terminal. Logs stay readable.
+
+    `total` is the number of items, for iterables without a length.
+    """
     from tqdm import tqdm
 
-    return tqdm(items, desc=text, unit=unit, total=total, disable=not sys.stderr.isatty(), leave=False)
+    return tqdm(items, desc=description, unit=unit, total=total, disable=not sys.stderr.isatty(), leave=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import subprocess
 import sys
@@ -10,7 +9,8 @@ import sys
 import pytest
 
 from arcface_mx import config
-from arcface_mx.cli import COMMANDS, build_parser, main
+from arcface_mx.cli import main
+from arcface_mx.cli.shared.commands import build_parser, commands, parse
 from arcface_mx.util.errors import UserError
 
 
@@ -18,25 +18,58 @@ def run(*arguments):
     return subprocess.run([sys.executable, "-m", "arcface_mx", *arguments], capture_output=True, text=True)
 
 
-def test_help_lists_every_command_and_loads_no_mxnet():
-    code = "import sys; from arcface_mx.cli import build_parser; build_parser().format_help(); print('mxnet' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
-    shown = run("--help").stdout
-    for words, _ in COMMANDS:
-        assert words.split()[0] in shown
+def test_help_lists_every_command_and_imports_nothing_heavy():
+    code = (
+        "import sys; from arcface_mx.cli.shared.commands import help_text; help_text();"
+        "print({'mxnet', 'sklearn', 'cv2'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "set()", done.stderr
+    lines = [line.strip() for line in run("--help").stdout.splitlines()]
+    for command in commands():
+        assert any(line.startswith(command + "  ") for line in lines), command
 
 
-@pytest.mark.parametrize("words", [words for words, _ in COMMANDS])
-def test_every_command_has_help_with_a_sentence_on_each_flag(words, capsys):
+def test_the_path_of_a_module_is_the_command():
+    known = commands()
+    assert known["data check"] == "arcface_mx.cli.data.check" and known["verify-pair"] == "arcface_mx.cli.verify_pair"
+    assert not any("shared" in command for command in known)
+
+
+def test_the_help_of_a_group_lists_its_commands(capsys):
+    assert main(["gallery", "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert "gallery build" in shown and "gallery search" in shown and "train" not in shown
+    assert main(["gallery"]) == 2
+
+
+@pytest.mark.parametrize("words, near", [(["trian", "x"], "train"), (["data", "chek", "--json", "x"], "data check")])
+def test_an_unknown_command_names_the_nearest(words, near, capsys):
+    assert main(words) == 2
+    message = capsys.readouterr().err
+    assert f"did you mean {near}?" in message and message.count("\n") == 1
+
+
+def test_flags_may_depend_on_the_other_words(monkeypatch):
+    from arcface_mx.cli import doctor
+
+    def add_arguments(parser, arguments):
+        parser.add_argument("--loss")
+        if "arcface" in arguments:
+            parser.add_argument("--margin", type=float)
+
+    monkeypatch.setattr(doctor, "add_arguments", add_arguments)
+    assert parse(["doctor", "--loss", "arcface", "--margin", "0.5"]).margin == 0.5
+    with pytest.raises(SystemExit):
+        parse(["doctor", "--loss", "softmax", "--margin", "0.5"])
+
+
+@pytest.mark.parametrize("command", list(commands()))
+def test_every_command_has_help_with_a_sentence_on_each_flag(command, capsys):
     with pytest.raises(SystemExit) as end:
-        main(words.split() + ["--help"])
+        main(command.split() + ["--help"])
     assert end.value.code == 0
-    parser = build_parser()
-    for word in words.split():
-        parser = next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction)).choices[
-            word
-        ]
-    assert all(action.help for action in parser._actions)
+    assert all(action.help for action in build_parser(command)._actions)
 
 
 def test_an_unknown_flag_names_the_nearest(capsys):
@@ -59,7 +92,7 @@ def test_every_field_is_a_flag_and_comes_back():
     arguments = "--lr 0.25 --steps 7 --no-mirror --lr-drops 3,5 --eval a.bin --eval b.bin --policy easy".split()
     from arcface_mx.flags import given_values
 
-    assert given_values(build_parser().parse_args(["train"] + arguments)) == values
+    assert given_values(parse(["train", *arguments])) == values
 
 
 def test_configuration_survives_json():

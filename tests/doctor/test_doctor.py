@@ -1,4 +1,4 @@
-"""The doctor finds what is wrong and says how to mend it."""
+"""The doctor finds what is wrong, and says what to do about it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from arcface_mx.cli import main
-from arcface_mx.doctor import checks, head, product
+from arcface_mx.doctor import Finding, checks, gpus, head
 
 
-def test_a_sound_machine(tmp_path, capsys, monkeypatch):
+def test_a_machine_that_is_ready(tmp_path, capsys, monkeypatch):
     path = tmp_path / "doctor.json"
-    monkeypatch.setattr(checks, "gpus", lambda: [checks.Finding("GPUs", "left out")])  # those here may be too new
+    monkeypatch.setattr(checks, "gpus", lambda: [Finding("GPUs", "not checked")])  # the cards here may be too new
     assert main(["doctor", "--json", str(path)]) == 0
     shown = capsys.readouterr().out
     assert "head" in shown and "within" in shown and "mxnet" in shown and "WRONG" not in shown
@@ -24,9 +24,9 @@ def test_a_sound_machine(tmp_path, capsys, monkeypatch):
 
 
 def test_a_cpu_build_beside_cards_is_named(monkeypatch):
-    monkeypatch.setattr(checks, "cards_of_the_machine", lambda: [("NVIDIA H100", "9.0"), ("Tesla T4", "7.5")])
-    found = {finding.text: finding for finding in checks.gpus()}
-    assert found["NVIDIA H100, compute capability 9.0"].ok is None and found["Tesla T4, compute capability 7.5"].ok
+    monkeypatch.setattr(gpus, "installed_cards", lambda: [("NVIDIA H100", "9.0"), ("Tesla T4", "7.5")])
+    ok = {finding.text: finding.ok for finding in gpus.gpus()}
+    assert ok["NVIDIA H100, compute capability 9.0"] is None and ok["Tesla T4, compute capability 7.5"]
 
 
 def test_a_wrong_head_is_noticed(monkeypatch, capsys):
@@ -37,7 +37,7 @@ def test_a_wrong_head_is_noticed(monkeypatch, capsys):
     assert "WRONG  head" in capsys.readouterr().out
 
 
-def test_the_doctors_reference_is_the_tests_own():
+def test_the_gradients_of_the_reference_are_those_of_finite_differences():
     random = np.random.RandomState(1)
     x, w, label = random.normal(size=(4, 8)), random.normal(size=(6, 8)), np.asarray([0, 5, 2, 2])
     logits, by_x, by_w = head._reference(x, w, label, np.ones((4, 6)))
@@ -46,21 +46,21 @@ def test_the_doctors_reference_is_the_tests_own():
         return head._reference(x, w, label, np.ones((4, 6)))[0].sum()
 
     for array, gradient in ((x, by_x), (w, by_w)):
-        place, step = (1, 3), 1e-6
-        array[place] += step
+        index, step = (1, 3), 1e-6
+        array[index] += step
         above = total(x, w)
-        array[place] -= 2 * step
+        array[index] -= 2 * step
         below = total(x, w)
-        array[place] += step
-        assert (above - below) / (2 * step) == pytest.approx(gradient[place], rel=1e-5)
+        array[index] += step
+        assert (above - below) / (2 * step) == pytest.approx(gradient[index], rel=1e-5)
     unit = [values / np.linalg.norm(values, axis=1, keepdims=True) for values in (x, w)]
     angle = np.arccos((unit[0] * unit[1][label]).sum(1))
     np.testing.assert_allclose(logits[np.arange(4), label], 64 * np.cos(angle + 0.5))
 
 
-def test_a_product_in_a_child():
-    outcome = product.product_in_child("cpu(0)")
-    assert 0 < outcome["seconds"] < 60 and outcome["error"] < 1e-2
+def test_the_product_runs_in_a_child_process():
+    result = gpus.run_matmul("cpu(0)")
+    assert 0 < result["seconds"] < 60 and result["error"] < gpus.TOLERANCE
 
 
 @pytest.mark.parametrize(
@@ -75,29 +75,29 @@ def test_a_product_in_a_child():
 )
 def test_a_device_that_hangs_dies_or_computes_wrongly(code, words):
     options = {"timeout": 0.5} if "sleep" in code else {}
-    finding = checks.on_device("gpu(0)", command=[sys.executable, "-c", code], **options)
+    finding = gpus.check_device("gpu(0)", command=[sys.executable, "-c", code], **options)
     assert finding.ok is False and words in finding.text + finding.remedy
 
 
-def test_a_gpu_that_is_not_there_is_a_finding():
-    assert "there is no gpu(7)" in product.product_in_child("gpu(7)")["failed"]
+def test_a_missing_gpu_is_a_finding():
+    assert "there is no gpu(77)" in gpus.run_matmul("gpu(77)")["failed"]
 
 
 @pytest.mark.parametrize(
     "capability, fits",
-    [("7.0", True), ("7.5", True), ("8.9", True), ("8.0", True), ("9.0", None), ("3.5", None), ("unknown", None)],
+    [("7.0", True), ("7.5", True), ("8.9", True), ("8.0", True), ("9.0", False), ("3.5", False), ("unknown", False)],
 )
-def test_which_cards_the_wheels_hold_code_for(capability, fits):
-    assert checks._fits(capability)[0] is fits
+def test_the_wheels_have_code_for_some_cards(capability, fits):
+    assert gpus.is_supported(capability) is fits
 
 
-def test_what_is_missing_is_named_with_the_command_that_gets_it(monkeypatch):
+def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatch):
     monkeypatch.setattr(checks, "version_of", lambda package: None)
-    found = {finding.subject: finding for finding in checks.versions() + checks.extras()}
+    findings = {finding.subject: finding for finding in checks.versions() + checks.extras()}
     assert (
-        found["mxnet"].ok is False
-        and found["onnx"].ok is None
-        and found["onnx"].remedy.startswith("pip install onnx==")
+        findings["mxnet"].ok is False
+        and findings["onnx"].ok is None
+        and findings["onnx"].remedy == "pip install 'arcface-mx[export]'"
     )
 
 
@@ -105,7 +105,7 @@ def test_a_check_that_fails_is_a_finding():
     def broken():
         raise ImportError("libcuda.so.1: cannot open")
 
-    assert "libcuda.so.1" in checks._safely(broken)[0].text
+    assert "libcuda.so.1" in checks.safely(broken)[0].text
 
 
 @pytest.mark.parametrize("place", ["cache", "not/yet/there"])
@@ -119,3 +119,8 @@ def test_the_cache_folder_follows_xdg(tmp_path, monkeypatch):
     monkeypatch.delenv("ARCFACE_MX_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert [finding.text for finding in checks.cache()] == [str(tmp_path / "arcface-mx")]
+
+
+def test_a_missing_mxnet_is_a_finding(monkeypatch):
+    monkeypatch.setitem(sys.modules, "mxnet", None)
+    assert {finding.subject for finding in checks.examine() if finding.ok is False} == {"head", "gpus"}

@@ -172,24 +172,19 @@ def command_lines():
     return [line.replace(" ", "\n").encode() for line in lines]
 
 
-_PARSER: list = []
-
-
 def read_command_line(content, folder):
     import contextlib
 
     from arcface_mx import config
-    from arcface_mx.cli import build_parser
+    from arcface_mx.cli.shared.commands import parse
     from arcface_mx.flags import given_values
 
-    if not _PARSER:
-        _PARSER.append(build_parser())
     words = content.decode("utf-8", "surrogateescape").split("\n")
     with contextlib.suppress(SystemExit), contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(
         io.StringIO()
     ):
-        args = _PARSER[0].parse_args(words)
-        if getattr(args, "command", None) == "train":
+        args = parse(words)
+        if words[0] == "train":
             config.from_flat(given_values(args))
 
 

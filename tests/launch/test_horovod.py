@@ -15,8 +15,7 @@ import pytest
 
 from arcface_mx import cli
 from arcface_mx.config import from_flat
-from arcface_mx.launch import rendezvous
-from arcface_mx.launch.launcher import Launch, run
+from arcface_mx.launch import Launch, rendezvous, run
 from arcface_mx.train.run import train
 from arcface_mx.util.errors import UserError
 from tests.launch.test_launcher import SETTINGS, command, fail_in_the_middle, family, forty, start  # noqa: F401  (a fixture)
@@ -175,7 +174,7 @@ def test_centres_over_workers_of_mxnets_servers_are_refused():
 
 
 def test_places_of_workers_on_hosts():
-    found = rendezvous.places(["a", "b", "a"])
+    found = rendezvous.rank_workers(["a", "b", "a"])
     assert [(place["rank"], place["local_rank"], place["local_size"]) for place in found] == [
         (0, 0, 2),
         (1, 0, 1),

@@ -10,10 +10,9 @@ import time
 
 import pytest
 
-from arcface_mx.launch import launcher as launch
-from arcface_mx.launch.launcher import Launch, read_hosts
-from arcface_mx.launch.processes import end, how_it_ended, start
-from arcface_mx.util.errors import LOST, UserError
+from arcface_mx.launch import Launch, read_hosts, run, watch
+from arcface_mx.launch.processes import describe_exit, start, terminate
+from arcface_mx.util.errors import LOST_WORKER_CODE, UserError
 
 STUBBORN = (
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(600)"
@@ -41,8 +40,8 @@ def alive(pid):
 
 def test_lines_carry_the_name(capsys):
     one = child("worker 3", "print('first'); print('second')")
-    wait_for(lambda: one.code is not None)
-    end([one])
+    wait_for(lambda: one.exit_code is not None)
+    terminate([one])
     assert capsys.readouterr().out == "[worker 3] first\n[worker 3] second\n"
 
 
@@ -50,8 +49,8 @@ def test_a_process_that_does_not_listen_is_ended(capsys):
     one, two = child("deaf", STUBBORN), child("good", "import time; print('ready', flush=True); time.sleep(600)")
     seen = []
     wait_for(lambda: seen.append(capsys.readouterr().out) or "".join(seen).count("ready") == 2)
-    assert end([one, two], grace=0.3) == ["deaf"]
-    assert one.code == -signal.SIGKILL and two.code == -signal.SIGTERM
+    assert terminate([one, two], timeout=0.3) == ["deaf"]
+    assert one.exit_code == -signal.SIGKILL and two.exit_code == -signal.SIGTERM
 
 
 def test_what_a_child_started_ends_with_it(capsys):
@@ -60,7 +59,7 @@ def test_what_a_child_started_ends_with_it(capsys):
     wait_for(lambda: seen.append(capsys.readouterr().out) or "]" in "".join(seen))
     grandchild = int("".join(seen).split()[-1])
     assert alive(grandchild)
-    end([one])
+    terminate([one])
     wait_for(lambda: not alive(grandchild))
 
 
@@ -95,48 +94,51 @@ def test_children_end_when_their_parent_is_killed():
     ],
 )
 def test_the_one_that_failed_is_named(monkeypatch, capsys, ends, code, words):
-    monkeypatch.setattr(launch, "FAREWELL", 0.5)
-    monkeypatch.setattr(launch, "SETTLE", 3.0)
+    monkeypatch.setattr(watch, "END_TIMEOUT", 0.5)
+    monkeypatch.setattr(watch, "CULPRIT_TIMEOUT", 3.0)
     actions = {
         "kill": "import os; os.kill(os.getpid(), 9)",
         "exit(3)": "exit(3)",
         "exit(2)": "exit(2)",
-        "lost": f"exit({LOST})",
+        "lost": f"exit({LOST_WORKER_CODE})",
     }
     actions.update({how + ", later": "import time; time.sleep(0.5); " + actions[how] for how in ("kill", "exit(2)")})
     children = [child(name, actions.get(how) or f"import time; time.sleep({how})") for name, how in ends.items()]
     try:
-        assert launch._watch(children) == code
+        assert watch.watch(children) == code
     finally:
-        end(children)
+        terminate(children)
     assert words in capsys.readouterr().err
 
 
 def test_ends_in_words():
-    assert how_it_ended(1) == "ended with code 1"
-    assert how_it_ended(-9) == "was ended by SIGKILL"
+    assert describe_exit(1) == "ended with code 1"
+    assert describe_exit(-9) == "was ended by SIGKILL"
 
 
 class TestMistakes:
     @pytest.mark.parametrize(
         "values, words",
         [
-            ({"command": ()}, "launch starts trainings"),
-            ({"command": ("verify", "x")}, "launch starts trainings"),
-            ({"workers": 0}, "-n and -s"),
-            ({"servers": 0}, "-n and -s"),
-            ({"engine": "horovod", "servers": 2}, "Horovod has no servers"),
+            ({"command": ()}, "launch only starts trainings"),
+            ({"command": ("verify", "x")}, "launch only starts trainings"),
+            ({"workers": 0}, "`workers` must be at least 1, got 0"),
+            ({"servers": 0}, "`servers` must be at least 1, got 0"),
+            (
+                {"engine": "horovod", "servers": 2},
+                "`servers` must be 1 with `engine` horovod, which has no servers, got 2",
+            ),
             (
                 {"engine": "horovod", "command": ("train", "--kvstore", "dist_sync")},
-                "--kvstore dist_sync does not go with --engine horovod",
+                "--kvstore dist_sync does not go with `engine` horovod",
             ),
-            ({"command": ("train", "--kvstore=horovod")}, "--kvstore horovod does not go with --engine ps"),
-            ({"hosts": ("one",), "ssh": "no-such-program -x"}, "no such program"),
+            ({"command": ("train", "--kvstore=horovod")}, "--kvstore horovod does not go with `engine` ps"),
+            ({"hosts": ("one",), "ssh": "no-such-program -x"}, "there is no program no-such-program"),
         ],
     )
     def test_they_are_named(self, values, words):
         with pytest.raises(UserError, match=words):
-            launch.run(Launch(**dict({"command": ("train",), "workers": 1, "servers": 1}, **values)))
+            run(Launch(**dict({"command": ("train",), "workers": 1, "servers": 1}, **values)))
 
     def test_a_host_file(self, tmp_path):
         path = tmp_path / "hosts"

@@ -1,1 +1,1 @@
-"""`arcface-mx data ...`"""
+"""Make and check data sets."""

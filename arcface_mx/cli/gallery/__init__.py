@@ -1,1 +1,1 @@
-"""`arcface-mx gallery ...`"""
+"""Build and search a gallery of known identities."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from arcface_mx.cli.face_flags import add_face_flags, face_options, print_skipped
-from arcface_mx.cli.model_flags import add_images_flag, add_model_flags, open_model
+from arcface_mx.cli.shared.face_flags import add_face_flags, face_options, print_skipped
+from arcface_mx.cli.shared.model_flags import add_images_flag, add_model_flags, open_model
 
 HELP = """embed known people into a gallery
 

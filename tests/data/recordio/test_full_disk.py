@@ -48,13 +48,11 @@ def test_the_image_only_view_on_a_full_disk(place, monkeypatch):
 
 def test_what_the_system_refuses_is_one_line(monkeypatch, capsys):
     from arcface_mx import cli
+    from arcface_mx.cli import doctor
 
     def full(args):
         raise OSError(28, "No space left on device", "runs/a/figure.png")
 
-    parser = cli.build_parser()
-    args = parser.parse_args(["doctor"])
-    args._run = full
-    monkeypatch.setattr(cli.Parser, "parse_args", lambda self, given: args)
+    monkeypatch.setattr(doctor, "run", full)
     assert cli.main(["doctor"]) == 2
     assert capsys.readouterr().err == "arcface-mx: error: [Errno 28] No space left on device: 'runs/a/figure.png'\n"

@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from arcface_mx.model.embedder import BATCH_SIZES
-from arcface_mx.model.load import ENGINES
 from arcface_mx.util.errors import UserError
 
 if TYPE_CHECKING:
@@ -17,6 +15,9 @@ MODEL_HELP = "run folder or PREFIX,EPOCH"
 
 def add_model_flags(parser: argparse.ArgumentParser, int8: bool = False) -> None:
     """MODEL, --devices, --batch-size, --layer, --engine. int8: that engine too, whose embeddings are other than the model's."""
+    from arcface_mx.model.embedder import BATCH_SIZES
+    from arcface_mx.model.load import ENGINES
+
     parser.add_argument("model", metavar="MODEL", help=MODEL_HELP)
     parser.add_argument("--devices", default="cpu", help="cpu, gpu(0) or gpu(0),gpu(1) (default: %(default)s)")
     own = "%(cpu)d on each CPU device, %(gpu)d on each GPU" % BATCH_SIZES

@@ -1,0 +1,1 @@
+"""What several commands share. The modules of this folder are not commands."""
