@@ -2,4 +2,4 @@
 # Row: AdaFace. margin 0.4 between angle and cosine by the embedding's norm (Kim et al., CVPR 2022).
 # No figure in the paper: a later loss.
 . "$(dirname "$0")/lib/common.sh"
-train --loss adaface --loss-option m=0.4 --loss-option h=0.333 "$@"
+train --loss adaface --m 0.4 --h 0.333 "$@"

@@ -2,4 +2,4 @@
 # Row: CM2 (0.9, 0.4, 0.15). eq. 4: s·(cos(0.9·θ + 0.4) − 0.15).
 # Paper (CASIA-WebFace): LFW 99.50, CFP-FP 95.24, AgeDB-30 94.86.
 . "$(dirname "$0")/lib/common.sh"
-train --loss margin --m1 0.9 --m2 0.4 --m3 0.15 "$@"
+train --loss cm2 "$@"

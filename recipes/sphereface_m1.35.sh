@@ -2,4 +2,4 @@
 # Row: SphereFace (1.35). eq. 4 with m1 = 1.35: s·cos(1.35·θ).
 # Paper (CASIA-WebFace): LFW 99.11, CFP-FP 94.38, AgeDB-30 91.70.
 . "$(dirname "$0")/lib/common.sh"
-train --loss margin --m1 1.35 --m2 0 --m3 0 "$@"
+train --loss sphereface --m 1.35 "$@"

@@ -13,6 +13,6 @@ toy() {
     --batch-size 64 --warmup-steps 50 --steps 800 --lr-drops 500,700 --log-every 50 --seed "$SEED" "$@"
 }
 toy --run "$OUT/softmax" --loss softmax --lr 0.05 "$@"
-toy --run "$OUT/arcface" --loss margin --m2 0.5 --scale 16 --margin-ramp 0.6 --policy linear --lr 0.003 \
+toy --run "$OUT/arcface" --loss arcface --m 0.5 --scale 16 --margin-ramp 0.6 --policy linear --lr 0.003 \
   --init "$OUT/softmax" --init-centres mean --freeze-batchnorm "$@"
 arcface figures "$OUT/softmax" "$OUT/arcface" --out "$OUT/figures"

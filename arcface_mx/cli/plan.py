@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import Sequence
 
 HELP = """estimate the memory of a training run before anything is allocated
 
@@ -13,8 +14,8 @@ With --scaling it prints a table of time and memory instead, from a cost model, 
 100,000,000 classes and 1 to 1024 devices. --batch-size is then the number of images on each device."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from arcface_mx.flags import add_config_flags
+def add_arguments(parser: argparse.ArgumentParser, arguments: Sequence[str] = ()) -> None:
+    from arcface_mx.cli.shared.loss_flag import add_run_flags
 
     parser.add_argument("--classes", type=int, metavar="N", help="number of classes (default: that of --data)")
     parser.add_argument(
@@ -32,22 +33,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help_text = f"for --scaling: {meaning} (default: %(default)s)"
         parser.add_argument(flag, type=float, default=default, metavar=unit, help=help_text)
     parser.add_argument("--json", metavar="FILE", help="also write the plan or the table to this JSON file")
-    add_config_flags(parser)
+    add_run_flags(parser, arguments)
 
 
 def run(args: argparse.Namespace) -> int:
     from arcface_mx.config import from_flat
     from arcface_mx.flags import given_values
-    from arcface_mx.planning.plan import check_whole_arrays, make_plan, plan_table
+    from arcface_mx.planning.plan import Workload, check_whole_arrays, make_plan, plan_table
     from arcface_mx.util.errors import UserError
     from arcface_mx.util.files import write_json
 
     config, classes = from_flat(given_values(args)), args.classes
+    workload = Workload.of(config)
     if args.scaling:
         from arcface_mx.planning.cost import Machine
         from arcface_mx.planning.scaling import scaling, scaling_table
 
-        rows = scaling(config, Machine(args.tflops * 1e12, args.link * 1e9, args.traffic * 1e9))
+        rows = scaling(workload, Machine(args.tflops * 1e12, args.link * 1e9, args.traffic * 1e9))
         print(scaling_table(rows))
         if args.json:
             write_json(args.json, rows)
@@ -60,9 +62,9 @@ def run(args: argparse.Namespace) -> int:
         classes = RecordIndex.open(config.data.data).num_classes
     if classes < 1 or (args.memory is not None and not args.memory > 0):
         raise UserError("--classes and --memory must be positive")
-    plan = make_plan(config, classes, int(args.memory * 1e9) if args.memory else None)
+    plan = make_plan(workload, classes, int(args.memory * 1e9) if args.memory else None)
     print(plan_table(plan))
-    check_whole_arrays(config, classes)
+    check_whole_arrays(workload, classes)
     if args.json:
         write_json(args.json, plan.to_json())
     return 0 if plan.fits else 1

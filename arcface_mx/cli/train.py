@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import Optional, Sequence
+from typing import Sequence
 
 HELP = """train a network on a face data set
 
@@ -13,11 +13,10 @@ Each loss has its own flags: arcface-mx train --loss cosface --help"""
 
 
 def add_arguments(parser: argparse.ArgumentParser, arguments: Sequence[str] = ()) -> None:
-    from arcface_mx.flags import add_config_flags, named_loss
+    from arcface_mx.cli.shared.loss_flag import add_run_flags
     from arcface_mx.presets import PRESETS
 
-    stored = _resumed_loss(arguments)
-    add_config_flags(parser, named_loss(arguments, stored) if stored else named_loss(arguments))
+    add_run_flags(parser, arguments, _resumed_loss(arguments))
     parser.add_argument("--preset", metavar=f"{{{','.join(PRESETS)}}}", help="defaults to start from (default: paper)")
     parser.add_argument("--resume", metavar="RUN", help="continue the run in this folder with its own configuration")
     parser.add_argument("--print-config", action="store_true", help="print what differs from the defaults and stop")
@@ -48,8 +47,8 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _resumed_loss(arguments: Sequence[str]) -> Optional[str]:
-    """Return the loss of the run that `--resume` names, if there is one."""
+def _resumed_loss(arguments: Sequence[str]) -> str:
+    """Return the loss of the run that `--resume` names, or the default loss."""
     import os
 
     for flag, run in zip(arguments, arguments[1:]):
@@ -57,4 +56,4 @@ def _resumed_loss(arguments: Sequence[str]) -> Optional[str]:
             from arcface_mx.train.folder import read_config
 
             return read_config(run).loss.name
-    return None
+    return "arcface"

@@ -13,7 +13,7 @@ from arcface_mx.export.int8 import agreement, quantised, write_int8
 from arcface_mx.export.parity import PHOTOS, check_photos, difference
 from arcface_mx.model import Embedder, load_model
 from arcface_mx.model.attributes import describe, with_attributes
-from arcface_mx.model.backbone import embedding_arrays, standalone_symbol
+from arcface_mx.model.backbone import make_backbone
 from arcface_mx.model.embedder import batch_of
 from arcface_mx.model.fold import fold_batchnorm
 from arcface_mx.model.load import locate, read_parameters
@@ -104,8 +104,9 @@ def _of_run(run: str) -> Embedder:
     state = checkpoint.latest(run)
     if state is None:
         raise UserError(f"{run}: holds no checkpoint; train first")
-    symbol, side = standalone_symbol(config), config.data.image_size
-    args, aux = embedding_arrays(symbol, side, state.arg_params, state.aux_params)
+    backbone = make_backbone(config.network, config.data.image_size, config.run.init)
+    symbol, side = backbone.file_symbol(), backbone.image_size
+    args, aux = backbone.arrays_of(symbol, state.arg_params, state.aux_params)
     return Embedder(symbol, args, aux, None, (side, side), f"{run}, step {state.step}")
 
 

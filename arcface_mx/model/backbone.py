@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Dict, Optional, Tuple
 from arcface_mx.config import NetworkConfig
 from arcface_mx.model.attributes import describe, with_attributes
 from arcface_mx.model.save import save_model
+from arcface_mx.util.devices import DeviceSettings, device_settings
 from arcface_mx.util.errors import UserError
 
 if TYPE_CHECKING:
@@ -31,12 +32,15 @@ class Backbone:
     embedding_size : int
     graph : Symbol, optional
         The graph of `init`, for the network "init".
+    settings : DeviceSettings
+        What depends on the kind of device.
     """
 
     network: NetworkConfig
     image_size: int
     embedding_size: int
     graph: Optional[Symbol] = None
+    settings: DeviceSettings = DeviceSettings(fast_prelu=True)
 
     @property
     def half_precision(self) -> bool:
@@ -54,7 +58,7 @@ class Backbone:
         Parameters
         ----------
         training : bool
-            Use the PReLU that trains faster on the CPU, and the stated dtype.
+            Use the PReLU that trains fastest on these devices, and the stated dtype.
 
         Raises
         ------
@@ -78,12 +82,19 @@ class Backbone:
                 units=self.network.units or None,
                 input_size=self.image_size,
                 dropout=self.network.dropout,
-                fast_prelu=training,
+                fast_prelu=training and self.settings.fast_prelu,
                 frozen_batchnorm=self.network.freeze_batchnorm,
             )
         except ValueError as error:
             raise UserError(f"`network` {self.network.network}: {error}")
         return mx.sym.Cast(embedding, dtype="float32") if half else embedding
+
+    def file_symbol(self) -> Symbol:
+        """Return the graph for a file: unnamed operators are numbered from 0, so that one network is one file."""
+        import mxnet as mx
+
+        with mx.name.NameManager():
+            return self.symbol()
 
     def arrays_of(self, symbol: Symbol, arg_params: Arrays, aux_params: Arrays) -> Tuple[Arrays, Arrays]:
         """Return those arrays of a training state that `symbol` needs, in its shapes.
@@ -103,17 +114,14 @@ class Backbone:
 
         The graph holds standard operators only and ends at "fc1", the embedding before normalisation.
         """
-        import mxnet as mx
-
-        with mx.name.NameManager():  # unnamed operators are numbered from 0, so that one network is one file
-            symbol = self.symbol()
+        symbol = self.file_symbol()
         args, aux = self.arrays_of(symbol, arg_params, aux_params)
         side = (self.image_size, self.image_size)
         symbol = with_attributes(symbol, "data", describe(side, self.embedding_size))
         return save_model(symbol, args, aux, folder)
 
 
-def make_backbone(network: NetworkConfig, image_size: int, init: str = "") -> Backbone:
+def make_backbone(network: NetworkConfig, image_size: int, init: str = "", devices: str = "cpu") -> Backbone:
     """Resolve the settings of a network into a Backbone.
 
     Parameters
@@ -122,14 +130,17 @@ def make_backbone(network: NetworkConfig, image_size: int, init: str = "") -> Ba
     image_size : int
     init : str
         The model whose graph is taken if the network is "init".
+    devices : str
+        The devices of the run.
 
     Raises
     ------
     UserError
         If `init` is missing, cannot be trained, or has another size than the settings ask for.
     """
+    settings = device_settings(devices)
     if network.network != INIT:
-        return Backbone(network, image_size, network.embedding_size)
+        return Backbone(network, image_size, network.embedding_size, None, settings)
     if not init:
         raise UserError("`network` is init, the graph of `init`, and `init` is missing")
     from arcface_mx.config import DataConfig
@@ -151,7 +162,8 @@ def make_backbone(network: NetworkConfig, image_size: int, init: str = "") -> Ba
     for name, asked, default, size in sizes:
         if asked not in (default, size):
             raise UserError(f"`{name}` is {asked}, but the model of `init` has {size}; remove the flag")
-    return Backbone(network, height, model.embedding_size, _training_graph(model, network.freeze_batchnorm))
+    graph = _training_graph(model, network.freeze_batchnorm)
+    return Backbone(network, height, model.embedding_size, graph, settings)
 
 
 def _training_graph(model: Embedder, freeze_batchnorm: bool) -> Symbol:

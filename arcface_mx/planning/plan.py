@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Dict, List, Optional, Tuple
 
+from arcface_mx.config import TrainConfig
 from arcface_mx.losses.base import Loss
-from arcface_mx.model.backbone import Backbone
+from arcface_mx.model.backbone import Backbone, make_backbone
 from arcface_mx.parallel.graphs import shard_graph
 from arcface_mx.parallel.sampling import sample_size
 from arcface_mx.parallel.split import TooManyNumbers, class_ranges
@@ -46,6 +47,12 @@ class Workload:
     devices: str
     parallel: str
     workers: int = 1
+
+    @classmethod
+    def of(cls, config: TrainConfig, workers: int = 1) -> Workload:
+        """Return the workload of a configuration."""
+        backbone = make_backbone(config.network, config.data.image_size, config.run.init, config.run.devices)
+        return cls(backbone, config.loss, config.data.batch_size, config.run.devices, config.run.parallel, workers)
 
     @property
     def device_count(self) -> int:

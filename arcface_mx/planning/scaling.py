@@ -6,12 +6,10 @@ import dataclasses
 from itertools import product
 from typing import Any, Dict, List, Sequence, Tuple
 
-from arcface_mx.config import TrainConfig
-from arcface_mx.model.backbone import embedding_symbol
 from arcface_mx.parallel.split import TooManyNumbers
 from arcface_mx.planning.cost import BYTES, Backbone, Head, Machine, forward_operations, step_cost
 from arcface_mx.planning.memory_estimate import parameter_bytes
-from arcface_mx.planning.plan import check_whole_arrays, make_plan
+from arcface_mx.planning.plan import Workload, check_whole_arrays, make_plan
 from arcface_mx.util.tables import markdown_table
 
 CLASSES = (10_000, 100_000, 1_000_000, 10_000_000, 100_000_000)
@@ -26,56 +24,56 @@ UNLIMITED = 1 << 60  # bytes
 
 
 def scaling(
-    config: TrainConfig,
+    workload: Workload,
     machine: Machine,
     classes: Sequence[int] = CLASSES,
     devices: Sequence[int] = DEVICES,
 ) -> List[Dict[str, Any]]:
     """Return a row for each mode, number of classes and number of devices.
 
-    The batch size of the configuration is that of each device. A row has the images per second of all
+    The batch size of the workload is that of each device. A row has the images per second of all
     devices, the part that takes most of a step, the gigabytes of each device, and what MXNet cannot do.
     """
-    symbol, shape = embedding_symbol(config, training=True), (1, 3, config.data.image_size, config.data.image_size)
+    symbol, shape = workload.backbone.symbol(training=True), (1, *workload.backbone.input_shape)
     parameters = parameter_bytes(symbol, ["data"], data=shape) / BYTES
-    backbone = Backbone(forward_operations(symbol, data=shape), parameters, config.network.embedding_size)
+    backbone = Backbone(forward_operations(symbol, data=shape), parameters, workload.backbone.embedding_size)
     rows = []
     for mode, num_classes, num_devices in product(MODES, classes, devices):
         parallel, sample_rate = MODES[mode]
         if mode == "centres" and num_devices == 1:
             continue  # the same as "data"
         head = Head(num_classes, parallel == "centres", sample_rate)
-        cost = step_cost(backbone, head, config.data.batch_size, num_devices)
+        cost = step_cost(backbone, head, workload.batch_size, num_devices)
         seconds = cost.seconds(machine)
         row = {
             "mode": mode,
             "classes": num_classes,
             "devices": num_devices,
-            "images_per_second": config.data.batch_size * num_devices / sum(seconds.values()),
+            "images_per_second": workload.batch_size * num_devices / sum(seconds.values()),
             "most": max(seconds, key=lambda part: seconds[part]),
             "sent_megabytes": cost.bytes_sent / 1e6,
         }
-        rows.append({**row, **_memory(_with_mode(config, mode, num_devices), num_classes)})
+        rows.append({**row, **_memory(_with_mode(workload, mode, num_devices), num_classes)})
     return rows
 
 
-def _with_mode(config: TrainConfig, mode: str, devices: int) -> TrainConfig:
+def _with_mode(workload: Workload, mode: str, devices: int) -> Workload:
     parallel, sample_rate = MODES[mode]
-    names = ",".join(f"gpu({number})" for number in range(devices))
     return dataclasses.replace(
-        config,
-        data=dataclasses.replace(config.data, batch_size=config.data.batch_size * devices),
-        loss=dataclasses.replace(config.loss, sample_rate=sample_rate),
-        run=dataclasses.replace(config.run, devices=names, parallel=parallel),
+        workload,
+        batch_size=workload.batch_size * devices,
+        loss=dataclasses.replace(workload.loss, sample_rate=sample_rate),
+        devices=",".join(f"gpu({number})" for number in range(devices)),
+        parallel=parallel,
     )
 
 
-def _memory(config: TrainConfig, classes: int) -> Dict[str, Any]:
+def _memory(workload: Workload, classes: int) -> Dict[str, Any]:
     """Return the gigabytes of each device, or the limit of MXNet that the run exceeds."""
     memory: Dict[str, Any] = {"limit": ""}
     try:
-        memory["gigabytes"] = make_plan(config, classes, UNLIMITED).total / 1e9
-        check_whole_arrays(config, classes)
+        memory["gigabytes"] = make_plan(workload, classes, UNLIMITED).total / 1e9
+        check_whole_arrays(workload, classes)
     except TooManyNumbers as error:
         memory["limit"] = error.limit
     return memory

@@ -11,7 +11,7 @@ from typing import Any, Callable
 import numpy as np
 
 from arcface_mx.reader.mining import choose_rows
-from arcface_mx.reader.native_reader import Batch
+from arcface_mx.reader.record_reader import Batch
 
 
 class BagMiner:

@@ -1,40 +1,42 @@
-"""The paper's table (recipes/paper.csv), and which of its rows a run's configuration is."""
+"""The rows of the paper's table (recipes/paper.csv), and to which row a run belongs."""
 
 from __future__ import annotations
 
 import argparse
 import csv
+import dataclasses
 import os
 import shlex
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Dict, List, Optional, Sequence, Set, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from arcface_mx.config import TrainConfig, from_flat, to_flat
 from arcface_mx.train.folder import read_config
 from arcface_mx.util.errors import UserError
 
 COLUMNS = ("LFW", "CFP-FP", "AgeDB-30", "YTF")
-ABLATION = "ArcFace"  # the paper's own table; other rows are of SphereFace's, of the journal's, of none
-# What tells rows apart, beside the fields that a row's flags spell out; scale, schedule and network
-# are common to all rows of a table.
-ROW_FIELDS = (
-    "loss",
-    "m1",
-    "m2",
-    "m3",
-    "intra_weight",
-    "inter_weight",
-    "triplet_weight",
-    "triplet_margin",
-    "a_softmax_m",
-)
+ABLATION = "ArcFace"  # the table of the paper; other rows are in SphereFace's, in the journal's or in none
 
 
 @dataclass(frozen=True)
 class PaperRow:
-    """One row: its recipe and builder, the flags that make it, the printed table that it stands in
-    ("none": in none), accuracies in % (None: not given)."""
+    """One row of a table.
+
+    Attributes
+    ----------
+    name : str
+    recipe : str
+        File name of its recipe.
+    builder : str
+        Name of its symbol builder.
+    flags : tuple of str
+        The flags of `arcface-mx train` that make the row.
+    table : str
+        The published table that it stands in, or "none".
+    figures : dict of str to float or None
+        Published accuracies in %, by column.
+    """
 
     name: str
     recipe: str
@@ -45,14 +47,14 @@ class PaperRow:
 
 
 def default_path() -> str:
-    """recipes/paper.csv of the checkout that this package runs from."""
+    """Return the path of recipes/paper.csv in the checkout that this package runs from."""
     return os.path.join(
         os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "recipes", "paper.csv"
     )
 
 
 def read_rows(path: str) -> List[PaperRow]:
-    """All rows in the paper's order. Raises UserError where the file is missing or malformed."""
+    """Return all rows in the paper's order. Raises UserError if the file is missing or malformed."""
     try:
         with open(path, encoding="utf-8", newline="") as stream:
             entries = list(csv.DictReader(stream))
@@ -74,42 +76,44 @@ def read_rows(path: str) -> List[PaperRow]:
 
 
 def row_values(flags: Tuple[str, ...]) -> Dict[str, Any]:
-    """{field: value} of the row's flags, defaults included."""
+    """Return {setting: value} of the row's flags, defaults included."""
     return to_flat(from_flat(_spelled(flags)))
 
 
 @lru_cache(maxsize=None)
 def _spelled(flags: Tuple[str, ...]) -> Dict[str, Any]:
-    from arcface_mx.flags import add_config_flags, given_values
+    from arcface_mx.flags import add_config_flags, given_values, named_loss
 
     parser = argparse.ArgumentParser(allow_abbrev=False)
-    add_config_flags(parser)
+    add_config_flags(parser, named_loss(flags))
     return given_values(parser.parse_args(list(flags)))
 
 
 def find_row(config: TrainConfig, rows: List[PaperRow]) -> Optional[PaperRow]:
-    """The row whose flags this configuration has, the most particular one; None where there is none."""
-    own = to_flat(config)
+    """Return the row that a configuration belongs to, None if there is none.
+
+    A run belongs to a row if it has the row's loss, and the row's value in every setting of the loss
+    that is not common to all rows and in every setting that the row spells out. Of several rows the
+    one that spells out most settings is returned.
+    """
+    values = to_flat(config)
+    telling = {entry.name for entry in dataclasses.fields(config.loss) if not entry.metadata["common"]} | {"loss"}
     for row in sorted(rows, key=lambda row: -len(_spelled(row.flags))):
-        spelled, values = _spelled(row.flags), row_values(row.flags)
+        spelled, expected = _spelled(row.flags), row_values(row.flags)
         # A schedule is recognised by its number of drops: its lengths are scaled to the data.
-        if "lr_drops" in spelled and len(spelled["lr_drops"]) != len(own["lr_drops"]):
+        if "lr_drops" in spelled and len(spelled["lr_drops"]) != len(values["lr_drops"]):
             continue
-        telling = _telling(own["loss"]) | (set(spelled) - {"steps", "lr_drops"})
-        if all(values[name] == own[name] for name in telling):
+        names = telling | (set(spelled) - {"steps", "lr_drops"})
+        if all(name in expected and expected[name] == values.get(name) for name in names):
             return row
     return None
 
 
-def _telling(loss: str) -> Set[str]:
-    """The fields that matter for this loss: m1 says nothing of softmax."""
-    used = {"margin": {"m1", "m2", "m3"}, "a_softmax": {"a_softmax_m"}, "sub_centre": {"m2"}}.get(loss, set())
-    return set(ROW_FIELDS) - ({"m1", "m2", "m3", "a_softmax_m"} - used)
-
-
 def names_of(runs: Sequence[str]) -> List[str]:
-    """What pictures call each run: its row of paper.csv, else its folder's name. Raises UserError on a
-    folder that is no run, and on two of one name."""
+    """Return the name of each run: its row of paper.csv, else its folder's name.
+
+    Raises UserError for a folder that is no run, and for two runs of one name.
+    """
     rows = read_rows(default_path())
     names = []
     for run in runs:

@@ -1,9 +1,9 @@
-"""Checkpoints: all that changes between steps, written whole or not at all, no pickle.
+"""Checkpoints: all that changes between steps, written whole or not at all, without pickle.
 
-`checkpoints/step-00001000/` holds `arrays.params` (MXNet's array format with checksums, see
-array_file.py; names start with arg:, aux: or momentum:) and `state.json` (format, step, best
-verification, skipped batches, the digest of arrays.params, and a digest of state.json itself).
-Format 1 had the arrays' checksums in state.json and none of state.json; it is still read.
+`checkpoints/step-00001000/` holds `arrays.params`, in MXNet's array format with checksums
+(`util/params.py`), whose names start with arg:, aux: or momentum:, and `state.json` with the format, the
+step, the best verification, the number of skipped steps, the digest of arrays.params and a digest of
+itself.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import json
 import os
 import re
 import shutil
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 import numpy as np
 
 from arcface_mx.train.state import RunState
 from arcface_mx.util.errors import UserError
-from arcface_mx.util.files import atomic_directory, fingerprint, read_json, remove_temporary, rename_away, write_json
+from arcface_mx.util.files import atomic_directory, read_json, remove_temporary, rename_away, write_json
 from arcface_mx.util.params import read_arrays, write_arrays
 
 FORMAT = 2
@@ -28,14 +28,27 @@ _NAME = re.compile(r"step-(\d{8,})$")
 
 
 def checkpoint_path(run: str, step: int) -> str:
+    """Return the folder of a checkpoint."""
     return os.path.join(run, "checkpoints", f"step-{step:08d}")
 
 
 def save(run: str, state: RunState, keep: int, keep_every: int = 0) -> str:
-    """Write a checkpoint, then remove old ones; returns its folder.
+    """Write a checkpoint, then remove old ones; return its folder.
 
-    The newest `keep` stay (0: none is written), and those whose step is a multiple of `keep_every` (0: none). Raises
-    UserError where it cannot be written; the ones before are then untouched.
+    Parameters
+    ----------
+    run : str
+        The run folder.
+    state : RunState
+    keep : int
+        Number of latest checkpoints that stay; 0 writes none.
+    keep_every : int
+        Checkpoints whose step is a multiple of this stay too; 0 means none.
+
+    Raises
+    ------
+    UserError
+        If it cannot be written. The checkpoints before it are then untouched.
     """
     path = checkpoint_path(run, state.step)
     if not keep:
@@ -47,7 +60,7 @@ def save(run: str, state: RunState, keep: int, keep_every: int = 0) -> str:
             rename_away(path, ".damaged")
         with atomic_directory(path) as folder:
             with open(os.path.join(folder, ARRAYS), "wb") as stream:
-                digest = write_arrays(stream, _by_name(state))
+                digest = write_arrays(stream, _arrays_by_name(state))
             note = {
                 "format": FORMAT,
                 "step": state.step,
@@ -62,7 +75,7 @@ def save(run: str, state: RunState, keep: int, keep_every: int = 0) -> str:
     return path
 
 
-def _by_name(state: RunState) -> Dict[str, Any]:
+def _arrays_by_name(state: RunState) -> Dict[str, Any]:
     groups = (("arg", state.arg_params), ("aux", state.aux_params), ("momentum", state.momentum))
     return {f"{prefix}:{name}": value for prefix, group in groups for name, value in sorted(group.items())}
 
@@ -85,17 +98,22 @@ def _step(path: str) -> int:
 
 
 def existing(run: str) -> List[str]:
-    """Checkpoint folders of a run, newest first."""
+    """Return the checkpoint folders of a run, latest first."""
     root = os.path.join(run, "checkpoints")
     if not os.path.isdir(root):
         return []
     return sorted((os.path.join(root, name) for name in os.listdir(root) if _NAME.match(name)), key=_step, reverse=True)
 
 
-def latest(run: str, log: Any = print) -> Optional[RunState]:
-    """The newest whole checkpoint of a run, None where there is none; damaged ones are named and passed over.
+def latest(run: str, log: Callable[[str], Any] = print) -> Optional[RunState]:
+    """Return the latest whole checkpoint of a run, None if there is none.
 
-    Raises UserError where there are checkpoints and none is whole.
+    Damaged checkpoints are named to `log` and passed over.
+
+    Raises
+    ------
+    UserError
+        If there are checkpoints and none is whole.
     """
     paths = existing(run)
     for path in paths:
@@ -105,12 +123,13 @@ def latest(run: str, log: Any = print) -> Optional[RunState]:
             log(f"{error}; trying the one before")
     if paths:
         raise UserError(
-            f"{run}: none of its {len(paths)} checkpoints is whole; bring one back, or delete the run to start anew"
+            f"{run}: none of its {len(paths)} checkpoints is whole; restore one, or delete the run to start anew"
         )
     return None
 
 
 def is_whole(path: str) -> bool:
+    """Return whether a checkpoint can be loaded."""
     try:
         load(path)
     except UserError:
@@ -118,11 +137,11 @@ def is_whole(path: str) -> bool:
     return True
 
 
-def resume(run: str, log: Any = print) -> Optional[RunState]:
-    """As `latest`, for the process that goes on with the run and holds its lock.
+def resume(run: str, log: Callable[[str], Any] = print) -> Optional[RunState]:
+    """Return the latest whole checkpoint for the process that continues the run and holds its lock.
 
-    What a killed process left half written is removed; damaged checkpoints are renamed, so that
-    they never count among those that are kept.
+    What a killed process left half written is removed. Damaged checkpoints are renamed, so that they
+    never count among those that are kept.
     """
     remove_temporary(os.path.join(run, "checkpoints"), "step-")
     state = latest(run, log)
@@ -133,22 +152,21 @@ def resume(run: str, log: Any = print) -> Optional[RunState]:
 
 
 def load(path: str) -> RunState:
-    """Read one checkpoint; raises UserError, naming the array, where a checksum differs."""
+    """Read one checkpoint. Raises UserError, naming the array, if a checksum differs."""
     import mxnet as mx
 
     try:
         note = read_json(os.path.join(path, NOTE))
         if not isinstance(note, dict):
             raise ValueError("state.json holds no object")
-        form = note["format"]
-        if form not in (1, FORMAT):
-            raise UserError(f"{path}: checkpoint format {form!r}; this version reads 1 to {FORMAT}")
-        arrays = _arrays(path, note) if form == FORMAT else _arrays_of_format_1(path, note)
+        if note["format"] != FORMAT:
+            raise UserError(f"{path}: checkpoint format {note['format']!r}; this version reads {FORMAT}")
+        arrays = _read_arrays(path, note)
         if note["step"] != _step(os.path.abspath(path)):
             raise UserError(f"{path}: its state.json says step {note['step']}: damaged or renamed")
         groups: Dict[str, Dict[str, Any]] = {"arg": {}, "aux": {}, "momentum": {}}
         for name in list(arrays):
-            array = arrays.pop(name)  # let go once copied: the file is in memory once
+            array = arrays.pop(name)  # released once copied, so that the file is in memory once
             prefix, _, rest = name.partition(":")
             groups[prefix][rest] = mx.nd.array(array, dtype=array.dtype)
         return RunState(
@@ -158,21 +176,10 @@ def load(path: str) -> RunState:
         raise UserError(f"{path}: not a whole checkpoint ({error})")
 
 
-def _arrays(path: str, note: Dict[str, Any]) -> Dict[str, np.ndarray]:
+def _read_arrays(path: str, note: Dict[str, Any]) -> Dict[str, np.ndarray]:
     if _digest({key: value for key, value in note.items() if key != "sha256"}) != note["sha256"]:
         raise UserError(f"{path}: state.json differs from its checksum: damaged")
-    found = read_arrays(os.path.join(path, ARRAYS))
-    if found.digest != note["arrays"]:
+    stored = read_arrays(os.path.join(path, ARRAYS))
+    if stored.digest != note["arrays"]:
         raise UserError(f"{path}: arrays.params and state.json do not belong together")
-    return found.arrays
-
-
-def _arrays_of_format_1(path: str, note: Dict[str, Any]) -> Dict[str, np.ndarray]:
-    array_file = os.path.join(path, ARRAYS)
-    if fingerprint(array_file) != note["file_sha256"]:
-        raise UserError(f"{path}: arrays.params differs from its checksum: damaged")
-    arrays = read_arrays(array_file).arrays
-    for name, entry in note["arrays"].items():
-        if hashlib.sha256(np.ascontiguousarray(arrays[name]).tobytes()).hexdigest() != entry["sha256"]:
-            raise UserError(f"{path}: array {name} differs from its checksum: damaged")
-    return arrays
+    return stored.arrays

@@ -1,4 +1,4 @@
-"""What a run says: lines on the terminal, one JSON object an event in log.jsonl."""
+"""The log of a run: lines on the terminal, and one JSON object an event in log.jsonl."""
 
 from __future__ import annotations
 
@@ -13,7 +13,16 @@ from arcface_mx.util.errors import UserError
 
 
 class RunLog:
-    """Prints lines and appends events to `log.jsonl`; a progress bar on a terminal; with `tensorboard`, event files."""
+    """Prints lines and appends events to log.jsonl, with a progress bar on a terminal.
+
+    Parameters
+    ----------
+    folder : str
+        The run folder.
+    total_steps, first_step : int
+    tensorboard : bool
+        Also write TensorBoard's event files.
+    """
 
     def __init__(self, folder: str, total_steps: int, first_step: int, tensorboard: bool = False) -> None:
         from tqdm import tqdm
@@ -33,19 +42,19 @@ class RunLog:
         self._tensorboard: Optional[TensorBoard] = TensorBoard(folder, first_step) if tensorboard else None
 
     def say(self, text: str) -> None:
-        """One line for people."""
+        """Print one line."""
         self._bar.clear()
         print(text, flush=True)
         self._bar.refresh()
 
     def warn(self, text: str) -> None:
-        """A warning for people and programs; an empty text is none."""
+        """Print and record a warning. An empty text is no warning."""
         if text:
             self.say("warning: " + text)
             self.event("warning", text=text)
 
     def event(self, kind: str, **values: Any) -> None:
-        """One line for programs. Raises UserError where the disk takes no more."""
+        """Append one event. Raises UserError if the disk takes no more."""
         try:
             self._stream.write(json.dumps(dict(values, event=kind), sort_keys=True) + "\n")
             self._stream.flush()
@@ -55,35 +64,37 @@ class RunLog:
             ) from error
 
     def step(self) -> None:
+        """Move the progress bar by one step."""
         self._bar.update(1)
 
-    def progress(self, step: int, epoch: float, lr: float, figures: Dict[str, Any]) -> None:
-        """The periodic line: step, lr, loss, angle, accuracy without margin, speed."""
+    def progress(self, step: int, epoch: float, lr: float, metrics: Dict[str, Any]) -> None:
+        """Print and record the metrics since the last progress line."""
         parts = [f"step {step}/{self._total}", f"epoch {epoch:.1f}", f"lr {lr:.4g}"]
-        parts.append(f"loss {figures['loss']:.3f}" if "loss" in figures else "no sound batch")
-        if "target_angle" in figures:
-            parts.append(f"angle {figures['target_angle']:.1f}°")
-        if "accuracy" in figures:
-            parts.append(f"accuracy {100 * figures['accuracy']:.1f} %")
-        if figures.get("past_pi_minus_m"):
-            parts.append(f"past π−m {figures['past_pi_minus_m']}")
-        parts.append(f"{figures['images_per_second']:.0f} images/s")
-        parts.append(f"input wait {100 * figures['input_wait_share']:.0f} %")
+        parts.append(f"loss {metrics['loss']:.3f}" if "loss" in metrics else "no finite batch")
+        if "target_angle" in metrics:
+            parts.append(f"angle {metrics['target_angle']:.1f}°")
+        if "accuracy" in metrics:
+            parts.append(f"accuracy {100 * metrics['accuracy']:.1f} %")
+        if metrics.get("past_pi_minus_m"):
+            parts.append(f"past π−m {metrics['past_pi_minus_m']}")
+        parts.append(f"{metrics['images_per_second']:.0f} images/s")
+        parts.append(f"input wait {100 * metrics['input_wait_share']:.0f} %")
         self.say("  ".join(parts))
-        self.event("step", step=step, epoch=epoch, lr=lr, **figures)
+        self.event("step", step=step, epoch=epoch, lr=lr, **metrics)
         if self._tensorboard:
-            self._tensorboard.add(step, dict(figures, epoch=epoch, lr=lr))
+            self._tensorboard.add(step, dict(metrics, epoch=epoch, lr=lr))
 
     def close(self) -> None:
+        """Close all files."""
         self._bar.close()
         if self._tensorboard:
             self._tensorboard.close()
-        with contextlib.suppress(OSError):  # `event` has told of it
+        with contextlib.suppress(OSError):  # `event` has reported it
             self._stream.close()
 
 
 def _cut_torn_line(path: str) -> None:
-    """Take off what a killed process left of its last line."""
+    """Remove what a killed process left of its last line."""
     if not os.path.isfile(path):
         return
     with open(path, "r+b") as stream:

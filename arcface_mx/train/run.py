@@ -152,7 +152,7 @@ def resolve(config: TrainConfig, worker: Worker) -> Run:
     if options.tensorboard:
         check_installed()
     contexts = parse_devices(options.devices)
-    backbone = make_backbone(config.network, data.image_size, options.init)
+    backbone = make_backbone(config.network, data.image_size, options.init, options.devices)
     folder = RunFolder(worker.folder(options.run))
     evaluator = Evaluator(backbone, data.eval, contexts, folder.path) if data.eval and worker.is_root else None
     index = RecordIndex.open(data.data)

@@ -10,7 +10,7 @@ import numpy as np
 
 from arcface_mx.data.bins.bins import read_pairs
 from arcface_mx.data.recordio.index import RecordIndex
-from arcface_mx.losses.losses import CENTRES
+from arcface_mx.losses.base import CENTRES
 from arcface_mx.metrics.angles import CentreAngles, Spread, centre_angles, linked_identities, spread
 from arcface_mx.train import checkpoint
 from arcface_mx.train.folder import read_config
@@ -55,7 +55,7 @@ def measure_run(
     # A loss with several centres a class has no W_j to measure.
     centres = (
         None
-        if weight is None or len(weight) <= labels.max() or _several(config.loss.loss)
+        if weight is None or len(weight) <= labels.max() or config.loss.centres_per_class > 1
         else centre_angles(weight, embeddings, labels)
     )
     return RunAngles(
@@ -64,12 +64,6 @@ def measure_run(
         spread(embeddings, labels, run),
         {_name(test): _spread_of_test(embedder, test, most) for test in tests},
     )
-
-
-def _several(loss: str) -> bool:
-    from arcface_mx.losses import losses
-
-    return "sub_centres" in losses.find(loss).options
 
 
 def class_centres_of(run: str) -> Optional[np.ndarray]:

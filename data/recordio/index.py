@@ -12,7 +12,9 @@ rebuilt in memory), and so may `property` (classes and size are then taken from 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
+import struct
 from dataclasses import dataclass
 from typing import Iterator, Optional, Tuple
 
@@ -124,6 +126,14 @@ class RecordIndex:
                 except ValueError as error:
                     raise UserError(f"{self.path}: record {number}: {error}; {COPY}") from None
                 yield number, int(self.labels[position]), image
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over numbers, labels and contents of all image records."""
+        digest = hashlib.sha256()
+        for number, label, image in self.images():
+            digest.update(struct.pack("<qqq", number, label, len(image)) + image)
+        return digest.hexdigest()
 
     def groups(self) -> Tuple[np.ndarray, np.ndarray]:
         """Positions sorted by label, and n+1 bounds: identity i has order[bounds[i]:bounds[i+1]]."""

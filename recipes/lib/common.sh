@@ -34,21 +34,15 @@ else
   RUN=${RUN:-runs/$NAME-rendered-seed$SEED}
 fi
 if [ "$BUDGET" = paper ]; then
-  # The paper, section 3.1: ResNet50, d = 512, batch 512, lr 0.1 divided by 10 at 20K and 28K of 32K
-  # steps, momentum 0.9, weight decay 5e-4, s = 64, mirror. A smaller --batch-size keeps the images
-  # seen: steps and learning rate follow.
-  SETTINGS=(--network iresnet50 --embedding-size 512 --dropout 0.4 --scale 64 --batch-size 512
-    --schedule-batch 512 --lr 0.1 --lr-drops 20000,28000 --steps 32000 --weight-decay 5e-4)
+  # Section 3.1 of the paper, spelled out in arcface_mx/config.py. Another --batch-size keeps the number
+  # of images: steps and learning rate follow.
+  SETTINGS=(--preset paper)
 else
-  # A laptop's: small photos, a small network, as many steps as six minutes on 2 cores allow. The
-  # scale, the ramp of the margin and the warm-up are not the paper's: from scratch, s = 64 and
-  # m = 0.5 do not get off the ground in so few steps. recipes/results/README.md has the trials.
-  # For whole tables (BUDGET=table) photos of 32 pixels cost less than half.
+  # Small images and a small network, see arcface_mx/presets.py; recipes/results/README.md has the trials.
+  # For whole tables (BUDGET=table) images of 32 pixels cost less than half.
   STEPS=${STEPS:-1400} SIDE=48
   if [ "$BUDGET" = table ]; then SIDE=32; fi
-  SETTINGS=(--network iresnet18 --width 0.25 --embedding-size 128 --dropout 0 --image-size $SIDE
-    --scale 32 --margin-ramp 0.4 --batch-size 128 --lr 0.1 --warmup-steps 150
-    --steps $STEPS --lr-drops $((STEPS * 9 / 14)),$((STEPS * 25 / 28)) --weight-decay 5e-4 --log-every 100)
+  SETTINGS=(--preset laptop --image-size $SIDE --steps $STEPS --lr-drops $((STEPS * 9 / 14)),$((STEPS * 25 / 28)))
 fi
 
 # own_schedule STEPS DROPS BATCH: the schedule of a row that another paper trains in its own way; on a
