@@ -76,7 +76,7 @@ class LossConfig:
     m1: float = _flag(1.0, "margin m1 of eq. 4: factor on the angle")
     m2: float = _flag(0.5, "margin m2 of eq. 4: added to the angle, radians")
     m3: float = _flag(0.0, "margin m3 of eq. 4: taken from the cosine")
-    policy: str = _flag("none", "what the margin does where m1*theta + m2 > pi", ("none", "linear", "easy"))
+    policy: str = _flag("none", "what the margin does where m1*theta + m2 > pi", ("none", "linear", "easy_margin"))
     literal: bool = _flag(False, "the nine operators of Algorithm 1 and nothing else (can give NaN)")
     head: str = _flag(
         "graph",

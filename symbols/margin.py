@@ -27,7 +27,7 @@ from mxnet.symbol import Symbol
 from arcface_mx.symbols.centres import class_centres
 from arcface_mx.symbols.checks import check_choice, check_count, check_finite, check_positive, check_range
 
-POLICIES = ("none", "linear", "easy")
+POLICIES = ("none", "linear", "easy_margin")
 
 # arccos has an infinite slope at ±1, and the float32 product of two unit vectors can leave
 # [−1, 1]. 1 − 2⁻²³ (about 1.2e-7) is the second float32 below 1: the angle 0.03° remains, and a
@@ -67,7 +67,7 @@ def margin_logits(
     scale   s, above 0. m1 above 0; m2 in radians, 0 <= m2 < π; m3 in units of the cosine.
     policy  what happens where m1·θ + m2 passes π, from where eq. 4 would rise again: "none", as
             printed; "linear", the curve goes on falling as cos θ − m2·sin m2 (ArcFace; `_continued`
-            has the rest); "easy", no margin at all where cos θ <= 0.
+            has the rest); "easy_margin", no margin at all where cos θ <= 0.
     literal Algorithm 1's operators and nothing else. One embedding exactly along or opposite its
             own centre makes it NaN, output and gradients. m1 adds a product and m3 a difference to
             line 6; a margin's operator is left out where it would change nothing. The default
@@ -116,7 +116,7 @@ def _with_margin(theta: Symbol, cosine: Symbol, margins: Tuple[Margin, Margin, M
     logit = logit if _is(m3, 0.0) else logit - m3
     if policy == "linear":
         return mx.sym.where(angle > math.pi, _continued(cosine, m1, m2, m3), logit)
-    if policy == "easy":
+    if policy == "easy_margin":
         return mx.sym.where(cosine > 0.0, logit, cosine)
     return logit
 
