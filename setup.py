@@ -38,6 +38,13 @@ EXTRAS = {
         "threadpoolctl>=2,<4",
         "mypy>=1.8,<3; python_version >= '3.10'",
     ],
+    # Tools for changing the code; CONTRIBUTING.md says how they are used.
+    "dev": [
+        "ruff>=0.9,<1",
+        "mypy>=1.8,<3; python_version >= '3.10'",
+        "numpydoc>=1.6,<2",
+        "pre-commit>=3,<5",
+    ],
 }
 EXTRAS["test"] += EXTRAS["export"] + EXTRAS["tensorboard"]
 

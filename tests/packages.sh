@@ -11,7 +11,7 @@ builder=${1:?name interpreters, for example python3.11}
 "$builder" -m venv "$work/build"
 "$work/build/bin/python" -m pip install --quiet --disable-pip-version-check build
 mkdir "$work/source"
-git ls-files -z | xargs -0 cp --parents -t "$work/source"
+git ls-files -z | xargs -0 cp --no-dereference --parents -t "$work/source"
 "$work/build/bin/python" -m build --outdir "$work/dist" "$work/source" >"$work/build.log" 2>&1 || { tail -20 "$work/build.log"; exit 1; }
 (cd "$work/dist" && ls -l)
 for python in "$@"; do
@@ -20,7 +20,7 @@ for python in "$@"; do
     "$python" -m venv "$work/env"
     "$work/env/bin/python" -m pip install --quiet --disable-pip-version-check "$file"
     mkdir "$work/empty"
-    (cd "$work/empty" && "$work/env/bin/python" "$OLDPWD/tests/smoke.py" >"$work/smoke.log" 2>&1) || { tail -20 "$work/smoke.log"; exit 1; }
+    (cd "$work/empty" && "$work/env/bin/python" "$OLDPWD/tests/support/smoke.py" >"$work/smoke.log" 2>&1) || { tail -20 "$work/smoke.log"; exit 1; }
     echo "$form: $(tail -1 "$work/smoke.log" | sed "s|$work/||")"
     (cd "$work/empty" && "$work/env/bin/arcface-mx" --version >/dev/null)
     rm -rf "$work/env" "$work/empty"
