@@ -62,6 +62,5 @@ if __name__ == "__main__":
     ten_lines()
     whole_path()
     versions = f"Python {sys.version.split()[0]}, numpy {np.__version__}, mxnet {mx.__version__}"
-    print(
-        f"smoke test passed: arcface-mx {arcface_mx.__version__}, {versions}, from {os.path.dirname(arcface_mx.__file__)}"
-    )
+    package = os.path.dirname(arcface_mx.__file__)
+    print(f"smoke test passed: arcface-mx {arcface_mx.__version__}, {versions}, from {package}")
