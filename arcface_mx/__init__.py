@@ -4,4 +4,4 @@ from arcface_mx.util import environment as platform
 
 platform.prepare()
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -45,10 +45,8 @@ class PaperRow:
 
 
 def default_path() -> str:
-    """recipes/paper.csv of the checkout that this package runs from."""
-    return os.path.join(
-        os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "recipes", "paper.csv"
-    )
+    """Path of recipes/paper.csv, in a checkout and in an installed package."""
+    return os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "recipes", "paper.csv")
 
 
 def read_rows(path: str) -> List[PaperRow]:
