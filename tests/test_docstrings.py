@@ -24,12 +24,10 @@ CODES = {
     "PR02",  # and no other
     "PR03",  # in the order of the signature
     "PR04",  # with its type
-    "PR07",  # and a description
-    "PR09",  # that ends with a full stop
+    "PR09",  # and a description, if there is one, that ends with a full stop
     "PR10",  # "name : type"
     "RT01",  # what is returned is documented
-    "RT03",  # with a description
-    "RT05",  # that ends with a full stop
+    "RT05",  # and a description, if there is one, ends with a full stop
     "YD01",  # what is yielded is documented
 }
 
