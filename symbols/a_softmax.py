@@ -1,11 +1,11 @@
-"""A-Softmax, the loss of SphereFace (Liu et al., 2017), with its annealing.
+"""A-Softmax, the loss of SphereFace (Liu et al., CVPR 2017), with its annealed λ.
 
-Centres have length 1, there is no bias, and features are NOT normalised: the logit for class j is
-‖x_i‖·cos θ_j, and for the sample's own class
+Class centres have length 1 and there is no bias, but embeddings are not normalised. The logit of
+sample i for class j is ‖x_i‖·cos θ_j. For the sample's class y it is
 
-    ‖x_i‖·(λ·cos θ + ψ(θ)) / (1 + λ),   ψ(θ) = (−1)^k·cos(m·θ) − 2k for θ in [kπ/m, (k+1)π/m]
+    ‖x_i‖·(λ·cos θ_y + ψ(θ_y)) / (1 + λ),   ψ(θ) = (−1)^k·cos(m·θ) − 2k for θ in [kπ/m, (k+1)π/m]
 
-with k = 0…m−1. ψ is continuous and falls all the way from 1 at θ = 0 to 1 − 2m at θ = π.
+with k = 0 … m−1. ψ is continuous and falls from 1 at θ = 0 to 1 − 2m at θ = π.
 """
 
 from __future__ import annotations
@@ -30,18 +30,41 @@ def a_softmax_logits(
     weight: Optional[Symbol] = None,
     dtype: str = "float32",
 ) -> Symbol:
-    """Logits (N, num_classes) from `embedding` (N, d) and `label` (N,).
+    """Build the logits of A-Softmax.
 
-    m       a whole number, at least 1; m = 1 is softmax over normalised centres.
-    lam     λ, (N,), at least 0, the same number for every sample, fed by the trainer so that it
-            can fall (`annealed_lambda`); None is λ = 0.
-    weight  centres (num_classes, d); by default a new Variable "fc7_weight" (`class_centres`).
-    dtype   of the embedding, float32 or float64.
+    Parameters
+    ----------
+    embedding : Symbol of shape (N, d)
+        Embeddings, which are not normalised.
+    label : Symbol of shape (N,)
+        Class of each sample, from 0 to num_classes − 1.
+    num_classes : int
+        Number of classes n.
+    m : int, default=4
+        Multiplier of the angle, at least 1. With m = 1 the loss is softmax over normalised centres.
+    lam : Symbol of shape (N,), optional
+        λ, at least 0 and the same number for every sample. A trainer feeds it, so that it can fall
+        during training (see `annealed_lambda`). None means λ = 0.
+    weight : Symbol of shape (num_classes, d), optional
+        Class centres; by default a new Variable "fc7_weight" (see `class_centres`).
+    dtype : {"float32", "float64"}, default="float32"
+        Data type of the embedding.
 
-    cos(mθ) is the Chebyshev polynomial of cos θ, so there is no arccos, and the gradient is true
-    and finite everywhere, at θ = 0 and π too. ‖x‖ is sqrt(sum x² + 1e-10), as in L2Normalization,
-    and 1e-5 for a zero embedding. Node "plain_logits" (N, n): ‖x‖·cos θ_j.
-    Raises ValueError, naming the argument.
+    Returns
+    -------
+    Symbol of shape (N, num_classes)
+        Logits for `cross_entropy`. The node "plain_logits" holds ‖x_i‖·cos θ_j.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range; the message names it.
+
+    Notes
+    -----
+    cos(m·θ) is computed as the Chebyshev polynomial of cos θ. No arccos is needed, so the gradient
+    is exact and finite everywhere, also at θ = 0 and θ = π. ‖x‖ is sqrt(sum x² + 1e-10), as in
+    MXNet's L2Normalization, which makes it 1e-5 for a zero embedding.
     """
     check_count("num_classes", num_classes)
     check_count("m", m)
@@ -63,12 +86,31 @@ def a_softmax_logits(
 def annealed_lambda(
     iteration: float, base: float = 1000.0, gamma: float = 0.12, power: float = 1.0, minimum: float = 5.0
 ) -> float:
-    """λ of SphereFace's schedule: max(minimum, base·(1 + gamma·iteration)^(−power))."""
+    """Compute λ of SphereFace's schedule.
+
+    Parameters
+    ----------
+    iteration : float
+        Number of steps done.
+    base : float, default=1000.0
+        λ at iteration 0.
+    gamma : float, default=0.12
+        Speed at which λ falls.
+    power : float, default=1.0
+        Exponent of the fall.
+    minimum : float, default=5.0
+        Lower bound of λ.
+
+    Returns
+    -------
+    float
+        The larger of `minimum` and base·(1 + gamma·iteration)^(−power).
+    """
     return max(minimum, base * (1.0 + gamma * iteration) ** -power)
 
 
 def _psi(cosine: Symbol, m: int) -> Symbol:
-    """(−1)^k·cos(mθ) − 2k as a function of cos θ; θ passes iπ/m where the cosine falls below cos(iπ/m)."""
+    """ψ(θ) as a function of cos θ; θ passes i·π/m where the cosine falls below cos(i·π/m)."""
     before, chebyshev = None, cosine  # T_0 = 1, T_1 = c
     for _ in range(m - 1):  # T_(i+1) = 2c·T_i − T_(i−1)
         doubled = 2.0 * cosine * chebyshev

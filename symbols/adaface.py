@@ -1,11 +1,12 @@
-"""AdaFace (Kim, Jain, Liu, CVPR 2022): the margin follows the embedding's norm, a measure of quality.
+"""AdaFace (Kim, Jain, Liu, CVPR 2022): the margin depends on the norm of the embedding.
 
-With ẑ = clip((‖x‖ − μ)/(σ/h), −1, 1), μ and σ of the norms, the target's logit is
+The norm is a measure of image quality. With ẑ = clip((‖x‖ − μ)/(σ/h), −1, 1), where μ and σ are the
+mean and standard deviation of the norms, the target logit is
 
     s·(cos(θ + g_angle) − g_add),   g_angle = −m·ẑ,   g_add = m·ẑ + m
 
-so that a sharp photo (ẑ = 1) has the margin −m in the angle and 2m on the cosine, an average one
-CosFace's m, and a poor one (ẑ = −1) ArcFace's m. No gradient goes through ẑ.
+A sharp image (ẑ = 1) gets the margins −m on the angle and 2m on the cosine. An average image (ẑ = 0)
+gets CosFace's margin m, and a poor one (ẑ = −1) gets ArcFace's margin m.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from arcface_mx.symbols.centres import class_centres
 from arcface_mx.symbols.checks import check_choice, check_count, check_positive, check_range
 from arcface_mx.symbols.margin import CLIP
 
-SMALLEST_ANGLE = 1e-3  # θ + g_angle stays in this to π − this, as in the published code
-SMALLEST_DEVIATION = 1e-3  # of the norms, where all are alike
+MIN_ANGLE = 1e-3  # θ + g_angle is clipped to [MIN_ANGLE, π − MIN_ANGLE], as in the published code
+MIN_DEVIATION = 1e-3  # added to σ, which is 0 where all norms are equal
 
 
 def adaface_logits(
@@ -36,17 +37,45 @@ def adaface_logits(
     ramp: Optional[Symbol] = None,
     dtype: str = "float32",
 ) -> Symbol:
-    """Logits (N, num_classes) from `embedding` (N, d), NOT normalised before, and `label` (N,).
+    """Build the logits of AdaFace.
 
-    m       margin, radians and cosine alike, 0 <= m < π/2; ramp (N,) multiplies it.
-    h       the norm's deviations at which ẑ reaches ±1 are 1/h; above 0.
-    weight  class centres (num_classes, d); by default a new Variable "fc7_weight".
-    dtype   of the embedding, float32 or float64.
+    Parameters
+    ----------
+    embedding : Symbol of shape (N, d)
+        Embeddings. They must not be normalised before, because their norms are used.
+    label : Symbol of shape (N,)
+        Class of each sample, from 0 to num_classes − 1.
+    num_classes : int
+        Number of classes n.
+    scale : float, default=64.0
+        s, above 0.
+    m : float, default=0.4
+        Margin, in radians on the angle and as it is on the cosine; 0 <= m < π/2.
+    h : float, default=0.333
+        ẑ reaches ±1 where the norm is 1/h standard deviations from the mean; above 0.
+    weight : Symbol of shape (num_classes, d), optional
+        Class centres; by default a new Variable "fc7_weight" (see `class_centres`).
+    ramp : Symbol of shape (N,), optional
+        Factor of the margin for each sample, in [0, 1], with which a trainer raises it slowly.
+    dtype : {"float32", "float64"}, default="float32"
+        Data type of the embedding.
 
-    μ and σ are those of the batch, as the paper's equation has them; its code smooths them over
-    steps, which would give the graph a state. Norms beyond 0.001 to 100 count as these.
-    Nodes for logging: "cosine" (N, n), "target_cosine" (N,), "quality" (N,) = ẑ.
-    Raises ValueError, naming the argument.
+    Returns
+    -------
+    Symbol of shape (N, num_classes)
+        Logits for `cross_entropy`. The nodes "cosine" (N, n), "target_cosine" (N,) and "quality"
+        (N,), which is ẑ, are there for logging.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range; the message names it.
+
+    Notes
+    -----
+    μ and σ are those of the batch, as in the paper's equation. The published code smooths them over
+    steps instead, which would give the graph a state. Norms are clipped to [0.001, 100]. No gradient
+    passes through ẑ.
     """
     check_count("num_classes", num_classes)
     check_positive("scale", scale)
@@ -62,17 +91,17 @@ def adaface_logits(
     z = _quality(embedding, h)
     margin = m if ramp is None else ramp * m
     theta = mx.sym.arccos(mx.sym.clip(original, CLIP - 1.0, 1.0 - CLIP))
-    angle = mx.sym.clip(theta - z * margin, SMALLEST_ANGLE, math.pi - SMALLEST_ANGLE)
+    angle = mx.sym.clip(theta - z * margin, MIN_ANGLE, math.pi - MIN_ANGLE)
     with_margin = mx.sym.cos(angle) - (z * margin + margin)
     one_hot = mx.sym.one_hot(label, depth=num_classes, dtype=dtype)
     return (fc7 + mx.sym.broadcast_mul(one_hot, mx.sym.expand_dims(with_margin - original, axis=1))) * scale
 
 
 def _quality(embedding: Symbol, h: float) -> Symbol:
-    """ẑ (N,): norms, centred and scaled by those of the batch; no gradient."""
+    """ẑ (N,), without gradient."""
     norm = mx.sym.clip(mx.sym.norm(mx.sym.BlockGrad(embedding), axis=1), 1e-3, 100.0)
     mean = mx.sym.mean(norm, axis=0, keepdims=True)
     from_mean = mx.sym.broadcast_sub(norm, mean)
-    deviation = mx.sym.sqrt(mx.sym.mean(mx.sym.square(from_mean), axis=0, keepdims=True)) + SMALLEST_DEVIATION
+    deviation = mx.sym.sqrt(mx.sym.mean(mx.sym.square(from_mean), axis=0, keepdims=True)) + MIN_DEVIATION
     z = mx.sym.clip(mx.sym.broadcast_div(from_mean, deviation) * h, -1.0, 1.0)
     return mx.sym.BlockGrad(z, name="quality")

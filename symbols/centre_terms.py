@@ -1,4 +1,4 @@
-"""Terms on class centres that are added to a classification loss: intra (eq. 5) and inter (eq. 6)."""
+"""Terms on the class centres that are added to a classification loss: intra (eq. 5), inter (eq. 6)."""
 
 from __future__ import annotations
 
@@ -12,40 +12,101 @@ from arcface_mx.symbols.margin import CLIP
 
 
 def intra_loss(embedding: Symbol, label: Symbol, weight: Symbol) -> Symbol:
-    """Eq. 5: θ_y/π of each sample, shape (N,): the angle between embedding and own class centre.
+    """Build the intra term: the angle between each embedding and the centre of its class.
 
-    `embedding` (N, d), `label` (N,), `weight` the head's centres (n, d). In [0, 1]. Within 0.03°
-    of 0 or π the gradient is 0 (the clip of `margin_logits`), so it is finite everywhere.
+    Parameters
+    ----------
+    embedding : Symbol of shape (N, d)
+        Embeddings, normalised here.
+    label : Symbol of shape (N,)
+        Class of each sample.
+    weight : Symbol of shape (n, d)
+        Class centres of the head, normalised here.
+
+    Returns
+    -------
+    Symbol of shape (N,)
+        θ_y/π of each sample, in [0, 1].
+
+    Notes
+    -----
+    Equation 5 of the paper. Within 0.03° of 0 and π the gradient is 0 (the clip of `margin_logits`),
+    so it is finite everywhere.
     """
     x = mx.sym.L2Normalization(embedding, mode="instance")
-    own = mx.sym.L2Normalization(mx.sym.take(weight, label, axis=0), mode="instance")
-    cosine = mx.sym.clip(mx.sym.sum(x * own, axis=1), CLIP - 1.0, 1.0 - CLIP)
+    centre = mx.sym.L2Normalization(mx.sym.take(weight, label, axis=0), mode="instance")
+    cosine = mx.sym.clip(mx.sym.sum(x * centre, axis=1), CLIP - 1.0, 1.0 - CLIP)
     return mx.sym.arccos(cosine) / math.pi
 
 
 def inter_loss(label: Symbol, weight: Symbol, num_classes: int, *, dtype: str = "float32") -> Symbol:
-    """Eq. 6: −(1/(π(n−1)))·Σ_{j≠y} arccos(W_y·W_j) of each sample, shape (N,), over all n classes.
+    """Build the inter term: minus the mean angle between the centre of a class and all others.
 
-    `label` (N,), `weight` the head's centres (n, d), normalised here. In [−1, 0]; with one class 0.
-    Memory is that of a few N×n matrices, never n×n. arccos is written as π/2 − arcsin, which lets
-    the own class drop out before it: its cosine becomes 0, and arcsin 0 = 0. Two centres that
-    coincide push each other nowhere (the clip of `margin_logits`).
+    Parameters
+    ----------
+    label : Symbol of shape (N,)
+        Class of each sample, from 0 to num_classes − 1.
+    weight : Symbol of shape (num_classes, d)
+        Class centres of the head, normalised here.
+    num_classes : int
+        Number of classes n.
+    dtype : {"float32", "float64"}, default="float32"
+        Data type of the centres.
+
+    Returns
+    -------
+    Symbol of shape (N,)
+        −(1/(π(n−1)))·Σ_{j≠y} arccos(W_y·W_j) of each sample, in [−1, 0]. With one class it is 0.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range; the message names it.
+
+    Notes
+    -----
+    Equation 6 of the paper. It takes the memory of a few N×n matrices and never n×n. arccos is
+    written as π/2 − arcsin, so that the sample's class can be left out by setting its cosine to 0:
+    arcsin 0 = 0. Two centres that coincide do not push each other (the clip of `margin_logits`).
     """
-    own = mx.sym.take(weight, label, axis=0)
+    centre = mx.sym.take(weight, label, axis=0)
     pairs = num_classes - 1
-    return (arcsines(own, label, weight, num_classes, dtype=dtype) - pairs * math.pi / 2.0) / (math.pi * max(pairs, 1))
+    total = arcsines(centre, label, weight, num_classes, dtype=dtype)
+    return (total - pairs * math.pi / 2.0) / (math.pi * max(pairs, 1))
 
 
-def arcsines(own: Symbol, label: Symbol, weight: Symbol, num_classes: int, *, dtype: str = "float32") -> Symbol:
-    """Σ_j arcsin(W_y·W_j) of each sample, (N,), over the `num_classes` rows j ≠ y of `weight`.
+def arcsines(centre: Symbol, label: Symbol, weight: Symbol, num_classes: int, *, dtype: str = "float32") -> Symbol:
+    """Build Σ_{j≠y} arcsin(W_y·W_j), the part of the inter term that can be summed over shards.
 
-    `own` (N, d) are the samples' own centres W_y. Where `weight` is a part of the centres, a label that
-    is none of its rows is −1, and sums over the parts are the sum over all.
+    Parameters
+    ----------
+    centre : Symbol of shape (N, d)
+        W_y, the centre of each sample's class, normalised here.
+    label : Symbol of shape (N,)
+        Row of `weight` that is the centre of each sample's class. Where `weight` is one shard of the
+        centres, −1 stands for a class of another shard.
+    weight : Symbol of shape (num_classes, d)
+        All class centres, or one shard of them; normalised here.
+    num_classes : int
+        Number of rows of `weight`.
+    dtype : {"float32", "float64"}, default="float32"
+        Data type of the centres.
+
+    Returns
+    -------
+    Symbol of shape (N,)
+        The sum over the rows of `weight` other than y. The sums of all shards add up to the sum over
+        all classes.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range; the message names it.
     """
     check_count("num_classes", num_classes)
     check_choice("dtype", dtype, ("float32", "float64"))
-    own = mx.sym.L2Normalization(own, mode="instance")
+    centre = mx.sym.L2Normalization(centre, mode="instance")
     W = mx.sym.L2Normalization(weight, mode="instance")
     others = mx.sym.one_hot(label, depth=num_classes, on_value=0.0, off_value=1.0, dtype=dtype)
-    cosine = mx.sym.FullyConnected(own, W, no_bias=True, num_hidden=num_classes) * others
+    cosine = mx.sym.FullyConnected(centre, W, no_bias=True, num_hidden=num_classes) * others
     return mx.sym.sum(mx.sym.arcsin(mx.sym.clip(cosine, CLIP - 1.0, 1.0 - CLIP)), axis=1)

@@ -1,4 +1,4 @@
-"""The class centres W: one Variable, "fc7_weight", whose width is that of the embedding."""
+"""The class centres W: one Variable, "fc7_weight", as wide as the embedding."""
 
 from __future__ import annotations
 
@@ -10,17 +10,38 @@ from mxnet.symbol import Symbol
 
 from arcface_mx.symbols.checks import check_count
 
-# Operators that keep (N, d), so that the width can be read from their first input.
+# Operators whose output has the shape of their first input, so that the width can be read there.
 SAME_SHAPE = ("BatchNorm", "Dropout", "L2Normalization", "identity", "_copy", "BlockGrad", "amp_cast", "Cast")
 
 
 def class_centres(embedding: Symbol, num_classes: int, name: str = "fc7_weight") -> Symbol:
-    """A new Variable (num_classes, d) for the centres of `embedding` (N, d), rows of length about 1.
+    """Create the Variable that holds the class centres.
 
-    The paper is silent on the start. The authors' code draws from Normal(0.01), rows of length
-    0.2 at d = 512; a row's direction turns 1/length² times as fast, so that short ones leap about
-    in the first steps. Here: Normal(1/√d). MXNet cannot infer d through L2Normalization, so it is
-    read from the embedding's graph (`embedding_width`).
+    Parameters
+    ----------
+    embedding : Symbol of shape (N, d)
+        Embeddings; the width of the centres is read from this graph.
+    num_classes : int
+        Number of classes n.
+    name : str, default="fc7_weight"
+        Name of the Variable.
+
+    Returns
+    -------
+    Symbol of shape (num_classes, d)
+        A Variable with its shape and its initialiser, which gives rows of a length near 1.
+
+    Raises
+    ------
+    ValueError
+        If `num_classes` is out of range, or if the width of the embedding cannot be read from its graph.
+
+    Notes
+    -----
+    The paper does not say how the centres start. The authors' code draws from Normal(0.01), which
+    gives rows of length 0.2 at d = 512. The direction of a row turns 1/length² times as fast, so
+    short rows change direction abruptly in the first steps. Normal(1/√d) is used here instead.
+    MXNet cannot infer d through L2Normalization, so it is read from the graph.
     """
     check_count("num_classes", num_classes)
     width = embedding_width(embedding)
@@ -28,10 +49,7 @@ def class_centres(embedding: Symbol, num_classes: int, name: str = "fc7_weight")
 
 
 def embedding_width(embedding: Symbol) -> int:
-    """d of an embedding (N, d) that ends in a fully connected layer, as every backbone here does.
-
-    A Variable made with a shape will do too. Raises ValueError for other graphs: give `weight`.
-    """
+    """Read d from an embedding (N, d) that ends in a fully connected layer, or is a Variable with a shape."""
     graph = json.loads(embedding.tojson())
     index = graph["heads"][0][0]
     while True:
@@ -43,6 +61,7 @@ def embedding_width(embedding: Symbol) -> int:
             return int(ast.literal_eval(attributes["__shape__"])[-1])
         if node["op"] not in SAME_SHAPE:
             raise ValueError(
-                f"weight: the embedding's width cannot be read from node {node['name']!r} ({node['op']}); give weight=mx.sym.Variable('fc7_weight', shape=(num_classes, embedding_size))"
+                "`weight` must be given, because the width of the embedding cannot be read from node "
+                f"{node['name']!r} ({node['op']}): weight=mx.sym.Variable('fc7_weight', shape=(num_classes, d))"
             )
         index = node["inputs"][0][0]

@@ -1,4 +1,4 @@
-"""The contrastive loss on a batch of P identities × K images."""
+"""The contrastive loss on a batch of P identities with K images each."""
 
 from __future__ import annotations
 
@@ -19,25 +19,48 @@ def contrastive_loss(
     negative_margin: float,
     mining: str = "all",
 ) -> Symbol:
-    """max(0, d − ε⁺) over positive and max(0, ε⁻ − d) over negative pairs, of each anchor, (N,).
+    """Build the contrastive loss of each anchor.
 
-    `embedding` (N, d), `label` (N,). d = ‖x_i − x_j‖ between embeddings of length 1 (normalised
-    here; the formula does not say), so 0 <= d <= 2. positive_margin is ε⁺, at least 0;
-    negative_margin ε⁻, above ε⁺.
-    mining  "all": the mean over the anchor's positives plus the mean over those of its negatives
-            that are nearer than ε⁻ (over all of them the term would fade as the batch grows);
-            "batch_hard": its farthest positive plus its nearest negative.
-    An identity with one image has no positive: its anchor's loss is the negatives' alone.
-    Raises ValueError, naming the argument.
+    Parameters
+    ----------
+    embedding : Symbol of shape (N, d)
+        Embeddings, normalised here.
+    label : Symbol of shape (N,)
+        Identity of each sample.
+    positive_margin : float
+        ε⁺, at least 0: distances of positive pairs below it cost nothing.
+    negative_margin : float
+        ε⁻, above ε⁺: distances of negative pairs above it cost nothing.
+    mining : {"all", "batch_hard"}, default="all"
+        "all" adds the mean over the anchor's positives and the mean over those of its negatives that
+        are nearer than ε⁻. "batch_hard" adds the terms of the farthest positive and of the nearest
+        negative.
+
+    Returns
+    -------
+    Symbol of shape (N,)
+        max(0, d − ε⁺) over positive plus max(0, ε⁻ − d) over negative pairs, with
+        d = ‖x_i − x_j‖ between embeddings of length 1, so 0 <= d <= 2.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range; the message names it.
+
+    Notes
+    -----
+    The published formula does not say whether embeddings are normalised; here they are. The mean over
+    all negatives would fade as the batch grows, so "all" averages over the near ones only. An
+    identity with one image has no positive: the loss of its anchor is that of the negatives.
     """
     if positive_margin < 0:
-        raise ValueError(f"positive_margin is {positive_margin!r}; it must be at least 0")
+        raise ValueError(f"`positive_margin` must be at least 0, got {positive_margin!r}")
     check_positive("negative_margin", negative_margin)
     if negative_margin <= positive_margin:
-        raise ValueError(f"negative_margin is {negative_margin!r}; it must be above positive_margin")
+        raise ValueError(f"`negative_margin` must be above `positive_margin`, got {negative_margin!r}")
     check_choice("mining", mining, MININGS)
     pairs = pairs_of(label)
-    # Inside the clip d² is at least 2e-7: the root's slope stays finite where two embeddings meet.
+    # The clip of `cosines_of` keeps d² above 2e-7, so the slope of the root stays finite at d = 0.
     distance = mx.sym.sqrt(2.0 - 2.0 * cosines_of(embedding))
     if mining == "batch_hard":
         pull = mx.sym.relu(hardest_positive(distance, pairs) - positive_margin)

@@ -1,7 +1,8 @@
 """The combined margin with softmax and cross entropy in one compiled operator.
 
-The same function as `cross_entropy(margin_logits(…), label)`, gradients included, at about half of
-the time and memory: `arcface_mx/native/margin_loss.cc` says how. CPU, float32.
+It computes the same function and the same gradients as `cross_entropy(margin_logits(…), label)` in
+about half of the time and memory; `arcface_mx/native/margin_loss.cc` explains how. It runs on a CPU
+in float32.
 """
 
 from __future__ import annotations
@@ -27,13 +28,43 @@ def margin_cross_entropy(
     policy: str = "none",
     ramp: Optional[Symbol] = None,
 ) -> Dict[str, Symbol]:
-    """−log softmax of `margin_logits` at the label, and what a trainer logs; each (N,).
+    """Build −log softmax of the combined margin at the label, and what a trainer logs.
 
-    "cross_entropy", through which gradients pass to `embedding` (N, d) and `weight` (n, d);
-    "target_cosine", cos θ_y; "correct", 1 where no cosine is larger than the label's. Arguments are
-    `margin_logits`'. A label outside 0…n−1 is an MXNetError when the operator runs.
-    Raises ValueError, naming the argument, and where the operator has not been loaded
-    (`arcface_mx.native.library`).
+    Parameters
+    ----------
+    embedding : Symbol of shape (N, d)
+        Embeddings, normalised here; float32.
+    label : Symbol of shape (N,)
+        Class of each sample, from 0 to num_classes − 1. The operator raises MXNetError when it runs
+        with any other label.
+    num_classes : int
+        Number of classes n.
+    weight : Symbol of shape (num_classes, d)
+        Class centres; float32.
+    scale : float, default=64.0
+        As in `margin_logits`.
+    m1 : float, default=1.0
+        As in `margin_logits`.
+    m2 : float, default=0.5
+        As in `margin_logits`.
+    m3 : float, default=0.0
+        As in `margin_logits`.
+    policy : {"none", "linear", "easy_margin"}, default="none"
+        As in `margin_logits`.
+    ramp : Symbol of shape (N,), optional
+        As in `margin_logits`.
+
+    Returns
+    -------
+    dict of str to Symbol of shape (N,)
+        "cross_entropy", through which gradients reach `embedding` and `weight`; "target_cosine",
+        which is cos θ_y; "correct", which is 1 where no cosine is larger than that of the label.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range, or if the operator was not loaded with
+        `arcface_mx.native.library`.
     """
     check_margins(num_classes, scale, m1, m2, m3, policy)
     if not hasattr(mx.sym, "arcface_margin_loss"):

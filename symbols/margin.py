@@ -1,13 +1,20 @@
 """The combined margin, eq. 4 of "ArcFace: Additive Angular Margin Loss for Deep Face Recognition".
 
-The logit of sample i for class j is s·cos θ_j, and for its own class y it is
+The logit of sample i for class j is s·cos θ_j, where θ_j is the angle between the embedding x_i and
+the class centre W_j. For the sample's class y it is
 
     s·(cos(m1·θ_y + m2) − m3)
 
-with θ_j the angle between the embedding x_i and the class centre W_j. ArcFace (eq. 3) is m1, m2,
-m3 = 1, 0.5, 0; CosFace 1, 0, 0.35; SphereFace-like 1.35, 0, 0; CM1 1, 0.3, 0.2; CM2 0.9, 0.4,
-0.15; Norm-Softmax (eq. 2) 1, 0, 0. Algorithm 1 of the paper writes ArcFace for MXNet in nine
-lines, and `margin_logits` keeps them, line for line, under the paper's names:
+    loss                   m1    m2   m3
+    ArcFace (eq. 3)        1     0.5  0
+    CosFace                1     0    0.35
+    SphereFace-like        1.35  0    0
+    CM1                    1     0.3  0.2
+    CM2                    0.9   0.4  0.15
+    Norm-Softmax (eq. 2)   1     0    0
+
+Algorithm 1 of the paper is ArcFace for MXNet in nine lines. `margin_logits` has the same nine lines
+with the paper's names:
 
     1  x <- L2Normalization(x)                       6  marginal_target_logit <- cos(theta + m)
     2  W <- L2Normalization(W)                       7  one_hot <- one_hot(gt)
@@ -27,18 +34,18 @@ from mxnet.symbol import Symbol
 from arcface_mx.symbols.centres import class_centres
 from arcface_mx.symbols.checks import check_choice, check_count, check_finite, check_positive, check_range
 
-POLICIES = ("none", "linear", "easy")
+POLICIES = ("none", "linear", "easy_margin")
 
-# arccos has an infinite slope at ±1, and the float32 product of two unit vectors can leave
-# [−1, 1]. 1 − 2⁻²³ (about 1.2e-7) is the second float32 below 1: the angle 0.03° remains, and a
-# slope of at most 2,048, which line 1's own derivative, sin θ, cancels.
+# The slope of arccos is infinite at ±1, and the float32 product of two unit vectors can leave
+# [−1, 1]. 1 − 2⁻²³ (about 1 − 1.2e-7) is the second float32 below 1. It stands for an angle of 0.03°
+# and a slope of at most 2,048, which the derivative of line 1, sin θ, cancels.
 CLIP = 2.0**-23
 
 Margin = Union[float, Symbol]
 
 
 def check_margins(num_classes: int, scale: float, m1: float, m2: float, m3: float, policy: str) -> None:
-    """Raise ValueError, naming the argument, where the combined margin (eq. 4) does not take it."""
+    """Raise ValueError if the combined margin (eq. 4) does not take one of these; the message names it."""
     check_count("num_classes", num_classes)
     check_positive("scale", scale)
     check_positive("m1", m1)
@@ -62,32 +69,63 @@ def margin_logits(
     ramp: Optional[Symbol] = None,
     dtype: str = "float32",
 ) -> Symbol:
-    """Logits (N, num_classes) before softmax, from `embedding` (N, d) and `label` (N,).
+    """Build the logits of the combined margin, as Algorithm 1 of the paper does for ArcFace.
 
-    scale   s, above 0. m1 above 0; m2 in radians, 0 <= m2 < π; m3 in units of the cosine.
-    policy  what happens where m1·θ + m2 passes π, from where eq. 4 would rise again: "none", as
-            printed; "linear", the curve goes on falling as cos θ − m2·sin m2 (ArcFace; `_continued`
-            has the rest); "easy", no margin at all where cos θ <= 0.
-    literal Algorithm 1's operators and nothing else. One embedding exactly along or opposite its
-            own centre makes it NaN, output and gradients. m1 adds a product and m3 a difference to
-            line 6; a margin's operator is left out where it would change nothing. The default
-            graph adds the clip after line 4: finite everywhere, equal to the literal graph bit for
-            bit where |cos θ| <= 1 − 2⁻²³ and the policy does not step in.
-    weight  class centres W (num_classes, d); by default a new Variable "fc7_weight"
-            (`class_centres`).
-    ramp    (N,), each value r in [0, 1]: the margins are 1 + (m1 − 1)·r, m2·r and m3·r, so that a
-            trainer can raise them step by step. Not with `literal`.
-    dtype   of the embedding, float32 or float64. Cast a float16 embedding first.
+    Parameters
+    ----------
+    embedding : Symbol of shape (N, d)
+        Embeddings x, normalised here.
+    label : Symbol of shape (N,)
+        Class of each sample, from 0 to num_classes − 1. MXNet does not notice other labels, so check
+        them before.
+    num_classes : int
+        Number of classes n.
+    scale : float, default=64.0
+        s, above 0.
+    m1 : float, default=1.0
+        Multiplier of the angle, above 0.
+    m2 : float, default=0.5
+        Margin added to the angle, in radians; 0 <= m2 < π.
+    m3 : float, default=0.0
+        Margin subtracted from the cosine.
+    policy : {"none", "linear", "easy_margin"}, default="none"
+        What happens where m1·θ + m2 is above π, from where eq. 4 would rise again. "none" follows the
+        equation as printed. "linear" lets the curve fall on, for ArcFace as cos θ − m2·sin m2.
+        "easy_margin" adds no margin where cos θ <= 0.
+    literal : bool, default=False
+        Use the operators of Algorithm 1 and no other. One embedding exactly along or opposite the
+        centre of its class then makes outputs and gradients NaN.
+    weight : Symbol of shape (num_classes, d), optional
+        Class centres W; by default a new Variable "fc7_weight" (see `class_centres`).
+    ramp : Symbol of shape (N,), optional
+        r in [0, 1] for each sample, with which a trainer raises the margins slowly: they become
+        1 + (m1 − 1)·r, m2·r and m3·r. Not with `literal`.
+    dtype : {"float32", "float64"}, default="float32"
+        Data type of the embedding. Cast a float16 embedding before.
 
-    The gradient is that of the formula, through the margin; where the clip is active, the target's
-    own gradient is 0. Nodes for logging: "cosine" (N, n), line 3; "target_cosine" (N,), line 4.
-    A label outside 0…n−1 is NOT noticed by MXNet: check labels first.
-    Raises ValueError, naming the argument.
+    Returns
+    -------
+    Symbol of shape (N, num_classes)
+        Logits for `cross_entropy`. The nodes "cosine" (N, n), line 3, and "target_cosine" (N,),
+        line 4, are there for logging.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range; the message names it.
+
+    Notes
+    -----
+    Equation 4 and Algorithm 1 of the paper. m1 adds a product to line 6 and m3 a difference; an
+    operator that would change nothing is left out. By default a clip follows line 4, which keeps
+    everything finite. The result equals the literal graph bit for bit where |cos θ| <= 1 − 2⁻²³ and
+    `policy` changes nothing. The gradient is that of the formula, also through the margin; where the
+    clip is active, the gradient of the target logit is 0.
     """
     check_margins(num_classes, scale, m1, m2, m3, policy)
     check_choice("dtype", dtype, ("float32", "float64"))
     if literal and (policy != "none" or ramp is not None):
-        raise ValueError("literal is Algorithm 1 as printed: it takes policy='none' and no ramp")
+        raise ValueError("`literal` is Algorithm 1 as printed, so it takes policy='none' and no ramp")
     if weight is None:
         weight = class_centres(embedding, num_classes)
     margins = (m1, m2, m3) if ramp is None else (1.0 + (m1 - 1.0) * ramp, m2 * ramp, m3 * ramp)
@@ -100,7 +138,7 @@ def margin_logits(
     theta = mx.sym.arccos(cosine, name="theta")  # line 5
     marginal_target_logit = _with_margin(theta, original_target_logit, margins, policy)  # line 6
     one_hot = mx.sym.one_hot(label, depth=num_classes, on_value=1.0, off_value=0.0, dtype=dtype)  # line 7
-    # The factors of line 8 stand in this order so that the graph's JSON lists line 7 after line 6.
+    # With the factors of line 8 in this order, the JSON of the graph lists line 7 after line 6.
     fc7 = fc7 + mx.sym.broadcast_mul(  # line 8
         mx.sym.expand_dims(marginal_target_logit - original_target_logit, axis=1), one_hot
     )
@@ -108,7 +146,7 @@ def margin_logits(
 
 
 def _with_margin(theta: Symbol, cosine: Symbol, margins: Tuple[Margin, Margin, Margin], policy: str) -> Symbol:
-    """Line 6, cos(m1·θ + m2) − m3, and the policy beyond m1·θ + m2 = π. No operator without effect."""
+    """Line 6, cos(m1·θ + m2) − m3, and the policy beyond m1·θ + m2 = π, without operators that change nothing."""
     m1, m2, m3 = margins
     angle = theta if _is(m1, 1.0) else theta * m1
     angle = angle if _is(m2, 0.0) else angle + m2
@@ -116,16 +154,16 @@ def _with_margin(theta: Symbol, cosine: Symbol, margins: Tuple[Margin, Margin, M
     logit = logit if _is(m3, 0.0) else logit - m3
     if policy == "linear":
         return mx.sym.where(angle > math.pi, _continued(cosine, m1, m2, m3), logit)
-    if policy == "easy":
+    if policy == "easy_margin":
         return mx.sym.where(cosine > 0.0, logit, cosine)
     return logit
 
 
 def _continued(cosine: Symbol, m1: Margin, m2: Margin, m3: Margin) -> Symbol:
-    """Policy "linear" beyond θ* = (π − m2)/m1: cos θ − φ·sin φ − m3 with φ = π − θ*.
+    """Continue the curve beyond θ* = (π − m2)/m1 as cos θ − φ·sin φ − m3, with φ = π − θ* (policy "linear").
 
-    For ArcFace φ = m2. Where φ·sin φ is too small to keep the curve from jumping up at θ*
-    (φ > 2.33, far from any margin in use), 1 − cos φ, which makes it continuous, takes its place.
+    For ArcFace φ is m2. Above φ = 2.33, far from any margin in use, φ·sin φ is too small to keep the
+    curve from jumping up at θ*; there 1 − cos φ, which makes it continuous, is used instead.
     """
     symbolic = isinstance(m1, Symbol)
     sin, cos, larger = (mx.sym.sin, mx.sym.cos, mx.sym.maximum) if symbolic else (math.sin, math.cos, max)

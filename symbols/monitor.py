@@ -1,4 +1,4 @@
-"""What a trainer logs beside the loss. Nothing here sends a gradient back."""
+"""What a trainer logs beside the loss. No gradient passes through any of it."""
 
 from __future__ import annotations
 
@@ -7,17 +7,40 @@ from mxnet.symbol import Symbol
 
 
 def target_cosine(embedding: Symbol, label: Symbol, weight: Symbol) -> Symbol:
-    """cos θ_y, the cosine between each embedding and its own class centre, shape (N,).
+    """Build cos θ_y, the cosine between each embedding and the centre of its class.
 
-    For any head over centres `weight` (n, d). Gathers N centres instead of forming N×n cosines.
+    Parameters
+    ----------
+    embedding : Symbol of shape (N, d)
+        Embeddings.
+    label : Symbol of shape (N,)
+        Class of each sample.
+    weight : Symbol of shape (n, d)
+        Class centres of any head.
+
+    Returns
+    -------
+    Symbol of shape (N,)
+        Cosines. The graph gathers N centres and does not form the N×n cosines.
     """
     x = mx.sym.L2Normalization(embedding, mode="instance")
-    own = mx.sym.L2Normalization(mx.sym.take(weight, label, axis=0), mode="instance")
-    return mx.sym.BlockGrad(mx.sym.sum(x * own, axis=1))
+    centre = mx.sym.L2Normalization(mx.sym.take(weight, label, axis=0), mode="instance")
+    return mx.sym.BlockGrad(mx.sym.sum(x * centre, axis=1))
 
 
 def margin_free_logits(head: Symbol) -> Symbol:
-    """The head's N×n scores before any margin: node "cosine" or "plain_logits", else the head itself."""
+    """Find the logits of a head before any margin was added.
+
+    Parameters
+    ----------
+    head : Symbol of shape (N, n)
+        Logits from a builder of this folder.
+
+    Returns
+    -------
+    Symbol of shape (N, n)
+        The node "cosine" or "plain_logits" of the head, or the head itself where it has neither.
+    """
     internals = head.get_internals()
     names = internals.list_outputs()
     for name in ("cosine_output", "plain_logits_output"):
@@ -27,5 +50,18 @@ def margin_free_logits(head: Symbol) -> Symbol:
 
 
 def correct_without_margin(head: Symbol, label: Symbol) -> Symbol:
-    """1 where the highest score without margin is the label's, else 0, shape (N,)."""
+    """Build an indicator of the samples that are classified correctly without a margin.
+
+    Parameters
+    ----------
+    head : Symbol of shape (N, n)
+        Logits from a builder of this folder.
+    label : Symbol of shape (N,)
+        Class of each sample.
+
+    Returns
+    -------
+    Symbol of shape (N,)
+        1 where the highest logit without margin is that of the label, else 0.
+    """
     return mx.sym.BlockGrad(mx.sym.argmax(margin_free_logits(head), axis=1) == label)

@@ -1,8 +1,8 @@
-"""Sub-centre ArcFace (Deng et al., ECCV 2020): K centres a class, the nearest one counts.
+"""Sub-centre ArcFace (Deng et al., ECCV 2020): K centres a class, of which the nearest one counts.
 
-A class whose photos fall into several groups (poses, mislabelled photos) need not pull them to one
-point: cos θ_j is the largest cosine between the embedding and the K sub-centres of class j. From
-there on it is ArcFace, eq. 3 of the first paper.
+The images of a class may fall into several groups, such as poses or mislabelled images. With several
+centres the groups need not be pulled to one direction. cos θ_j is the largest cosine between the
+embedding and the K sub-centres of class j; the rest is ArcFace, eq. 3.
 """
 
 from __future__ import annotations
@@ -30,16 +30,44 @@ def sub_centre_logits(
     ramp: Optional[Symbol] = None,
     dtype: str = "float32",
 ) -> Symbol:
-    """Logits (N, num_classes) from `embedding` (N, d) and `label` (N,).
+    """Build the logits of sub-centre ArcFace.
 
-    sub_centres  K, at least 1; K = 1 is `margin_logits` with m2 = m.
-    m            radians, 0 <= m < π; ramp (N,) multiplies it.
-    weight       (num_classes·K, d), the sub-centres of class j in rows j·K to j·K + K − 1; by
-                 default a new Variable "fc7_weight".
-    dtype        of the embedding, float32 or float64.
+    Parameters
+    ----------
+    embedding : Symbol of shape (N, d)
+        Embeddings, normalised here.
+    label : Symbol of shape (N,)
+        Class of each sample, from 0 to num_classes − 1.
+    num_classes : int
+        Number of classes n.
+    sub_centres : int, default=3
+        K, at least 1. With K = 1 the result is that of `margin_logits` with m2 = m.
+    scale : float, default=64.0
+        s, above 0.
+    m : float, default=0.5
+        Margin in radians, 0 <= m < π.
+    weight : Symbol of shape (num_classes·K, d), optional
+        Sub-centres; those of class j are the rows j·K to j·K + K − 1. By default a new Variable
+        "fc7_weight" (see `class_centres`).
+    ramp : Symbol of shape (N,), optional
+        Factor of the margin for each sample, in [0, 1], with which a trainer raises it slowly.
+    dtype : {"float32", "float64"}, default="float32"
+        Data type of the embedding.
 
-    The gradient goes to the nearest sub-centre of each class alone. Nodes for logging: "cosine"
-    (N, n), "target_cosine" (N,). Raises ValueError, naming the argument.
+    Returns
+    -------
+    Symbol of shape (N, num_classes)
+        Logits for `cross_entropy`. The nodes "cosine" (N, n) and "target_cosine" (N,) are there for
+        logging.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range; the message names it.
+
+    Notes
+    -----
+    In each class only the nearest sub-centre receives a gradient.
     """
     check_count("num_classes", num_classes)
     check_count("sub_centres", sub_centres)

@@ -1,18 +1,19 @@
-"""Triplet losses on a batch of P identities × K images: angular (the paper) and Euclidean (FaceNet).
+"""Triplet losses on a batch of P identities with K images each: angular (the paper), Euclidean (FaceNet).
 
-The hinge is d(a, p) − d(a, n) + margin. Which triplets of the batch count is the mining:
+The loss of a triplet of anchor, positive and negative is max(0, d(a, p) − d(a, n) + margin). The
+mining says which triplets of the batch count:
 
-- "semi_hard": every positive pair, with the nearest negative that is farther than the positive,
-  or, where no negative is, with the farthest one. One triplet a positive pair.
-- "facenet": as "semi_hard", but with a random one of the negatives inside the margin,
-  d(a, p) < d(a, n) < d(a, p) + margin; a pair that has none counts as 0. This is how FaceNet's
-  open implementations and the released ArcFace sampler choose.
-- "batch_hard": for each anchor its farthest positive with its nearest negative (Hermans et al.,
-  2017). One triplet an anchor.
+- "semi_hard": each positive pair with the nearest negative that is farther than the positive, or with
+  the farthest negative where none is. This gives one triplet for each positive pair.
+- "facenet": each positive pair with a random one of the negatives inside the margin,
+  d(a, p) < d(a, n) < d(a, p) + margin; a pair without such a negative counts as 0. FaceNet's open
+  implementations and the released sampler of ArcFace choose in this way.
+- "batch_hard": each anchor with its farthest positive and its nearest negative (Hermans et al., 2017).
+  This gives one triplet for each anchor.
 
-The paper prints the inequality of the angular loss only; mining is our choice. The loss of an
-anchor is the mean over its positives, so that with equal K the batch mean is the mean over
-positive pairs. An anchor without a positive (an identity with one image) or without a negative
+The paper prints only the inequality of the angular loss; the mining is a choice of this project. The
+loss of an anchor is the mean over its positives, so with equal K the mean over the batch is the mean
+over positive pairs. An anchor without a positive (an identity with one image) or without a negative
 (one identity in the batch) has loss 0 and sends no gradient.
 """
 
@@ -42,9 +43,28 @@ MININGS = ("semi_hard", "facenet", "batch_hard")
 def angular_triplet_loss(
     embedding: Symbol, label: Symbol, *, margin: float = 0.35, mining: str = "semi_hard"
 ) -> Symbol:
-    """Hinge of arccos(a·p) − arccos(a·n) + margin (radians) of each anchor, (N,).
+    """Build the angular triplet loss of each anchor.
 
-    `embedding` (N, d), normalised here, `label` (N,). Raises ValueError, naming the argument.
+    Parameters
+    ----------
+    embedding : Symbol of shape (N, d)
+        Embeddings, normalised here.
+    label : Symbol of shape (N,)
+        Identity of each sample.
+    margin : float, default=0.35
+        Margin in radians, above 0.
+    mining : {"semi_hard", "facenet", "batch_hard"}, default="semi_hard"
+        Which triplets of the batch count; see the top of this file.
+
+    Returns
+    -------
+    Symbol of shape (N,)
+        Mean of max(0, arccos(a·p) − arccos(a·n) + margin) over the triplets of each anchor.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range; the message names it.
     """
     return _triplet_loss(mx.sym.arccos(cosines_of(embedding)), label, margin, mining)
 
@@ -52,9 +72,32 @@ def angular_triplet_loss(
 def euclidean_triplet_loss(
     embedding: Symbol, label: Symbol, *, margin: float = 0.2, mining: str = "semi_hard"
 ) -> Symbol:
-    """Hinge of ‖a − p‖² − ‖a − n‖² + margin on normalised embeddings of each anchor, (N,).
+    """Build the Euclidean triplet loss of each anchor.
 
-    `embedding` (N, d), normalised here, `label` (N,). Raises ValueError, naming the argument.
+    Parameters
+    ----------
+    embedding : Symbol of shape (N, d)
+        Embeddings, normalised here.
+    label : Symbol of shape (N,)
+        Identity of each sample.
+    margin : float, default=0.2
+        Margin on the squared distance, above 0.
+    mining : {"semi_hard", "facenet", "batch_hard"}, default="semi_hard"
+        Which triplets of the batch count; see the top of this file.
+
+    Returns
+    -------
+    Symbol of shape (N,)
+        Mean of max(0, ‖a − p‖² − ‖a − n‖² + margin) over the triplets of each anchor.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range; the message names it.
+
+    Notes
+    -----
+    FaceNet (Schroff, Kalenichenko, Philbin, CVPR 2015).
     """
     return _triplet_loss(2.0 - 2.0 * cosines_of(embedding), label, margin, mining)
 
@@ -73,7 +116,7 @@ def _triplet_loss(distance: Symbol, label: Symbol, margin: float, mining: str) -
 
 
 def _nearest_farther(distance: Symbol, pairs: Pairs, margin: float) -> Tuple[Symbol, Symbol]:
-    """For each pair (a, p) which of a's negatives to take, by rank from 0, and whether there is one."""
+    """Choose a negative for each pair (a, p): its rank among those of a, from 0, and whether there is one."""
     nearer = nearer_negatives(distance, pairs, distance)
     last = mx.sym.expand_dims(pairs.negatives - 1.0, axis=1)
     negative = mx.sym.relu(mx.sym.broadcast_minimum(nearer, last))
@@ -81,7 +124,7 @@ def _nearest_farther(distance: Symbol, pairs: Pairs, margin: float) -> Tuple[Sym
 
 
 def _random_semi_hard(distance: Symbol, pairs: Pairs, margin: float) -> Tuple[Symbol, Symbol]:
-    """As `_nearest_farther`; draws evenly among the negatives between d(a, p) and d(a, p) + margin."""
+    """Draw evenly among the negatives between d(a, p) and d(a, p) + margin; returns as `_nearest_farther`."""
     first = nearer_negatives(distance, pairs, distance)
     end = nearer_negatives(distance, pairs, distance + margin)
     drawn = first + mx.sym.floor((end - first) * mx.sym.random.uniform_like(first))

@@ -32,7 +32,7 @@ constexpr float EPS = 1e-10f;          // L2Normalization's
 
 inline size_t padded(size_t count) { return (count + PANEL - 1) / PANEL * PANEL; }
 
-enum class Policy { none, linear, easy };
+enum class Policy { none, linear, easy_margin };
 
 struct Margin {
   double scale, m1, m2, m3;
@@ -53,7 +53,7 @@ void with_margin(const Margin& margin, double ramp, double cosine, float* value,
     *value = static_cast<float>(cosine - (std::max(phi * std::sin(phi), 1.0 - std::cos(phi)) + m3));
     *slope = 1.0f;
   }
-  if (margin.policy == Policy::easy && !(cosine > 0.0)) {
+  if (margin.policy == Policy::easy_margin && !(cosine > 0.0)) {
     *value = static_cast<float>(cosine);
     *slope = 1.0f;
   }
@@ -368,7 +368,7 @@ MXReturnValue create(const Attributes& attributes, const mxnet::ext::MXContext&,
                      const std::vector<int>, mxnet::ext::CustomStatefulOp** op) {
   const std::string& policy = attributes.at("policy");
   const Margin margin{number(attributes, "scale"), number(attributes, "m1"), number(attributes, "m2"), number(attributes, "m3"),
-                      policy == "linear" ? Policy::linear : policy == "easy" ? Policy::easy : Policy::none};
+                      policy == "linear" ? Policy::linear : policy == "easy_margin" ? Policy::easy_margin : Policy::none};
   *op = mxnet::ext::CustomStatefulOp::create<MarginLoss>(margin);
   return mxnet::ext::MX_SUCCESS;
 }

@@ -47,10 +47,8 @@ class PaperRow:
 
 
 def default_path() -> str:
-    """Return the path of recipes/paper.csv in the checkout that this package runs from."""
-    return os.path.join(
-        os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "recipes", "paper.csv"
-    )
+    """Return the path of recipes/paper.csv, in a checkout and in an installed package."""
+    return os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "recipes", "paper.csv")
 
 
 def read_rows(path: str) -> List[PaperRow]:

@@ -1,9 +1,9 @@
 """IR-ResNet, the paper's backbone: improved residual units BN–Conv–BN–PReLU–Conv–BN.
 
-The stride of 2 is in a unit's second convolution, the first convolution of the network is 3×3
-with stride 1, there is no max-pool, and the output is BN–Dropout–FC–BN with the last gamma fixed
-at 1. Units, filters, dropout and BN's numbers are those of the authors' code (the text gives
-none), and so are the parameter names, so that published models load.
+The second convolution of a unit has the stride of 2. The first convolution of the network is 3×3 with
+stride 1, there is no max-pooling, and the output is BN–Dropout–FC–BN with the last gamma fixed at 1.
+The paper's text does not give the units, filters, dropout and settings of BatchNorm; they are those
+of the authors' code. So are the names of the parameters, which lets published models load.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from arcface_mx.symbols.backbones.prelu import prelu
 from arcface_mx.symbols.checks import check_choice, check_count, check_positive, check_range
 
 UNITS: Dict[int, Tuple[int, ...]] = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 14, 3), 100: (3, 13, 30, 3)}
-FILTERS = (64, 64, 128, 256, 512)  # first convolution, then the four stages
+FILTERS = (64, 64, 128, 256, 512)  # of the first convolution and of the four stages
 
 
 def iresnet(
@@ -33,23 +33,46 @@ def iresnet(
     fast_prelu: bool = False,
     frozen_batchnorm: bool = False,
 ) -> Symbol:
-    """Embedding (N, embedding_size), node "fc1", of `data`: pixels 0–255, (N, 3, size, size), RGB.
+    """Build IR-ResNet.
 
-    layers      18, 34, 50 or 100; `units` (units in each stage, any number of stages up to four)
-                takes its place where given.
-    width       multiplies the filters 64, 64, 128, 256, 512; rounded, at least 1.
-    input_size  any; each stage halves it, rounding up: 112 → 56, 28, 14, 7. The fully connected
-                layer's width follows, so parameters fit one size only (112 and 110 both end at 7).
-    dropout     share of the last features dropped in training, 0 <= dropout < 1.
-    fast_prelu  the training form of PReLU (`symbols/backbones/prelu.py`), same function.
-    frozen_batchnorm  BatchNorm uses its moving statistics in training too (fine-tuning).
-    Raises ValueError, naming the argument.
+    Parameters
+    ----------
+    data : Symbol of shape (N, 3, input_size, input_size)
+        RGB pixels from 0 to 255.
+    layers : {18, 34, 50, 100}, default=50
+        Depth of the network.
+    embedding_size : int, default=512
+        Width d of the embedding.
+    width : float, default=1.0
+        Factor of the filters 64, 64, 128, 256, 512, which are rounded to at least 1.
+    units : sequence of int, optional
+        Residual units in each stage, for one to four stages; by default those of `layers`.
+    input_size : int, default=112
+        Height and width of the images. Each stage halves it, rounding up: 112, 56, 28, 14, 7. The
+        width of the fully connected layer depends on the last of them, so parameters fit only sizes
+        that end at the same one (112 and 110 both end at 7).
+    dropout : float, default=0.4
+        Share of the last features dropped in training, 0 <= dropout < 1.
+    fast_prelu : bool, default=False
+        Use the form of PReLU that trains faster on a CPU (see `prelu`).
+    frozen_batchnorm : bool, default=False
+        Use BatchNorm's moving statistics in training too, for fine-tuning.
+
+    Returns
+    -------
+    Symbol of shape (N, embedding_size)
+        The embedding, node "fc1".
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range; the message names it.
     """
     if units is None:
         check_choice("layers", layers, sorted(UNITS))
         units = UNITS[layers]
     if not 1 <= len(units) < len(FILTERS):
-        raise ValueError(f"units is {tuple(units)!r}; give one to {len(FILTERS) - 1} stages")
+        raise ValueError(f"`units` must have one to {len(FILTERS) - 1} stages, got {tuple(units)!r}")
     for stage, count in enumerate(units):
         check_count(f"units[{stage}]", count)
     check_count("embedding_size", embedding_size)
@@ -68,7 +91,7 @@ def iresnet(
 
 
 def _unit(data: Symbol, channels: int, first: bool, name: str, fast_prelu: bool, frozen: bool) -> Symbol:
-    """One improved residual unit; the first of a stage halves the size and has a 1×1 shortcut."""
+    """Build an improved residual unit; the first of a stage halves the size and has a 1×1 shortcut."""
     stride = 2 if first else 1
     body = batchnorm(data, name=name + "_bn1", frozen=frozen)
     body = convolution(body, channels, 3, pad=1, name=name + "_conv1")

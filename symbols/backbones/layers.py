@@ -1,17 +1,17 @@
-"""Parts that backbones share: convolution, BatchNorm, and the output that gives the embedding."""
+"""Layers that backbones share: convolution, BatchNorm, and the output that gives the embedding."""
 
 from __future__ import annotations
 
 import mxnet as mx
 from mxnet.symbol import Symbol
 
-EPS, MOMENTUM = 2e-5, 0.9  # BatchNorm's, from the authors' code
+EPS, MOMENTUM = 2e-5, 0.9  # of BatchNorm, from the authors' code
 
 
 def convolution(
     data: Symbol, channels: int, kernel: int, *, stride: int = 1, pad: int = 0, groups: int = 1, name: str
 ) -> Symbol:
-    """Square convolution without bias; weight `<name>_weight`."""
+    """Build a square convolution without bias; its weight is `<name>_weight`."""
     return mx.sym.Convolution(
         data,
         num_filter=channels,
@@ -25,17 +25,17 @@ def convolution(
 
 
 def batchnorm(data: Symbol, *, name: str, frozen: bool = False, fix_gamma: bool = False, eps: float = EPS) -> Symbol:
-    """BatchNorm; `frozen` uses the moving statistics in training too."""
+    """Build BatchNorm; `frozen` uses the moving statistics in training too."""
     return mx.sym.BatchNorm(data, fix_gamma=fix_gamma, eps=eps, momentum=MOMENTUM, use_global_stats=frozen, name=name)
 
 
 def normalised_pixels(data: Symbol) -> Symbol:
-    """(pixel − 127.5) / 128, inside the graph, so that a model takes pixels 0–255."""
+    """Build (pixel − 127.5) / 128 inside the graph, so that a model takes pixels from 0 to 255."""
     return (data - 127.5) * 0.0078125
 
 
 def embedding_output(features: Symbol, embedding_size: int, *, dropout: float, frozen: bool = False) -> Symbol:
-    """The paper's output, BN–Dropout–FC–BN, the last gamma fixed at 1: (N, embedding_size), node "fc1"."""
+    """Build the paper's output BN–Dropout–FC–BN with the last gamma fixed at 1: (N, embedding_size), node "fc1"."""
     body = batchnorm(features, name="bn1", frozen=frozen)
     body = mx.sym.Dropout(body, p=dropout, name="dropout0")
     body = mx.sym.FullyConnected(body, num_hidden=embedding_size, flatten=True, name="pre_fc1")

@@ -1,8 +1,8 @@
 """MobileFaceNet (Chen et al., 2018): inverted residuals with PReLU and a global depthwise convolution.
 
-The paper gives no figures of its own for it; sizes, BatchNorm's numbers and parameter names are
-those of InsightFace's MXNet code, so that its published models load. One million parameters at
-width 1, not counting the class centres.
+Sizes, settings of BatchNorm and names of parameters are those of InsightFace's MXNet code, so that
+its published models load. At width 1 the network has one million parameters without the class
+centres.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from arcface_mx.symbols.backbones.layers import batchnorm, convolution, normalis
 from arcface_mx.symbols.backbones.prelu import prelu
 from arcface_mx.symbols.checks import check_count, check_positive, check_range
 
-EPS = 1e-3  # BatchNorm's default, which the published models were trained with
+EPS = 1e-3  # of BatchNorm; the published models were trained with MXNet's default
 
-# Stage; expansion of its first block, which has stride 2; expansion and number of its residual
-# blocks; channels out of each block.
+# For each stage: its number, the expanded channels of its first block (which has stride 2), the
+# expanded channels and the number of its residual blocks, and the output channels of each block.
 STAGES = ((3, 128, 128, 4, 64), (4, 256, 256, 6, 128), (5, 512, 256, 2, 128))
 
 
@@ -31,15 +31,36 @@ def mobilefacenet(
     fast_prelu: bool = False,
     frozen_batchnorm: bool = False,
 ) -> Symbol:
-    """Embedding (N, embedding_size), node "fc1", of `data`: pixels 0–255, (N, 3, size, size), RGB.
+    """Build MobileFaceNet.
 
-    width       multiplies all numbers of channels; rounded, at least 1.
-    input_size  any; four halvings, rounding up, then a depthwise convolution over all that is left
-                (7×7 for 112), so parameters fit one size only.
-    dropout     before the fully connected layer; 0, as published, adds no operator.
-    fast_prelu  the training form of PReLU (`symbols/backbones/prelu.py`), same function.
-    frozen_batchnorm  BatchNorm uses its moving statistics in training too (fine-tuning).
-    Raises ValueError, naming the argument.
+    Parameters
+    ----------
+    data : Symbol of shape (N, 3, input_size, input_size)
+        RGB pixels from 0 to 255.
+    embedding_size : int, default=512
+        Width d of the embedding.
+    width : float, default=1.0
+        Factor of all numbers of channels, which are rounded to at least 1.
+    input_size : int, default=112
+        Height and width of the images. It is halved four times, rounding up, and a depthwise
+        convolution covers what is left (7×7 for 112), so parameters fit one size only.
+    dropout : float, default=0.0
+        Share of the last features dropped in training, 0 <= dropout < 1. With 0, as published, there
+        is no such operator.
+    fast_prelu : bool, default=False
+        Use the form of PReLU that trains faster on a CPU (see `prelu`).
+    frozen_batchnorm : bool, default=False
+        Use BatchNorm's moving statistics in training too, for fine-tuning.
+
+    Returns
+    -------
+    Symbol of shape (N, embedding_size)
+        The embedding, node "fc1".
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range; the message names it.
     """
     check_count("embedding_size", embedding_size)
     check_positive("width", width)
@@ -66,7 +87,7 @@ def mobilefacenet(
 
 
 class _Layers:
-    """The network's three kinds of layers, at one width."""
+    """The three kinds of layers of the network, at one width."""
 
     def __init__(self, width: float, fast_prelu: bool, frozen: bool) -> None:
         self.width, self.fast_prelu, self.frozen = width, fast_prelu, frozen

@@ -1,9 +1,10 @@
-"""PReLU, and a form of it that trains faster on the CPU.
+"""PReLU, and a form of it that trains faster on a CPU.
 
-MXNet's `LeakyReLU(act_type="prelu")` has a slow backward. slope·x + (1 − slope)·relu(x) is the
-same function, and each product a depthwise 1×1 convolution, which oneDNN runs at nearly no cost.
-Both keep the slopes as `<name>_gamma`: (C,) in the standard operator, (C,1,1,1) in the fast form,
-the same numbers in the same order, so an export reshapes them and changes nothing else.
+The backward pass of MXNet's `LeakyReLU(act_type="prelu")` is slow. slope·x + (1 − slope)·relu(x) is
+the same function, and each of its products is a depthwise 1×1 convolution, which costs oneDNN almost
+nothing. Both forms keep the slopes as `<name>_gamma`, of shape (C,) in the standard operator and
+(C, 1, 1, 1) in the fast form. The numbers and their order are the same, so an export only reshapes
+them.
 """
 
 from __future__ import annotations
@@ -13,11 +14,33 @@ from mxnet.symbol import Symbol
 
 from arcface_mx.symbols.checks import check_count
 
-SLOPE = 0.25  # initial slope; the standard operator's own default
+SLOPE = 0.25  # the initial slope, which is also the standard operator's default
 
 
 def prelu(data: Symbol, channels: int, *, name: str, fast: bool = False) -> Symbol:
-    """PReLU over `data` (N, channels, H, W) with a slope a channel, which starts at 0.25."""
+    """Build PReLU with one slope for each channel.
+
+    Parameters
+    ----------
+    data : Symbol of shape (N, channels, H, W)
+        Features.
+    channels : int
+        Number of channels C.
+    name : str
+        Name of the node; the slopes are `<name>_gamma`.
+    fast : bool, default=False
+        Use the form that trains faster on a CPU.
+
+    Returns
+    -------
+    Symbol of shape (N, channels, H, W)
+        x where x > 0, and slope·x elsewhere. All slopes start at 0.25.
+
+    Raises
+    ------
+    ValueError
+        If `channels` is out of range.
+    """
     check_count("channels", channels)
     if not fast:
         return mx.sym.LeakyReLU(data, act_type="prelu", name=name)

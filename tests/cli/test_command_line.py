@@ -88,8 +88,15 @@ def test_a_users_mistake_is_one_line_without_traceback():
 def test_every_field_is_a_flag_and_comes_back():
     fields = [entry for group in config.GROUPS.values() for entry in dataclasses.fields(group)]
     assert len({entry.name for entry in fields}) == len(fields)
-    values = {"lr": 0.25, "steps": 7, "mirror": False, "lr_drops": (3, 5), "eval": ("a.bin", "b.bin"), "policy": "easy"}
-    arguments = "--lr 0.25 --steps 7 --no-mirror --lr-drops 3,5 --eval a.bin --eval b.bin --policy easy".split()
+    values = {
+        "lr": 0.25,
+        "steps": 7,
+        "mirror": False,
+        "lr_drops": (3, 5),
+        "eval": ("a.bin", "b.bin"),
+        "policy": "easy_margin",
+    }
+    arguments = "--lr 0.25 --steps 7 --no-mirror --lr-drops 3,5 --eval a.bin --eval b.bin --policy easy_margin".split()
     from arcface_mx.flags import given_values
 
     assert given_values(parse(["train", *arguments])) == values

@@ -20,7 +20,7 @@ HEADS = {
     "literal": {"literal": True},
     "cosface": {"m2": 0.0, "m3": 0.35},
     "cm2_linear": {"m1": 0.9, "m2": 0.4, "m3": 0.15, "policy": "linear"},
-    "easy": {"policy": "easy"},
+    "easy_margin": {"policy": "easy_margin"},
     "ramp": {"margin_ramp": 0.5},
     "ns+intra+inter": {"loss": "norm_softmax", "intra_weight": 1.0, "inter_weight": 1.0},
     "arcface+inter": {"inter_weight": 2.0},

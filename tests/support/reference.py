@@ -47,7 +47,7 @@ def cosines(x: np.ndarray, w: np.ndarray) -> np.ndarray:
 def target_curve(cosine: complex, m1: float, m2: float, m3: float, policy: str = "none") -> complex:
     """Eq. 4's cos(m1·θ + m2) − m3, and what the policy makes of it."""
     theta = np.arccos(cosine)
-    if policy == "easy" and cosine.real <= 0:
+    if policy == "easy_margin" and cosine.real <= 0:
         return cosine
     if policy == "linear" and (m1 * theta + m2).real > math.pi:
         start = (math.pi - m2) / m1

@@ -8,10 +8,11 @@ from __future__ import annotations
 import os
 import sys
 
+import arcface_mx  # before mxnet: it prepares numpy
+
 import mxnet as mx
 import numpy as np
 
-import arcface_mx  # before mxnet: it prepares numpy
 from arcface_mx.cli import main
 from arcface_mx.data.recordio.writer import RecordWriter
 from arcface_mx.model import load_model
@@ -60,6 +61,6 @@ def whole_path() -> None:
 if __name__ == "__main__":
     ten_lines()
     whole_path()
-    print(
-        f"smoke test passed: arcface-mx {arcface_mx.__version__}, Python {sys.version.split()[0]}, numpy {np.__version__}, mxnet {mx.__version__}, from {os.path.dirname(arcface_mx.__file__)}"
-    )
+    versions = f"Python {sys.version.split()[0]}, numpy {np.__version__}, mxnet {mx.__version__}"
+    package = os.path.dirname(arcface_mx.__file__)
+    print(f"smoke test passed: arcface-mx {arcface_mx.__version__}, {versions}, from {package}")

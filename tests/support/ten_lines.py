@@ -1,6 +1,5 @@
-import mxnet as mx
-
 from arcface_mx.symbols import cross_entropy, iresnet, margin_logits  # before mxnet: it prepares numpy
+import mxnet as mx
 
 data, label = mx.sym.Variable("data"), mx.sym.Variable("label")
 embedding = iresnet(data, layers=18, embedding_size=64, width=0.125, input_size=32)

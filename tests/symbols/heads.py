@@ -88,7 +88,7 @@ for margin_name, margins in MARGINS.items():
     HEADS[margin_name] = margin_head(*margins)
     HEADS[margin_name + "_literal"] = margin_head(*margins, literal=True)
 for margin_name in ("arcface", "sphereface_like", "cm2"):
-    for margin_policy in ("linear", "easy"):
+    for margin_policy in ("linear", "easy_margin"):
         HEADS[margin_name + "_" + margin_policy] = margin_head(*MARGINS[margin_name], policy=margin_policy)
 for m in (1, 2, 3, 4):
     HEADS[f"a_softmax_{m}"] = a_softmax_head(m, 0.0)

@@ -98,7 +98,7 @@ def both(name: str, dtype: str, degrees: np.ndarray, policy: str = "none") -> Tu
 def test_default_equals_literal_bit_for_bit_inside_the_clip(name: str, dtype: str, policy: str) -> None:
     m1, m2, _ = MARGINS[name]
     # "none" never differs from the literal graph; the others only beyond π, or beyond 90°.
-    last = {"none": 179.0, "linear": min(179.0, math.degrees((math.pi - m2) / m1) - 0.1), "easy": 89.9}[policy]
+    last = {"none": 179.0, "linear": min(179.0, math.degrees((math.pi - m2) / m1) - 0.1), "easy_margin": 89.9}[policy]
     literal, default = both(name, dtype, np.linspace(1.0, last, 40), policy)
     for one, other in zip(literal, default):
         assert np.isfinite(one).all()

@@ -78,7 +78,7 @@ def test_a_softmax_without_lambda_is_lambda_0() -> None:
 
 @pytest.mark.parametrize("m", [0, 2.5])
 def test_a_softmax_wants_a_whole_m(m: float) -> None:
-    with pytest.raises(ValueError, match="^m is"):
+    with pytest.raises(ValueError, match="^`m` must"):
         a_softmax_logits(DATA, LABEL, 5, m, weight=WEIGHT)  # type: ignore[arg-type]
 
 

@@ -259,7 +259,7 @@ class TestBadInput:
             ({"loss_option": ("h=1",)}, "--loss margin has no settings of its own"),
             ({"loss": "adaface", "loss_option": ("k=1",)}, "--loss adaface has h, m"),
             ({"loss": "adaface", "loss_option": ("h=much",)}, "NAME=NUMBER"),
-            ({"loss": "adaface", "loss_option": ("h=-1",)}, "h is -1.0; it must be a finite number above 0"),
+            ({"loss": "adaface", "loss_option": ("h=-1",)}, "`h` must be a finite number above 0, got -1.0"),
             ({"loss": "sub_centre", "loss_option": ("sub_centres=1.5",)}, "whole number"),
             ({"bag": 2}, "has no triplets to mine"),
             ({"loss": "contrastive", "mining": "all", "images_per_identity": 4, "bag": 2}, "has no triplets to mine"),

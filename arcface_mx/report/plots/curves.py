@@ -29,7 +29,7 @@ MARGINS = (
     Margin("A-Softmax (m = 4, λ = 5)", a_softmax_m=4),
 )
 POLICIES = tuple(
-    Margin(f"ArcFace (0.5), policy {policy}", m2=0.5, policy=policy) for policy in ("none", "linear", "easy")
+    Margin(f"ArcFace (0.5), policy {policy}", m2=0.5, policy=policy) for policy in ("none", "linear", "easy_margin")
 ) + (
     Margin("SphereFace (1.35), policy none", m1=1.35),
     Margin("A-Softmax (m = 4, λ = 0)", a_softmax_m=-4),
