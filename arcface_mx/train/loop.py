@@ -1,23 +1,22 @@
-"""The training loop: one function that reads from top to bottom."""
+"""The training loop (`fit`) and the parts of a step (`Trainer`)."""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Dict, List, Optional
+from typing import TYPE_CHECKING, Any, Optional, Tuple
 
 import numpy as np
 
 from arcface_mx.reader.bag import BagMiner
 from arcface_mx.reader.record_reader import Batch
 from arcface_mx.train import checkpoint
-from arcface_mx.train.evaluate import mean_accuracy
+from arcface_mx.train.evaluate import Evaluator, mean_accuracy
 from arcface_mx.train.guards import Guard, StallDetector
 from arcface_mx.train.interrupts import Interrupts
 from arcface_mx.train.log import RunLog
 from arcface_mx.train.meter import Meter
 from arcface_mx.train.module import clear_gradients, embedding_module, read_state, weight_sharing_embedder
 from arcface_mx.train.state import RunState
-from arcface_mx.verify.sets import SetResult
 
 if TYPE_CHECKING:
     from arcface_mx.train.run import Run
@@ -49,95 +48,113 @@ def fit(run: Run, module: Any, scheduler: Any, state: RunState, log: RunLog) -> 
     UserError
         If loss or gradient is not finite any more. The last checkpoint stays.
     """
-    step, best, schedule, options = state.step, state.best, run.schedule, run.options
-    classes, images = run.index.num_classes, len(run.index)
-    skip = run.optimizer.skip_bad_batches
-    guard = Guard(module, schedule, classes, skip, run.folder.path, state.skipped)
-    stall = StallDetector(schedule, images, classes, run.first_loss, getattr(run.loss, "scale", None))
-    meter = Meter(run.graph.outputs, run.loss.last_angle)
-    mine = _bag_miner(run, module)
-    batches = run.reader.batches(step * schedule.images_a_step * run.loss.bag_size)
-    batch = next(batches)
+    trainer = Trainer(run, module, scheduler, state, log)
+    options, steps = run.options, run.schedule.steps
     with Interrupts() as interrupts:
-        while step < schedule.steps:
-            for part in range(run.optimizer.accumulate):
-                batch = mine(batch) if mine else batch
-                guard.before(batch, part)
-                inputs = _inputs(batch, run, step)
-                _seed(run.seed, step, part)
-                module.forward_backward(inputs)
-                outputs = module.get_outputs(merge_multi_context=False)
-                # The next batch is fetched while the devices work on this one.
-                start = time.perf_counter()
-                following = next(batches)
-                fetched = time.perf_counter()
-                values = [np.concatenate([array.asnumpy() for array in arrays]) for arrays in outputs]
-                idle = time.perf_counter() - fetched < 1e-3  # the devices had finished first
-                if guard.check_finite(values[0], batch, step, _forward_again(run, module, inputs, step, part)):
-                    meter.add(values, fetched - start if idle else 0.0)
-                batch = following
-            if guard.should_update(log):
-                scheduler.step = step
-                module.update()
-            if run.optimizer.accumulate > 1:
-                clear_gradients(module)
-            step += 1
-            log.step()
-            last = step == schedule.steps
+        while trainer.step < steps:
+            trainer.compute_gradients()
+            trainer.update()
+            step, last = trainer.step, trainer.step == steps
             if last or step % options.log_every == 0:
-                metrics = meter.mean()
-                log.progress(step, step * schedule.images_a_step / images, schedule.lr_at(step - 1), metrics)
-                log.warn(stall.look(step, metrics))
+                trainer.report()
             if run.evaluator and options.eval_every and step % options.eval_every == 0 and not last:
-                results = run.evaluator(read_state(embedding_module(module), step, best, guard.skipped))
-                best = _better(best, step, results)
-            asked = run.worker.any(interrupts.asked)
-            if last or asked or step % options.checkpoint_every == 0:
-                reached = read_state(module, step, best, guard.skipped)
-                keep = options.keep_checkpoints if run.worker.is_root else 0
-                path = checkpoint.save(run.folder.path, reached, keep, options.keep_every)
-                if last:
-                    return reached
-                del reached  # a copy of all parameters
-            if asked:
+                trainer.verify(run.evaluator)
+            stop = run.worker.any(interrupts.asked)
+            if last or stop or step % options.checkpoint_every == 0:
+                state, path = trainer.save()
+            if stop and not last:
                 log.say(f"interrupted after step {step}; saved {path}. The same command continues from there.")
                 raise KeyboardInterrupt
-    return read_state(module, step, best, guard.skipped)
+    return state if state.arg_params else trainer.state()
 
 
-def _bag_miner(run: Run, module: Any) -> Optional[BagMiner]:
-    """Return what chooses each batch from its bag, None without bags."""
-    if run.loss.bag_size == 1:
-        return None
-    return BagMiner(weight_sharing_embedder(module, run), run.batch_size, *run.loss.mining_rule)
+class Trainer:
+    """The parts of a training step. `step` counts the steps done."""
 
+    def __init__(self, run: Run, module: Any, scheduler: Any, state: RunState, log: RunLog) -> None:
+        self.step, self._best = state.step, state.best
+        self._run, self._module, self._scheduler, self._log = run, module, scheduler, log
+        classes, skip = run.index.num_classes, run.optimizer.skip_bad_batches
+        self._guard = Guard(module, run.schedule, classes, skip, run.folder.path, state.skipped)
+        scale = getattr(run.loss, "scale", None)
+        self._stall = StallDetector(run.schedule, len(run.index), classes, run.first_loss, scale)
+        self._meter = Meter(run.graph.outputs, run.loss.last_angle)
+        self._miner: Optional[BagMiner] = None
+        if run.loss.bag_size > 1:
+            embed = weight_sharing_embedder(module, run)
+            self._miner = BagMiner(embed, run.batch_size, *run.loss.mining_rule)
+        self._batches = run.reader.batches(self.step * run.schedule.images_a_step * run.loss.bag_size)
+        self._next_batch = next(self._batches)
 
-def _inputs(batch: Batch, run: Run, step: int) -> Any:
-    import mxnet as mx
+    def compute_gradients(self) -> None:
+        """Run forward and backward pass on the batches of a step, and check loss and gradient."""
+        for part in range(self._run.optimizer.accumulate):
+            batch = self._miner(self._next_batch) if self._miner else self._next_batch
+            self._guard.before(batch, part)
+            inputs = self._inputs(batch)
+            self._seed(part)
+            self._module.forward_backward(inputs)
+            outputs = self._module.get_outputs(merge_multi_context=False)
+            # The next batch is fetched while the devices work on this one.
+            start = time.perf_counter()
+            self._next_batch = next(self._batches)
+            fetched = time.perf_counter()
+            values = [np.concatenate([array.asnumpy() for array in arrays]) for arrays in outputs]
+            idle = time.perf_counter() - fetched < 1e-3  # the devices had finished first
+            if self._guard.check_finite(values[0], batch, self.step, lambda: self._forward_again(inputs, part)):
+                self._meter.add(values, fetched - start if idle else 0.0)
 
-    size = len(batch.labels)
-    scalars = run.loss.scheduled(step, run.schedule.steps, run.schedule.factor)
-    extra = [mx.nd.full((size,), scalars[name]) for name in run.graph.scheduled]
-    return mx.io.DataBatch(data=[batch.pixels, *extra], label=[mx.nd.array(batch.labels, dtype="int32")])
+    def update(self) -> None:
+        """Update the parameters, unless a batch of this step was bad."""
+        if self._guard.should_update(self._log):
+            self._scheduler.step = self.step
+            self._module.update()
+        if self._run.optimizer.accumulate > 1:
+            clear_gradients(self._module)
+        self.step += 1
+        self._log.step()
 
+    def report(self) -> None:
+        """Log the metrics since the last report."""
+        schedule, metrics = self._run.schedule, self._meter.mean()
+        epoch = self.step * schedule.images_a_step / len(self._run.index)
+        self._log.progress(self.step, epoch, schedule.lr_at(self.step - 1), metrics)
+        self._log.warn(self._stall.look(self.step, metrics))
 
-def _seed(seed: int, step: int, part: int) -> None:
-    """Make dropout's random numbers a function of (seed, step): MXNet's random state cannot be read."""
-    import mxnet as mx
+    def verify(self, evaluator: Evaluator) -> None:
+        """Verify the present state and remember it if it is the best."""
+        backbone = embedding_module(self._module)
+        mean = mean_accuracy(evaluator(read_state(backbone, self.step, self._best, self._guard.skipped)))
+        if mean > self._best.get("mean_accuracy", -1.0):
+            self._best = {"step": self.step, "mean_accuracy": mean}
 
-    mx.random.seed(int(np.random.SeedSequence([seed, 1 + step, part]).generate_state(1)[0] & 0x7FFFFFFF))
+    def state(self) -> RunState:
+        """Return all that a checkpoint holds."""
+        return read_state(self._module, self.step, self._best, self._guard.skipped)
 
+    def save(self) -> Tuple[RunState, str]:
+        """Write a checkpoint; return its state and its folder. Only rank 0 writes."""
+        options, state = self._run.options, self.state()
+        keep = options.keep_checkpoints if self._run.worker.is_root else 0
+        return state, checkpoint.save(self._run.folder.path, state, keep, options.keep_every)
 
-def _better(best: Dict[str, Any], step: int, results: List[SetResult]) -> Dict[str, Any]:
-    mean = mean_accuracy(results)
-    return {"step": step, "mean_accuracy": mean} if mean > best.get("mean_accuracy", -1.0) else best
+    def _inputs(self, batch: Batch) -> Any:
+        import mxnet as mx
 
+        size, schedule = len(batch.labels), self._run.schedule
+        scalars = self._run.loss.scheduled(self.step, schedule.steps, schedule.factor)
+        extra = [mx.nd.full((size,), scalars[name]) for name in self._run.graph.scheduled]
+        return mx.io.DataBatch(data=[batch.pixels, *extra], label=[mx.nd.array(batch.labels, dtype="int32")])
 
-def _forward_again(run: Run, module: Any, inputs: Any, step: int, part: int) -> Any:
-    def forward() -> None:
-        if getattr(module, "collective", False):
+    def _seed(self, part: int) -> None:
+        """Make dropout's random numbers a function of seed and step: MXNet's random state cannot be read."""
+        import mxnet as mx
+
+        sequence = np.random.SeedSequence([self._run.seed, 1 + self.step, part])
+        mx.random.seed(int(sequence.generate_state(1)[0] & 0x7FFFFFFF))
+
+    def _forward_again(self, inputs: Any, part: int) -> None:
+        if getattr(self._module, "collective", False):
             return  # the other processes would have to take part, and may see nothing wrong
-        _seed(run.seed, step, part)
-        module.forward(inputs, is_train=True)
-
-    return forward
+        self._seed(part)
+        self._module.forward(inputs, is_train=True)
