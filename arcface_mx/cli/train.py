@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from typing import Sequence
 
 HELP = """train a network on a face data set
@@ -54,6 +55,8 @@ def _resumed_loss(arguments: Sequence[str]) -> str:
     for flag, run in zip(arguments, arguments[1:]):
         if flag == "--resume" and os.path.isdir(run):
             from arcface_mx.train.folder import read_config
+            from arcface_mx.util.errors import UserError
 
-            return read_config(run).loss.name
+            with contextlib.suppress(UserError):  # `run` reports it
+                return read_config(run).loss.name
     return "arcface"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, Optional, Tuple
 
 import numpy as np
@@ -61,11 +62,14 @@ def fit(run: Run, module: Any, scheduler: Any, state: RunState, log: RunLog) -> 
                 trainer.verify(run.evaluator)
             stop = run.worker.any(interrupts.asked)
             if last or stop or step % options.checkpoint_every == 0:
-                state, path = trainer.save()
-            if stop and not last:
+                reached, path = trainer.save()
+                if last:
+                    return reached
+                del reached  # a copy of all parameters
+            if stop:
                 log.say(f"interrupted after step {step}; saved {path}. The same command continues from there.")
                 raise KeyboardInterrupt
-    return state if state.arg_params else trainer.state()
+    return trainer.state()
 
 
 class Trainer:
@@ -101,7 +105,7 @@ class Trainer:
             fetched = time.perf_counter()
             values = [np.concatenate([array.asnumpy() for array in arrays]) for arrays in outputs]
             idle = time.perf_counter() - fetched < 1e-3  # the devices had finished first
-            if self._guard.check_finite(values[0], batch, self.step, lambda: self._forward_again(inputs, part)):
+            if self._guard.check_finite(values[0], batch, self.step, partial(self._forward_again, inputs, part)):
                 self._meter.add(values, fetched - start if idle else 0.0)
 
     def update(self) -> None:

@@ -20,7 +20,7 @@ from arcface_mx.train import checkpoint
 from arcface_mx.train.run import train
 from arcface_mx.util.errors import UserError
 from arcface_mx.verify.calibration_file import read_calibration
-from tests.train.test_training import TINY
+from tests.support.training import TINY
 
 
 @pytest.fixture(scope="module", params=["iresnet18", "mobilefacenet"])

@@ -20,7 +20,7 @@ from arcface_mx.train.run import train
 from arcface_mx.util.errors import UserError
 from tests.launch.test_launcher import SETTINGS, command, fail_in_the_middle, family, forty, start  # noqa: F401  (a fixture)
 from tests.launch.test_processes import alive
-from tests.train.test_training import assert_same, events, final
+from tests.support.training import assert_same, events, final
 
 needs_horovod = pytest.mark.skipif(
     importlib.util.find_spec("horovod") is None, reason="Horovod is not installed (recipes/horovod.sh builds it)"

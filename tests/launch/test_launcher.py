@@ -15,7 +15,7 @@ from arcface_mx.data.recordio.writer import RecordWriter
 from arcface_mx.train.run import train
 from tests.conftest import TINY_SIDE, tiny_photo
 from tests.launch.test_processes import alive
-from tests.train.test_training import TINY, assert_same, final
+from tests.support.training import TINY, assert_same, final
 
 IMAGES = 40  # a step sees them all, so that the order in which workers read them does not matter
 SETTINGS = dict(

@@ -6,11 +6,11 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from arcface_mx.config import LossConfig
 from arcface_mx.parallel.assemble import blocks
 from arcface_mx.parallel.communicator import Communicator
+from arcface_mx.util.mx_module import module_arrays
 from tests.parallel.test_centre_module import HEADS
-from tests.support.modules import assert_equal, batch, embedding, one_device, outputs, prepared, scheduled_names, values
+from tests.support.modules import assert_equal, batch, embedding, make_loss, one_device, outputs, prepared, values
 from tests.support.thread_communicator import run
 
 OPTIMIZER = {"learning_rate": 0.1, "momentum": 0.9, "wd": 0.01, "rescale_grad": 1.0}
@@ -22,21 +22,19 @@ def part_of(whole, rank, size):
     return mx.io.DataBatch([array[rows] for array in whole.data], [array[rows] for array in whole.label])
 
 
-def train(config, classes, width, labels, start, communicator, devices, steps):
+def train(loss, classes, width, labels, start, communicator, devices, steps):
     """Outputs of each step, then all parameters and momenta, of one rank."""
     from arcface_mx.parallel.centre_module import CentreParallelModule
 
     contexts = [mx.cpu(device) for device in range(devices)]
-    module = CentreParallelModule(
-        embedding(width), config, classes, contexts, scheduled_names(config), communicator=communicator
-    )
-    prepared(module, config, len(labels) // communicator.size, start, optimizer=OPTIMIZER)
+    module = CentreParallelModule(embedding(width), loss, classes, contexts, communicator=communicator)
+    prepared(module, loss, len(labels) // communicator.size, start, optimizer=OPTIMIZER)
     found = []
     for step in range(steps):
-        module.forward_backward(part_of(batch(config, labels, step), communicator.rank, communicator.size))
+        module.forward_backward(part_of(batch(loss, labels, step), communicator.rank, communicator.size))
         found.append(outputs(module))
         # The backbone's gradients, which HorovodStore adds.
-        for arrays in module.body._exec_group.grad_arrays:
+        for arrays in module_arrays(module.body).gradients:
             mean = communicator.all_reduce(
                 "gradient", mx.nd.add_n(*[array.as_in_context(mx.cpu(0)) for array in arrays]) / devices
             )
@@ -47,20 +45,20 @@ def train(config, classes, width, labels, start, communicator, devices, steps):
     return found, values(module), momentum
 
 
-def start_of(config, classes, width, images):
-    module = prepared(one_device(config, classes, width), config, images)
+def start_of(loss, classes, width, images):
+    module = prepared(one_device(loss, classes, width), loss, images)
     return module, module.get_params()[0]
 
 
-def compare(config, classes, width, labels, size, devices=1, steps=1):
-    one, start = start_of(config, classes, width, len(labels))
+def compare(loss, classes, width, labels, size, devices=1, steps=1):
+    one, start = start_of(loss, classes, width, len(labels))
     one.init_optimizer("device", "sgd", OPTIMIZER, force_init=True)
     expected = []
     for step in range(steps):
-        one.forward_backward(batch(config, labels, step))
+        one.forward_backward(batch(loss, labels, step))
         expected.append(outputs(one))
         one.update()
-    parts = run(size, lambda communicator: train(config, classes, width, labels, start, communicator, devices, steps))
+    parts = run(size, lambda communicator: train(loss, classes, width, labels, start, communicator, devices, steps))
     for step in range(steps):
         joined = {number: np.concatenate([part[0][step][number] for part in parts]) for number in expected[step]}
         assert_equal(joined, expected[step])
@@ -73,31 +71,31 @@ def compare(config, classes, width, labels, size, devices=1, steps=1):
 
 @pytest.mark.parametrize("name", HEADS)
 def test_every_head_over_an_uneven_split(name):
-    compare(LossConfig(**dict({"scale": 16.0}, **HEADS[name])), 11, 8, [0, 0, 10, 3, 3, 5], 3)
+    compare(make_loss(**dict({"scale": 16.0}, **HEADS[name])), 11, 8, [0, 0, 10, 3, 3, 5], 3)
 
 
 @pytest.mark.parametrize(
     "labels", [[0, 1, 2, 0], [9, 8, 9, 9], [4, 4, 4, 4]], ids=["first rank", "last rank", "one class"]
 )
 def test_labels_in_one_process_only(labels):
-    compare(LossConfig(scale=64.0, intra_weight=1.0, inter_weight=1.0), 10, 8, labels, 2)
+    compare(make_loss(scale=64.0, intra_weight=1.0, inter_weight=1.0), 10, 8, labels, 2)
 
 
 def test_several_steps_with_momentum_and_weight_decay():
-    compare(LossConfig(scale=16.0, inter_weight=1.0), 11, 8, [0, 0, 10, 3, 3, 5], 2, steps=4)
-    compare(LossConfig(loss="softmax"), 11, 8, [0, 0, 10, 3, 3, 5], 3, steps=3)
+    compare(make_loss(scale=16.0, inter_weight=1.0), 11, 8, [0, 0, 10, 3, 3, 5], 2, steps=4)
+    compare(make_loss(loss="softmax"), 11, 8, [0, 0, 10, 3, 3, 5], 3, steps=3)
 
 
 def test_logits_far_apart_stay_finite():
     """One process's softmax share underflows to nothing."""
-    compare(LossConfig(loss="softmax", scale=1.0), 6, 8, [0, 0, 1, 1], 2)
-    config = LossConfig(loss="norm_softmax", scale=500.0)
-    compare(config, 6, 8, [0, 5, 1, 4], 2)
+    compare(make_loss(loss="softmax", scale=1.0), 6, 8, [0, 0, 1, 1], 2)
+    loss = make_loss(loss="norm_softmax", scale=500.0)
+    compare(loss, 6, 8, [0, 5, 1, 4], 2)
 
 
 def test_processes_with_several_devices_each():
     compare(
-        LossConfig(scale=16.0, intra_weight=1.0, inter_weight=1.0),
+        make_loss(scale=16.0, intra_weight=1.0, inter_weight=1.0),
         11,
         8,
         [0, 0, 10, 3, 3, 5, 7, 1],
@@ -111,7 +109,7 @@ def test_a_label_that_is_no_class_is_refused_in_every_process():
     from arcface_mx.util.errors import UserError
 
     with pytest.raises(UserError, match="label 6"):
-        run(2, lambda communicator: train(LossConfig(), 6, 8, [0, 6], None, communicator, 1, 1))
+        run(2, lambda communicator: train(make_loss(), 6, 8, [0, 6], None, communicator, 1, 1))
 
 
 def test_alone_nothing_passes():
@@ -127,5 +125,5 @@ def test_alone_nothing_passes():
 
 
 def test_blocks_cover_the_rows():
-    assert list(blocks(3, 10, row=4, most=12)) == [(3, 6), (6, 9), (9, 10)]
-    assert list(blocks(0, 2, row=100, most=12)) == [(0, 1), (1, 2)]
+    assert list(blocks(3, 10, row_size=4, limit=12)) == [(3, 6), (6, 9), (9, 10)]
+    assert list(blocks(0, 2, row_size=100, limit=12)) == [(0, 1), (1, 2)]

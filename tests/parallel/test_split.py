@@ -14,7 +14,7 @@ from arcface_mx.util.errors import UserError
 @given(st.integers(1, 200_000_000), st.integers(1, 64))
 def test_ranges_cover_all_classes_evenly(classes, devices):
     if classes < devices or classes > devices << 24:
-        with pytest.raises(UserError, match="--parallel centres"):
+        with pytest.raises(UserError, match="`parallel` centres"):
             class_ranges(classes, devices)
         return
     ranges = class_ranges(classes, devices)

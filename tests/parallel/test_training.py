@@ -1,4 +1,4 @@
-"""--parallel centres through the trainer: the same run folder, checkpoints, resume and export."""
+"""`parallel` centres through the trainer: the same run folder, checkpoints, resume and export."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from arcface_mx.train.run import train
 from arcface_mx.util.errors import UserError
-from tests.train.test_training import assert_same, events, final, interrupt_after, tiny
+from tests.support.training import assert_same, events, final, interrupt_after, tiny
 
 FROZEN = {"freeze_batchnorm": True, "steps": 3, "lr": 0.001}
 
@@ -117,10 +117,10 @@ def test_the_export_is_that_of_the_state(tmp_path, tiny_faces):
     "values, words",
     [
         ({"devices": "cpu(0),cpu(1),cpu(2),cpu(3),cpu(4),cpu(5)", "batch_size": 12}, "5 classes do not fill 6 devices"),
-        ({"devices": "cpu(0),cpu(1)", "batch_size": 9}, "does not split evenly"),
-        ({"loss": "triplet", "images_per_identity": 4}, "--loss triplet has none"),
-        ({"parallel": "center"}, "--parallel"),
-        ({"parallel": "data", "sample_rate": 0.5}, "--sample-rate 0.5 needs --parallel centres"),
+        ({"devices": "cpu(0),cpu(1)", "batch_size": 9}, "must be a multiple of the 2 devices, got 9"),
+        ({"loss": "triplet", "images_per_identity": 4}, "the loss triplet has none"),
+        ({"parallel": "center"}, "`parallel`"),
+        ({"parallel": "data", "sample_rate": 0.5}, "`sample_rate` below 1 needs `parallel` centres"),
     ],
 )
 def test_mistakes_are_named_and_leave_nothing(tmp_path, tiny_faces, values, words):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from arcface_mx.cli import main
-from arcface_mx.config import LossConfig, from_flat
+from arcface_mx.config import from_flat
 from arcface_mx.planning import plan
 from arcface_mx.planning.plan import check_whole_arrays, make_plan, refuse_what_cannot_fit
 from arcface_mx.util.errors import UserError
@@ -61,7 +61,7 @@ def shards():
     return {
         devices: [
             allocated(shard)
-            for shard in prepared(split(LossConfig(), classes, width, devices), LossConfig(), images)._shards
+            for shard in prepared(split(make_loss(), classes, width, devices), make_loss(), images)._shards
         ]
         for devices in (1, 2, 4)
     }

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from arcface_mx.reader.bag import BagMiner
 from arcface_mx.reader.mining import choose_rows, hardest_triplets
-from arcface_mx.reader.native_reader import Batch
+from arcface_mx.reader.record_reader import Batch
 
 
 def slow(distance, labels, margin, mining):

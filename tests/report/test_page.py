@@ -18,7 +18,7 @@ from arcface_mx.config import from_flat
 from arcface_mx.data.bins.bins import read_pairs
 from arcface_mx.report.hardest import hardest_pairs
 from arcface_mx.train.run import train
-from tests.train.test_training import TINY
+from tests.support.training import TINY
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 TITLES = ["Accuracy", "Training", "Pairs", "Hardest pairs", "Angles", "Thresholds", "Configuration"]

@@ -27,7 +27,7 @@ from arcface_mx.train.run import train
 from tests.conftest import TINY_SIDE, tiny_photo
 from tests.launch.test_horovod import CENTRES, RANKS, TWO
 from tests.launch.test_launcher import IMAGES, SETTINGS, command, fail_in_the_middle
-from tests.train.test_training import final
+from tests.support.training import final
 
 WAYS = {"data": {}, "centres": dict(CENTRES), "centres, 2 devices each": dict(CENTRES, devices="cpu(0),cpu(1)")}
 TIMED = {

@@ -15,8 +15,6 @@ from arcface_mx.train import checkpoint
 from arcface_mx.train.state import RunState
 from arcface_mx.util.errors import UserError
 
-FIXTURES = os.path.join(os.path.dirname(__file__), "fixtures")
-
 
 def state(step=7, size=3):
     random = np.random.RandomState(step)
@@ -44,18 +42,6 @@ def test_what_is_saved_comes_back(tmp_path):
     assert_equal_states(checkpoint.latest(str(tmp_path)), state())
 
 
-def test_format_1_still_loads():
-    """Written by the first release; this folder never changes."""
-    loaded = checkpoint.latest(os.path.join(FIXTURES, "format_1"))
-    random = np.random.RandomState(7)
-    convolution, centres, mean = (random.normal(size=shape).astype(np.float32) for shape in ((4, 3, 3, 3), (5, 16), 4))
-    assert (loaded.step, loaded.best, loaded.skipped) == (7, {"step": 3, "mean_accuracy": 0.75}, 0)
-    np.testing.assert_array_equal(loaded.arg_params["conv0_weight"].asnumpy(), convolution)
-    np.testing.assert_array_equal(loaded.arg_params["fc7_weight"].asnumpy(), centres)
-    np.testing.assert_array_equal(loaded.aux_params["bn0_moving_mean"].asnumpy(), mean)
-    np.testing.assert_array_equal(loaded.momentum["fc7_weight"].asnumpy(), 2 * centres)
-
-
 def test_the_newest_are_kept(tmp_path):
     for step in (1, 2, 3, 10):
         checkpoint.save(str(tmp_path), state(step), keep=2)
@@ -68,14 +54,9 @@ def test_every_nth_is_kept(tmp_path):
     assert names(tmp_path) == ["step-00000003", "step-00000006", "step-00000007"]
 
 
-@pytest.mark.parametrize("form", [1, 2])
-def test_every_flipped_bit_is_seen_and_the_one_before_is_taken(tmp_path, form):
-    if form == 1:
-        shutil.copytree(os.path.join(FIXTURES, "format_1"), str(tmp_path / "run"))
-        path = str(tmp_path / "run" / "checkpoints" / "step-00000007")
+def test_every_flipped_bit_is_seen_and_the_one_before_is_taken(tmp_path):
     checkpoint.save(str(tmp_path / "run"), state(1), keep=2)
-    if form == 2:
-        path = checkpoint.save(str(tmp_path / "run"), state(2), keep=2)
+    path = checkpoint.save(str(tmp_path / "run"), state(2), keep=2)
     name = os.path.join(path, "arrays.params")
     for bit in np.random.RandomState(0).randint(0, 8 * os.path.getsize(name), 50):
         flip(name, bit)
@@ -83,7 +64,7 @@ def test_every_flipped_bit_is_seen_and_the_one_before_is_taken(tmp_path, form):
         assert checkpoint.latest(str(tmp_path / "run"), said.append).step == 1
         assert os.path.basename(path) in said[0] and ("damaged" in said[0] or "cannot be read" in said[0])
         flip(name, bit)
-    assert checkpoint.latest(str(tmp_path / "run")).step == (7 if form == 1 else 2)
+    assert checkpoint.latest(str(tmp_path / "run")).step == 2
 
 
 def flip(path, bit):

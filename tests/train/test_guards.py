@@ -10,13 +10,15 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from arcface_mx.config import from_flat
-from arcface_mx.train import checkpoint, loop
+from arcface_mx.config import OptimizerConfig
+from arcface_mx.losses import ArcFace
+from arcface_mx.reader.record_reader import RecordReader
+from arcface_mx.train import checkpoint
 from arcface_mx.train.guards import StallDetector, all_finite
 from arcface_mx.train.run import train
 from arcface_mx.train.schedule import Schedule
 from arcface_mx.util.errors import UserError
-from tests.train.test_training import assert_same, events, final, tiny
+from tests.support.training import assert_same, events, final, tiny
 
 LEARNS = {"loss": "norm_softmax", "log_every": 1}
 
@@ -117,18 +119,18 @@ def test_a_bad_part_of_an_accumulated_step_skips_all_of_it(tmp_path, tiny_faces,
 
 
 def test_a_label_without_a_centre_is_refused(tmp_path, tiny_faces, monkeypatch):
-    monkeypatch.setattr(loop.FaceStream, "__next__", wrong_label(loop.FaceStream.__next__))
+    monkeypatch.setattr(RecordReader, "batches", wrong_labels(RecordReader.batches))
     with pytest.raises(UserError, match=r"record \d+ has label 5, but there are 5 classes"):
         train(tiny(tmp_path, tiny_faces, **LEARNS))
 
 
-def wrong_label(real):
-    def following(self):
-        batch = real(self)
-        batch.labels[3] = 5
-        return batch
+def wrong_labels(real):
+    def batches(self, position=0):
+        for batch in real(self, position):
+            batch.labels[3] = 5
+            yield batch
 
-    return following
+    return batches
 
 
 @pytest.mark.parametrize(
@@ -141,16 +143,17 @@ def test_all_finite(value, finite):
     assert all_finite(arrays) is finite and all_finite(arrays[:220])
 
 
-class TestProgress:
-    def progress(self, **values):
-        config = from_flat(dict({"batch_size": 10, "steps": 1000, "warmup_steps": 5, "lr_drops": ()}, **values))
-        return StallDetector(config, Schedule.of(config), images=100, num_classes=1000)
+class TestStallDetector:
+    def progress(self):
+        schedule = Schedule.of(OptimizerConfig(steps=1000, warmup_steps=5, lr_drops=()), batch_size=10)
+        first = ArcFace().expected_first_loss(1000, 512)
+        return StallDetector(schedule, images=100, num_classes=1000, first_loss=first, scale=64.0)
 
     def test_a_stuck_run_is_named_once_and_not_before_an_epoch(self):
         progress, figures = self.progress(), {"loss": 100.0, "target_angle": 89.5}
         assert progress.look(14, figures) == ""
         text = progress.look(15, figures)
-        assert "not learning" in text and "89.5°" in text and "--margin-ramp" in text and "data check" in text
+        assert "not learning" in text and "89.5°" in text and "`margin_ramp`" in text and "data check" in text
         assert progress.look(16, figures) == ""
 
     def test_an_exploding_run_is_named_as_such(self):

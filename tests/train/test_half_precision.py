@@ -1,17 +1,20 @@
-"""--dtype float16 as far as a CPU goes: MXNet has no half-precision products there, so no network runs."""
+"""`dtype` float16 as far as a CPU goes: MXNet has no half-precision products there, so no network runs."""
 
 from __future__ import annotations
+
+from types import SimpleNamespace
 
 import mxnet as mx
 import numpy as np
 import pytest
 
 from arcface_mx.config import from_flat
-from arcface_mx.losses.training_graph import gradient_scale, training_graph
-from arcface_mx.model.backbone import embedding_symbol
+from arcface_mx.losses.graph import training_graph
+from arcface_mx.model.backbone import make_backbone
 from arcface_mx.parallel.centre_module import CentreParallelModule
 from arcface_mx.train.module import build_module, read_state, start_optimizer, write_momentum
 from arcface_mx.train.schedule import Schedule
+from arcface_mx.train.worker import Worker
 from arcface_mx.util.errors import UserError
 
 SMALL = {
@@ -29,9 +32,29 @@ def half(**values):
     return from_flat(dict(SMALL, dtype="float16", **values))
 
 
+def backbone(config):
+    return make_backbone(config.network, config.data.image_size)
+
+
+def fake_run(config, gradient_scale=1.0):
+    """As much of a Run as module and optimizer need, on one CPU."""
+    embedding = backbone(config).symbol(training=True)
+    return SimpleNamespace(
+        backbone=backbone(config),
+        loss=config.loss,
+        graph=training_graph(embedding, config.loss, 10, gradient_scale=gradient_scale),
+        schedule=Schedule.of(config.optimizer, config.data.batch_size),
+        optimizer=config.optimizer,
+        options=config.run,
+        batch_size=config.data.batch_size,
+        contexts=[mx.cpu(0)],
+        worker=Worker("device"),
+    )
+
+
 @pytest.mark.parametrize("network", ["iresnet18", "mobilefacenet"])
 def test_layers_are_half_and_batchnorm_centres_margin_and_softmax_single(network):
-    graph = training_graph(half(network=network), 10).symbol
+    graph = fake_run(half(network=network)).graph.symbol
     types = dict(zip(graph.list_arguments(), graph.infer_type(data="float32", label="float32")[0]))
     assert types["fc7_weight"] == types["label"] == np.float32
     weights = [name for name in types if name.endswith("_weight") and name != "fc7_weight" and "relu" not in name]
@@ -41,13 +64,11 @@ def test_layers_are_half_and_batchnorm_centres_margin_and_softmax_single(network
 
 
 def test_the_exported_network_is_single():
-    symbol = embedding_symbol(half())
+    symbol = backbone(half()).symbol()
     assert "float16" not in symbol.tojson()
 
 
 def test_gradients_are_scaled_up_and_the_update_divides():
-    assert gradient_scale(half(loss_scale=512.0)) == 512.0
-    assert gradient_scale(from_flat(dict(SMALL, loss_scale=512.0))) == 1.0
     config = from_flat(SMALL)
     plain, scaled = (_centres(config, scale) for scale in (1.0, 512.0))
     for name, value in plain.items():
@@ -75,12 +96,12 @@ class TestMasterWeights:
         weight = mx.sym.Variable("scale_weight", shape=(8,), dtype="float16")
         product = mx.sym.broadcast_mul(mx.sym.Cast(mx.sym.Variable("data"), dtype="float16"), weight)
         loss = mx.sym.MakeLoss(
-            mx.sym.sum(mx.sym.Cast(product, dtype="float32"), axis=1), grad_scale=gradient_scale(config)
+            mx.sym.sum(mx.sym.Cast(product, dtype="float32"), axis=1), grad_scale=config.optimizer.loss_scale
         )
         module = mx.mod.Module(loss, ["data"], None)
         module.bind([("data", (4, 8))])
         module.init_params(mx.init.One(), arg_params=start, allow_missing=True)
-        start_optimizer(module, config, Schedule.of(config), "device")
+        module.scheduler = start_optimizer(module, fake_run(config, config.optimizer.loss_scale))
         return module
 
     def steps(self, module, count):
@@ -115,5 +136,5 @@ class TestMasterWeights:
 
 def test_the_cpu_is_refused():
     config = half()
-    with pytest.raises(UserError, match="--dtype float16 needs GPUs"):
-        build_module(training_graph(config, 10), config, [mx.cpu(0)])
+    with pytest.raises(UserError, match="`dtype` float16 needs GPUs"):
+        build_module(fake_run(config))

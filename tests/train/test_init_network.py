@@ -1,4 +1,4 @@
-"""--network init: the graph of a published model is trained on, whatever its layers are called."""
+"""`network` init: the graph of a published model is trained on, whatever its layers are called."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from arcface_mx.model import load_model
 from arcface_mx.train import checkpoint
 from arcface_mx.train.run import train
 from tests.support import nets
-from tests.train.test_training import TINY
+from tests.support.training import TINY
 
 SIZE = (32, 32)
 OWN = {key: value for key, value in TINY.items() if key not in ("network", "width", "embedding_size", "image_size")}
@@ -87,9 +87,9 @@ def test_the_run_goes_on_and_exports(model, tiny_faces, tmp_path):
 @pytest.mark.parametrize(
     "values, message",
     [
-        ({"init": ""}, "--network init: is the graph of --init, which is missing"),
-        ({"image_size": 48}, "--image-size 48: the model of --init has 32"),
-        ({"embedding_size": 64}, "--embedding-size 64: the model of --init has 12"),
+        ({"init": ""}, "--network is init, the graph of --init, and --init is missing"),
+        ({"image_size": 48}, "--image-size is 48, but the model of --init has 32"),
+        ({"embedding_size": 64}, "--embedding-size is 64, but the model of --init has 12"),
     ],
 )
 def test_what_does_not_fit_is_named(model, tiny_faces, tmp_path, capsys, values, message):

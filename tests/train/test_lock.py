@@ -13,7 +13,7 @@ import pytest
 from arcface_mx.train.lock import NAME, RunLock
 from arcface_mx.train.run import train
 from arcface_mx.util.errors import UserError
-from tests.train.test_training import tiny
+from tests.support.training import tiny
 
 HOLD = """
 import sys, time

@@ -7,34 +7,34 @@ from types import SimpleNamespace
 
 import pytest
 
-from arcface_mx.config import from_flat
+from arcface_mx.config import OptimizerConfig, RunConfig
 from arcface_mx.train import preflight
 from arcface_mx.train.run import train
 from arcface_mx.train.schedule import Schedule
 from arcface_mx.util.errors import UserError
-from tests.train.test_training import events, tiny
+from tests.support.training import events, tiny
 
 
-def clock(images=1000, **values):
-    config = from_flat(dict({"steps": 200, "batch_size": 10, "lr_drops": (), "checkpoint_every": 50}, **values))
-    return preflight.clock(Schedule.of(config), config, images)
+def warnings(images=1000, checkpoint_every=50, **values):
+    optimizer = OptimizerConfig(**dict({"steps": 200, "lr_drops": ()}, **values))
+    return preflight.schedule_warnings(Schedule.of(optimizer, batch_size=10), checkpoint_every, images)
 
 
 def test_a_sensible_schedule_is_not_warned_of():
-    assert clock() == [] and clock(lr_drops=(100,), warmup_steps=20) == []
+    assert warnings() == [] and warnings(lr_drops=(100,), warmup_steps=20) == []
 
 
 @pytest.mark.parametrize(
     "values, words",
     [
-        ({"lr_drops": (100, 200)}, "--lr-drops 200: never reached, the run has 200 steps"),
+        ({"lr_drops": (100, 200)}, "`lr_drops` 200: never reached, the run has 200 steps"),
         ({"warmup_steps": 200}, "as long as the run"),
         ({"images": 5000}, "see 2000 of the 5000 images"),
         ({"checkpoint_every": 1000}, "no checkpoint before the end, at step 200"),
     ],
 )
 def test_what_never_happens_is_named(values, words):
-    assert [text for text in clock(**values) if words in text]
+    assert [text for text in warnings(**values) if words in text]
 
 
 def test_no_room_for_checkpoints_is_refused_before_anything_is_written(tmp_path, tiny_faces, monkeypatch):
@@ -46,8 +46,9 @@ def test_no_room_for_checkpoints_is_refused_before_anything_is_written(tmp_path,
 
 def test_room_follows_what_is_kept():
     def room(**values):
-        config = from_flat(dict({"steps": 1000, "lr_drops": (), "checkpoint_every": 10}, **values))
-        return preflight.checkpoint_room(config, Schedule.of(config), 100)
+        options = RunConfig(**dict({"checkpoint_every": 10}, **values))
+        schedule = Schedule.of(OptimizerConfig(steps=1000, lr_drops=()), 512)
+        return preflight.checkpoint_room(options, schedule, 100)
 
     assert room(keep_checkpoints=2) == 100 + 200 * 3  # two kept, one being written; values and momentum; the export
     assert room(keep_checkpoints=2, keep_every=100) == 100 + 200 * 13
@@ -59,15 +60,15 @@ def test_too_little_memory_is_warned_of(tmp_path, tiny_faces, monkeypatch):
     config = tiny(tmp_path, tiny_faces, steps=1)
     train(config)
     assert any(
-        "of memory and 0 MB are free: lower --batch-size" in entry["text"] for entry in events(config, "warning")
+        "of memory and 0 MB are free: lower `batch_size`" in entry["text"] for entry in events(config, "warning")
     )
 
 
 def test_more_classes_than_float32_labels_tell_apart():
-    view = SimpleNamespace(num_classes=(1 << 24) + 1, images=1)
-    config = from_flat({"data": "faces"})
-    with pytest.raises(UserError, match="faces: 16777217 classes; labels are float32, exact up to 16777216"):
-        preflight.preflight(config, Schedule.of(config), view, None)
+    index = SimpleNamespace(num_classes=(1 << 24) + 1, path="faces/train.rec")
+    run = SimpleNamespace(index=index, options=RunConfig(parallel="data"))
+    with pytest.raises(UserError, match="faces/train.rec: 16777217 classes; labels are float32, exact up to 16777216"):
+        preflight.preflight(run, None)
 
 
 def test_free_bytes_of_a_folder_that_is_not_there_yet(tmp_path):

@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arcface_mx.config import from_flat
+from arcface_mx.config import OptimizerConfig
+from arcface_mx.losses import ArcFace, ASoftmax
 from arcface_mx.train.schedule import Schedule
 
 
-def schedule(**values):
-    return Schedule.of(from_flat(values))
+def schedule(batch_size=512, **values):
+    return Schedule.of(OptimizerConfig(**values), batch_size)
 
 
 def test_the_defaults_are_the_papers_schedule():
@@ -41,7 +42,13 @@ def test_cosine_falls_from_the_full_rate_to_zero():
 
 
 def test_margin_ramp_reaches_one_and_stays():
-    ramp = schedule(steps=100, lr_drops=(50,), margin_ramp=0.3)
-    shares = [ramp.margin_ramp_at(step) for step in range(100)]
+    shares = [ArcFace(margin_ramp=0.3).scheduled(step, 100)["margin_ramp"] for step in range(100)]
     assert shares[0] == 0.0 and shares[15] == pytest.approx(0.5) and set(shares[30:]) == {1.0}
-    assert schedule().margin_ramp_at(0) == 1.0
+    assert ArcFace().scheduled(0, 100) == {"margin_ramp": 1.0} and ArcFace().scheduled_names == ()
+
+
+def test_lambda_follows_the_papers_iterations_whatever_the_batch():
+    loss = ASoftmax()
+    for step, factor in ((0, 1.0), (100, 1.0), (50, 2.0), (10**6, 1.0)):
+        expected = max(5.0, 1000.0 / (1.0 + 0.12 * step * factor))
+        assert loss.scheduled(step, 28000, factor) == {"lambda": pytest.approx(expected)}

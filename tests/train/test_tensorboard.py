@@ -1,4 +1,4 @@
-"""--tensorboard writes the figures of log.jsonl, read back with a parser of the event format."""
+"""`tensorboard` writes the figures of log.jsonl, read back with a parser of the event format."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from arcface_mx.cli import main
 from arcface_mx.config import from_flat
 from arcface_mx.train.run import train
-from tests.train.test_training import TINY
+from tests.support.training import TINY
 
 
 def scalars(run):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 
@@ -12,47 +11,9 @@ import pytest
 
 from arcface_mx.config import from_flat
 from arcface_mx.native import library
-from arcface_mx.train import checkpoint
 from arcface_mx.train.run import train
 from arcface_mx.util.errors import UserError
-
-TINY = {
-    "network": "iresnet18",
-    "width": 0.07,
-    "embedding_size": 16,
-    "image_size": 32,
-    "batch_size": 8,
-    "dropout": 0.0,
-    "scale": 16.0,
-    "lr": 0.05,
-    "lr_drops": (),
-    "steps": 12,
-    "log_every": 4,
-    "checkpoint_every": 4,
-}
-
-
-def tiny(tmp_path, tiny_faces, name="run", **values):
-    return from_flat(dict(TINY, data=tiny_faces, run=str(tmp_path / name), **values))
-
-
-def final(config):
-    return checkpoint.latest(config.run.run)
-
-
-def events(config, kind):
-    with open(os.path.join(config.run.run, "log.jsonl"), encoding="utf-8") as stream:
-        return [entry for entry in map(json.loads, stream) if entry["event"] == kind]
-
-
-def assert_same(one, two, tolerance=0.0):
-    for group in ("arg_params", "aux_params", "momentum"):
-        first, second = getattr(one, group), getattr(two, group)
-        assert set(first) == set(second) and first
-        for name in first:
-            a, b = first[name].asnumpy(), second[name].asnumpy()
-            np.testing.assert_allclose(a, b, rtol=0, atol=tolerance * max(1.0, np.abs(a).max()), err_msg=name)
-
+from tests.support.training import assert_same, events, final, interrupt_after, tiny, tiny_config
 
 LOSSES = [
     {},
@@ -64,12 +25,12 @@ LOSSES = [
     {"intra_weight": 1.0, "inter_weight": 1.0},
     {"loss": "norm_softmax", "intra_weight": 1.0, "inter_weight": 1.0},
     {"triplet_weight": 1.0, "images_per_identity": 4, "batch_size": 20},
-    {"loss": "sub_centre", "loss_option": ("sub_centres=2",)},
+    {"loss": "sub_centre", "sub_centres": 2},
     {"loss": "adaface"},
 ]
 TUPLE_LOSSES = [
     {"loss": "triplet"},
-    {"loss": "euclidean_triplet", "triplet_margin": 0.2},
+    {"loss": "euclidean_triplet", "margin": 0.2},
     {"loss": "contrastive", "mining": "all"},
     {"loss": "triplet", "mining": "batch_hard", "bag": 2},
 ]
@@ -94,7 +55,7 @@ def test_losses_on_tuples_fall(tmp_path, tiny_faces, loss):
 
 
 def test_tuples_are_asked_for(tmp_path, tiny_faces):
-    with pytest.raises(UserError, match="--images-per-identity"):
+    with pytest.raises(UserError, match="`images_per_identity`"):
         train(tiny(tmp_path, tiny_faces, loss="triplet"))
 
 
@@ -116,12 +77,13 @@ def test_same_command_gives_the_same_bits(tmp_path, tiny_faces):
         assert_same(final(runs[0]), final(other))
 
 
+RAMP = {"margin_ramp": 0.5}
 MINED = {"loss": "triplet", "images_per_identity": 4, "bag": 2}
 
 
-@pytest.mark.parametrize("stop, values", [(3, {}), (4, {}), (9, {}), (7, MINED), (6, {"reader": "opencv"})])
+@pytest.mark.parametrize("stop, values", [(3, RAMP), (4, RAMP), (9, RAMP), (7, MINED)])
 def test_an_interrupted_run_ends_with_the_same_bits(tmp_path, tiny_faces, monkeypatch, stop, values):
-    settings = dict({"dropout": 0.3, "margin_ramp": 0.5}, **values)
+    settings = dict({"dropout": 0.3}, **values)
     unbroken, broken = (tiny(tmp_path, tiny_faces, name, **settings) for name in ("unbroken", "broken"))
     train(unbroken)
     interrupt_after(monkeypatch, stop)
@@ -152,19 +114,6 @@ def test_an_interrupt_within_an_update_waits_for_the_end_of_the_step(tmp_path, t
     assert final(broken).step == 5
     train(broken)
     assert_same(final(unbroken), final(broken))
-
-
-def interrupt_after(monkeypatch, steps):
-    from arcface_mx.train import log
-
-    count = []
-
-    def step(self):
-        count.append(1)
-        if len(count) == steps:
-            os.kill(os.getpid(), signal.SIGINT)
-
-    monkeypatch.setattr(log.RunLog, "step", step)
 
 
 def test_two_devices_give_the_update_of_one(tmp_path, tiny_faces):
@@ -236,7 +185,7 @@ class TestBadInput:
     def test_another_configuration_in_the_run_folder(self, tmp_path, tiny_faces):
         train(tiny(tmp_path, tiny_faces, steps=1))
         before = sorted(os.listdir(str(tmp_path / "run")))
-        with pytest.raises(UserError, match="--scale was 16.0, now 32.0"):
+        with pytest.raises(UserError, match="`scale` was 16.0, now 32.0"):
             train(tiny(tmp_path, tiny_faces, steps=1, scale=32.0))
         assert sorted(os.listdir(str(tmp_path / "run"))) == before
 
@@ -255,16 +204,10 @@ class TestBadInput:
             ({"devices": "tpu"}, "cannot read 'tpu'"),
             ({"devices": "cpu(0),cpu(0)"}, "twice"),
             ({"devices": "cpu(0),gpu(0)"}, "devices of one kind"),
-            ({"devices": "cpu(0),cpu(1)", "batch_size": 9}, "does not split evenly"),
-            ({"loss_option": ("h=1",)}, "--loss margin has no settings of its own"),
-            ({"loss": "adaface", "loss_option": ("k=1",)}, "--loss adaface has h, m"),
-            ({"loss": "adaface", "loss_option": ("h=much",)}, "NAME=NUMBER"),
-            ({"loss": "adaface", "loss_option": ("h=-1",)}, "`h` must be a finite number above 0, got -1.0"),
-            ({"loss": "sub_centre", "loss_option": ("sub_centres=1.5",)}, "whole number"),
+            ({"devices": "cpu(0),cpu(1)", "batch_size": 9}, "must be a multiple of the 2 devices, got 9"),
+            ({"m": 3.1416}, "the loss arcface: `m2` must"),
             ({"bag": 2}, "has no triplets to mine"),
-            ({"loss": "contrastive", "mining": "all", "images_per_identity": 4, "bag": 2}, "has no triplets to mine"),
-            ({"loss": "arcfase"}, "unknown; choose one of"),
-            ({"network": "iresnet19"}, "--network iresnet19"),
+            ({"network": "iresnet19"}, "`network` iresnet19"),
             ({"freeze": ("nothing_like_this",)}, "matches none"),
             ({"freeze": ("[",)}, "not a regular expression"),
             ({"lr_mult": ("stage1",)}, "REGEX=FACTOR"),
@@ -273,16 +216,39 @@ class TestBadInput:
         ],
     )
     def test_mistakes_are_named_and_leave_nothing(self, tmp_path, tiny_faces, values, words):
-        config = from_flat(dict(TINY, **dict({"data": tiny_faces, "run": str(tmp_path / "run")}, **values)))
+        config = tiny_config(**dict({"data": tiny_faces, "run": str(tmp_path / "run")}, **values))
         with pytest.raises(UserError, match=words):
             train(config)
         assert not os.path.exists(str(tmp_path / "run"))
 
     @pytest.mark.parametrize(
-        "values", [{"scale": 0.0}, {"lr": float("nan")}, {"lr_drops": (5, 3)}, {"policy": "soft"}, {"batch_size": 0}]
+        "values",
+        [
+            {"scale": 0.0},
+            {"lr": float("nan")},
+            {"lr_drops": (5, 3)},
+            {"policy": "soft"},
+            {"batch_size": 0},
+            {"loss": "arcfase"},
+            {"h": -1.0, "loss": "adaface"},
+        ],
     )
-    def test_values_without_sense_name_their_flag(self, values):
-        with pytest.raises(UserError, match=f"--{list(values)[0].replace('_', '-')}"):
+    def test_values_out_of_range_name_their_argument(self, values):
+        with pytest.raises(UserError, match=f"`{list(values)[0]}` must"):
+            from_flat(values)
+
+    @pytest.mark.parametrize(
+        "values, words",
+        [
+            ({"h": 0.5}, "h: the loss arcface and the trainer have no such setting"),
+            ({"loss": "softmax", "scale": 16.0}, "scale: the loss softmax and the trainer have no such setting"),
+            ({"loss": "contrastive", "bag": 2}, "bag: the loss contrastive and the trainer have no such setting"),
+            ({"loss": "softmax", "head": "native"}, "head: the loss softmax and the trainer have no such setting"),
+            ({"batchsize": 4}, "batchsize: .*; did you mean batch_size?"),
+        ],
+    )
+    def test_settings_that_a_run_does_not_have_are_refused(self, values, words):
+        with pytest.raises(UserError, match=words):
             from_flat(values)
 
 
@@ -291,8 +257,10 @@ class TestBadInput:
     "loss", ({"margin_ramp": 0.5}, {"intra_weight": 1.0, "inter_weight": 1.0}, {"loss": "norm_softmax"})
 )
 def test_native_and_graph_head_train_alike(tmp_path, tiny_faces, loss):
+    """With a seed for which no activation lies so near to PReLU's kink that rounding changes its side."""
     configs = [
-        tiny(tmp_path, tiny_faces, head, head=head, steps=2, log_every=1, **loss) for head in ("native", "graph")
+        tiny(tmp_path, tiny_faces, head, head=head, steps=2, log_every=1, seed=1, **loss)
+        for head in ("native", "graph")
     ]
     for config in configs:
         train(config)
@@ -302,7 +270,7 @@ def test_native_and_graph_head_train_alike(tmp_path, tiny_faces, loss):
             assert one[figure] == pytest.approx(other[figure], rel=1e-4)
 
 
-@pytest.mark.parametrize("values", ({"literal": True}, {"accumulate": 2}, {"loss": "softmax"}))
+@pytest.mark.parametrize("values", ({"literal": True}, {"accumulate": 2}))
 def test_native_head_is_refused_where_there_is_none(tmp_path, tiny_faces, values):
-    with pytest.raises(UserError, match="--head native"):
+    with pytest.raises(UserError, match="`head` native"):
         train(tiny(tmp_path, tiny_faces, head="native", **values))
