@@ -16,7 +16,7 @@ from arcface_mx.config import DataConfig, OptimizerConfig, RunConfig, TrainConfi
 from arcface_mx.data.recordio.index import RecordIndex
 from arcface_mx.losses.base import Loss, scale_floor
 from arcface_mx.losses.graph import TrainingGraph, training_graph, use_native
-from arcface_mx.model.backbone import Backbone, make_backbone
+from arcface_mx.model.backbone import INIT, Backbone, make_backbone
 from arcface_mx.parallel import sampling
 from arcface_mx.planning.plan import Workload, refuse_what_cannot_fit
 from arcface_mx.reader.augment import Augmentation
@@ -44,6 +44,9 @@ from arcface_mx.verify.sets import result_table
 
 if TYPE_CHECKING:
     from mxnet.context import Context
+
+
+SIZES = ("image_size", "embedding_size")
 
 
 @dataclass(frozen=True)
@@ -125,7 +128,10 @@ def train(config: TrainConfig) -> Dict[str, Any]:
     folder = RunFolder(config.run.run)
     stored = folder.stored_config()
     if stored:
-        folder.refuse_differences(differences(stored, config, of_result=True))
+        differing = differences(stored, config, of_result=True)
+        if config.network.network == INIT:  # the record holds the sizes of the model
+            differing = {name: pair for name, pair in differing.items() if name not in SIZES}
+        folder.refuse_differences(differing)
     worker = join(config.run.kvstore)
     try:
         finished = read_metrics(folder.path)
@@ -187,8 +193,15 @@ def resolve(config: TrainConfig, worker: Worker) -> Run:
         seed=worker.seed(options.seed),
         optimizer=optimizer,
         options=options,
-        record=to_json(config),
+        record=_record(config, backbone),
     )
+
+
+def _record(config: TrainConfig, backbone: Backbone) -> Dict[str, Any]:
+    """Return the configuration for config.json, with the sizes of the network."""
+    record = to_json(config)
+    record["data"]["image_size"], record["network"]["embedding_size"] = backbone.image_size, backbone.embedding_size
+    return record
 
 
 def _check_loss(loss: Loss, data: DataConfig, options: RunConfig) -> None:
