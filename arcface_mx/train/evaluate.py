@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Dict, List
 
 from arcface_mx.config import TrainConfig
-from arcface_mx.data.bins.bins import PairSet, read_pairs
+from arcface_mx.data.bins.read import PairSet, read_pairs
 from arcface_mx.model import Embedder
 from arcface_mx.model.backbone import embedding_arrays, embedding_symbol
 from arcface_mx.train.state import RunState

@@ -6,10 +6,10 @@ from typing import Dict, List, Optional, Tuple
 
 import numpy as np
 
-from arcface_mx.data.bins.bins import PairSet, read_pairs
-from arcface_mx.data.check.images import decode
+from arcface_mx.data.bins.read import PairSet, read_pairs
 from arcface_mx.data.check.labels import Problem
 from arcface_mx.data.check.report import SAMPLE, Report
+from arcface_mx.data.images import decode_or_none
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.progress import progress
 
@@ -81,7 +81,7 @@ def _look_at_images(pairs: PairSet, report: Report, most: int) -> None:
     for number, image in enumerate(progress(pairs.images(), report.path, "images", total=pairs.num_images)):
         if number % step:
             continue
-        pixels = decode(image)
+        pixels = decode_or_none(image)
         if pixels is None:
             bad.append(number)
             continue

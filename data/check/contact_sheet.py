@@ -7,7 +7,7 @@ from typing import Iterable
 import cv2
 import numpy as np
 
-from arcface_mx.data.check.images import decode
+from arcface_mx.data.images import decode_or_none
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.files import atomic_write
 
@@ -17,7 +17,7 @@ QUALITY = 90
 
 def write_sheet(images: Iterable[bytes], path: str) -> None:
     """Write up to 12×12 encoded images of one size, side by side, as one JPEG. Unreadable ones are left out."""
-    tiles = [pixels for pixels in map(decode, images) if pixels is not None][: COLUMNS * ROWS]
+    tiles = [pixels for pixels in map(decode_or_none, images) if pixels is not None][: COLUMNS * ROWS]
     if not tiles:
         raise UserError(f"{path}: there is no image to show")
     shape = tiles[0].shape

@@ -9,14 +9,13 @@ from typing import List, Optional, Tuple
 
 import numpy as np
 
-from arcface_mx.data.images import JPEG_START, MAX_PIXELS, decode_bgr
+from arcface_mx.data.images import decode_or_none
 from arcface_mx.data.recordio.index import RecordIndex
 from arcface_mx.data.recordio.scan import read_payload
 from arcface_mx.data.recordio.writer import unpack
 from arcface_mx.util.progress import progress
 
 CHUNK = 256  # images a task
-JPEG_END = b"\xff\xd9"
 
 
 @dataclass
@@ -74,7 +73,7 @@ def _look_at(index: RecordIndex, chunk: np.ndarray) -> Images:
                 continue
             positions.append(position)
             digests.append(hashlib.blake2b(image, digest_size=16).digest())
-            pixels = decode(image)
+            pixels = decode_or_none(image)
             if pixels is None:
                 found.undecodable.append(number)
             elif pixels.shape[:2] != (index.height, index.width):
@@ -84,14 +83,3 @@ def _look_at(index: RecordIndex, chunk: np.ndarray) -> Images:
                 found.averaged += 1
     found.positions, found.digests = np.asarray(positions, np.int64), np.asarray(digests, "S16")
     return found
-
-
-def decode(image: bytes, most: int = MAX_PIXELS) -> Optional[np.ndarray]:
-    """Pixels (height×width×3 uint8, BGR), or None where the bytes are no image, part of one, or a bomb."""
-    # OpenCV before 4.11 fills the missing part of a JPEG with grey and says nothing.
-    if image.startswith(JPEG_START) and JPEG_END not in image[-64:]:
-        return None
-    try:
-        return decode_bgr(image, most)
-    except ValueError:
-        return None

@@ -12,7 +12,7 @@ import struct
 
 import pytest
 
-from arcface_mx.data.bins.bins import read_pairs
+from arcface_mx.data.bins.read import read_pairs
 from arcface_mx.util.errors import UserError
 
 

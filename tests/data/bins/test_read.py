@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arcface_mx.data.bins.bins import decode_rgb, read_pairs, write_pairs
+from arcface_mx.data.bins.read import read_pairs
+from arcface_mx.data.bins.write import write_pairs
+from arcface_mx.data.images import decode_rgb
 from arcface_mx.util.errors import UserError
 
 IMAGES = [bytes(range(256)) + b"'\"\\\r\n", b"\x80\xff" * 99, b"a", bytes(range(256)) + b"'\"\\\r\n"]

@@ -7,7 +7,7 @@ import pickletools
 
 import pytest
 
-from arcface_mx.data.bins.bins import write_pairs
+from arcface_mx.data.bins.write import write_pairs
 from arcface_mx.util.errors import UserError
 
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arcface_mx.cli import main
-from arcface_mx.data.bins.bins import write_pairs
+from arcface_mx.data.bins.write import write_pairs
 from arcface_mx.data.check.check import check_path
 from arcface_mx.data.check.fix import write_cleaned
 from arcface_mx.data.check.records import check_records

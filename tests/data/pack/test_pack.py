@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arcface_mx.cli import main
-from arcface_mx.data.bins.bins import read_pairs
+from arcface_mx.data.bins.read import read_pairs
 from arcface_mx.data.check.check import check_path
 from arcface_mx.data.pack import pack as pack_module
 from arcface_mx.data.pack.image_list import find_photos

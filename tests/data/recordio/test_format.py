@@ -6,7 +6,7 @@ import os
 import pickle
 import re
 
-from arcface_mx.data.bins.bins import read_pairs
+from arcface_mx.data.bins.read import read_pairs
 from arcface_mx.data.recordio.index import RecordIndex
 from tests.conftest import shared_path
 from tests.support.face_sets import read_bytes, write_set
