@@ -1,35 +1,42 @@
-"""Verification sets in InsightFace's `.bin` layout: a pickle of (images, same).
+"""Read verification sets in InsightFace's `.bin` layout: a pickle of (images, same).
 
 `images` holds 2·P encoded images (JPEG or PNG), pair k being images 2k and 2k+1; `same` holds P
-booleans. The byte layout is on data/README.md. A file is read as data (`safe_pickle`), never
-unpickled; its images stay in the file and are read one at a time, equal ones once.
+booleans. data/README.md describes the bytes. A file is read as data and never unpickled; see
+`pickle_reader`.
 """
 
 from __future__ import annotations
 
 import hashlib
-from typing import IO, Any, Dict, Iterator, List, Tuple, Union
+from typing import Any, Dict, Iterator, List, Sequence, Tuple
 
 import numpy as np
 
-from arcface_mx.data.bins.pickle_values import Array, Span, array_values, read_span
-from arcface_mx.data.bins.safe_pickle import read_pickle
+from arcface_mx.data.bins.pickle_reader import Array, PickleFile, String, read_pickle
 from arcface_mx.data.images import decode_rgb
 from arcface_mx.util.errors import UserError
 
 
 class PairSet:
-    """A verification set of P pairs over M distinct images (M ≤ 2·P).
+    """A verification set of P pairs over M distinct images, which stay in the file.
 
-    path: the file. left, right: (P,) int64, each pair's two images as numbers 0…M−1.
-    same: (P,) bool. positions: (M,) int64, an image's first place in the file's list of 2·P.
+    Attributes
+    ----------
+    path : str
+        The file.
+    left, right : np.ndarray of int64, shape (P,)
+        The two images of each pair, as numbers 0…M−1.
+    same : np.ndarray of bool, shape (P,)
+        Whether a pair shows one identity.
+    positions : np.ndarray of int64, shape (M,)
+        The first position of each distinct image in the file's list of 2·P images.
     """
 
-    def __init__(self, path: str, items: List[Span], places: np.ndarray, same: np.ndarray) -> None:
+    def __init__(self, path: str, images: List[String], numbers: np.ndarray, same: np.ndarray) -> None:
         self.path, self.same = path, same
-        self.left, self.right = places[0::2], places[1::2]
-        _, self.positions = np.unique(places, return_index=True)
-        self._items = items
+        self.left, self.right = numbers[0::2], numbers[1::2]
+        _, self.positions = np.unique(numbers, return_index=True)
+        self._images = images
 
     def __len__(self) -> int:
         return len(self.same)
@@ -37,24 +44,36 @@ class PairSet:
     @property
     def num_images(self) -> int:
         """M, the number of distinct images."""
-        return len(self._items)
+        return len(self._images)
 
     def describe(self, number: int) -> str:
-        """Where distinct image `number` stands in the file, for messages."""
+        """File, position and pair of the distinct image `number`, for messages."""
         position = int(self.positions[number])
         return f"{self.path}: image {position} (pair {position // 2})"
 
     def images(self) -> Iterator[bytes]:
-        """The M distinct images as encoded bytes, in the file's order."""
-        with open(self.path, "rb") as stream:
-            for number, item in enumerate(self._items):
+        """Yield the M distinct images as encoded bytes, in the order of the file.
+
+        Raises
+        ------
+        UserError
+            If the file has changed since it was opened.
+        """
+        with PickleFile(self.path) as file:
+            for number, image in enumerate(self._images):
                 try:
-                    yield read_span(stream, item)
+                    yield file.load(image)
                 except ValueError as error:
-                    raise UserError(f"{self.describe(number)}: the file changed while it was read: {error}") from error
+                    raise UserError(f"{self.describe(number)}: {error}") from error
 
     def pixels(self) -> Iterator[np.ndarray]:
-        """The M distinct images decoded: uint8, (height, width, 3), RGB. Raises UserError naming the image."""
+        """Yield the M distinct images decoded: uint8, shape (height, width, 3), RGB.
+
+        Raises
+        ------
+        UserError
+            If an image cannot be decoded. The message names the image.
+        """
         for number, image in enumerate(self.images()):
             try:
                 yield decode_rgb(image)
@@ -63,77 +82,82 @@ class PairSet:
 
 
 def read_pairs(path: str) -> PairSet:
-    """Index a verification set; see PairSet. Reads Python 2 and 3 pickles of any protocol.
+    """Open a verification set written by Python 2 or 3, in any pickle protocol.
 
-    Raises UserError, with the file and the byte or image number, when the file holds anything but
-    (2·P encoded images, P booleans), is truncated, or asks for code.
+    Parameters
+    ----------
+    path : str
+        A `.bin` file: a pickle of (2·P encoded images, P booleans).
+
+    Returns
+    -------
+    PairSet
+        The pairs. Equal images are one, and all images stay in the file.
+
+    Raises
+    ------
+    UserError
+        If the file holds anything else, is truncated, or asks for code to be run. The message
+        names the file and the byte or the image.
     """
-    images, same = _two_lists(path, read_pickle(path))
-    with open(path, "rb") as stream:
-        labels = _labels(path, stream, same)
+    value = read_pickle(path)
+    if not isinstance(value, (list, tuple)) or len(value) != 2:
+        raise UserError(f"{path}: holds {_kind(value)}, not (images, same)")
+    images, same = value
+    with PickleFile(path) as file:
+        labels = _labels(path, file, same)
         if not isinstance(images, (list, tuple)):
             raise UserError(f"{path}: its first part is {_kind(images)}, not a list of images")
         if not labels.size:
             raise UserError(f"{path}: it holds no pairs")
         if len(images) != 2 * labels.size:
             raise UserError(f"{path}: {len(images)} images for {labels.size} pairs; a pair takes two images")
-        items, places = _distinct(path, stream, images)
-    return PairSet(path, items, places, labels)
+        distinct, numbers = _distinct(path, file, images)
+    return PairSet(path, distinct, numbers, labels)
 
 
-def _two_lists(path: str, value: Any) -> Tuple[Any, Any]:
-    if isinstance(value, (list, tuple)) and len(value) == 2:
-        return value[0], value[1]
-    raise UserError(f"{path}: holds {_kind(value)}, not (images, same)")
-
-
-def _labels(path: str, stream: IO[bytes], same: Any) -> np.ndarray:
-    """The P labels as bool. Raises UserError when one is neither true nor false."""
+def _labels(path: str, file: PickleFile, same: Any) -> np.ndarray:
+    """The P labels as bool."""
     if isinstance(same, Array):
         try:
-            values = array_values(stream, same).tolist()
+            same = np.frombuffer(file.load(same.values), same.code).tolist()
         except ValueError as error:
             raise UserError(f"{path}: its array of labels is not well-formed: {error}") from error
-    elif isinstance(same, (list, tuple)):
-        values = same
-    else:
+    if not isinstance(same, (list, tuple)):
         raise UserError(f"{path}: its second part is {_kind(same)}, not a list of booleans")
-    for number, value in enumerate(values):
+    for pair, value in enumerate(same):
         if not isinstance(value, int) or value not in (0, 1):
-            raise UserError(f"{path}: label of pair {number} is {_kind(value)}, not true or false")
-    return np.asarray(values, bool)
+            raise UserError(f"{path}: label of pair {pair} is {_kind(value)}, not true or false")
+    return np.asarray(same, bool)
 
 
-def _distinct(path: str, stream: IO[bytes], images: Union[List[Any], Tuple[Any, ...]]) -> Tuple[List[Span], np.ndarray]:
-    """The distinct images, and for each of the listed images its number among them."""
-    by_span: Dict[Span, int] = {}
-    by_hash: Dict[bytes, int] = {}
-    items: List[Span] = []
-    places = np.empty(len(images), np.int64)
+def _distinct(path: str, file: PickleFile, images: Sequence[Any]) -> Tuple[List[String], np.ndarray]:
+    """The distinct images, and for each listed image its number among them."""
+    by_string: Dict[String, int] = {}  # an image that the pickle repeats is hashed once
+    by_digest: Dict[bytes, int] = {}
+    distinct: List[String] = []
+    numbers = np.empty(len(images), np.int64)
     for position, image in enumerate(images):
-        span = image.values if isinstance(image, Array) and image.dtype is not None else image
-        if isinstance(image, Array) and (image.dtype is None or image.dtype.code != "u1"):
+        if isinstance(image, Array) and image.code != "u1":
             raise UserError(f"{path}: image {position} is an array of another type than uint8")
-        if not isinstance(span, Span) or not span.is_bytes:
+        string = image.values if isinstance(image, Array) else image
+        if not isinstance(string, String) or string.is_text:
             raise UserError(f"{path}: image {position} is {_kind(image)}, not encoded bytes")
-        if span not in by_span:
-            try:
-                value = read_span(stream, span)
-            except ValueError as error:
-                raise UserError(f"{path}: image {position} at byte {span.offset}: {error}") from error
-            if not value:
-                raise UserError(f"{path}: image {position} is empty")
-            by_span[span] = by_hash.setdefault(hashlib.sha256(value).digest(), len(items))
-            if by_span[span] == len(items):
-                items.append(span)
-        places[position] = by_span[span]
-    return items, places
+        if not string.length:
+            raise UserError(f"{path}: image {position} is empty")
+        if string not in by_string:
+            digest = hashlib.sha256(file.load(string)).digest()
+            by_string[string] = by_digest.setdefault(digest, len(distinct))
+            if by_string[string] == len(distinct):
+                distinct.append(string)
+        numbers[position] = by_string[string]
+    return distinct, numbers
 
 
 def _kind(value: Any) -> str:
-    """What a value is, for messages; never its contents."""
-    if isinstance(value, Span):
-        return "a byte string" if value.is_bytes else "text"
+    """What a value is, for messages. Its contents are not shown."""
+    if isinstance(value, String):
+        return "text" if value.is_text else "a byte string"
     if isinstance(value, Array):
         return "an array"
     if isinstance(value, int):

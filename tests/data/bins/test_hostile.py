@@ -154,7 +154,9 @@ def test_other_opcodes_are_refused(tmp_path, case):
 
 
 @pytest.mark.parametrize(
-    "bomb", [b"(" * 1_200_000, b"]" * 1_200_000, b"](" + b")" * 600_000 + b"e(" + b")" * 600_000 + b"e."]
+    "bomb",
+    [b"(" * 1_200_000, b"]" * 1_200_000, b"](" + b")" * 600_000 + b"e(" + b")" * 600_000 + b"e."],
+    ids=["marks", "lists", "tuples"],
 )
 def test_bombs_are_stopped_early(tmp_path, bomb):
     path = tmp_path / "hostile.bin"
@@ -167,6 +169,17 @@ def test_deep_nesting_is_refused(tmp_path):
     path = tmp_path / "hostile.bin"
     path.write_bytes(b"K\x01" + b"\x85" * 200_000 + b".")
     with pytest.raises(UserError, match="holds a tuple of 1, not"):
+        read_pairs(str(path))
+
+
+@pytest.mark.parametrize(
+    "before, after", [(b"", b")R."), (b"cnumpy\ndtype\n", b"\x85R."), (b"]", b"b."), (b"", b"Nb.")]
+)
+def test_deep_nesting_is_refused_as_an_argument(tmp_path, before, after):
+    """Python's own hash of a tuple that is nested so deeply ends the process."""
+    path = tmp_path / "hostile.bin"
+    path.write_bytes(before + b"K\x01" + b"\x85" * 200_000 + after)
+    with pytest.raises(UserError, match="nothing in it was executed"):
         read_pairs(str(path))
 
 

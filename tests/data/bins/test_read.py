@@ -154,7 +154,7 @@ def test_every_truncation_is_refused(tmp_path, protocol):
 
 
 def test_a_string_longer_than_the_file_is_not_allocated(tmp_path):
-    with pytest.raises(UserError, match="byte 3: a string of 1099511627776 bytes, but 1 are left: truncated"):
+    with pytest.raises(UserError, match="byte 3: expected 1099511627776 bytes in a bytes8, but only 1 remain"):
         read_pairs(stored(tmp_path, b"\x80\x04]\x8e" + (1 << 40).to_bytes(8, "little") + b"x"))
 
 
