@@ -22,7 +22,6 @@ import numpy as np
 
 from arcface_mx.data.images import decode_bgr
 from arcface_mx.data.recordio.index import RecordIndex
-from arcface_mx.data.recordio.writer import append, close_whole
 from arcface_mx.util.environment import available_cores
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.files import cache_folder, sync_folder, write_json
@@ -184,3 +183,27 @@ class _Shape:
 def as_dict(view: ImageView) -> Dict[str, Any]:
     """What a run folder records of its data."""
     return {key: value for key, value in asdict(view).items() if not key.endswith("_file")}
+
+
+def append(stream: Any, number: int, payload: bytes, shown: str) -> None:
+    """`write_idx` of an MXIndexedRecordIO; UserError, naming `shown`, where the disk takes no more."""
+    from mxnet.base import MXNetError
+
+    try:
+        stream.write_idx(number, payload)
+    except (OSError, MXNetError) as error:
+        reason = getattr(error, "strerror", None) or "is the disk full?"
+        raise UserError(f"{shown}: cannot be written: {reason}") from None
+
+
+def close_whole(stream: Any, path: str, shown: str) -> None:
+    """Close an MXIndexedRecordIO writer of `path`; UserError where the disk did not take all of it (MXNet says nothing)."""
+    expected = stream.tell()
+    try:
+        stream.close()
+    except OSError as error:
+        raise UserError(f"{shown}: cannot be written: {error.strerror}") from None
+    if os.path.getsize(path) != expected:
+        raise UserError(
+            f"{shown}: cannot be written: {os.path.getsize(path)} of {expected} bytes arrived; is the disk full?"
+        )

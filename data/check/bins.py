@@ -7,9 +7,9 @@ from typing import Dict, List, Optional, Tuple
 import numpy as np
 
 from arcface_mx.data.bins.read import PairSet, read_pairs
-from arcface_mx.data.check.labels import Problem
 from arcface_mx.data.check.report import SAMPLE, Report
 from arcface_mx.data.images import decode_or_none
+from arcface_mx.data.recordio.problems import Problem
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.progress import progress
 

@@ -27,7 +27,7 @@ def write_cleaned(report: Report, folder: str) -> Dict[str, Any]:
     for problem in report.problems + report.remarks:
         if problem.drop:
             for number in problem.records:
-                left_out.setdefault(number, problem.found)
+                left_out.setdefault(number, problem.message)
     kept = ~np.isin(index.numbers, np.fromiter(left_out, np.int64, len(left_out)))
     return copy_records(index, np.flatnonzero(kept), folder, left_out)
 

@@ -11,8 +11,7 @@ import numpy as np
 
 from arcface_mx.data.images import decode_or_none
 from arcface_mx.data.recordio.index import RecordIndex
-from arcface_mx.data.recordio.scan import read_payload
-from arcface_mx.data.recordio.writer import unpack
+from arcface_mx.data.recordio.record import read_record
 from arcface_mx.util.progress import progress
 
 CHUNK = 256  # images a task
@@ -67,7 +66,7 @@ def _look_at(index: RecordIndex, chunk: np.ndarray) -> Images:
         for position in chunk:
             number = int(index.numbers[position])
             try:
-                _, image = unpack(read_payload(stream.fileno(), int(index.offsets[position])))
+                _, image = read_record(stream.fileno(), int(index.offsets[position]))
             except ValueError:
                 found.undecodable.append(number)
                 continue

@@ -8,9 +8,9 @@ from typing import List
 import numpy as np
 
 from arcface_mx.data.check.images import Images, look_at_images
-from arcface_mx.data.check.labels import Problem
 from arcface_mx.data.check.report import SAMPLE, Report
 from arcface_mx.data.recordio.index import RecordIndex
+from arcface_mx.data.recordio.problems import Problem
 
 PACK = "pack the images again, or write a cleaned copy: arcface-mx data check --fix"
 

@@ -7,8 +7,8 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 
-from arcface_mx.data.check.labels import Problem
 from arcface_mx.data.recordio.index import RecordIndex
+from arcface_mx.data.recordio.problems import Problem
 
 SAMPLE = 2000  # images that a quick check decodes
 
@@ -26,7 +26,7 @@ class Report:
 
     def to_json(self) -> Dict[str, Any]:
         def plain(problems: List[Problem]) -> List[Dict[str, Any]]:
-            return [{"found": p.found, "remedy": p.remedy, "records": list(p.records)} for p in problems]
+            return [{"found": p.message, "remedy": p.remedy, "records": list(p.records)} for p in problems]
 
         return {
             "path": self.path,

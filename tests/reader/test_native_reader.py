@@ -64,7 +64,7 @@ def test_pixels_and_labels_are_those_of_the_record(stream, view, tiny_faces):
     index = RecordIndex.open(tiny_faces)
     for pixels, labels, records in take(stream(view, 8), 10):
         for row, label, record in zip(pixels, labels, records):
-            true_label, image = index.read(int(record))
+            _, true_label, image = next(index.images(np.flatnonzero(index.numbers == int(record))))
             expected = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR)[:, :, ::-1]
             assert label == true_label
             np.testing.assert_array_equal(row, expected.transpose(2, 0, 1))

@@ -68,7 +68,7 @@ def test_bad_image(tmp_path, bad, told, place):
     images[1][place] = bad
     folder = write(tmp_path / "faces", images)
     problem = one_problem(folder)
-    assert told in problem.found and problem.records == (3 + place,)
+    assert told in problem.message and problem.records == (3 + place,)
     report = check_records(folder)
     summary = write_cleaned(report, str(tmp_path / "clean"))
     assert [entry["record"] for entry in summary["left_out"]] == [3 + place]
@@ -84,8 +84,8 @@ def test_equal_images(tmp_path):
     folder = write(tmp_path / "faces", [[jpeg(0), jpeg(1), jpeg(1)], [jpeg(2), jpeg(3)], [jpeg(4), jpeg(2)]])
     (report,) = check_path(folder)
     (problem,) = report.problems
-    assert problem.found == "is byte for byte record 7, but has another label" and problem.records == (4, 7)
-    assert [(r.found, r.records) for r in report.remarks] == [("is a copy of another record of its identity", (3,))]
+    assert problem.message == "is byte for byte record 7, but has another label" and problem.records == (4, 7)
+    assert [(r.message, r.records) for r in report.remarks] == [("is a copy of another record of its identity", (3,))]
     write_cleaned(report, str(tmp_path / "clean"))
     (clean,) = check_path(str(tmp_path / "clean"))
     assert not clean.problems and [str(r) for r in clean.remarks][0].startswith("2 identities have one image")
@@ -161,7 +161,7 @@ def test_sound_pairs(tmp_path):
     ],
 )
 def test_faulty_pairs(tmp_path, change, told):
-    assert told in one_problem(bin_of(tmp_path, *change(*good_pairs()))).found
+    assert told in one_problem(bin_of(tmp_path, *change(*good_pairs()))).message
 
 
 def test_harmless_oddities_of_pairs(tmp_path):
@@ -170,12 +170,12 @@ def test_harmless_oddities_of_pairs(tmp_path):
     images[8:10] = images[4:6]
     (report,) = check_path(bin_of(tmp_path, images, same))
     assert not report.problems
-    assert [r.found for r in report.remarks] == [
+    assert [r.message for r in report.remarks] == [
         "pair 0 compares an image with itself (1 such pairs)",
         "1 pairs stand there more than once",
     ]
     (report,) = check_path(bin_of(tmp_path, good_pairs(40)[0], ([True] * 3 + [False]) * 10))
-    assert "75.0 % of the pairs are same pairs" in report.remarks[0].found
+    assert "75.0 % of the pairs are same pairs" in report.remarks[0].message
 
 
 def test_folder_reports_on_its_pairs_too(tmp_path):

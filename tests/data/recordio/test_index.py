@@ -11,9 +11,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arcface_mx.data.recordio.index import RecordIndex
-from arcface_mx.data.recordio.writer import MAGIC
+from arcface_mx.data.recordio.record import MAGIC
 from arcface_mx.util.errors import UserError
-from tests.support.face_sets import copy_set, float_bytes, jpeg, patch, read_bytes, write_bytes, write_plain, write_set
+from tests.support.face_sets import (
+    HEADER_SIZE,
+    copy_set,
+    float_bytes,
+    jpeg,
+    patch,
+    read_bytes,
+    write_bytes,
+    write_plain,
+    write_set,
+)
 
 COUNTS = (3, 2, 4)
 
@@ -44,7 +54,7 @@ def test_reads_what_the_writer_wrote(sound):
     assert index.identity_ranges.tolist() == [[1, 4], [4, 6], [6, 10]]
     assert index.numbers.tolist() == list(range(1, 10))
     assert [(label, image) for _, label, image in index.images()] == written
-    assert index.read(4) == written[3]
+    assert list(index.images(np.asarray([3]))) == [(4, *written[3])]
     assert index.labels.dtype == index.offsets.dtype == np.int64
 
 
@@ -227,17 +237,26 @@ def test_survey_lists_all_kinds_and_leaves_unreadable_records_out(faces):
     assert "record 3 starts at" in told and "record 8 has label 7" in told
 
 
-def test_read_refuses_numbers_that_are_no_images(sound):
-    for number in (-1, 0, 10, 99):
-        with pytest.raises(UserError, match=f"record {number} is not an image"):
-            RecordIndex.open(sound[0]).read(number)
-
-
 def test_file_that_shrinks_after_opening(faces):
     index = RecordIndex.open(faces)
     os.truncate(index.path, 5000)
     with pytest.raises(UserError, match="record 9"):
-        index.read(9)
+        next(index.images(np.asarray([8])))
+
+
+def test_fingerprint_is_of_numbers_labels_and_images_alone(sound, faces):
+    truth = RecordIndex.open(sound[0]).fingerprint
+    assert RecordIndex.open(faces).fingerprint == truth and len(truth) == 64
+    for name in ("train.idx", "property"):
+        os.unlink(os.path.join(faces, name))
+    assert RecordIndex.open(faces).fingerprint == truth
+    index = RecordIndex.open(faces)
+    patch(index.path, index.offsets[0] + 12, float_bytes(1))
+    assert RecordIndex.survey(faces).fingerprint != truth
+    patch(index.path, index.offsets[0] + 12, float_bytes(0))
+    assert RecordIndex.open(faces).fingerprint == truth
+    patch(index.path, index.offsets[8] + 8 + HEADER_SIZE + 400, b"changed")
+    assert RecordIndex.open(faces).fingerprint != truth
 
 
 DAMAGE = st.one_of(
