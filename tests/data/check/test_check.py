@@ -43,7 +43,7 @@ def test_sound_set_has_no_problem(tmp_path):
     assert not report.problems and not report.remarks
     table = dict(report.table)
     assert table["images"] == "9 in records 1…9" and table["identities"] == "3"
-    assert table["photos of an identity"] == "2 to 4, median 3" and table["decoded"].startswith("9 of 9, ")
+    assert table["images of an identity"] == "2 to 4, median 3" and table["decoded"].startswith("9 of 9, ")
 
 
 def test_mean_face_is_the_mean(tmp_path):
