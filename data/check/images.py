@@ -22,7 +22,7 @@ class Images(NamedTuple):
     positions: np.ndarray  # K, int64: where they stand in the set
     sizes: np.ndarray  # K×2, int64: height and width; 0 if an image cannot be decoded
     digests: np.ndarray  # K, S16: hashes of the encoded images; empty if an image cannot be read
-    total: np.ndarray  # height×width×3, float64, RGB: the sum of the images of the expected size
+    total: np.ndarray  # height×width×3, float64, RGB: the sum of the images of the expected size; 1×1×3 if none
     averaged: int  # of images in `total`
 
     @property
@@ -36,25 +36,25 @@ class Images(NamedTuple):
         return self.total / self.averaged if self.averaged else None
 
 
-def scan_images(images: Iterable[Tuple[int, Optional[bytes]]], size: Optional[Tuple[int, int]] = None) -> Images:
+def scan_images(images: Iterable[Tuple[int, Optional[bytes]]], size: Optional[Tuple[int, ...]] = None) -> Images:
     """Decode (position, encoded image) pairs. By default, the expected size is that of the first image."""
     positions, sizes, digests, averaged = [], [], [], 0
-    total = np.zeros((*size, 3)) if size else None
+    total = np.zeros((1, 1, 3))
     for position, image in images:
         pixels = None if image is None else decode_or_none(image)
         positions.append(position)
         digests.append(b"" if image is None else hashlib.blake2b(image, digest_size=16).digest())
         sizes.append((0, 0) if pixels is None else pixels.shape[:2])
-        if pixels is not None and total is None:
-            total = np.zeros(pixels.shape)
-        if pixels is not None and total is not None and pixels.shape == total.shape:
+        if pixels is not None and size in (None, pixels.shape[:2]):
+            if not averaged:
+                size, total = pixels.shape[:2], np.zeros(pixels.shape)
             total += pixels[:, :, ::-1]
             averaged += 1
     return Images(
         np.asarray(positions, np.int64),
         np.asarray(sizes, np.int64).reshape(-1, 2),
         np.asarray(digests, "S16"),
-        np.zeros((0, 0, 3)) if total is None else total,
+        total,
         averaged,
     )
 
@@ -69,11 +69,11 @@ def scan_records(index: RecordIndex, sample: Optional[int], workers: int) -> Ima
     def scan(chunk: np.ndarray) -> Images:
         return scan_images(_read(index, chunk), (index.height, index.width))
 
-    parts, total, averaged = [], np.zeros((index.height, index.width, 3)), 0
+    parts, total, averaged = [], np.zeros((1, 1, 3)), 0
     with ThreadPoolExecutor(workers) as pool:
         for part in progress(pool.map(scan, chunks), "images", f"×{CHUNK}", total=len(chunks)):
             parts.append(part[:3])
-            total += part.total
+            total = total + part.total
             averaged += part.averaged
     positions, sizes, digests = (np.concatenate(field) for field in zip(*parts))
     return Images(positions, sizes, digests, total, averaged)

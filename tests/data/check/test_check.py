@@ -75,6 +75,12 @@ def test_bad_image(tmp_path, bad, told, place):
     assert not check_path(str(tmp_path / "clean"))[0].problems
 
 
+def test_a_stated_size_that_no_memory_holds_is_a_problem(tmp_path):
+    folder = write(tmp_path / "faces", [[jpeg(0)], [jpeg(1)]])
+    write_bytes(os.path.join(folder, "property"), b"2,99999999,99999999")
+    assert one_problem(folder).records == (1, 2)
+
+
 def test_bad_first_image_is_told_once(tmp_path):
     folder = write(tmp_path / "faces", [[b"no image", jpeg(1)], [jpeg(2)]])
     assert one_problem(folder).records == (1,)
