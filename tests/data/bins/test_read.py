@@ -1,4 +1,4 @@
-"""Verification sets as published, of any pickle protocol and both Pythons, are indexed alike."""
+"""Verification sets of Python 2 and 3, in every pickle protocol and published form, are read alike."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def stored(tmp_path, value, protocol=2):
 
 
 def contents(pairs):
-    """(list of 2·P images, labels) as the file meant them."""
+    """The 2·P images and the labels that the file lists."""
     distinct = list(pairs.images())
     order = np.stack([pairs.left, pairs.right], 1).ravel()
     return [distinct[number] for number in order], pairs.same.tolist()
@@ -94,7 +94,7 @@ def test_positions_name_the_first_use(tmp_path):
         st.tuples(st.binary(min_size=1, max_size=9), st.binary(min_size=1, max_size=300), st.booleans()), min_size=1
     ),
 )
-def test_what_is_written_is_read(tmp_path_factory, pairs):
+def test_a_written_set_is_read_back(tmp_path_factory, pairs):
     path = str(tmp_path_factory.mktemp("round") / "set.bin")
     images = [image for left, right, _ in pairs for image in (left, right)]
     same = [label for _, _, label in pairs]

@@ -1,4 +1,4 @@
-"""Written verification sets load in Python's own unpickler, the way InsightFace's readers call it."""
+"""Python's own unpickler loads written verification sets, called as InsightFace calls it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""RecordWriter writes the bytes that MXNet's own writer writes, and refuses sets that cannot be read."""
+"""RecordWriter writes the bytes that MXNet's own writer writes, and refuses sets that no reader accepts."""
 
 from __future__ import annotations
 
