@@ -42,7 +42,7 @@ def tiny_faces(tmp_path_factory):
 
 
 def write_tiny_pairs(path):
-    from arcface_mx.data.bins.bins import write_pairs
+    from arcface_mx.data.bins.write import write_pairs
 
     images, same = [], []
     for pair in range(40):

@@ -6,7 +6,8 @@ from typing import Iterable, List
 
 import numpy as np
 
-from arcface_mx.data.bins.bins import decode_rgb, read_pairs
+from arcface_mx.data.bins.read import read_pairs
+from arcface_mx.data.images import decode_rgb
 from arcface_mx.data.pack.image_list import photo_paths
 from arcface_mx.metrics.pairs import unit_vectors
 from arcface_mx.model.embedder import fit

@@ -9,7 +9,7 @@ from typing import Callable, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from arcface_mx.data.bins.bins import PairSet, read_pairs
+from arcface_mx.data.bins.read import PairSet, read_pairs
 from arcface_mx.data.check.clean_list import LEAVE_OUT, Entry
 from arcface_mx.data.recordio.index import RecordIndex
 from arcface_mx.metrics.label_errors import Centres, far_photos, near_centres, overlap, units

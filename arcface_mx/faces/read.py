@@ -12,7 +12,7 @@ import numpy as np
 
 from arcface_mx.data.align.detector import Detector
 from arcface_mx.data.align.image import AlignOptions, align_photo, is_aligned
-from arcface_mx.data.bins.bins import decode_rgb
+from arcface_mx.data.images import decode_rgb
 from arcface_mx.model.embedder import NARROW_CROP, fit
 from arcface_mx.model.graph import Size
 

@@ -20,7 +20,7 @@ from typing import (
 
 import numpy as np
 
-from arcface_mx.data.bins.bins import decode_rgb
+from arcface_mx.data.images import decode_rgb
 from arcface_mx.model.engines import Engine, MxnetEngine, Network, Pending
 from arcface_mx.model.graph import Size, image_input, misfit
 from arcface_mx.util.errors import UserError

@@ -6,7 +6,7 @@ from typing import List, NamedTuple, Tuple
 
 import numpy as np
 
-from arcface_mx.data.bins.bins import PairSet
+from arcface_mx.data.bins.read import PairSet
 
 SHOWN = 8
 

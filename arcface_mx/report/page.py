@@ -9,7 +9,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Sequence, Tuple
 import numpy as np
 
 from arcface_mx.config import TrainConfig, differences, flag_name
-from arcface_mx.data.bins.bins import PairSet, read_pairs
+from arcface_mx.data.bins.read import PairSet, read_pairs
 from arcface_mx.metrics.calibration import ScoredPairs, calibrate
 from arcface_mx.metrics.pairs import pair_scores
 from arcface_mx.model import Embedder

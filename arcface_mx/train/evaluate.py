@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Sequence
 
-from arcface_mx.data.bins.bins import PairSet, read_pairs
+from arcface_mx.data.bins.read import PairSet, read_pairs
 from arcface_mx.model.backbone import Backbone
 from arcface_mx.model.embedder import Embedder
 from arcface_mx.train.state import RunState

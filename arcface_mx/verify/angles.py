@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Dict, Optional, Sequence, Tuple
 
 import numpy as np
 
-from arcface_mx.data.bins.bins import read_pairs
+from arcface_mx.data.bins.read import read_pairs
 from arcface_mx.data.recordio.index import RecordIndex
 from arcface_mx.losses.base import CENTRES
 from arcface_mx.metrics.angles import CentreAngles, Spread, centre_angles, linked_identities, spread

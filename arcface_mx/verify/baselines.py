@@ -13,7 +13,7 @@ from typing import Callable, Iterable, List, Sequence, Tuple, Union
 
 import numpy as np
 
-from arcface_mx.data.bins.bins import PairSet, read_pairs
+from arcface_mx.data.bins.read import PairSet, read_pairs
 from arcface_mx.metrics.pairs import FOLDS
 from arcface_mx.util.errors import UserError
 from arcface_mx.verify.sets import SetResult, score_set
@@ -92,7 +92,7 @@ def verify_baselines(baselines: Sequence[Baseline], pairs: Union[str, PairSet], 
 
 def training_images(folder: str) -> Tuple[Iterable[np.ndarray], np.ndarray]:
     """(images, labels) of a face set for `fit_baselines`; its first identities where it has more than MAX_IMAGES."""
-    from arcface_mx.data.bins.bins import decode_rgb
+    from arcface_mx.data.images import decode_rgb
     from arcface_mx.data.recordio.index import RecordIndex
 
     index = RecordIndex.open(folder)

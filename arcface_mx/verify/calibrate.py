@@ -7,7 +7,8 @@ from typing import Dict, Iterable, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from arcface_mx.data.bins.bins import decode_rgb, read_pairs
+from arcface_mx.data.bins.read import read_pairs
+from arcface_mx.data.images import decode_rgb
 from arcface_mx.data.recordio.index import RecordIndex
 from arcface_mx.metrics.calibration import Calibration, ScoredPairs, calibrate
 from arcface_mx.metrics.pairs import pair_scores, unit_vectors

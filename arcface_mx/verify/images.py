@@ -11,7 +11,7 @@ from typing import Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from arcface_mx.data.bins.bins import decode_rgb
+from arcface_mx.data.images import decode_rgb
 from arcface_mx.data.pack.image_list import SUFFIXES, find_photos, photo_paths
 from arcface_mx.data.protocols.list_file import read_lines, read_words
 from arcface_mx.model.embedder import Embedder

@@ -9,7 +9,7 @@ from typing import Any, Dict, List, Optional, Sequence, Union
 
 import numpy as np
 
-from arcface_mx.data.bins.bins import PairSet, read_pairs
+from arcface_mx.data.bins.read import PairSet, read_pairs
 from arcface_mx.metrics.pairs import FOLDS, PairMetrics, evaluate, fold_slices, pair_scores
 from arcface_mx.model.embedder import Embedder
 from arcface_mx.util.errors import UserError

@@ -11,8 +11,7 @@ import numpy as np
 
 from arcface_mx.data.align.detector import Detector, Faces
 from arcface_mx.data.align.transform import WIDTH, align, reference_points, similarity
-from arcface_mx.data.check.images import decode
-from arcface_mx.data.images import MAX_PHOTO_PIXELS
+from arcface_mx.data.images import MAX_CAMERA_PIXELS, decode_or_none
 from arcface_mx.util.errors import UserError
 
 BORDERS = {"black": cv2.BORDER_CONSTANT, "replicate": cv2.BORDER_REPLICATE}
@@ -79,7 +78,7 @@ def align_photo(source: str, options: AlignOptions, task: Tuple[str, Optional[np
     if options.landmarks and points is None:
         return Outcome(photo, NO_POINTS, 0, 0.0, None, None)
     with open(os.path.join(source, photo), "rb") as stream:
-        pixels = decode(stream.read(), MAX_PHOTO_PIXELS)
+        pixels = decode_or_none(stream.read(), MAX_CAMERA_PIXELS)
     if pixels is None:
         return Outcome(photo, UNREADABLE, 0, 0.0, None, None)
     count, again = 1, False

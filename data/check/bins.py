@@ -1,15 +1,13 @@
-"""Validate a verification set (.bin): pairs, folds, balance, images."""
+"""Check a verification set (.bin): its pairs, folds, balance and images."""
 
 from __future__ import annotations
 
-from typing import Dict, List, Optional, Tuple
-
 import numpy as np
 
-from arcface_mx.data.bins.bins import PairSet, read_pairs
-from arcface_mx.data.check.images import decode
-from arcface_mx.data.check.labels import Problem
+from arcface_mx.data.bins.read import PairSet, read_pairs
+from arcface_mx.data.check.images import scan_images
 from arcface_mx.data.check.report import SAMPLE, Report
+from arcface_mx.data.recordio.problems import Problem
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.progress import progress
 
@@ -18,7 +16,21 @@ MAKE = "make the set again"
 
 
 def check_pairs(path: str, quick: bool = False) -> Report:
-    """Check a .bin file. A file that is no verification set gives a report with that one problem."""
+    """Check a verification set.
+
+    Parameters
+    ----------
+    path : str
+        A .bin file.
+    quick : bool
+        Decode 2,000 images, spread evenly, instead of all.
+
+    Returns
+    -------
+    Report
+        What the set holds and what is wrong with it. If the file is no verification set, that is
+        its only problem.
+    """
     report = Report(path)
     try:
         pairs = read_pairs(path)
@@ -29,76 +41,72 @@ def check_pairs(path: str, quick: bool = False) -> Report:
     same, count = pairs.same, len(pairs)
     report.table.append(("pairs", f"{count}: {same.sum()} same, {(~same).sum()} different"))
     report.table.append(("images", f"{pairs.num_images} distinct of {2 * count}"))
-    if count % FOLDS:
-        found = f"{count} pairs do not make {FOLDS} folds of equal size"
-        report.problems.append(Problem(found, "published figures are means over ten equal folds; " + MAKE))
-    else:
-        shares = same.reshape(FOLDS, -1).mean(1)
-        report.table.append(("same pairs in a fold", f"{100 * shares.min():.1f} to {100 * shares.max():.1f} %"))
-        if shares.min() == 0 or shares.max() == 1:
-            found = f"fold {int(np.argmin(np.minimum(shares, 1 - shares))) + 1} holds pairs of one kind only"
-            report.problems.append(Problem(found, "no threshold can be chosen or judged on it; " + MAKE))
-        elif abs(same.mean() - 0.5) > 0.01 or np.ptp(shares) > 0.1:
-            found = f"{100 * same.mean():.1f} % of the pairs are same pairs, {100 * shares.min():.1f} to {100 * shares.max():.1f} % in a fold"
-            report.remarks.append(Problem(found, "accuracy is meant for one half of each kind"))
-    itself = pairs.left == pairs.right
-    wrong = np.flatnonzero(itself & ~same)
-    if len(wrong):
-        found = f"pair {wrong[0]} compares an image with itself and calls it different ({len(wrong)} such pairs)"
-        report.problems.append(Problem(found, MAKE))
-    if (itself & same).any():
-        at = np.flatnonzero(itself & same)
-        found = f"pair {at[0]} compares an image with itself ({len(at)} such pairs)"
-        report.remarks.append(Problem(found, "such pairs are right at any threshold"))
-    _find_repeated_pairs(pairs.left, pairs.right, same, report)
-    _look_at_images(pairs, report, SAMPLE if quick else pairs.num_images)
+    _check_folds(same, report)
+    _check_pairs_of_one_image(pairs, report)
+    _find_repeated_pairs(pairs, report)
+    _check_images(pairs, report, SAMPLE if quick else pairs.num_images)
     return report
 
 
-def _find_repeated_pairs(left: np.ndarray, right: np.ndarray, same: np.ndarray, report: Report) -> None:
-    ends = np.stack([np.minimum(left, right), np.maximum(left, right)], 1)
+def _check_folds(same: np.ndarray, report: Report) -> None:
+    if len(same) % FOLDS:
+        message = f"{len(same)} pairs do not make {FOLDS} folds of equal size"
+        report.problems.append(Problem(message, "published figures are means over ten equal folds; " + MAKE))
+        return
+    shares = same.reshape(FOLDS, -1).mean(1)
+    span = f"{100 * shares.min():.1f} to {100 * shares.max():.1f} %"
+    report.table.append(("same pairs in a fold", span))
+    if shares.min() == 0 or shares.max() == 1:
+        message = f"fold {int(np.argmin(np.minimum(shares, 1 - shares))) + 1} holds pairs of one kind only"
+        report.problems.append(Problem(message, "no threshold can be chosen or judged on it; " + MAKE))
+    elif abs(same.mean() - 0.5) > 0.01 or np.ptp(shares) > 0.1:
+        message = f"{100 * same.mean():.1f} % of the pairs are same pairs, {span} in a fold"
+        report.remarks.append(Problem(message, "accuracy is meant for one half of each kind"))
+
+
+def _check_pairs_of_one_image(pairs: PairSet, report: Report) -> None:
+    of_one_image = pairs.left == pairs.right
+    wrong, trivial = np.flatnonzero(of_one_image & ~pairs.same), np.flatnonzero(of_one_image & pairs.same)
+    if len(wrong):
+        message = f"pair {wrong[0]} compares an image with itself and calls it different ({len(wrong)} such pairs)"
+        report.problems.append(Problem(message, MAKE))
+    if len(trivial):
+        message = f"pair {trivial[0]} compares an image with itself ({len(trivial)} such pairs)"
+        report.remarks.append(Problem(message, "such pairs are right at any threshold"))
+
+
+def _find_repeated_pairs(pairs: PairSet, report: Report) -> None:
+    ends = np.sort(np.stack([pairs.left, pairs.right], 1), 1)
     _, group, counts = np.unique(ends, axis=0, return_inverse=True, return_counts=True)
-    group = group.reshape(-1)  # numpy 2.0 gives a column
-    says_same = np.bincount(group, same)
-    torn = np.flatnonzero((says_same > 0) & (says_same < counts))
-    if len(torn):
-        found = (
-            f"pair {np.flatnonzero(group == torn[0])[0]} is called same in one place and different in "
-            f"another ({len(torn)} such pairs)"
-        )
-        report.problems.append(Problem(found, MAKE))
+    group = group.reshape(-1)  # a column in numpy 2.0
+    called_same = np.bincount(group, pairs.same)
+    contradicts = np.flatnonzero((called_same > 0) & (called_same < counts))
+    if len(contradicts):
+        first = np.flatnonzero(group == contradicts[0])[0]
+        message = f"pair {first} is called same in one place and different in another ({len(contradicts)} such pairs)"
+        report.problems.append(Problem(message, MAKE))
     repeated = int((counts - 1).sum())
     if repeated:
         report.remarks.append(Problem(f"{repeated} pairs stand there more than once", "they count more than others"))
 
 
-def _look_at_images(pairs: PairSet, report: Report, most: int) -> None:
-    step = -(-pairs.num_images // most)
-    sizes: Dict[Tuple[int, int], List[int]] = {}
-    bad: List[int] = []
-    total: Optional[np.ndarray] = None
-    count = 0
-    for number, image in enumerate(progress(pairs.images(), report.path, "images", total=pairs.num_images)):
-        if number % step:
-            continue
-        pixels = decode(image)
-        if pixels is None:
-            bad.append(number)
-            continue
-        sizes.setdefault((pixels.shape[0], pixels.shape[1]), []).append(number)
-        if total is None:
-            total = np.zeros(pixels.shape)
-        if total.shape == pixels.shape:
-            total, count = total + pixels[:, :, ::-1], count + 1
-    if bad:
-        place = pairs.describe(bad[0])[len(pairs.path) + 2 :]
+def _check_images(pairs: PairSet, report: Report, limit: int) -> None:
+    step = -(-pairs.num_images // limit)
+    listed = enumerate(progress(pairs.images(), report.path, "images", total=pairs.num_images))
+    images = scan_images((number, image) for number, image in listed if number % step == 0)
+    report.mean = images.mean
+
+    def place(number: int) -> str:
+        return pairs.describe(number)[len(pairs.path) + 2 :]
+
+    bad = images.undecodable
+    if len(bad):
         more = f" (and {len(bad) - 1} more images)" if len(bad) > 1 else ""
-        report.problems.append(Problem(f"{place} cannot be decoded{more}", MAKE))
-    report.mean = total / count if total is not None else None
-    report.table.append(("image size", ", ".join("%d×%d" % size for size in sorted(sizes)) or "none"))
+        report.problems.append(Problem(f"{place(bad[0])} cannot be decoded{more}", MAKE))
+    sizes, counts = np.unique(images.sizes[images.sizes[:, 0] > 0], axis=0, return_counts=True)
+    report.table.append(("image size", ", ".join(f"{height}×{width}" for height, width in sizes) or "none"))
     if len(sizes) > 1:
-        rare = min(sizes, key=lambda size: len(sizes[size]))
-        place = pairs.describe(sizes[rare][0])[len(pairs.path) + 2 :]
-        report.problems.append(
-            Problem("%s is %d×%d, others are not" % ((place,) + rare), "align all images to one size")
-        )
+        height, width = rare = sizes[np.argmin(counts)]
+        first = images.positions[(images.sizes == rare).all(1)][0]
+        message = f"{place(first)} is {height}×{width}, others are not"
+        report.problems.append(Problem(message, "align all images to one size"))

@@ -1,4 +1,4 @@
-"""Validate a data folder before any training: its face set and its verification sets."""
+"""Check a data folder before training: its face set and its verification sets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,27 @@ from arcface_mx.data.check.report import Report
 
 
 def check_path(path: str, quick: bool = False, workers: int = 1) -> List[Report]:
-    """Reports on a folder (its face set and all its .bin files), a .rec file or a .bin file."""
+    """Check all data at a path.
+
+    Parameters
+    ----------
+    path : str
+        A folder, whose face set and .bin files are checked, a .rec file, or a .bin file.
+    quick : bool
+        Decode 2,000 images of each file instead of all.
+    workers : int
+        Threads that decode.
+
+    Returns
+    -------
+    list of Report
+        One report per file.
+
+    Raises
+    ------
+    UserError
+        If there is nothing to check.
+    """
     if path.endswith(".bin"):
         return [check_pairs(path, quick)]
     reports, bins = [], []

@@ -1,4 +1,4 @@
-"""A cleaned copy of a face set: unusable records left out, identities numbered 0…n−1 again."""
+"""Write a cleaned copy of a face set: without unusable records, identities numbered 0…n−1 again."""
 
 from __future__ import annotations
 
@@ -16,18 +16,35 @@ from arcface_mx.util.progress import progress
 
 
 def write_cleaned(report: Report, folder: str) -> Dict[str, Any]:
-    """Copy what `report` (of a full check) found usable into the new folder `folder`.
+    """Copy the usable images of a checked face set into a new folder.
 
-    Images keep their bytes and their order; labels are numbered anew in their old order. cleaned.json
-    there lists what was left out and why. Returns its contents. Raises UserError where nothing is left.
+    Images keep their bytes and their order. Labels are numbered anew in their old order.
+
+    Parameters
+    ----------
+    report : Report
+        The result of a full check of a face set.
+    folder : str
+        The folder to write, which must not exist yet.
+
+    Returns
+    -------
+    dict
+        The contents of `cleaned.json` in the new folder: what was left out and why.
+
+    Raises
+    ------
+    UserError
+        If `folder` exists, if no image is usable, or if the report is of a verification set.
     """
     index = report.index
-    assert index is not None
+    if index is None:
+        raise UserError(f"{report.path}: is no face set; only a face set can be copied")
     left_out: Dict[int, str] = {}
     for problem in report.problems + report.remarks:
         if problem.drop:
             for number in problem.records:
-                left_out.setdefault(number, problem.found)
+                left_out.setdefault(number, problem.message)
     kept = ~np.isin(index.numbers, np.fromiter(left_out, np.int64, len(left_out)))
     return copy_records(index, np.flatnonzero(kept), folder, left_out)
 
@@ -35,9 +52,10 @@ def write_cleaned(report: Report, folder: str) -> Dict[str, Any]:
 def copy_records(
     index: RecordIndex, kept: np.ndarray, folder: str, left_out: Dict[int, str], labels: Optional[np.ndarray] = None
 ) -> Dict[str, Any]:
-    """Write the images at positions `kept` as a new set; left_out: {record number: reason}, written down.
+    """Write the images at positions `kept` as a new set.
 
-    labels: of all images, where they are not the file's.
+    left_out: {record number: reason}, for `cleaned.json`. labels: of all images of the index, if
+    they are not those of the file.
     """
     labels = index.labels if labels is None else labels
     if os.path.exists(folder):

@@ -1,97 +1,88 @@
-"""One pass over the images of a face set: decodable and of one size; their hashes and their mean."""
+"""Decode images of a set once, and keep their sizes, their hashes and their mean."""
 
 from __future__ import annotations
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import List, Optional, Tuple
+from typing import Iterable, Iterator, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from arcface_mx.data.images import JPEG_START, MAX_PIXELS, decode_bgr
+from arcface_mx.data.images import decode_or_none
 from arcface_mx.data.recordio.index import RecordIndex
-from arcface_mx.data.recordio.scan import read_payload
-from arcface_mx.data.recordio.writer import unpack
+from arcface_mx.data.recordio.record import read_record
 from arcface_mx.util.progress import progress
 
-CHUNK = 256  # images a task
-JPEG_END = b"\xff\xd9"
+CHUNK = 256  # images of a task
 
 
-@dataclass
-class Images:
-    """What the pass found. Lists hold record numbers; arrays have an entry for each image read."""
+class Images(NamedTuple):
+    """K images after one pass over them."""
 
-    looked_at: int = 0
-    undecodable: List[int] = field(default_factory=list)
-    wrong_size: List[Tuple[int, int, int]] = field(default_factory=list)  # number, height, width
-    positions: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
-    digests: np.ndarray = field(default_factory=lambda: np.zeros(0, "S16"))
-    total: Optional[np.ndarray] = None  # height×width×3 float64, RGB: sum over `averaged` images
-    averaged: int = 0
+    positions: np.ndarray  # K, int64: where they stand in the set
+    sizes: np.ndarray  # K×2, int64: height and width; 0 if an image cannot be decoded
+    digests: np.ndarray  # K, S16: hashes of the encoded images; empty if an image cannot be read
+    total: np.ndarray  # height×width×3, float64, RGB: the sum of the images of the expected size; 1×1×3 if none
+    averaged: int  # of images in `total`
 
-    def add(self, part: Images) -> None:
-        self.looked_at += part.looked_at
-        self.undecodable += part.undecodable
-        self.wrong_size += part.wrong_size
-        self.total = part.total if self.total is None else self.total + part.total
-        self.averaged += part.averaged
+    @property
+    def undecodable(self) -> np.ndarray:
+        """Positions of the images that cannot be decoded."""
+        return self.positions[self.sizes[:, 0] == 0]
 
     @property
     def mean(self) -> Optional[np.ndarray]:
-        """The mean image, float64 RGB 0…255; None where no image has the right size."""
-        return self.total / self.averaged if self.total is not None and self.averaged else None
+        """The mean image, RGB, 0…255; None if no image has the expected size."""
+        return self.total / self.averaged if self.averaged else None
 
 
-def look_at_images(index: RecordIndex, sample: Optional[int], workers: int) -> Images:
-    """Decode all images, or `sample` of them spread evenly, in threads: cv2 decodes outside Python's lock."""
-    chosen = np.arange(len(index))
+def scan_images(images: Iterable[Tuple[int, Optional[bytes]]], size: Optional[Tuple[int, ...]] = None) -> Images:
+    """Decode (position, encoded image) pairs. By default, the expected size is that of the first image."""
+    positions, sizes, digests, averaged = [], [], [], 0
+    total = np.zeros((1, 1, 3))
+    for position, image in images:
+        pixels = None if image is None else decode_or_none(image)
+        positions.append(position)
+        digests.append(b"" if image is None else hashlib.blake2b(image, digest_size=16).digest())
+        sizes.append((0, 0) if pixels is None else pixels.shape[:2])
+        if pixels is not None and size in (None, pixels.shape[:2]):
+            if not averaged:
+                size, total = pixels.shape[:2], np.zeros(pixels.shape)
+            total += pixels[:, :, ::-1]
+            averaged += 1
+    return Images(
+        np.asarray(positions, np.int64),
+        np.asarray(sizes, np.int64).reshape(-1, 2),
+        np.asarray(digests, "S16"),
+        total,
+        averaged,
+    )
+
+
+def scan_records(index: RecordIndex, sample: Optional[int], workers: int) -> Images:
+    """Decode all images of a face set, or `sample` of them spread evenly, in threads."""
+    positions = np.arange(len(index))
     if sample is not None and sample < len(index):
-        chosen = np.unique(np.linspace(0, len(index) - 1, sample).round().astype(np.int64))
-    chunks = [chosen[start : start + CHUNK] for start in range(0, len(chosen), CHUNK)]
-    whole, positions, digests = Images(), [], []
+        positions = np.unique(np.linspace(0, len(index) - 1, sample).round().astype(np.int64))
+    chunks = [positions[start : start + CHUNK] for start in range(0, len(positions), CHUNK)]
+
+    def scan(chunk: np.ndarray) -> Images:
+        return scan_images(_read(index, chunk), (index.height, index.width))
+
+    parts, total, averaged = [], np.zeros((1, 1, 3)), 0
     with ThreadPoolExecutor(workers) as pool:
-        parts = pool.map(lambda chunk: _look_at(index, chunk), chunks)
-        for part in progress(parts, "images", f"×{CHUNK}", total=len(chunks)):
-            whole.add(part)
-            positions.append(part.positions)
-            digests.append(part.digests)
-    whole.positions, whole.digests = np.concatenate(positions), np.concatenate(digests)
-    return whole
+        for part in progress(pool.map(scan, chunks), "images", f"×{CHUNK}", total=len(chunks)):
+            parts.append(part[:3])
+            total = total + part.total
+            averaged += part.averaged
+    positions, sizes, digests = (np.concatenate(field) for field in zip(*parts))
+    return Images(positions, sizes, digests, total, averaged)
 
 
-def _look_at(index: RecordIndex, chunk: np.ndarray) -> Images:
-    found = Images(looked_at=len(chunk), total=np.zeros((index.height, index.width, 3)))
-    positions, digests = [], []
+def _read(index: RecordIndex, positions: np.ndarray) -> Iterator[Tuple[int, Optional[bytes]]]:
     with open(index.path, "rb") as stream:
-        for position in chunk:
-            number = int(index.numbers[position])
+        for position in positions.tolist():
             try:
-                _, image = unpack(read_payload(stream.fileno(), int(index.offsets[position])))
+                yield position, read_record(stream.fileno(), int(index.offsets[position]))[1]
             except ValueError:
-                found.undecodable.append(number)
-                continue
-            positions.append(position)
-            digests.append(hashlib.blake2b(image, digest_size=16).digest())
-            pixels = decode(image)
-            if pixels is None:
-                found.undecodable.append(number)
-            elif pixels.shape[:2] != (index.height, index.width):
-                found.wrong_size.append((number, pixels.shape[0], pixels.shape[1]))
-            else:
-                found.total += pixels[:, :, ::-1]
-                found.averaged += 1
-    found.positions, found.digests = np.asarray(positions, np.int64), np.asarray(digests, "S16")
-    return found
-
-
-def decode(image: bytes, most: int = MAX_PIXELS) -> Optional[np.ndarray]:
-    """Pixels (height×width×3 uint8, BGR), or None where the bytes are no image, part of one, or a bomb."""
-    # OpenCV before 4.11 fills the missing part of a JPEG with grey and says nothing.
-    if image.startswith(JPEG_START) and JPEG_END not in image[-64:]:
-        return None
-    try:
-        return decode_bgr(image, most)
-    except ValueError:
-        return None
+                yield position, None

@@ -1,4 +1,4 @@
-"""Check a face set's records: every kind of fault, with the numbers of all records that have it."""
+"""Check a face set: find every kind of fault, with the numbers of all records that have it."""
 
 from __future__ import annotations
 
@@ -7,50 +7,64 @@ from typing import List
 
 import numpy as np
 
-from arcface_mx.data.check.images import Images, look_at_images
-from arcface_mx.data.check.labels import Problem
+from arcface_mx.data.check.images import Images, scan_records
 from arcface_mx.data.check.report import SAMPLE, Report
 from arcface_mx.data.recordio.index import RecordIndex
+from arcface_mx.data.recordio.problems import Problem
 
 PACK = "pack the images again, or write a cleaned copy: arcface-mx data check --fix"
 
 
 def check_records(path: str, quick: bool = False, workers: int = 1) -> Report:
-    """Check the .rec, .idx and property at `path` (a folder or a .rec file); see RecordIndex.open for what.
+    """Check the .rec, .idx and property files of a face set.
 
-    Beyond what opening checks, every image is decoded (a quick check: SAMPLE of them), all must
-    have the size that property says, and equal files are looked for. Raises UserError where there
-    is nothing to check.
+    Beyond what `RecordIndex.open` checks, every image is decoded, all images must have the stated
+    size, and byte-equal images are searched for.
+
+    Parameters
+    ----------
+    path : str
+        A folder with train.rec, or a .rec file.
+    quick : bool
+        Decode 2,000 images, spread evenly, instead of all.
+    workers : int
+        Threads that decode.
+
+    Returns
+    -------
+    Report
+        What the set holds and what is wrong with it.
+
+    Raises
+    ------
+    UserError
+        If there is nothing to check.
     """
     index = RecordIndex.survey(path)
     start = time.perf_counter()
-    images = look_at_images(index, SAMPLE if quick else None, workers)
+    images = scan_records(index, SAMPLE if quick else None, workers)
     seconds = time.perf_counter() - start
-    report = Report(index.path, index=index, mean=images.mean)
-    # Opening looks at the first image; now all have been looked at.
-    seen = {number for number, _, _ in images.wrong_size} | set(images.undecodable)
-    report.problems = [p for p in index.problems if not (len(p.records) == 1 and p.records[0] in seen)]
-    report.problems += _image_problems(index, images)
+    image_problems = _image_problems(index, images)
+    decoded = {number for problem in image_problems for number in problem.records}
+    # The survey decodes the first image, whose problems would be listed twice.
+    problems = [p for p in index.problems if not (len(p.records) == 1 and p.records[0] in decoded)]
+    report = Report(index.path, problems=problems + image_problems, index=index, mean=images.mean)
     _find_equal_images(index, images, report)
-    _count_photos(index, report)
-    rate = f"{images.looked_at / max(seconds, 1e-9):.0f} images/s with {workers} threads"
+    rate = f"{len(images.positions) / max(seconds, 1e-9):.0f} images/s with {workers} threads"
     report.table += [
         ("images", f"{len(index)} in records {index.numbers[0]}…{index.numbers[-1]}"),
         ("identities", f"{index.num_classes}"),
         ("image size", f"{index.height}×{index.width}"),
         ("layout", _layout(index)),
-        ("decoded", f"{images.looked_at} of {len(index)}, {rate}"),
+        ("decoded", f"{len(images.positions)} of {len(index)}, {rate}"),
     ]
-    report.table.sort(key=lambda row: row[0] == "photos of an identity")
+    _count_images(index, report)
     return report
 
 
 def _layout(index: RecordIndex) -> str:
-    parts = (
-        [f"header and {len(index.identity_ranges)} identity records"]
-        if index.identity_ranges is not None
-        else ["plain"]
-    )
+    ranges = index.identity_ranges
+    parts = ["plain" if ranges is None else f"header and {len(ranges)} identity records"]
     parts += [] if index.has_index_file else [".idx missing, rebuilt"]
     parts += [] if index.has_property else ["property missing, taken from the images"]
     return "; ".join(parts)
@@ -58,55 +72,50 @@ def _layout(index: RecordIndex) -> str:
 
 def _image_problems(index: RecordIndex, images: Images) -> List[Problem]:
     problems = []
-    if images.undecodable:
-        problems.append(Problem("cannot be decoded as an image", PACK, tuple(images.undecodable), drop=True))
-    if images.wrong_size:
-        _, height, width = images.wrong_size[0]
-        found = f"is {height}×{width} (height×width), but the set's size is {index.height}×{index.width}"
-        numbers = tuple(number for number, _, _ in images.wrong_size)
-        problems.append(
-            Problem(found, "align the images again or correct property; --fix leaves them out", numbers, drop=True)
-        )
+    if len(images.undecodable):
+        numbers = tuple(index.numbers[images.undecodable].tolist())
+        problems.append(Problem("cannot be decoded as an image", PACK, numbers, drop=True))
+    other = (images.sizes[:, 0] > 0) & (images.sizes != (index.height, index.width)).any(1)
+    if other.any():
+        height, width = images.sizes[other][0]
+        message = f"is {height}×{width} (height×width), but the set's size is {index.height}×{index.width}"
+        remedy = "align the images again or correct property; --fix leaves them out"
+        problems.append(Problem(message, remedy, tuple(index.numbers[images.positions[other]].tolist()), drop=True))
     return problems
 
 
 def _find_equal_images(index: RecordIndex, images: Images, report: Report) -> None:
-    """Byte-equal images: harmless under one label, a contradiction under two."""
+    """Byte-equal images are harmless with one label and a contradiction with two."""
     digests, group, counts = np.unique(images.digests, return_inverse=True, return_counts=True)
-    again = np.flatnonzero(counts[group] > 1)
-    if not len(again):
-        return
-    again = again[np.lexsort((images.positions[again], group[again]))]
-    positions, groups = images.positions[again], group[again]
-    labels = index.labels[positions]
+    repeated = np.flatnonzero((counts[group] > 1) & (images.digests != b""))
+    repeated = repeated[np.lexsort((images.positions[repeated], group[repeated]))]
+    positions, group = images.positions[repeated], group[repeated]
+    labels, numbers = index.labels[positions], index.numbers[positions]
     low, high = np.full(len(digests), np.iinfo(np.int64).max), np.full(len(digests), -1)
-    np.minimum.at(low, groups, labels)
-    np.maximum.at(high, groups, labels)
-    torn = low[groups] != high[groups]
-    if torn.any():
-        first = int(np.flatnonzero(torn)[0])
-        found = f"is byte for byte record {index.numbers[positions[first + 1]]}, but has another label"
-        numbers = tuple(np.sort(index.numbers[positions[torn]]).tolist())
-        report.problems.append(
-            Problem(found, "decide whose photo it is; --fix leaves all of them out", numbers, drop=True)
-        )
-    copies = ~torn & np.append(False, groups[1:] == groups[:-1])
+    np.minimum.at(low, group, labels)
+    np.maximum.at(high, group, labels)
+    contradicts = low[group] != high[group]
+    if contradicts.any():
+        first = int(np.flatnonzero(contradicts)[0])
+        message = f"is byte for byte record {numbers[first + 1]}, but has another label"
+        remedy = "decide whose image it is; --fix leaves all of them out"
+        records = tuple(np.sort(numbers[contradicts]).tolist())
+        report.problems.append(Problem(message, remedy, records, drop=True))
+    copies = ~contradicts & (np.diff(group, prepend=-1) == 0)
     if copies.any():
-        numbers = tuple(np.sort(index.numbers[positions[copies]]).tolist())
+        records = tuple(np.sort(numbers[copies]).tolist())
         report.remarks.append(
-            Problem("is a copy of another record of its identity", "--fix keeps one", numbers, drop=True)
+            Problem("is a copy of another record of its identity", "--fix keeps one", records, drop=True)
         )
 
 
-def _count_photos(index: RecordIndex, report: Report) -> None:
+def _count_images(index: RecordIndex, report: Report) -> None:
     labels = index.labels[(index.labels >= 0) & (index.labels < min(index.num_classes, 1 << 31))]
     _, counts = np.unique(labels, return_counts=True)
     if not len(counts):
         return
-    report.table.append(("photos of an identity", f"{counts.min()} to {counts.max()}, median {np.median(counts):g}"))
+    report.table.append(("images of an identity", f"{counts.min()} to {counts.max()}, median {np.median(counts):g}"))
     single = int((counts == 1).sum())
     if single:
-        found = f"{single} identities have one image"
-        report.remarks.append(
-            Problem(found, "harmless to softmax losses; tuple losses need two: pack with --min-images 2")
-        )
+        remedy = "harmless to softmax losses; tuple losses need two: pack with --min-images 2"
+        report.remarks.append(Problem(f"{single} identities have one image", remedy))

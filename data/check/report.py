@@ -1,4 +1,4 @@
-"""The result of a check: a table, problems, remarks."""
+"""The result of a check: a table, problems and remarks."""
 
 from __future__ import annotations
 
@@ -7,26 +7,55 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 
-from arcface_mx.data.check.labels import Problem
 from arcface_mx.data.recordio.index import RecordIndex
+from arcface_mx.data.recordio.problems import Problem
+from arcface_mx.util.tables import text_table
 
 SAMPLE = 2000  # images that a quick check decodes
+MAX_SHOWN = 10  # record numbers of a problem in the text; the JSON file has all
 
 
 @dataclass
 class Report:
-    """What is in a file, what is wrong with it, and what is worth knowing but harmless."""
+    """The contents of a file, its problems, and remarks, which are harmless.
+
+    Attributes
+    ----------
+    path : str
+        The file.
+    table : list of (str, str)
+        Properties of the file and their values.
+    problems, remarks : list of Problem
+        What is wrong, and what is worth knowing.
+    index : RecordIndex, optional
+        The index of a face set; None for a verification set.
+    mean : np.ndarray of float64, shape (height, width, 3), optional
+        The mean image, RGB, 0…255.
+    """
 
     path: str
     table: List[Tuple[str, str]] = field(default_factory=list)
     problems: List[Problem] = field(default_factory=list)
     remarks: List[Problem] = field(default_factory=list)
     index: Optional[RecordIndex] = None
-    mean: Optional[np.ndarray] = None  # height×width×3, RGB 0…255
+    mean: Optional[np.ndarray] = None
+
+    def __str__(self) -> str:
+        lines = text_table(self.table).splitlines() if self.table else []
+        for kind, entries in (("problem", self.problems), ("remark", self.remarks)):
+            for entry in entries:
+                lines.append(f"{kind}: {entry}")
+                if len(entry.records) > 1:
+                    more = f" … ({len(entry.records)})" if len(entry.records) > MAX_SHOWN else ""
+                    lines.append(f"  records {', '.join(map(str, entry.records[:MAX_SHOWN]))}{more}")
+        lines += [] if self.problems else ["no problem found"]
+        return "\n  ".join([self.path] + lines)
 
     def to_json(self) -> Dict[str, Any]:
+        """The report as a value that JSON can store."""
+
         def plain(problems: List[Problem]) -> List[Dict[str, Any]]:
-            return [{"found": p.found, "remedy": p.remedy, "records": list(p.records)} for p in problems]
+            return [{"found": p.message, "remedy": p.remedy, "records": list(p.records)} for p in problems]
 
         return {
             "path": self.path,

@@ -21,7 +21,7 @@ import numpy as np
 
 from arcface_mx.data.align.landmarks import read_points
 from arcface_mx.data.align.transform import align
-from arcface_mx.data.bins.bins import write_pairs
+from arcface_mx.data.bins.write import write_pairs
 from arcface_mx.data.protocols.identity_pairs import choose_pairs
 from arcface_mx.data.recordio.writer import RecordWriter
 from arcface_mx.util.errors import UserError

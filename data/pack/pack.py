@@ -11,9 +11,8 @@ import cv2
 import numpy as np
 
 from arcface_mx.data.align.transform import HEIGHT, WIDTH
-from arcface_mx.data.bins.bins import write_pairs
-from arcface_mx.data.check.images import decode
-from arcface_mx.data.images import MAX_PHOTO_PIXELS
+from arcface_mx.data.bins.write import write_pairs
+from arcface_mx.data.images import MAX_CAMERA_PIXELS, decode_or_none
 from arcface_mx.data.pack.image_list import Photos, find_photos
 from arcface_mx.data.protocols.identity_pairs import choose_pairs
 from arcface_mx.data.recordio.writer import RecordWriter
@@ -160,7 +159,7 @@ def read_photo(path: str, options: PackOptions) -> Union[bytes, str]:
             data = stream.read()
     except OSError as error:
         return f"{path}: cannot be read: {error.strerror}"
-    pixels = decode(data, MAX_PHOTO_PIXELS)
+    pixels = decode_or_none(data, MAX_CAMERA_PIXELS)
     if pixels is None:
         return f"{path}: cannot be decoded as an image"
     size = (options.height, options.width)

@@ -8,7 +8,7 @@ from typing import Any, Dict, Optional
 
 import numpy as np
 
-from arcface_mx.data.bins.bins import read_pairs
+from arcface_mx.data.bins.read import read_pairs
 from arcface_mx.data.recordio.index import RecordIndex
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.files import atomic_directory

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any, Dict, Iterator, List, Optional, Sequence
 
-from arcface_mx.data.bins.bins import write_pairs
-from arcface_mx.data.check.images import decode
+from arcface_mx.data.bins.write import write_pairs
+from arcface_mx.data.images import decode_or_none
 from arcface_mx.data.pack.image_list import SUFFIXES
 from arcface_mx.data.pack.pack import PackOptions, read_photo
 from arcface_mx.data.protocols.published import PhotoPair, read_protocol
@@ -72,7 +72,7 @@ def _refuse_missing(names: Sequence[str], protocol: str, photos: str, missing: O
 def _images(pairs: Sequence[PhotoPair], paths: Dict[str, str]) -> Iterator[bytes]:
     first = paths[pairs[0].first]
     with open(first, "rb") as stream:
-        pixels = decode(stream.read())
+        pixels = decode_or_none(stream.read())
     if pixels is None:
         raise UserError(f"{first}: cannot be decoded as an image")
     options = PackOptions(height=pixels.shape[0], width=pixels.shape[1])

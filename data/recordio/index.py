@@ -1,12 +1,12 @@
-"""What a face set holds: image records, their labels and offsets, read without decoding anything.
+"""The index of a face set: its image records with their labels and offsets, without decoding them.
 
-    index = RecordIndex.open("faces")          # raises UserError unless it is fit to train on
+    index = RecordIndex.open("faces")          # raises UserError unless it is fit for training
     index.labels, index.num_classes            # int64, one an image; n
-    label, jpeg = index.read(index.numbers[0])
+    for number, label, jpeg in index.images(): ...
 
 InsightFace's layout (see data/recordio/writer.py) and plain im2rec files are both read. Labels may be
-arrays (the first one counts), record numbers may start at 0 or 1, `.idx` may be missing (it is
-rebuilt in memory), and so may `property` (classes and size are then taken from the records).
+arrays, whose first number counts. Record numbers may start at 0 or 1. If `.idx` is missing, it is
+rebuilt in memory. If `property` is missing, classes and image size are taken from the records.
 """
 
 from __future__ import annotations
@@ -20,38 +20,76 @@ from typing import Iterator, Optional, Tuple
 
 import numpy as np
 
-from arcface_mx.data.check.labels import Problem, find_problems
 from arcface_mx.data.images import decode_bgr
-from arcface_mx.data.recordio.scan import read_payload
+from arcface_mx.data.recordio.problems import Problem, find_problems
+from arcface_mx.data.recordio.record import read_record
 from arcface_mx.data.recordio.survey import COPY, survey_records
-from arcface_mx.data.recordio.writer import unpack
 from arcface_mx.util.errors import UserError
+from arcface_mx.util.progress import progress
 
 
 @dataclass(frozen=True, eq=False)
 class RecordIndex:
-    """The image records of one .rec file, ascending by record number."""
+    """The N image records of one .rec file, ascending by record number.
 
-    path: str  # of the .rec
-    numbers: np.ndarray  # int64, N: record numbers of the images
-    offsets: np.ndarray  # int64, N: where their records start in the file
-    labels: np.ndarray  # int64, N: identities; −1 where the file's label is no whole number
-    num_classes: int  # as `property` says; without it, the largest label + 1
+    Attributes
+    ----------
+    path : str
+        The .rec file.
+    numbers : np.ndarray of int64, shape (N,)
+        Record numbers.
+    offsets : np.ndarray of int64, shape (N,)
+        Where the records start in the file, in bytes.
+    labels : np.ndarray of int64, shape (N,)
+        Identities 0…n−1; −1 if the label in the file is no whole number.
+    num_classes : int
+        The number of identities n: that of `property`, else the largest label + 1.
+    height, width : int
+        Size of the images in pixels: that of `property`, else the first image's.
+    header : tuple of two int, or None
+        The labels of record 0; None in a plain file.
+    identity_ranges : np.ndarray of int64, shape (n, 2), or None
+        Each identity's record numbers, [first, last); None in a plain file.
+    has_property, has_index_file : bool
+        Whether these files exist.
+    problems : tuple of Problem
+        What makes the set unfit for training; empty after `open`.
+    """
+
+    path: str
+    numbers: np.ndarray
+    offsets: np.ndarray
+    labels: np.ndarray
+    num_classes: int
     height: int
     width: int
-    header: Optional[Tuple[int, int]]  # the two labels of record 0, None in a plain file
-    identity_ranges: Optional[np.ndarray]  # int64, n×2: [first, last) record numbers, None in a plain file
+    header: Optional[Tuple[int, int]]
+    identity_ranges: Optional[np.ndarray]
     has_property: bool
     has_index_file: bool
-    problems: Tuple[Problem, ...]  # empty after `open`
+    problems: Tuple[Problem, ...]
 
     @classmethod
     def open(cls, path: str) -> RecordIndex:
-        """Read a folder with train.rec, or a .rec file, and refuse it unless it is fit to train on.
+        """Read the index of a face set that is fit for training.
 
-        Raises UserError naming file, record and remedy: no such file, a record cut off or not where
-        the index says, labels that are not whole numbers 0…n−1 or leave out an identity, `property`,
-        header record or identity records that disagree with the images.
+        Parameters
+        ----------
+        path : str
+            A folder with train.rec, or a .rec file.
+
+        Returns
+        -------
+        RecordIndex
+            The index, without problems.
+
+        Raises
+        ------
+        UserError
+            If there is no such file; if a record is cut off or not where the index says; if labels
+            are not the whole numbers 0…n−1 or leave an identity out; if `property`, the header
+            record or the identity records contradict the images. The message names the file,
+            the record and a remedy.
         """
         index = cls.survey(path)
         if index.problems:
@@ -62,15 +100,27 @@ class RecordIndex:
 
     @classmethod
     def survey(cls, path: str) -> RecordIndex:
-        """As `open`, but keeps what is wrong in `problems` and leaves unreadable records out.
+        """Read the index of any face set. Records that cannot be read are left out.
 
-        Raises UserError only where there is nothing to survey.
+        Parameters
+        ----------
+        path : str
+            A folder with train.rec, or a .rec file.
+
+        Returns
+        -------
+        RecordIndex
+            The index. Its `problems` list what is wrong.
+
+        Raises
+        ------
+        UserError
+            If there is nothing to survey: no file, no image, or an unreadable `property` or index.
         """
         record_path, index_path, property_path = _paths(path)
         stated = _read_property(property_path)
         records = survey_records(record_path, index_path)
-        problems = list(records.problems)
-        numbers, headers = records.numbers, records.headers
+        problems, numbers, headers = list(records.problems), records.numbers, records.headers
         image = headers.body != 0
         if not image.any():
             text = str(problems[0]) if problems else "holds no image; pack the images again"
@@ -84,15 +134,15 @@ class RecordIndex:
             problems.append(Problem("holds no image", "pack the images again", tuple(numbers[empty].tolist())))
         labels = _whole(headers.label[image, 0])
         first, second = _whole(headers.label[0]).tolist()
-        size = stated[1:] if stated else _image_size(record_path, records.offsets[image][0])
+        height, width = stated[1:] if stated else _image_size(record_path, int(records.offsets[image][0]))
         index = cls(
             path=record_path,
             numbers=numbers[image],
             offsets=records.offsets[image],
             labels=labels,
             num_classes=stated[0] if stated else int(labels.max()) + 1,
-            height=size[0],
-            width=size[1],
+            height=height,
+            width=width,
             header=(first, second) if has_header else None,
             identity_ranges=_whole(headers.label[identity]) if has_header else None,
             has_property=stated is not None,
@@ -105,24 +155,29 @@ class RecordIndex:
     def __len__(self) -> int:
         return len(self.numbers)
 
-    def read(self, number: int) -> Tuple[int, bytes]:
-        """Label and encoded image of record `number`. Raises UserError where it is not an image."""
-        position = int(np.searchsorted(self.numbers, number))
-        if position == len(self) or self.numbers[position] != number:
-            raise UserError(f"{self.path}: record {number} is not an image")
-        for _, label, image in self.images(np.asarray([position])):
-            return label, image
-        raise AssertionError("unreachable")
-
     def images(self, positions: Optional[np.ndarray] = None) -> Iterator[Tuple[int, int, bytes]]:
-        """Yield (record number, label, encoded image) at `positions` in the arrays (default: all)."""
-        chosen = np.arange(len(self)) if positions is None else positions
+        """Yield images in any order. Several threads may iterate at a time.
+
+        Parameters
+        ----------
+        positions : np.ndarray of int, optional
+            Positions in the arrays of this index; by default all, in the order of the arrays.
+
+        Yields
+        ------
+        (int, int, bytes)
+            Record number, label and encoded image.
+
+        Raises
+        ------
+        UserError
+            If a record can no longer be read. The message names it.
+        """
         with open(self.path, "rb") as stream:
-            for position in chosen:
+            for position in range(len(self)) if positions is None else positions:
                 number = int(self.numbers[position])
                 try:
-                    payload = read_payload(stream.fileno(), int(self.offsets[position]))
-                    _, image = unpack(payload)
+                    _, image = read_record(stream.fileno(), int(self.offsets[position]))
                 except ValueError as error:
                     raise UserError(f"{self.path}: record {number}: {error}; {COPY}") from None
                 yield number, int(self.labels[position]), image
@@ -136,9 +191,35 @@ class RecordIndex:
         return digest.hexdigest()
 
     def groups(self) -> Tuple[np.ndarray, np.ndarray]:
-        """Positions sorted by label, and n+1 bounds: identity i has order[bounds[i]:bounds[i+1]]."""
+        """Group the images by identity.
+
+        Returns
+        -------
+        order : np.ndarray of int64, shape (N,)
+            Positions, sorted by label.
+        bounds : np.ndarray of int64, shape (n + 1,)
+            The images of identity i are ``order[bounds[i]:bounds[i + 1]]``.
+        """
         order = np.argsort(self.labels, kind="stable")
         return order, np.searchsorted(self.labels[order], np.arange(self.num_classes + 1))
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 (hexadecimal) of the images, which identifies the data of a training run.
+
+        Notes
+        -----
+        The digest runs over all images, ascending by record number: record number, label and
+        length of the encoded image as little-endian int64, then the encoded image. It does not
+        depend on `property`, on the index file, on padding or on identity records. Reading the
+        property reads the file once, in the order of the records.
+        """
+        digest = hashlib.sha256()
+        name = f"fingerprint of {os.path.basename(self.path)}"
+        for number, label, image in progress(self.images(), name, "images", total=len(self)):
+            digest.update(struct.pack("<qqq", number, label, len(image)))
+            digest.update(image)
+        return digest.hexdigest()
 
 
 def _paths(path: str) -> Tuple[str, str, str]:
@@ -164,16 +245,16 @@ def _read_property(path: str) -> Optional[Tuple[int, int, int]]:
 
 
 def _whole(labels: np.ndarray) -> np.ndarray:
-    """float32 labels as int64; −1 where a label is no whole number ≥ 0."""
+    """float32 labels as int64; −1 if a label is no whole number ≥ 0."""
     with np.errstate(invalid="ignore"):
-        good = (labels >= 0) & (labels < 2.0**62) & (np.floor(labels) == labels)
-    return np.where(good, labels, -1).astype(np.int64)
+        is_whole = (labels >= 0) & (labels < 2.0**62) & (np.floor(labels) == labels)
+    return np.where(is_whole, labels, -1).astype(np.int64)
 
 
 def _image_size(path: str, offset: int) -> Tuple[int, int]:
     try:
         with open(path, "rb") as stream:
-            _, image = unpack(read_payload(stream.fileno(), int(offset)))
+            _, image = read_record(stream.fileno(), offset)
         pixels = decode_bgr(image)
     except ValueError as error:
         raise UserError(f"{path}: the first image cannot be decoded ({error}); pack the images again") from None

@@ -8,7 +8,7 @@ import shutil
 import sys
 from typing import Any, Dict, Iterator
 
-from arcface_mx.data.bins.bins import write_pairs
+from arcface_mx.data.bins.write import write_pairs
 from arcface_mx.data.recordio.writer import RecordWriter
 from arcface_mx.data.rendered import chunks
 from arcface_mx.data.rendered.sets import COMPARISONS, Comparison, Options, choose_pairs

@@ -10,7 +10,7 @@ from typing import Dict, List, Sequence, Tuple
 
 import numpy as np
 
-from arcface_mx.data.bins.bins import read_pairs
+from arcface_mx.data.bins.read import read_pairs
 from arcface_mx.util.files import atomic_write
 
 MOST = 2000  # images of a set that are read

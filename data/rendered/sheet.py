@@ -7,7 +7,7 @@ from typing import Dict, List, Tuple
 
 import numpy as np
 
-from arcface_mx.data.bins.bins import decode_rgb
+from arcface_mx.data.images import decode_rgb
 from arcface_mx.data.rendered import chunks
 from arcface_mx.data.rendered.sets import FRONTAL, MIXED, OLD, PROFILE, TRAINING, YOUNG, Kind, Options
 from arcface_mx.util.files import atomic_write

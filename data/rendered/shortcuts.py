@@ -11,7 +11,8 @@ from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Tuple
 
 import numpy as np
 
-from arcface_mx.data.bins.bins import decode_rgb, read_pairs
+from arcface_mx.data.bins.read import read_pairs
+from arcface_mx.data.images import decode_rgb
 from arcface_mx.data.recordio.index import RecordIndex
 from arcface_mx.data.rendered import masks
 from arcface_mx.data.rendered.sets import COMPARISONS, FOLDS

@@ -1,4 +1,4 @@
-"""Images from strangers: bombs are refused by their stated size, before anything is decoded."""
+"""Images that state too large a size are refused before they are decoded."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from arcface_mx.data.check.images import decode
-from arcface_mx.data.images import MAX_PIXELS, decode_bgr, stated_size
+from arcface_mx.data.images import MAX_PIXELS, decode_bgr, decode_or_none, stated_size
 
 PIXELS = np.random.RandomState(0).randint(0, 256, (5, 3, 3)).astype(np.uint8).repeat(8, 0).repeat(8, 1)
 
@@ -22,7 +21,7 @@ def encoded(suffix, *options):
 
 
 def png(width, height):
-    """A PNG of a few hundred bytes that says it is as large as asked: one line of zeros."""
+    """A PNG of a few hundred bytes that states any size. It holds one line of zeros."""
 
     def chunk(kind, body):
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
@@ -42,7 +41,7 @@ def test_the_stated_size_is_the_decoded_one(image):
 
 
 @pytest.mark.parametrize("suffix", [".bmp", ".webp", ".ppm", ".tiff"])
-def test_other_kinds_are_decoded(suffix):
+def test_other_formats_are_decoded(suffix):
     assert stated_size(encoded(suffix)) is None and decode_bgr(encoded(suffix)).shape == (40, 24, 3)
 
 
@@ -57,7 +56,7 @@ def test_bombs_are_refused(image):
     assert len(image) < 1000
     with pytest.raises(ValueError, match=f"says that it is \\d+×\\d+ pixels; more than {MAX_PIXELS}"):
         decode_bgr(image)
-    assert decode(image) is None
+    assert decode_or_none(image) is None
 
 
 def test_a_jpeg_of_endless_scans_is_refused():
@@ -67,8 +66,8 @@ def test_a_jpeg_of_endless_scans_is_refused():
         decode_bgr(image[:-2] + scans * 200 + b"\xff\xd9")
 
 
-def test_opencvs_own_limit_is_set_for_every_kind():
-    """A bitmap of 20,000×20,000 in 60 bytes; the limit is read when OpenCV is loaded."""
+def test_the_limit_of_opencv_is_set_for_other_formats():
+    """A bitmap states 20,000×20,000 pixels in 60 bytes. OpenCV reads its limit when it is loaded."""
     code = """
 import arcface_mx, struct
 from arcface_mx.data.images import decode_bgr
@@ -94,6 +93,6 @@ except ValueError as error:
         b"GIF89a",
     ],
 )
-def test_what_is_no_image(image):
+def test_other_bytes_are_refused(image):
     with pytest.raises(ValueError):
         decode_bgr(image)

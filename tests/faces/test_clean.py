@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arcface_mx.data.bins.bins import write_pairs
+from arcface_mx.data.bins.write import write_pairs
 from arcface_mx.data.check.clean_list import Entry, apply_list, read_list, write_list
 from arcface_mx.data.recordio.index import RecordIndex
 from arcface_mx.data.recordio.writer import RecordWriter

@@ -180,7 +180,7 @@ def test_gallery_refuses_what_cannot_be_told(model, people, tmp_path, capsys):
 def test_align_finds_the_face_in_a_photo(tmp_path, capsys):
     """A crop set in a larger grey canvas, twice, at two places: with --align it is the same face."""
     prefix = shared_path("zoo/mobileface_v2-symbol.json")[: -len("-symbol.json")]
-    from arcface_mx.data.bins.bins import read_pairs
+    from arcface_mx.data.bins.read import read_pairs
 
     crop = next(read_pairs(shared_path("faces/lfw/lfw.bin")).pixels())[:, :, ::-1]
     for number, (top, left) in enumerate(((20, 30), (70, 90))):

@@ -1,12 +1,12 @@
-"""Feed broken files to the readers: nothing but UserError may come out.
+"""Feed broken files to the readers. A reader may return or raise UserError, and nothing else.
 
-    python -m tests.fuzz READER… --runs 1000000            random changes to sound files
-    python -m tests.fuzz READER… --runs 1000000 --guided   by coverage (pip install atheris)
+    python -m tests.fuzz READER… --runs 1000000            random changes to valid files
+    python -m tests.fuzz READER… --runs 1000000 --guided   guided by coverage (pip install atheris)
 
-Stops with exit code 1, leaving the content in --keep, at another exception, at more than 10 s of
-processor time or 5 minutes of any; with 1 GB of address space beyond the start an absurd allocation is
-an exception. Native readers run in a
-child process, so that a death by signal is counted with its content too.
+A finding is any other exception, more than 10 s of processor time, or more than 5 minutes of time.
+The address space may grow by 1 GB, so that an absurd allocation raises MemoryError. After a finding
+the content is in the file --keep and the exit code is 1. Native readers run in child processes, so
+that a death by signal is a finding too.
 """
 
 from __future__ import annotations
@@ -24,31 +24,34 @@ import traceback
 from tests.fuzz.mutate import mutate
 from tests.fuzz.readers import READERS
 
-LIMIT_SECONDS, LIMIT_WAITING, LIMIT_BYTES, CHUNK = 10, 300, 1 << 30, 500
+MAX_PROCESSOR_SECONDS, MAX_SECONDS, MAX_BYTES = 10, 300, 1 << 30
+CHUNK = 500  # contents that a child process reads
+MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None
 
 
 class TooSlow(BaseException):
-    pass
+    """The reader took more than its time."""
 
 
-def _too_slow(number, frame):
-    raise TooSlow(f"more than {LIMIT_SECONDS} s")
+def set_limits(native):
+    """Limit the memory of this process. A native reader that is too slow dies by signal."""
 
+    def too_slow(number, frame):
+        raise TooSlow(f"more than {MAX_PROCESSOR_SECONDS} s")
 
-def limits(native):
     for number in (signal.SIGALRM, signal.SIGPROF):
-        signal.signal(number, signal.SIG_DFL if native else _too_slow)
+        signal.signal(number, signal.SIG_DFL if native else too_slow)
     with open("/proc/self/statm") as stream:
         size = int(stream.read().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (size + LIMIT_BYTES, resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_AS, (size + MAX_BYTES, resource.RLIM_INFINITY))
 
 
-def one(reader, content, folder):
-    """True where the content was read, False where it was refused; another exception is a finding."""
+def is_read(reader, content, folder):
+    """Whether the content was read (True) or refused (False). Any other exception is a finding."""
     from arcface_mx.util.errors import UserError
 
-    signal.alarm(LIMIT_WAITING)
-    signal.setitimer(signal.ITIMER_PROF, LIMIT_SECONDS)
+    signal.alarm(MAX_SECONDS)
+    signal.setitimer(signal.ITIMER_PROF, MAX_PROCESSOR_SECONDS)
     try:
         reader.read(content, folder)
         return True
@@ -61,126 +64,126 @@ def one(reader, content, folder):
 
 
 def fuzz(name, runs, seed, keep):
-    """(read, refused); raises AssertionError, the content written to `keep`, where something else came out."""
+    """Return how many contents were read and refused. After a finding, raise AssertionError and write it to `keep`."""
     reader, seeds = READERS[name], READERS[name].seeds()
-    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as folder:
-        current = os.path.join(folder, "current")
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         if not reader.native:
-            _refused_or_read(reader, seeds[0], folder)  # imports what it needs, outside the limits
-        if reader.native:
-            counts = [0, 0]
-            for start in range(0, runs, CHUNK):
-                part = _in_child(reader, seeds, min(CHUNK, runs - start), seed + start, folder, current, name, keep)
-                counts = [a + b for a, b in zip(counts, part)]
-            return tuple(counts)
-        limits(False)
-        return _loop(reader, seeds, runs, seed, folder, name, keep, None)
+            read_or_refuse(reader, seeds[0], folder)  # imports its modules before the limits
+            set_limits(native=False)
+            return _run(name, seeds, runs, seed, folder, keep)
+        counts = [0, 0]
+        for start in range(0, runs, CHUNK):
+            part = _run_in_child(name, seeds, min(CHUNK, runs - start), seed + start, folder, keep)
+            counts = [a + b for a, b in zip(counts, part)]
+        return tuple(counts)
 
 
-def _refused_or_read(reader, content, folder):
+def read_or_refuse(reader, content, folder):
+    """Read without limits."""
     from arcface_mx.util.errors import UserError
 
     try:
         reader.read(content, folder)
-    except UserError:
-        pass
+    except UserError as error:
+        assert "\n" not in str(error), f"an error of several lines: {str(error)!r}"
 
 
-def _loop(reader, seeds, runs, seed, folder, name, keep, current):
-    chance, counts = random.Random(seed), [0, 0]
+def _run(name, seeds, runs, seed, folder, keep):
+    reader, chance, counts = READERS[name], random.Random(seed), [0, 0]
     for _ in range(runs):
         content = mutate(chance.choice(seeds), seeds, chance)
-        if current:
-            with open(current, "wb") as stream:
-                stream.write(content)
+        if reader.native:  # the parent process reads it if this process dies
+            _write(os.path.join(folder, "current"), content)
         try:
-            counts[not one(reader, content, folder)] += 1
+            counts[not is_read(reader, content, folder)] += 1
         except BaseException:
-            raise AssertionError(_kept(name, content, keep) + traceback.format_exc())
+            _write(keep, content)
+            raise AssertionError(f"{name}: content in {keep}\n{traceback.format_exc()}")
     return tuple(counts)
 
 
-def _kept(name, content, keep):
-    with open(keep, "wb") as stream:
-        stream.write(content)
-    return f"{name}: content in {keep}\n"
-
-
-def _in_child(reader, seeds, runs, seed, folder, current, name, keep):
+def _run_in_child(name, seeds, runs, seed, folder, keep):
     sys.stdout.flush()
-    out, into = os.pipe()
+    receiver, sender = os.pipe()
     child = os.fork()
     if not child:
         code = 1
         try:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libraries complain there
-            limits(True)
-            os.write(into, repr(_loop(reader, seeds, runs, seed, folder, name, keep, current)).encode())
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libraries write their complaints there
+            set_limits(native=True)
+            os.write(sender, " ".join(map(str, _run(name, seeds, runs, seed, folder, keep))).encode())
             code = 0
         except BaseException as error:
-            os.write(into, str(error).encode()[-60000:])
+            os.write(sender, str(error).encode()[-60000:])
         os._exit(code)
-    os.close(into)
-    with os.fdopen(out, "rb") as stream:
-        said = stream.read().decode()
+    os.close(sender)
+    with os.fdopen(receiver, "rb") as stream:
+        message = stream.read().decode()
     _, status = os.waitpid(child, 0)
     if os.WIFSIGNALED(status):
-        with open(current, "rb") as stream:
-            raise AssertionError(_kept(name, stream.read(), keep) + f"ended by signal {os.WTERMSIG(status)}")
-    assert status == 0, said
-    return eval(said, {"__builtins__": {}})  # two numbers of our own child
+        with open(os.path.join(folder, "current"), "rb") as stream:
+            _write(keep, stream.read())
+        raise AssertionError(f"{name}: content in {keep}\nended by signal {os.WTERMSIG(status)}")
+    assert status == 0, message
+    return tuple(map(int, message.split()))
+
+
+def _write(path, content):
+    with open(path, "wb") as stream:
+        stream.write(content)
 
 
 def guided(name, runs, seed, seconds):
-    """Coverage-guided runs with atheris; it ends the process itself, with an error at a finding."""
+    """Let atheris choose the contents by coverage. It ends the process itself, with an error after a finding."""
     import atheris
 
     with atheris.instrument_imports(include=["arcface_mx"]):
         import arcface_mx.config  # noqa: F401
-        import arcface_mx.data.bins.bins  # noqa: F401
+        import arcface_mx.data.bins.read  # noqa: F401
         import arcface_mx.data.pack.image_list  # noqa: F401
         import arcface_mx.data.pack.unpack  # noqa: F401
         import arcface_mx.data.recordio.index  # noqa: F401
         import arcface_mx.util.params  # noqa: F401
+
     reader = READERS[name]
     corpus = tempfile.mkdtemp(prefix="arcface-mx-fuzz-")
     for number, content in enumerate(reader.seeds()):
-        with open(os.path.join(corpus, str(number)), "wb") as stream:
-            stream.write(content)
-    folder = tempfile.mkdtemp(dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
+        _write(os.path.join(corpus, str(number)), content)
+    folder = tempfile.mkdtemp(dir=MEMORY)
     options = [
         f"-atheris_runs={runs}",
-        f"-timeout={LIMIT_SECONDS}",
+        f"-timeout={MAX_PROCESSOR_SECONDS}",
         "-rss_limit_mb=2048",
         f"-seed={seed + 1}",
         "-max_len=4096",
         "-verbosity=0",
         f"-max_total_time={seconds}",
     ]
-    done = [0]
+    count = 0
 
-    def run(content):
-        _refused_or_read(reader, bytes(content), folder)
-        done[0] += 1
-        if done[0] % 10000 == 0:  # libFuzzer ends the process itself
-            print(f"{name!s:<22} {done[0]:9d} contents guided by coverage, 0 findings", flush=True)
+    def read(content):
+        nonlocal count
+        read_or_refuse(reader, bytes(content), folder)
+        count += 1
+        if count % 10000 == 0:  # libFuzzer ends the process without a last word
+            print(f"{name:<22} {count:9d} contents guided by coverage, 0 findings", flush=True)
 
-    atheris.Setup([sys.argv[0]] + options + [corpus], run)
+    atheris.Setup([sys.argv[0]] + options + [corpus], read)
     atheris.Fuzz()
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("readers", nargs="*", metavar="READER", help=f"of: {', '.join(READERS)}; none: all")
-    parser.add_argument("--runs", type=int, default=10000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--guided", action="store_true", help="by coverage; one reader that is not native")
-    parser.add_argument("--seconds", type=int, default=0, help="with --guided: stop after this time (0: not)")
-    parser.add_argument("--keep", default="fuzz-finding", help="where a content that is a finding is left")
+    parser.add_argument("readers", nargs="*", metavar="READER", help=f"any of {', '.join(READERS)} (default: all)")
+    parser.add_argument("--runs", type=int, default=10000, help="contents for each reader (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of the random changes (default: %(default)s)")
+    parser.add_argument("--guided", action="store_true", help="guided by coverage; one reader that is not native")
+    parser.add_argument("--seconds", type=int, default=0, help="with --guided: stop after this time (default: never)")
+    parser.add_argument("--keep", default="fuzz-finding", help="file for the content of a finding")
     args = parser.parse_args()
-    unknown = set(args.readers) - set(READERS)
-    if unknown:
-        parser.error(f"no reader {', '.join(sorted(unknown))}")
+    for name in args.readers:
+        if name not in READERS:
+            parser.error(f"no reader {name}")
     if args.guided:
         guided(args.readers[0], args.runs, args.seed, args.seconds)
         return 0
@@ -189,14 +192,14 @@ def main():
         start = time.perf_counter()
         try:
             read, refused = fuzz(name, args.runs, args.seed, args.keep)
+            seconds = time.perf_counter() - start
             print(
-                f"{name!s:<22} {args.runs:9d} contents: {read} read, {refused} refused, 0 findings; "
-                f"{time.perf_counter() - start:.0f} s",
+                f"{name:<22} {args.runs:9d} contents: {read} read, {refused} refused, 0 findings; {seconds:.0f} s",
                 flush=True,
             )
         except AssertionError as error:
             findings += 1
-            print(f"{name:22} FINDING: {error}", flush=True)
+            print(f"{name:<22} FINDING: {error}", flush=True)
     return 1 if findings else 0
 
 

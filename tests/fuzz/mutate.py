@@ -1,4 +1,4 @@
-"""Broken copies of sound contents, from a random number generator."""
+"""Make broken copies of valid files, with a random number generator."""
 
 from __future__ import annotations
 
@@ -6,56 +6,16 @@ import random
 import re
 from typing import List
 
-NUMBERS = (
-    0,
-    1,
-    2,
-    127,
-    128,
-    255,
-    256,
-    1 << 15,
-    1 << 16,
-    (1 << 31) - 1,
-    1 << 31,
-    (1 << 32) - 1,
-    1 << 40,
-    (1 << 63) - 1,
-    (1 << 64) - 1,
-)
-WORDS = (
-    b"0",
-    b"-1",
-    b"1",
-    b"65536",
-    b"2147483648",
-    b"99999999999999999999",
-    b"1e400",
-    b"NaN",
-    b"Infinity",
-    b"null",
-    b"true",
-    b"[]",
-    b"{}",
-    b'""',
-    b'"../../../etc/passwd"',
-    b"\x00",
-    b"\xff",
-    b"(0, 0)",
-    b"()",
-    b'"_Native"',
-    b'"Custom"',
-    b"[" * 3000,
-    b"../",
-    b"\t",
-    b"\n",
-    b"%s",
-    b"a" * 300,
-)
+WORD = rb'-?\d+|"[^"]*"'  # a number or a quoted text
+NUMBERS = (0, 1, 2, 127, 128, 255, 256, 1 << 15, 1 << 16, (1 << 31) - 1, 1 << 31, (1 << 32) - 1)
+NUMBERS += (1 << 40, (1 << 63) - 1, (1 << 64) - 1)
+WORDS = (b"0", b"-1", b"1", b"65536", b"2147483648", b"99999999999999999999", b"1e400", b"NaN", b"Infinity")
+WORDS += (b"null", b"true", b"[]", b"{}", b'""', b"(0, 0)", b"()", b"[" * 3000, b"a" * 300, b"%s")
+WORDS += (b'"../../../etc/passwd"', b"../", b'"_Native"', b'"Custom"', b"\x00", b"\xff", b"\t", b"\n")
 
 
 def mutate(content: bytes, seeds: List[bytes], chance: random.Random) -> bytes:
-    """One to four changes: flipped bits, numbers of all widths, lost, doubled and foreign pieces, other words."""
+    """Make one to four changes: flipped bits, other numbers and words, lost, repeated and foreign pieces."""
     broken = bytearray(content)
     for _ in range(chance.choice((1, 1, 1, 2, 4))):
         kind, at = chance.randrange(8), chance.randrange(len(broken) + 1)
@@ -78,15 +38,14 @@ def mutate(content: bytes, seeds: List[bytes], chance: random.Random) -> bytes:
         elif kind == 5:
             broken[at:at] = chance.choice(WORDS)
         elif kind == 6:
-            found = list(re.finditer(rb'-?\d+|"[^"]*"', bytes(broken)))
-            if found:
-                match = chance.choice(found)
+            words = list(re.finditer(WORD, bytes(broken)))
+            if words:
+                match = chance.choice(words)
                 broken[match.start() : match.end()] = chance.choice(WORDS)
         else:
-            found = list(re.finditer(rb'-?\d+|"[^"]*"', bytes(broken)))
-            if len(found) > 1:
-                first, second = sorted(chance.sample(found, 2), key=lambda match: match.start())
-                broken[first.start() : second.end()] = (
-                    second.group() + bytes(broken[first.end() : second.start()]) + first.group()
-                )
+            words = list(re.finditer(WORD, bytes(broken)))
+            if len(words) > 1:
+                first, second = sorted(chance.sample(words, 2), key=lambda match: match.start())
+                between = bytes(broken[first.end() : second.start()])
+                broken[first.start() : second.end()] = second.group() + between + first.group()
     return bytes(broken)

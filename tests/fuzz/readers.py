@@ -42,7 +42,7 @@ def bins():
 
 
 def read_bin(content, folder):
-    from arcface_mx.data.bins.bins import read_pairs
+    from arcface_mx.data.bins.read import read_pairs
 
     for _ in read_pairs(put(folder, "x.bin", content)).images():
         pass
@@ -238,7 +238,7 @@ def images():
 
 
 def read_image(content, folder):
-    from arcface_mx.data.bins.bins import decode_rgb
+    from arcface_mx.data.images import decode_rgb
     from arcface_mx.util.errors import UserError
 
     try:

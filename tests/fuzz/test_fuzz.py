@@ -1,4 +1,4 @@
-"""Broken files of every kind the program reads: UserError or a reading, nothing else. Larger: python -m tests.fuzz."""
+"""Broken files of every kind are read or refused with UserError. `python -m tests.fuzz` reads more of them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from arcface_mx.model.graph_check import InvalidGraph, check_graph
 from arcface_mx.util.errors import UserError
+from tests.fuzz.__main__ import read_or_refuse
 from tests.fuzz.mutate import WORDS, mutate
 from tests.fuzz.readers import READERS
 
@@ -27,34 +28,27 @@ def folder(tmp_path_factory):
     return str(tmp_path_factory.mktemp("fuzz"))
 
 
-def refused_or_read(name, content, folder):
-    try:
-        READERS[name].read(content, folder)
-    except UserError as error:
-        assert "\n" not in str(error)
-
-
 @pytest.mark.parametrize("name", sorted(READERS))
-def test_the_sound_ones_are_read(name, folder):
+def test_valid_files_are_read(name, folder):
     for content in READERS[name].seeds():
-        if name != "state.json":  # the arrays beside it are another checkpoint's
+        if name != "state.json":  # its arrays are in another file
             READERS[name].read(content, folder)
 
 
 @pytest.mark.parametrize("name", PURE)
-def test_changed_contents(name, folder):
+def test_changed_files_are_read_or_refused(name, folder):
     seeds = READERS[name].seeds()
 
     @settings(max_examples=60)
     @given(st.integers(0, 2**32), st.sampled_from(seeds))
     def run(seed, content):
-        refused_or_read(name, mutate(content, seeds, random.Random(seed)), folder)
+        read_or_refuse(READERS[name], mutate(content, seeds, random.Random(seed)), folder)
 
     run()
 
 
 @pytest.mark.parametrize("name", PURE)
-def test_any_bytes(name, folder):
+def test_any_bytes_are_read_or_refused(name, folder):
     @settings(max_examples=60)
     @given(
         st.lists(
@@ -63,13 +57,13 @@ def test_any_bytes(name, folder):
         )
     )
     def run(pieces):
-        refused_or_read(name, b"".join(pieces), folder)
+        read_or_refuse(READERS[name], b"".join(pieces), folder)
 
     run()
 
 
-def test_what_cpp_sees_kills_no_process():
-    """In a process of its own, so that a death by signal is a failure and not the end of the tests."""
+def test_native_readers_survive_changed_files():
+    """A child process reads them, so that a death by signal fails this test and does not end all tests."""
     code = (
         f"from tests.fuzz.__main__ import fuzz\nfor name, runs in {RUNS!r}.items(): fuzz(name, runs, 0, {os.devnull!r})"
     )
@@ -78,7 +72,7 @@ def test_what_cpp_sees_kills_no_process():
     assert set(RUNS) == {name for name, reader in READERS.items() if reader.native}
 
 
-# Graphs that end a process, or take it over, in MXNet
+# Graphs that would end the process in MXNet, or run code
 
 
 def graph(*nodes, heads=None, **more):

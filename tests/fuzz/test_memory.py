@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from arcface_mx.data.bins.bins import write_pairs
+from arcface_mx.data.bins.write import write_pairs
 from arcface_mx.data.recordio.writer import RecordWriter
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -18,7 +18,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 MEASURE = """
 import sys
 import arcface_mx.symbols
-from arcface_mx.data.bins.bins import read_pairs
+from arcface_mx.data.bins.read import read_pairs
 from arcface_mx.data.recordio.index import RecordIndex
 from arcface_mx.model.load import read_parameters
 from arcface_mx.train import checkpoint

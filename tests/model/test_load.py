@@ -10,7 +10,7 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from arcface_mx.data.bins.bins import read_pairs
+from arcface_mx.data.bins.read import read_pairs
 from arcface_mx.metrics.pairs import unit_vectors
 from arcface_mx.model import load_model
 from arcface_mx.util.errors import UserError

@@ -15,7 +15,7 @@ import pytest
 
 from arcface_mx.cli import main
 from arcface_mx.config import from_flat
-from arcface_mx.data.bins.bins import read_pairs
+from arcface_mx.data.bins.read import read_pairs
 from arcface_mx.report.hardest import hardest_pairs
 from arcface_mx.train.run import train
 from tests.support.training import TINY

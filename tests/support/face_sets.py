@@ -1,4 +1,4 @@
-"""Small face sets for tests, and writers of layouts that RecordWriter does not make."""
+"""Small face sets for tests, also in layouts that RecordWriter does not write."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HEADER_SIZE = 24
 
 
 def jpeg(seed: int, side: int = 112) -> bytes:
-    """A small, smooth image that differs from those of other seeds."""
+    """A smooth image that depends on the seed."""
     noise = np.random.RandomState(seed).randint(0, 256, (4, 4, 3)).astype(np.uint8)
     done, data = cv2.imencode(".jpg", cv2.resize(noise, (side, side), interpolation=cv2.INTER_LINEAR))
     assert done
@@ -23,7 +23,7 @@ def jpeg(seed: int, side: int = 112) -> bytes:
 
 
 def write_set(folder: str, counts: Sequence[int] = (3, 2, 4), side: int = 112) -> List[Tuple[int, bytes]]:
-    """An InsightFace-layout set with counts[i] images of identity i; returns (label, image) a record."""
+    """Write a set with counts[i] images of identity i. Returns (label, image) for each image."""
     written = []
     with RecordWriter(folder, side, side) as writer:
         for label, count in enumerate(counts):
@@ -34,7 +34,7 @@ def write_set(folder: str, counts: Sequence[int] = (3, 2, 4), side: int = 112) -
 
 
 def write_plain(path: str, labels: Sequence[Sequence[float]], images: Sequence[bytes], first: int = 0) -> None:
-    """What im2rec writes: image records alone; array labels where a label has more than one number."""
+    """Write records as im2rec does: images only. A label of several numbers becomes an array."""
     from mxnet import recordio
 
     stream = recordio.MXIndexedRecordIO(path[:-4] + ".idx", path, "w")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from arcface_mx.data.bins.bins import read_pairs
+from arcface_mx.data.bins.read import read_pairs
 from arcface_mx.util.errors import UserError
 from arcface_mx.verify.baselines import SIDE, fit_baselines, pixel_features, training_images, verify_baselines
 from tests.support.nets import photos

@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
 
     from arcface_mx.data.align.folder import align_folder, sample_crops
     from arcface_mx.data.align.image import AlignOptions, is_aligned
-    from arcface_mx.data.check.contact_sheet import write_sheet
+    from arcface_mx.data.check.pictures import write_sheet
     from arcface_mx.util.environment import available_cores
     from arcface_mx.util.files import write_json
 

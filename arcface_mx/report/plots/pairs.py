@@ -20,7 +20,7 @@ class ScoredPairs(NamedTuple):
 
 def score_pairs(embedder: Any, path: str, name: str) -> ScoredPairs:
     """Embed a `.bin` set's images, single crops, and score its pairs; raises UserError as `verify_set` does."""
-    from arcface_mx.data.bins.bins import read_pairs
+    from arcface_mx.data.bins.read import read_pairs
     from arcface_mx.metrics.pairs import pair_scores
     from arcface_mx.util.progress import progress
     from arcface_mx.verify.sets import set_name

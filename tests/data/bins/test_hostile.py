@@ -1,6 +1,6 @@
-"""Pickles that run code are refused, and nothing of them runs.
+"""Pickles that run code are refused, and their code does not run.
 
-Each gadget makes a folder when Python's own unpickler runs it; the test first sees that it does.
+Each gadget makes a folder when Python's own unpickler loads it. The test checks this first.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import struct
 
 import pytest
 
-from arcface_mx.data.bins.bins import read_pairs
+from arcface_mx.data.bins.read import read_pairs
 from arcface_mx.util.errors import UserError
 
 
@@ -104,9 +104,9 @@ def test_code_is_refused_and_does_not_run(tmp_path, gadget, extension):
     content = GADGETS[gadget](str(marker))
     try:
         pickle.loads(content)
-    except Exception:  # some gadgets fail after they ran
+    except Exception:  # some gadgets raise after they have run
         pass
-    assert marker.is_dir(), "the gadget is not live: it proves nothing"
+    assert marker.is_dir(), "the gadget does not run even in pickle.loads, so the test would show nothing"
     marker.rmdir()
     path.write_bytes(content)
     with pytest.raises(UserError, match="byte .*nothing in it was executed") as caught:
@@ -154,7 +154,9 @@ def test_other_opcodes_are_refused(tmp_path, case):
 
 
 @pytest.mark.parametrize(
-    "bomb", [b"(" * 1_200_000, b"]" * 1_200_000, b"](" + b")" * 600_000 + b"e(" + b")" * 600_000 + b"e."]
+    "bomb",
+    [b"(" * 1_200_000, b"]" * 1_200_000, b"](" + b")" * 600_000 + b"e(" + b")" * 600_000 + b"e."],
+    ids=["marks", "lists", "tuples"],
 )
 def test_bombs_are_stopped_early(tmp_path, bomb):
     path = tmp_path / "hostile.bin"
@@ -170,8 +172,19 @@ def test_deep_nesting_is_refused(tmp_path):
         read_pairs(str(path))
 
 
+@pytest.mark.parametrize(
+    "before, after", [(b"", b")R."), (b"cnumpy\ndtype\n", b"\x85R."), (b"]", b"b."), (b"", b"Nb.")]
+)
+def test_deep_nesting_is_refused_as_an_argument(tmp_path, before, after):
+    """To hash such a tuple would overflow the stack of the process."""
+    path = tmp_path / "hostile.bin"
+    path.write_bytes(before + b"K\x01" + b"\x85" * 200_000 + after)
+    with pytest.raises(UserError, match="nothing in it was executed"):
+        read_pairs(str(path))
+
+
 def test_doubling_lists_stay_small(tmp_path):
-    """Forty lists, each holding the one before twice: 2**40 items to whoever walks them."""
+    """Each of forty lists holds the previous list twice. A walk over all items would take 2**40 steps."""
     content = io.BytesIO()
     content.write(b"\x80\x02]q\x00")
     for level in range(40):

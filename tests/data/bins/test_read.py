@@ -1,4 +1,4 @@
-"""Verification sets as published, of any pickle protocol and both Pythons, are indexed alike."""
+"""Verification sets of Python 2 and 3, in every pickle protocol and published form, are read alike."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arcface_mx.data.bins.bins import decode_rgb, read_pairs, write_pairs
+from arcface_mx.data.bins.read import read_pairs
+from arcface_mx.data.bins.write import write_pairs
+from arcface_mx.data.images import decode_rgb
 from arcface_mx.util.errors import UserError
 
 IMAGES = [bytes(range(256)) + b"'\"\\\r\n", b"\x80\xff" * 99, b"a", bytes(range(256)) + b"'\"\\\r\n"]
@@ -38,7 +40,7 @@ def stored(tmp_path, value, protocol=2):
 
 
 def contents(pairs):
-    """(list of 2·P images, labels) as the file meant them."""
+    """The 2·P images and the labels that the file lists."""
     distinct = list(pairs.images())
     order = np.stack([pairs.left, pairs.right], 1).ravel()
     return [distinct[number] for number in order], pairs.same.tolist()
@@ -92,7 +94,7 @@ def test_positions_name_the_first_use(tmp_path):
         st.tuples(st.binary(min_size=1, max_size=9), st.binary(min_size=1, max_size=300), st.booleans()), min_size=1
     ),
 )
-def test_what_is_written_is_read(tmp_path_factory, pairs):
+def test_a_written_set_is_read_back(tmp_path_factory, pairs):
     path = str(tmp_path_factory.mktemp("round") / "set.bin")
     images = [image for left, right, _ in pairs for image in (left, right)]
     same = [label for _, _, label in pairs]
@@ -152,7 +154,7 @@ def test_every_truncation_is_refused(tmp_path, protocol):
 
 
 def test_a_string_longer_than_the_file_is_not_allocated(tmp_path):
-    with pytest.raises(UserError, match="byte 3: a string of 1099511627776 bytes, but 1 are left: truncated"):
+    with pytest.raises(UserError, match="byte 3: expected 1099511627776 bytes in a bytes8, but only 1 remain"):
         read_pairs(stored(tmp_path, b"\x80\x04]\x8e" + (1 << 40).to_bytes(8, "little") + b"x"))
 
 

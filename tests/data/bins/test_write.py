@@ -1,4 +1,4 @@
-"""Written verification sets load in Python's own unpickler, the way InsightFace's readers call it."""
+"""Python's own unpickler loads written verification sets, called as InsightFace calls it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pickletools
 
 import pytest
 
-from arcface_mx.data.bins.bins import write_pairs
+from arcface_mx.data.bins.write import write_pairs
 from arcface_mx.util.errors import UserError
 
 

@@ -1,4 +1,4 @@
-"""`check` finds each kind of fault, names all its records, and --fix leaves a set without it."""
+"""`data check` finds each kind of fault and names all its records. --fix writes a set without them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arcface_mx.cli import main
-from arcface_mx.data.bins.bins import write_pairs
+from arcface_mx.data.bins.write import write_pairs
 from arcface_mx.data.check.check import check_path
 from arcface_mx.data.check.fix import write_cleaned
 from arcface_mx.data.check.records import check_records
@@ -37,13 +37,13 @@ def write(folder, images_of):
     return str(folder)
 
 
-def test_sound_set_has_no_problem(tmp_path):
+def test_valid_set_has_no_problem(tmp_path):
     write_set(str(tmp_path / "faces"))
     (report,) = check_path(str(tmp_path / "faces"))
     assert not report.problems and not report.remarks
     table = dict(report.table)
     assert table["images"] == "9 in records 1…9" and table["identities"] == "3"
-    assert table["photos of an identity"] == "2 to 4, median 3" and table["decoded"].startswith("9 of 9, ")
+    assert table["images of an identity"] == "2 to 4, median 3" and table["decoded"].startswith("9 of 9, ")
 
 
 def test_mean_face_is_the_mean(tmp_path):
@@ -54,7 +54,7 @@ def test_mean_face_is_the_mean(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "bad, told",
+    "bad, message",
     [
         (b"this is no image", "cannot be decoded as an image"),
         (jpeg(77)[:-300], "cannot be decoded as an image"),
@@ -63,29 +63,35 @@ def test_mean_face_is_the_mean(tmp_path):
     ],
 )
 @pytest.mark.parametrize("place", [0, 1])
-def test_bad_image(tmp_path, bad, told, place):
+def test_bad_image_is_found_and_left_out(tmp_path, bad, message, place):
     images = [[jpeg(0), jpeg(1)], [jpeg(2), jpeg(3)]]
     images[1][place] = bad
     folder = write(tmp_path / "faces", images)
     problem = one_problem(folder)
-    assert told in problem.found and problem.records == (3 + place,)
+    assert message in problem.message and problem.records == (3 + place,)
     report = check_records(folder)
     summary = write_cleaned(report, str(tmp_path / "clean"))
     assert [entry["record"] for entry in summary["left_out"]] == [3 + place]
     assert not check_path(str(tmp_path / "clean"))[0].problems
 
 
-def test_bad_first_image_is_told_once(tmp_path):
+def test_a_stated_size_that_no_memory_holds_is_a_problem(tmp_path):
+    folder = write(tmp_path / "faces", [[jpeg(0)], [jpeg(1)]])
+    write_bytes(os.path.join(folder, "property"), b"2,99999999,99999999")
+    assert one_problem(folder).records == (1, 2)
+
+
+def test_bad_first_image_is_listed_once(tmp_path):
     folder = write(tmp_path / "faces", [[b"no image", jpeg(1)], [jpeg(2)]])
     assert one_problem(folder).records == (1,)
 
 
-def test_equal_images(tmp_path):
+def test_equal_images_are_found(tmp_path):
     folder = write(tmp_path / "faces", [[jpeg(0), jpeg(1), jpeg(1)], [jpeg(2), jpeg(3)], [jpeg(4), jpeg(2)]])
     (report,) = check_path(folder)
     (problem,) = report.problems
-    assert problem.found == "is byte for byte record 7, but has another label" and problem.records == (4, 7)
-    assert [(r.found, r.records) for r in report.remarks] == [("is a copy of another record of its identity", (3,))]
+    assert problem.message == "is byte for byte record 7, but has another label" and problem.records == (4, 7)
+    assert [(r.message, r.records) for r in report.remarks] == [("is a copy of another record of its identity", (3,))]
     write_cleaned(report, str(tmp_path / "clean"))
     (clean,) = check_path(str(tmp_path / "clean"))
     assert not clean.problems and [str(r) for r in clean.remarks][0].startswith("2 identities have one image")
@@ -104,8 +110,8 @@ def test_fix_repairs_labels_and_property(tmp_path):
     clean = RecordIndex.open(str(tmp_path / "clean"))
     assert clean.num_classes == 3 and sorted(clean.labels.tolist()) == [0] * 3 + [1] * 4 + [2] * 2
     assert [image for _, _, image in clean.images()] == [written[k][1] for k in (0, 1, 2, 5, 6, 7, 8, 3, 4)]
-    told = json.loads(read_bytes(str(tmp_path / "clean" / "cleaned.json")))
-    assert told["old_labels"] == [0, 2, 70] and told["left_out"] == []
+    summary = json.loads(read_bytes(str(tmp_path / "clean" / "cleaned.json")))
+    assert summary["old_labels"] == [0, 2, 70] and summary["left_out"] == []
 
 
 def test_fix_makes_a_plain_file_a_full_set(tmp_path):
@@ -139,14 +145,14 @@ def good_pairs(count=20):
     return [jpeg(i) for i in range(2 * count)], [k % 2 == 0 for k in range(count)]
 
 
-def test_sound_pairs(tmp_path):
+def test_valid_pairs_have_no_problem(tmp_path):
     (report,) = check_path(bin_of(tmp_path, *good_pairs()))
     assert not report.problems and not report.remarks
     assert dict(report.table)["pairs"] == "20: 10 same, 10 different"
 
 
 @pytest.mark.parametrize(
-    "change, told",
+    "change, message",
     [
         (lambda images, same: (images[:-2], same[:-1]), "19 pairs do not make 10 folds"),
         (lambda images, same: (images, [True] * 2 + same[2:]), "fold 1 holds pairs of one kind only"),
@@ -160,22 +166,22 @@ def test_sound_pairs(tmp_path):
         (lambda images, same: (images[:5] + [jpeg(5, 96)] + images[6:], same), "image 5 (pair 2) is 96×96"),
     ],
 )
-def test_faulty_pairs(tmp_path, change, told):
-    assert told in one_problem(bin_of(tmp_path, *change(*good_pairs()))).found
+def test_faults_of_pairs_are_found(tmp_path, change, message):
+    assert message in one_problem(bin_of(tmp_path, *change(*good_pairs()))).message
 
 
-def test_harmless_oddities_of_pairs(tmp_path):
+def test_harmless_oddities_of_pairs_are_remarks(tmp_path):
     images, same = good_pairs(20)
     images[1] = images[0]
     images[8:10] = images[4:6]
     (report,) = check_path(bin_of(tmp_path, images, same))
     assert not report.problems
-    assert [r.found for r in report.remarks] == [
+    assert [r.message for r in report.remarks] == [
         "pair 0 compares an image with itself (1 such pairs)",
         "1 pairs stand there more than once",
     ]
     (report,) = check_path(bin_of(tmp_path, good_pairs(40)[0], ([True] * 3 + [False]) * 10))
-    assert "75.0 % of the pairs are same pairs" in report.remarks[0].found
+    assert "75.0 % of the pairs are same pairs" in report.remarks[0].message
 
 
 def test_folder_reports_on_its_pairs_too(tmp_path):
@@ -210,10 +216,10 @@ def test_command(tmp_path, capsys):
 @settings(derandomize=True, deadline=None, max_examples=40)
 @given(seed=st.integers(0, 10**6), flips=st.integers(1, 30), cut=st.booleans())
 def test_check_survives_any_bytes(tmp_path_factory, seed, flips, cut):
-    """Whatever the damage: a report or one line, never a crash; and what --fix writes is sound."""
+    """Any damage gives a report or one line of error. The set that --fix writes has no problem."""
     base = tmp_path_factory.mktemp("any")
-    write_set(str(base / "sound"), side=24)
-    folder = copy_set(str(base / "sound"), str(base / "faces"))
+    write_set(str(base / "valid"), side=24)
+    folder = copy_set(str(base / "valid"), str(base / "faces"))
     random = np.random.RandomState(seed)
     path = os.path.join(folder, random.choice(["train.rec", "train.rec", "train.idx", "property"]))
     data = bytearray(read_bytes(path))
@@ -228,7 +234,7 @@ def test_check_survives_any_bytes(tmp_path_factory, seed, flips, cut):
     except UserError as error:
         assert "\n" not in str(error)
         return
-    # Bytes flipped inside a JPEG may decode to other pixels; all else is seen.
+    # Changed bytes inside a JPEG may decode to other pixels. All other damage is detected.
     assert not check_path(str(base / "clean"))[0].problems
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from arcface_mx.data.align.landmarks import read_points
 from arcface_mx.data.align.transform import REFERENCE, similarity
-from arcface_mx.data.bins.bins import read_pairs
+from arcface_mx.data.bins.read import read_pairs
 from arcface_mx.data.orl import orl
 from arcface_mx.data.recordio.index import RecordIndex
 from arcface_mx.util.errors import UserError

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arcface_mx.cli import main
-from arcface_mx.data.bins.bins import read_pairs
+from arcface_mx.data.bins.read import read_pairs
 from arcface_mx.data.check.check import check_path
 from arcface_mx.data.pack import pack as pack_module
 from arcface_mx.data.pack.image_list import find_photos
@@ -111,7 +111,8 @@ def test_photos_of_another_size(photos, tmp_path):
     for fit in ("pad", "stretch"):
         pack(str(photos), str(tmp_path / fit), PackOptions(fit=fit))
         index = RecordIndex.open(str(tmp_path / fit))
-        sides[fit] = cv2.imdecode(np.frombuffer(index.read(6)[1], np.uint8), cv2.IMREAD_GRAYSCALE)
+        (_, _, image) = list(index.images())[5]
+        sides[fit] = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_GRAYSCALE)
     np.testing.assert_allclose(sides["pad"][:, 10:102], grey, atol=4)
     np.testing.assert_allclose(sides["pad"][:, :10], 0, atol=4)
     np.testing.assert_allclose(sides["stretch"][56], np.linspace(0, 182, 112), atol=4)

@@ -10,7 +10,7 @@ import pytest
 
 from arcface_mx.cli import main
 from arcface_mx.data.align.image import AlignOptions
-from arcface_mx.data.bins.bins import read_pairs
+from arcface_mx.data.bins.read import read_pairs
 from arcface_mx.data.protocols.lfw import find_lfw, make_lfw
 from arcface_mx.data.protocols.pairs import find_photo, make_pairs
 from arcface_mx.data.protocols.published import PhotoPair, read_protocol

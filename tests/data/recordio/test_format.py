@@ -1,4 +1,4 @@
-"""The format page is enough to write a reader from: the reader on it is run."""
+"""The reader in data/README.md runs and reads the files that are written here."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import pickle
 import re
 
-from arcface_mx.data.bins.bins import read_pairs
+from arcface_mx.data.bins.read import read_pairs
 from arcface_mx.data.recordio.index import RecordIndex
 from tests.conftest import shared_path
 from tests.support.face_sets import read_bytes, write_set
@@ -21,7 +21,7 @@ def reader_on_the_page():
     return names["read_set"]
 
 
-def test_reader_on_the_page_reads_what_is_written(tmp_path):
+def test_reader_on_the_page_reads_a_written_set(tmp_path):
     written = write_set(str(tmp_path / "faces"), (3, 2, 4))
     records = list(reader_on_the_page()(str(tmp_path / "faces")))
     assert records[0] == (0, (10.0, 13.0), b"")
@@ -29,7 +29,7 @@ def test_reader_on_the_page_reads_what_is_written(tmp_path):
     assert records[10:] == [(10, (1.0, 4.0), b""), (11, (4.0, 6.0), b""), (12, (6.0, 10.0), b"")]
 
 
-def test_reader_on_the_page_agrees_on_a_published_layout():
+def test_reader_on_the_page_agrees_with_record_index():
     folder = shared_path("faces/celeb")
     index = RecordIndex.open(folder)
     records = {number: (labels, image) for number, labels, image in reader_on_the_page()(folder)}

@@ -1,4 +1,4 @@
-"""A disk that fills up while records are written: one clear error, nothing half written that looks whole."""
+"""If the disk is full while records are written, there is one clear error and no partial set."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def place(tmp_path):
 
 
 @pytest.mark.parametrize("size", ["20k", "60k", "96k"])
-def test_packing_onto_a_full_disk(place, size):
+def test_a_set_on_a_full_disk_leaves_no_file(place, size):
     mount(place, size)
     folder = os.path.join(place, "faces")
     with pytest.raises(UserError, match="faces: cannot be written"):
         with RecordWriter(folder, 32, 32) as writer:
-            for photo in range(35):
-                writer.add(photo // 7, tiny_photo(photo // 7, photo))
+            for image in range(35):
+                writer.add(image // 7, tiny_photo(image // 7, image))
     assert os.listdir(place) == []
 
 

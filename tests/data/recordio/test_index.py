@@ -1,4 +1,4 @@
-"""RecordIndex reads every layout in use, and refuses every damaged one with a line that helps."""
+"""RecordIndex reads every layout in use. It refuses damaged sets with one line that names the fault."""
 
 from __future__ import annotations
 
@@ -11,22 +11,32 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arcface_mx.data.recordio.index import RecordIndex
-from arcface_mx.data.recordio.writer import MAGIC
+from arcface_mx.data.recordio.record import MAGIC
 from arcface_mx.util.errors import UserError
-from tests.support.face_sets import copy_set, float_bytes, jpeg, patch, read_bytes, write_bytes, write_plain, write_set
+from tests.support.face_sets import (
+    HEADER_SIZE,
+    copy_set,
+    float_bytes,
+    jpeg,
+    patch,
+    read_bytes,
+    write_bytes,
+    write_plain,
+    write_set,
+)
 
 COUNTS = (3, 2, 4)
 
 
 @pytest.fixture(scope="module")
-def sound(tmp_path_factory):
+def original(tmp_path_factory):
     folder = str(tmp_path_factory.mktemp("set") / "faces")
     return folder, write_set(folder, COUNTS)
 
 
 @pytest.fixture
-def faces(sound, tmp_path):
-    return copy_set(sound[0], str(tmp_path / "faces"))
+def faces(original, tmp_path):
+    return copy_set(original[0], str(tmp_path / "faces"))
 
 
 def refusal(path) -> str:
@@ -36,21 +46,21 @@ def refusal(path) -> str:
     return str(caught.value)
 
 
-def test_reads_what_the_writer_wrote(sound):
-    folder, written = sound
+def test_reads_what_the_writer_wrote(original):
+    folder, written = original
     index = RecordIndex.open(folder)
     assert (index.num_classes, index.height, index.width) == (3, 112, 112)
     assert index.header == (10, 13)
     assert index.identity_ranges.tolist() == [[1, 4], [4, 6], [6, 10]]
     assert index.numbers.tolist() == list(range(1, 10))
     assert [(label, image) for _, label, image in index.images()] == written
-    assert index.read(4) == written[3]
+    assert list(index.images(np.asarray([3]))) == [(4, *written[3])]
     assert index.labels.dtype == index.offsets.dtype == np.int64
 
 
-def test_missing_index_file_is_rebuilt(sound, faces):
+def test_missing_index_file_is_rebuilt(original, faces):
     os.unlink(os.path.join(faces, "train.idx"))
-    rebuilt, index = RecordIndex.open(faces), RecordIndex.open(sound[0])
+    rebuilt, index = RecordIndex.open(faces), RecordIndex.open(original[0])
     assert not rebuilt.has_index_file and index.has_index_file
     assert rebuilt.numbers.tolist() == index.numbers.tolist()
     assert rebuilt.offsets.tolist() == index.offsets.tolist()
@@ -78,7 +88,7 @@ def test_plain_file_with_array_labels(tmp_path, first, with_index):
 def test_image_that_holds_the_magic_number_is_read_whole(tmp_path, with_index):
     path = str(tmp_path / "any.rec")
     magic = struct.pack("<I", MAGIC)
-    # The payload's header has 24 bytes, so these stand at multiples of four and split the record.
+    # The header of a payload has 24 bytes, so these are at multiples of four and split the record.
     tail = b"abcd" + magic + magic + b"ef" + b"gh" + magic
     images = [jpeg(0).ljust(len(jpeg(0)) + -len(jpeg(0)) % 4, b"\0") + tail, jpeg(1)]
     write_plain(path, [(0,), (1,)], images)
@@ -106,7 +116,7 @@ def test_unreadable_property(faces, text):
 
 
 @pytest.mark.parametrize(
-    "text, told",
+    "text, message",
     [
         (b"2,112,112", "record 6 has label 2, but property says 2 classes (labels run 0…1) (and 3 more records)"),
         (b"5,112,112", "label 3 has no image, though property says 5 classes (2 labels have none)"),
@@ -114,13 +124,13 @@ def test_unreadable_property(faces, text):
         (b"3,112,96", "record 1 is 112×112 (height×width), but property says 112×96"),
     ],
 )
-def test_property_that_disagrees(faces, text, told):
+def test_property_that_disagrees(faces, text, message):
     write_bytes(os.path.join(faces, "property"), text)
-    assert told in refusal(faces)
+    assert message in refusal(faces)
 
 
 @pytest.mark.parametrize(
-    "label, told",
+    "label, message",
     [
         (3.0, "record 4 has label 3, but property says 3 classes"),
         (1e9, "record 4 has label 1000000000: labels are float32"),
@@ -132,14 +142,14 @@ def test_property_that_disagrees(faces, text, told):
         (2.0, "record 4 has label 2, but its identity record's other images have label 1"),
     ],
 )
-def test_label_of_one_record_changed(faces, label, told):
+def test_label_of_one_record_changed(faces, label, message):
     offset = RecordIndex.open(faces).offsets[3]
     patch(os.path.join(faces, "train.rec"), offset + 8 + 4, float_bytes(label))
-    if "other images" in told:  # record 4 would leave identity 1 with one image of two: patch the larger one
+    if "other images" in message:  # identity 1 would keep one image of two: change the larger identity 0
         patch(os.path.join(faces, "train.rec"), offset + 8 + 4, float_bytes(1))
         patch(os.path.join(faces, "train.rec"), RecordIndex.open(faces).offsets[0] + 12, float_bytes(1))
-        told = "record 1 has label 1, but its identity record's other images have label 0"
-    assert told in refusal(faces)
+        message = "record 1 has label 1, but its identity record's other images have label 0"
+    assert message in refusal(faces)
 
 
 def test_two_identities_merged_by_their_labels(faces):
@@ -167,23 +177,23 @@ def test_index_that_does_not_fit(faces):
     path = os.path.join(faces, "train.idx")
     lines = read_bytes(path).decode().splitlines()
 
-    def told(changed):
+    def message(changed):
         write_bytes(path, ("\n".join(changed) + "\n").encode())
         return refusal(faces)
 
     number, offset = lines[5].split()
-    assert f"record 5 starts at offset {int(offset) + 4}, where there is no record" in told(
+    assert f"record 5 starts at offset {int(offset) + 4}, where there is no record" in message(
         lines[:5] + [f"5\t{int(offset) + 4}"] + lines[6:]
     )
-    assert "outside the file" in told(lines[:5] + ["5\t99999999"] + lines[6:])
-    assert "offset -8, outside" in told(lines[:5] + ["5\t-8"] + lines[6:])
-    assert "line 6 is not a record number and an offset" in told(lines[:5] + ["five\t8"] + lines[6:])
-    assert "line 6 is not a record number and an offset" in told(lines[:5] + ["5"] + lines[6:])
-    assert "stands more than once" in told(lines + [lines[3]])
-    assert "record 6 starts inside another record" in told(lines[:6] + [f"6\t{offset}"] + lines[7:])
-    assert "belong to no record" in told(lines[:-1])
-    assert "belong to no record" in told(lines[:5] + lines[6:])
-    assert "line 1 is not" in told([])
+    assert "outside the file" in message(lines[:5] + ["5\t99999999"] + lines[6:])
+    assert "offset -8, outside" in message(lines[:5] + ["5\t-8"] + lines[6:])
+    assert "line 6 is not a record number and an offset" in message(lines[:5] + ["five\t8"] + lines[6:])
+    assert "line 6 is not a record number and an offset" in message(lines[:5] + ["5"] + lines[6:])
+    assert "stands more than once" in message(lines + [lines[3]])
+    assert "record 6 starts inside another record" in message(lines[:6] + [f"6\t{offset}"] + lines[7:])
+    assert "belong to no record" in message(lines[:-1])
+    assert "belong to no record" in message(lines[:5] + lines[6:])
+    assert "line 1 is not" in message([])
 
 
 def test_record_taken_out_of_both_files(faces):
@@ -199,8 +209,8 @@ def test_record_taken_out_of_both_files(faces):
     assert "record 5 is missing" in refusal(faces)
 
 
-def test_rec_cut_off_anywhere_is_refused(sound, faces):
-    path, data = os.path.join(faces, "train.rec"), read_bytes(os.path.join(sound[0], "train.rec"))
+def test_rec_cut_off_anywhere_is_refused(original, faces):
+    path, data = os.path.join(faces, "train.rec"), read_bytes(os.path.join(original[0], "train.rec"))
     for size in list(range(0, 120, 7)) + list(range(120, len(data), 997)) + [len(data) - 1]:
         write_bytes(path, data[:size])
         assert "train.rec" in refusal(faces), size
@@ -217,27 +227,36 @@ def test_image_record_without_image(tmp_path):
     assert "record 1 holds no image" in refusal(path)
 
 
-def test_survey_lists_all_kinds_and_leaves_unreadable_records_out(faces):
+def test_survey_lists_all_problems_and_leaves_unreadable_records_out(faces):
     index = RecordIndex.open(faces)
     patch(index.path, index.offsets[2], b"oops")
     patch(index.path, index.offsets[7] + 12, float_bytes(7))
     survey = RecordIndex.survey(faces)
     assert survey.numbers.tolist() == [1, 2, 4, 5, 6, 7, 8, 9]
-    told = "; ".join(map(str, survey.problems))
-    assert "record 3 starts at" in told and "record 8 has label 7" in told
-
-
-def test_read_refuses_numbers_that_are_no_images(sound):
-    for number in (-1, 0, 10, 99):
-        with pytest.raises(UserError, match=f"record {number} is not an image"):
-            RecordIndex.open(sound[0]).read(number)
+    text = "; ".join(map(str, survey.problems))
+    assert "record 3 starts at" in text and "record 8 has label 7" in text
 
 
 def test_file_that_shrinks_after_opening(faces):
     index = RecordIndex.open(faces)
     os.truncate(index.path, 5000)
     with pytest.raises(UserError, match="record 9"):
-        index.read(9)
+        next(index.images(np.asarray([8])))
+
+
+def test_fingerprint_is_of_numbers_labels_and_images_alone(original, faces):
+    truth = RecordIndex.open(original[0]).fingerprint
+    assert RecordIndex.open(faces).fingerprint == truth and len(truth) == 64
+    for name in ("train.idx", "property"):
+        os.unlink(os.path.join(faces, name))
+    assert RecordIndex.open(faces).fingerprint == truth
+    index = RecordIndex.open(faces)
+    patch(index.path, index.offsets[0] + 12, float_bytes(1))
+    assert RecordIndex.survey(faces).fingerprint != truth
+    patch(index.path, index.offsets[0] + 12, float_bytes(0))
+    assert RecordIndex.open(faces).fingerprint == truth
+    patch(index.path, index.offsets[8] + 8 + HEADER_SIZE + 400, b"changed")
+    assert RecordIndex.open(faces).fingerprint != truth
 
 
 DAMAGE = st.one_of(
@@ -255,16 +274,16 @@ DAMAGE = st.one_of(
     with_index=st.booleans(),
     head=st.booleans(),
 )
-def test_damaged_files_are_refused_or_give_the_true_labels(sound, tmp_path_factory, name, damage, with_index, head):
-    folder = copy_set(sound[0], str(tmp_path_factory.mktemp("damaged") / "faces"))
-    truth = RecordIndex.open(sound[0])
+def test_damaged_files_are_refused_or_give_the_true_labels(original, tmp_path_factory, name, damage, with_index, head):
+    folder = copy_set(original[0], str(tmp_path_factory.mktemp("damaged") / "faces"))
+    truth = RecordIndex.open(original[0])
     if not with_index and name != "train.idx":
         os.unlink(os.path.join(folder, "train.idx"))
     path = os.path.join(folder, name)
     data = bytearray(read_bytes(path))
     kind, place, amount = damage
     at = place % len(data)
-    if head and name == "train.rec":  # headers are few bytes among many: aim at them
+    if head and name == "train.rec":  # most of the file is images, so choose a byte of a header
         at = int(truth.offsets[place % len(truth)]) + place % 32
     if kind == "flip":
         data[at] ^= amount
@@ -287,27 +306,27 @@ def test_damaged_files_are_refused_or_give_the_true_labels(sound, tmp_path_facto
 
 @settings(derandomize=True, deadline=None, max_examples=40)
 @given(order=st.permutations(range(13)))
-def test_index_lines_may_stand_in_any_order(sound, tmp_path_factory, order):
-    folder = copy_set(sound[0], str(tmp_path_factory.mktemp("shuffled") / "faces"))
+def test_index_lines_may_have_any_order(original, tmp_path_factory, order):
+    folder = copy_set(original[0], str(tmp_path_factory.mktemp("shuffled") / "faces"))
     path = os.path.join(folder, "train.idx")
     lines = read_bytes(path).splitlines()
     write_bytes(path, b"\n".join(lines[i] for i in order) + b"\n")
-    assert RecordIndex.open(folder).offsets.tolist() == RecordIndex.open(sound[0]).offsets.tolist()
+    assert RecordIndex.open(folder).offsets.tolist() == RecordIndex.open(original[0]).offsets.tolist()
 
 
 @settings(derandomize=True, deadline=None, max_examples=40)
 @given(order=st.permutations(range(13)))
-def test_offsets_given_to_other_numbers_are_refused(sound, tmp_path_factory, order):
-    folder = copy_set(sound[0], str(tmp_path_factory.mktemp("mixed") / "faces"))
+def test_offsets_of_other_records_are_refused(original, tmp_path_factory, order):
+    folder = copy_set(original[0], str(tmp_path_factory.mktemp("mixed") / "faces"))
     path = os.path.join(folder, "train.idx")
     pairs = [line.split() for line in read_bytes(path).splitlines()]
     write_bytes(path, b"".join(b"%s\t%s\n" % (pairs[i][0], pairs[j][1]) for i, j in enumerate(order)))
-    truth = RecordIndex.open(sound[0])
+    truth = RecordIndex.open(original[0])
     try:
         index = RecordIndex.open(folder)
     except UserError:
         return
-    # Images of one identity may change places: each offset still has its own label.
+    # Images of one identity may change places, because each offset keeps its label.
     assert dict(zip(index.offsets.tolist(), index.labels.tolist())) == dict(
         zip(truth.offsets.tolist(), truth.labels.tolist())
     )

@@ -11,7 +11,8 @@ pytest.importorskip("numba", reason="the extra `rendered` is not installed")
 
 from arcface_mx.cli import main  # noqa: E402
 from arcface_mx.data.align.transform import REFERENCE  # noqa: E402
-from arcface_mx.data.bins.bins import decode_rgb, read_pairs  # noqa: E402
+from arcface_mx.data.bins.read import read_pairs  # noqa: E402
+from arcface_mx.data.images import decode_rgb  # noqa: E402
 from arcface_mx.data.recordio.index import RecordIndex  # noqa: E402
 from arcface_mx.data.rendered import asset_wheel as wheel  # noqa: E402
 from arcface_mx.data.rendered import assets, chunks, pose, sets  # noqa: E402
