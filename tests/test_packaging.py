@@ -47,8 +47,8 @@ def test_the_built_package_is_whole_and_runs(source, tmp_path):
     built = {os.path.relpath(path, lib) for path in lib.rglob("*") if path.is_file()}
     assert built == modules(source)
     code = (
-        "import arcface_mx, arcface_mx.data, arcface_mx.symbols as s; from arcface_mx.data.orl.orl import POINTS; import os;"
-        "assert os.path.exists(POINTS); print(arcface_mx.__file__, s.__file__)"
+        "import arcface_mx, arcface_mx.data, arcface_mx.symbols as s; from arcface_mx.data.orl.orl import LANDMARKS; import os;"
+        "assert os.path.exists(LANDMARKS); print(arcface_mx.__file__, s.__file__)"
     )
     shown = subprocess.run(
         [sys.executable, "-c", code],

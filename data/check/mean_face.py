@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from arcface_mx.data.align.transform import HEIGHT, reference_points
+from arcface_mx.data.align.transform import HEIGHT, reference_landmarks
 from arcface_mx.util.files import atomic_write
 
 ZOOM = 4
@@ -21,7 +21,7 @@ def write_mean_face(mean: np.ndarray, path: str) -> None:
     large = cv2.resize(
         mean[:, :, ::-1].round().astype(np.uint8), (ZOOM * width, ZOOM * height), interpolation=cv2.INTER_CUBIC
     )
-    points = reference_points(width * HEIGHT // height) * (height / HEIGHT)
+    points = reference_landmarks(width * HEIGHT // height) * (height / HEIGHT)
     for x, y in points:
         # Pixel centres: x in the crop is ZOOM·(x + ½) − ½ in the picture.
         centre = (int(round(ZOOM * (x + 0.5) - 0.5)), int(round(ZOOM * (y + 0.5) - 0.5)))

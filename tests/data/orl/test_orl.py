@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-from arcface_mx.data.align.landmarks import read_points
-from arcface_mx.data.align.transform import REFERENCE, similarity
+from arcface_mx.data.align.landmarks import read_landmarks
+from arcface_mx.data.align.transform import REFERENCE, similarity_transform
 from arcface_mx.data.bins.bins import read_pairs
 from arcface_mx.data.orl import orl
 from arcface_mx.data.recordio.index import RecordIndex
@@ -71,9 +71,9 @@ def test_same_bytes_each_time(made, tmp_path):
 
 def test_stored_points_lie_on_the_eyes():
     """Pupils are dark, cheeks are not; and the five points have the shape of a face."""
-    points = read_points(orl.POINTS)
+    points = read_landmarks(orl.LANDMARKS)
     assert len(points) == 400
-    residuals = [similarity(p, REFERENCE)[1] for p in points.values()]
+    residuals = [similarity_transform(p, REFERENCE)[1] for p in points.values()]
     assert np.median(residuals) < 3 and max(residuals) < 8
     mean = np.mean([photo for person in orl.load_faces() for photo in person], axis=0)
     for (x, y), cheek in zip(REFERENCE[:2], (30, 82)):
@@ -87,15 +87,15 @@ def test_stored_points_are_those_of_the_detector():
         detector = detect.Detector()
     except UserError as error:
         pytest.skip(str(error))
-    points, folder = read_points(orl.POINTS), orl._photos_folder()
+    points, folder = read_landmarks(orl.LANDMARKS), orl._source_folder()
     for name in ("s1/1.pgm", "s17/5.pgm", "s40/10.pgm"):
         faces = detector(cv2.imread(os.path.join(folder, name)))
-        assert len(faces.points) == 1
-        np.testing.assert_allclose(faces.points[0], points[name], atol=0.5)
+        assert len(faces.landmarks) == 1
+        np.testing.assert_allclose(faces.landmarks[0], points[name], atol=0.5)
 
 
 def test_missing_package_and_existing_folder(made, monkeypatch, tmp_path):
-    with pytest.raises(UserError, match="already there"):
+    with pytest.raises(UserError, match="already exists"):
         orl.write_orl(made[0])
 
     def missing(name):

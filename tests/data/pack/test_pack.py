@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from arcface_mx.cli import main
 from arcface_mx.data.bins.bins import read_pairs
 from arcface_mx.data.check.check import check_path
+from arcface_mx.data.image_files import images_by_identity
 from arcface_mx.data.pack import pack as pack_module
-from arcface_mx.data.pack.image_list import find_photos
-from arcface_mx.data.pack.pack import PackOptions, pack
-from arcface_mx.data.pack.unpack import unpack_set
+from arcface_mx.data.pack.encode import PackOptions
+from arcface_mx.data.pack.pack import pack_images
+from arcface_mx.data.pack.unpack import unpack_images
 from arcface_mx.data.recordio.index import RecordIndex
 from arcface_mx.util.errors import UserError
 from tests.support.face_sets import jpeg, read_bytes, write_bytes, write_set
@@ -39,7 +40,7 @@ def files(folder):
 
 
 def test_photos_are_packed_in_natural_order_with_their_bytes(photos, tmp_path):
-    pack(str(photos), str(tmp_path / "set"), PackOptions())
+    pack_images(str(photos), str(tmp_path / "set"), PackOptions())
     index = RecordIndex.open(str(tmp_path / "set"))
     assert index.labels.tolist() == [0, 0, 0, 1, 1, 2] and index.num_classes == 3
     assert [image for _, _, image in index.images()] == [jpeg(k) for k in (0, 1, 2, 10, 11, 20)]
@@ -49,15 +50,15 @@ def test_photos_are_packed_in_natural_order_with_their_bytes(photos, tmp_path):
 
 def test_workers_change_nothing(photos, tmp_path):
     for workers in (1, 3):
-        pack(str(photos), str(tmp_path / str(workers)), PackOptions(quality=80), workers)
+        pack_images(str(photos), str(tmp_path / str(workers)), PackOptions(quality=80), workers)
     assert files(tmp_path / "1") == files(tmp_path / "3")
 
 
 def test_unpack_reverses_pack(photos, tmp_path):
-    pack(str(photos), str(tmp_path / "set"), PackOptions())
-    unpack_set(str(tmp_path / "set"), str(tmp_path / "again"))
+    pack_images(str(photos), str(tmp_path / "set"), PackOptions())
+    unpack_images(str(tmp_path / "set"), str(tmp_path / "again"))
     assert sorted(os.listdir(tmp_path / "again")) == ["s1", "s10", "s2"]
-    pack(str(tmp_path / "again"), str(tmp_path / "set2"), PackOptions())
+    pack_images(str(tmp_path / "again"), str(tmp_path / "set2"), PackOptions())
     for name in ("train.rec", "train.idx", "property", "names.txt"):
         assert read_bytes(str(tmp_path / "set" / name)) == read_bytes(str(tmp_path / "set2" / name))
 
@@ -67,8 +68,8 @@ def test_unpack_reverses_pack(photos, tmp_path):
 def test_pack_reverses_unpack(tmp_path_factory, counts):
     base = tmp_path_factory.mktemp("round")
     write_set(str(base / "set"), counts)
-    unpack_set(str(base / "set"), str(base / "photos"))  # no names.txt: folders are called by label
-    pack(str(base / "photos"), str(base / "again"), PackOptions())
+    unpack_images(str(base / "set"), str(base / "photos"))  # no names.txt: folders are called by label
+    pack_images(str(base / "photos"), str(base / "again"), PackOptions())
     for name in ("train.rec", "train.idx", "property"):
         assert read_bytes(str(base / "set" / name)) == read_bytes(str(base / "again" / name))
 
@@ -83,33 +84,33 @@ def test_lists(photos, tmp_path):
     ):
         path = photos / "list.lst"
         path.write_text(text)
-        found = find_photos(str(path))
+        found = images_by_identity(str(path))
         assert [[os.path.relpath(p, str(photos)) for p in paths] for paths in found.paths] == expected
     for text, told in (
         ("s1/9.jpg", "line 1: expected"),
         ("s1/9.jpg\tA\nx.jpg\tA", "line 2: there is no file"),
-        ("", "no photo"),
+        ("", "is empty"),
     ):
         path.write_text(text)
         with pytest.raises(UserError, match=told):
-            find_photos(str(path))
+            images_by_identity(str(path))
 
 
 def test_folders_without_photos(tmp_path):
-    for told in ("no such file or folder", "no sub-folder holds a photo"):
+    for told in ("no such file or folder", "no sub-folder contains an image"):
         with pytest.raises(UserError, match=told):
-            find_photos(str(tmp_path / "photos"))
+            images_by_identity(str(tmp_path / "photos"))
         (tmp_path / "photos" / "empty").mkdir(parents=True, exist_ok=True)
 
 
 def test_photos_of_another_size(photos, tmp_path):
     grey = np.tile(np.arange(92, dtype=np.uint8) * 2, (112, 1))
     cv2.imwrite(str(photos / "s2" / "grey.pgm"), grey)
-    with pytest.raises(UserError, match=r"grey.pgm: is 112×92 .* align first"):
-        pack(str(photos), str(tmp_path / "set"), PackOptions())
+    with pytest.raises(UserError, match=r"grey.pgm: is 112×92 .* align the images first"):
+        pack_images(str(photos), str(tmp_path / "set"), PackOptions())
     sides = {}
     for fit in ("pad", "stretch"):
-        pack(str(photos), str(tmp_path / fit), PackOptions(fit=fit))
+        pack_images(str(photos), str(tmp_path / fit), PackOptions(fit=fit))
         index = RecordIndex.open(str(tmp_path / fit))
         sides[fit] = cv2.imdecode(np.frombuffer(index.read(6)[1], np.uint8), cv2.IMREAD_GRAYSCALE)
     np.testing.assert_allclose(sides["pad"][:, 10:102], grey, atol=4)
@@ -120,7 +121,7 @@ def test_photos_of_another_size(photos, tmp_path):
 def test_quality_encodes_anew(photos, tmp_path):
     sizes = []
     for quality in (30, 95):
-        pack(str(photos), str(tmp_path / str(quality)), PackOptions(quality=quality))
+        pack_images(str(photos), str(tmp_path / str(quality)), PackOptions(quality=quality))
         sizes.append(os.path.getsize(tmp_path / str(quality) / "train.rec"))
     assert sizes[0] < 0.7 * sizes[1]
 
@@ -131,38 +132,38 @@ def test_minimum_of_photos_and_held_out_identities(tmp_path):
         folder.mkdir(parents=True)
         for number in range(1 if person == 5 else 4):
             (folder / (f"{number}.jpg")).write_bytes(jpeg(10 * person + number))
-    summary = pack(str(tmp_path / "photos"), str(tmp_path / "set"), PackOptions(min_images=2, held_out=4))
+    summary = pack_images(str(tmp_path / "photos"), str(tmp_path / "set"), PackOptions(min_images=2, held_out=4))
     assert summary["identities_left_out"] == ["p5"] and summary["identities"] == 7
     index = RecordIndex.open(str(tmp_path / "set"))
     pairs = read_pairs(str(tmp_path / "set" / "held_out.bin"))
     assert len(pairs) == 2 * 20 and pairs.same.sum() == 20  # 4 people × 6 pairs, a multiple of ten
     assert not {image for _, _, image in index.images()} & set(pairs.images())
     assert len(read_bytes(str(tmp_path / "set" / "held_out.txt")).split()) == 4
-    again = pack(str(tmp_path / "photos"), str(tmp_path / "again"), PackOptions(min_images=2, held_out=4))
+    again = pack_images(str(tmp_path / "photos"), str(tmp_path / "again"), PackOptions(min_images=2, held_out=4))
     assert files(tmp_path / "set") == files(tmp_path / "again") and again == summary
-    pack(str(tmp_path / "photos"), str(tmp_path / "other"), PackOptions(min_images=2, held_out=0.34, seed=1))
+    pack_images(str(tmp_path / "photos"), str(tmp_path / "other"), PackOptions(min_images=2, held_out=0.34, seed=1))
     assert read_bytes(str(tmp_path / "other" / "held_out.txt")) != read_bytes(str(tmp_path / "set" / "held_out.txt"))
 
 
 def test_bad_photos_are_refused_or_listed(photos, tmp_path):
     (photos / "s2" / "10.jpg").write_bytes(jpeg(1)[:-400])
     (photos / "s10" / "9.jpg").write_bytes(b"")
-    with pytest.raises(UserError, match=r"10.jpg: cannot be decoded as an image \(and 1 more photos\)"):
-        pack(str(photos), str(tmp_path / "set"), PackOptions())
+    with pytest.raises(UserError, match=r"10.jpg: cannot be decoded as an image \(and 1 more images\)"):
+        pack_images(str(photos), str(tmp_path / "set"), PackOptions())
     assert os.listdir(tmp_path) == ["photos"]
-    summary = pack(str(photos), str(tmp_path / "set"), PackOptions(leave_out_bad=True))
-    assert len(summary["photos_left_out"]) == 2 and (summary["images"], summary["identities"]) == (4, 2)
+    summary = pack_images(str(photos), str(tmp_path / "set"), PackOptions(leave_out_bad=True))
+    assert len(summary["images_left_out"]) == 2 and (summary["images"], summary["identities"]) == (4, 2)
     assert RecordIndex.open(str(tmp_path / "set")).num_classes == 2
     assert json.loads(read_bytes(str(tmp_path / "set" / "pack.json"))) == summary
     for path in photos.glob("*/*"):
         path.write_bytes(b"")
-    with pytest.raises(UserError, match="no photo can be used"):
-        pack(str(photos), str(tmp_path / "none"), PackOptions(leave_out_bad=True))
+    with pytest.raises(UserError, match="none of the images can be used"):
+        pack_images(str(photos), str(tmp_path / "none"), PackOptions(leave_out_bad=True))
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError("disk is full")])
 def test_interrupted_run_leaves_nothing(photos, tmp_path, monkeypatch, error):
-    real, calls = pack_module.read_photo, []
+    real, calls = pack_module.encode_image, []
 
     def stop(path, options):
         calls.append(path)
@@ -170,9 +171,9 @@ def test_interrupted_run_leaves_nothing(photos, tmp_path, monkeypatch, error):
             raise error
         return real(path, options)
 
-    monkeypatch.setattr(pack_module, "read_photo", stop)
+    monkeypatch.setattr(pack_module, "encode_image", stop)
     with pytest.raises((KeyboardInterrupt, OSError)):
-        pack(str(photos), str(tmp_path / "set"), PackOptions())
+        pack_images(str(photos), str(tmp_path / "set"), PackOptions())
     assert os.listdir(tmp_path) == ["photos"]
 
 
@@ -191,7 +192,7 @@ def test_interrupted_run_leaves_nothing(photos, tmp_path, monkeypatch, error):
 )
 def test_impossible_options(photos, tmp_path, options):
     with pytest.raises(UserError):
-        pack(str(photos), str(tmp_path / "set"), options)
+        pack_images(str(photos), str(tmp_path / "set"), options)
     assert os.listdir(tmp_path) == ["photos"]
 
 
@@ -200,10 +201,10 @@ def test_names_cannot_lead_out_of_the_folder(tmp_path):
     for name in ("../evil", "..", "", "a/b", "/etc"):
         write_bytes(str(tmp_path / "set" / "names.txt"), (f"0\t{name}\t3\n").encode())
         with pytest.raises(UserError, match="line 1"):
-            unpack_set(str(tmp_path / "set"), str(tmp_path / "out"))
+            unpack_images(str(tmp_path / "set"), str(tmp_path / "out"))
     write_bytes(str(tmp_path / "set" / "names.txt"), b"0\ta\t3\n1\ta\t2\n")
-    with pytest.raises(UserError, match="two labels have one name"):
-        unpack_set(str(tmp_path / "set"), str(tmp_path / "out"))
+    with pytest.raises(UserError, match="two labels have the same name"):
+        unpack_images(str(tmp_path / "set"), str(tmp_path / "out"))
 
 
 def test_commands(photos, tmp_path, capsys):
@@ -217,7 +218,7 @@ def test_commands(photos, tmp_path, capsys):
 
 
 def test_unpack_pairs(tiny_pairs, tmp_path):
-    summary = unpack_set(tiny_pairs, str(tmp_path / "out"))
+    summary = unpack_images(tiny_pairs, str(tmp_path / "out"))
     lines = read_bytes(str(tmp_path / "out" / "pairs.txt")).decode().splitlines()
     pairs = read_pairs(tiny_pairs)
     assert summary == {"images": pairs.num_images, "pairs": 40} and len(lines) == 40

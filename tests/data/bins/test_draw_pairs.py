@@ -6,19 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arcface_mx.data.protocols.identity_pairs import FOLDS, choose_pairs
+from arcface_mx.data.bins.draw_pairs import FOLDS, draw_pairs
 from arcface_mx.util.errors import UserError
 
 
-@given(photos=st.lists(st.integers(0, 12), min_size=2, max_size=30), most=st.integers(10, 500), seed=st.integers(0, 5))
-def test_pairs_are_true_balanced_and_distinct(photos, most, seed):
+@given(photos=st.lists(st.integers(0, 12), min_size=2, max_size=30), limit=st.integers(10, 500), seed=st.integers(0, 5))
+def test_pairs_are_true_balanced_and_distinct(photos, limit, seed):
     available = sum(n * (n - 1) // 2 for n in photos)
     try:
-        pairs = choose_pairs(photos, most, seed)
+        pairs = draw_pairs(photos, limit, seed)
     except UserError:
         assert available < FOLDS or sum(n > 0 for n in photos) < 5
         return
-    wanted = min(most, available) // FOLDS * FOLDS
+    wanted = min(limit, available) // FOLDS * FOLDS
     assert len(pairs) == 2 * wanted
     assert len({tuple(sorted((pair.first, pair.second))) for pair in pairs}) == len(pairs)
     for first, second, same in pairs:
@@ -30,16 +30,18 @@ def test_pairs_are_true_balanced_and_distinct(photos, most, seed):
         assert fold == [True] * (size // 2) + [False] * (size // 2)
         own = {pair.first[0] for pair in pairs[start : start + size] if pair.same}
         assert {pair.first[0] for pair in pairs[start : start + size]} == own
-    assert choose_pairs(photos, most, seed) == pairs
+    assert draw_pairs(photos, limit, seed) == pairs
 
 
 def test_a_cap_takes_from_all_people_alike():
-    pairs = choose_pairs([30, 3, 3, 3, 3], most=10)
+    pairs = draw_pairs([30, 3, 3, 3, 3], limit=10)
     counts = [sum(pair.same and pair.first[0] == person for pair in pairs) for person in range(5)]
     assert counts == [2, 2, 2, 2, 2]
 
 
-@pytest.mark.parametrize("photos, told", [([2, 2], "10 are needed"), ([9], "two people"), ([10, 1], "too few people")])
+@pytest.mark.parametrize(
+    "photos, told", [([2, 2], "10 are needed"), ([9], "two identities"), ([10, 1], "too few identities")]
+)
 def test_too_few_photos_or_people(photos, told):
     with pytest.raises(UserError, match=told):
-        choose_pairs(photos)
+        draw_pairs(photos)
