@@ -133,7 +133,7 @@ def read_lines(path: str) -> List[Tuple[int, str]]:
         raise UserError(f"{path}: is not a text file (UTF-8)") from error
     lines = [(number, line) for number, line in lines if line and not line.startswith("#")]
     if not lines:
-        raise UserError(f"{path}: the file is empty")
+        raise UserError(f"{path}: is empty")
     return lines
 
 
