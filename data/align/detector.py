@@ -78,6 +78,7 @@ class Detector:
         Returns
         -------
         Faces
+            Boxes, scores and landmarks.
         """
         pixels = (image.astype(np.float32) - 127.5) / 128
         boxes = self._propose(pixels)

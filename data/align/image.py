@@ -109,6 +109,7 @@ def align_image(path: str, landmarks: Optional[np.ndarray], options: AlignOption
     Returns
     -------
     Alignment
+        Status, landmarks and crop.
 
     Raises
     ------

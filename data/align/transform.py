@@ -17,7 +17,18 @@ REFERENCE = np.asarray(
 
 
 def reference_landmarks(width: int = WIDTH) -> np.ndarray:
-    """Return the reference landmarks, shape (5, 2), of a crop of 112 × `width` pixels."""
+    """Return the places where the landmarks lie in an aligned crop.
+
+    Parameters
+    ----------
+    width : int
+        Width of the crop in pixels. The height is 112.
+
+    Returns
+    -------
+    np.ndarray of float64, shape (5, 2)
+        x and y in pixels of the crop, in the order of `REFERENCE`.
+    """
     return REFERENCE - [(WIDTH - width) / 2, 0]
 
 
@@ -80,6 +91,7 @@ def align(
     Returns
     -------
     crop : np.ndarray of uint8, shape (112, width) or (112, width, channels)
+        The aligned crop.
     residual : float
         Root mean square distance of the landmarks from the reference landmarks, pixels of the crop.
 

@@ -66,7 +66,20 @@ class PackOptions:
 
 
 def encode_image(path: str, options: PackOptions) -> bytes:
-    """Return the encoded image of a file, of the size that `options` asks for.
+    """Read an image file, and encode it for a face set.
+
+    Parameters
+    ----------
+    path : str
+        The image file.
+    options : PackOptions
+        Size and encoding of the set's images.
+
+    Returns
+    -------
+    bytes
+        The encoded image. These are the bytes of the file if it is a JPEG or PNG of the right size
+        and no quality is set.
 
     Raises
     ------
