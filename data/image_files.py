@@ -1,10 +1,10 @@
-"""Find image files: those of a folder, of a folder with one sub-folder an identity, or of a list file."""
+"""Find image files: those of a folder, of a folder with one sub-folder per identity, or of a list file."""
 
 from __future__ import annotations
 
 import os
 import re
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from arcface_mx.util.errors import UserError
 
@@ -12,21 +12,11 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".pgm", ".ppm", ".tif", ".tiff", ".
 
 
 class IdentityImages(NamedTuple):
-    """Image files grouped by identity.
+    """Image files grouped by identity."""
 
-    Attributes
-    ----------
-    names : list of str
-        Names of the identities, in the order of their labels.
-    paths : list of list of str
-        Paths of the images of each identity, sorted.
-    skipped : list of str
-        Files that are not images according to their suffix, or that lie outside all sub-folders.
-    """
-
-    names: List[str]
-    paths: List[List[str]]
-    skipped: List[str]
+    names: List[str]  # of the identities, in the order of their labels
+    paths: List[List[str]]  # of the images of each identity, sorted
+    skipped: List[str]  # files whose suffix is not that of an image, or that are in no sub-folder
 
 
 def images_by_identity(source: str, root: Optional[str] = None) -> IdentityImages:
@@ -35,7 +25,7 @@ def images_by_identity(source: str, root: Optional[str] = None) -> IdentityImage
     Parameters
     ----------
     source : str
-        A folder with one sub-folder an identity, or a text file with one image a line. The line is
+        A folder with one sub-folder per identity, or a text file with one image per line. The line is
         ``path identity`` (separated by a tab if names contain spaces), ``number<TAB>label<TAB>path``
         (an ``.lst`` file of im2rec) or ``aligned<TAB>path<TAB>label`` (an ``.lst`` file of
         InsightFace).
@@ -58,25 +48,16 @@ def images_by_identity(source: str, root: Optional[str] = None) -> IdentityImage
     elif os.path.isdir(source):
         groups, skipped = _group_folder(source)
     else:
-        raise UserError(f"{source}: no such file or folder; give a folder with one sub-folder an identity, or a list")
+        raise UserError(f"{source}: no such file or folder; give a folder with one sub-folder per identity, or a list")
     names = sorted(groups, key=_natural_key)
     return IdentityImages(names, [sorted(groups[name], key=_natural_key) for name in names], skipped)
 
 
 def image_paths(source: str, root: Optional[str] = None) -> List[str]:
-    """Return the paths of all images of a folder (at any depth) or of a list, or the path of the one image.
+    """Return the paths of all images below a folder or in a list, or of the one image `source`.
 
-    Parameters
-    ----------
-    source : str
-        A folder, a text file with one image a line, or an image file.
-    root : str, optional
-        Folder that the paths of a list are relative to. The default is the folder of the list.
-
-    Raises
-    ------
-    UserError
-        If there is no image, or if an image of the list does not exist.
+    The paths of a list are relative to `root` or, by default, to the folder of the list. Raises
+    UserError if there is no image, or if an image of the list does not exist.
     """
     if os.path.isdir(source):
         return [os.path.join(source, path) for path in list_images(source)]
@@ -87,26 +68,17 @@ def list_images(folder: str) -> List[str]:
     """Return the sorted paths, relative to `folder`, of all images in it and in its sub-folders."""
     if not os.path.isdir(folder):
         raise UserError(f"{folder}: no such folder; give a folder with images")
-    images = [os.path.relpath(path, folder) for path in sorted(_walk(folder)[0], key=_natural_key)]
+    images = sorted(filter(is_image_name, _files_below(folder)), key=_natural_key)
     if not images:
         raise UserError(f"{folder}: contains no image ({' '.join(SUFFIXES)})")
     return images
 
 
 def read_image_list(path: str, num_words: int, root: Optional[str] = None) -> Tuple[List[str], List[List[str]]]:
-    """Read a list with one image a line, followed by `num_words` words. The image's name may contain spaces.
+    """Return the image paths of a list, and the `num_words` words after each image.
 
-    Returns
-    -------
-    paths : list of str
-        Paths of the images.
-    words : list of list of str
-        The words after each image.
-
-    Raises
-    ------
-    UserError
-        If a line has too few words, or if an image does not exist.
+    The name of an image may contain spaces. Raises UserError if a line has too few words, or if an
+    image does not exist.
     """
     paths: List[str] = []
     words: List[List[str]] = []
@@ -145,17 +117,12 @@ def is_image_name(name: str) -> bool:
 def _group_folder(folder: str) -> Tuple[Dict[str, List[str]], List[str]]:
     groups: Dict[str, List[str]] = {}
     skipped = []
-    for name in sorted(os.listdir(folder), key=_natural_key):
-        path = os.path.join(folder, name)
-        if name.startswith("."):
-            continue
-        if not os.path.isdir(path):
-            skipped.append(path)
-            continue
-        images, others = _walk(path)
-        skipped += others
-        if images:
-            groups[name] = images
+    for path in sorted(_files_below(folder)):
+        identity, _, name = path.partition(os.sep)
+        if name and is_image_name(name):
+            groups.setdefault(identity, []).append(os.path.join(folder, path))
+        else:
+            skipped.append(os.path.join(folder, path))
     if not groups:
         raise UserError(
             f"{folder}: no sub-folder contains an image ({' '.join(SUFFIXES)}); put the images of each identity "
@@ -164,16 +131,14 @@ def _group_folder(folder: str) -> Tuple[Dict[str, List[str]], List[str]]:
     return groups, skipped
 
 
-def _walk(folder: str) -> Tuple[List[str], List[str]]:
-    """Return the paths of all images and of all other files at any depth, hidden ones excepted."""
-    images: List[str] = []
-    others: List[str] = []
+def _files_below(folder: str) -> Iterator[str]:
+    """Yield the paths, relative to `folder`, of all files at any depth, hidden files and folders excepted."""
     for place, folders, names in os.walk(folder, followlinks=True):
         folders[:] = [name for name in folders if not name.startswith(".")]
+        inside = os.path.relpath(place, folder)
         for name in names:
             if not name.startswith("."):
-                (images if is_image_name(name) else others).append(os.path.join(place, name))
-    return images, sorted(others)
+                yield os.path.normpath(os.path.join(inside, name))
 
 
 def _group_list(path: str, root: Optional[str]) -> Tuple[Dict[str, List[str]], List[str]]:

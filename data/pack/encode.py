@@ -66,25 +66,9 @@ class PackOptions:
 
 
 def encode_image(path: str, options: PackOptions) -> bytes:
-    """Read an image file, and encode it for a face set.
+    """Read an image file and encode it for a face set. Raises UserError if the image cannot be used.
 
-    Parameters
-    ----------
-    path : str
-        The image file.
-    options : PackOptions
-        Size and encoding of the set's images.
-
-    Returns
-    -------
-    bytes
-        The encoded image. These are the bytes of the file if it is a JPEG or PNG of the right size
-        and no quality is set.
-
-    Raises
-    ------
-    UserError
-        If the file cannot be read or decoded, or if it has another size and ``fit`` is ``"refuse"``.
+    The bytes do not change if the file is a JPEG or PNG of the right size and no quality is set.
     """
     try:
         with open(path, "rb") as stream:
@@ -100,8 +84,8 @@ def encode_image(path: str, options: PackOptions) -> bytes:
     if pixels.shape[:2] != size:
         if options.fit == "refuse":
             raise UserError(
-                f"{path}: is {pixels.shape[0]}×{pixels.shape[1]} (height×width), not {size[0]}×{size[1]}; align the "
-                "images first (arcface-mx data align), or set `fit`"
+                f"{path}: is {pixels.shape[0]}×{pixels.shape[1]} (height×width), not {size[0]}×{size[1]}; "
+                "align the images first (arcface-mx data align)"
             )
         pixels = _resize(pixels, options)
     quality = DEFAULT_QUALITY if options.quality is None else options.quality

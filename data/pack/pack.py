@@ -28,7 +28,7 @@ def pack_images(source: str, folder: str, options: PackOptions, workers: int = 1
     Parameters
     ----------
     source : str
-        A folder with one sub-folder an identity, or a list file (see `images_by_identity`).
+        A folder with one sub-folder per identity, or a list file (see `images_by_identity`).
     folder : str
         The new folder. It appears when it is complete.
     options : PackOptions

