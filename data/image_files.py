@@ -1,4 +1,4 @@
-"""Find image files: those of a folder, of a folder with one sub-folder per identity, or of a list file."""
+"""Find the image files of a folder or of a list file, grouped by identity where needed."""
 
 from __future__ import annotations
 
@@ -25,10 +25,9 @@ def images_by_identity(source: str, root: Optional[str] = None) -> IdentityImage
     Parameters
     ----------
     source : str
-        A folder with one sub-folder per identity, or a text file with one image per line. The line is
-        ``path identity`` (separated by a tab if names contain spaces), ``number<TAB>label<TAB>path``
-        (an ``.lst`` file of im2rec) or ``aligned<TAB>path<TAB>label`` (an ``.lst`` file of
-        InsightFace).
+        A folder with one sub-folder per identity, or a text file with one image per line: ``path
+        identity`` (separated by a tab if names contain spaces), ``number<TAB>label<TAB>path`` (an
+        ``.lst`` file of im2rec) or ``aligned<TAB>path<TAB>label`` (one of InsightFace).
     root : str, optional
         Folder that the paths of a list are relative to. The default is the folder of the list.
 
@@ -92,7 +91,7 @@ def read_image_list(path: str, num_words: int, root: Optional[str] = None) -> Tu
 
 
 def read_lines(path: str) -> List[Tuple[int, str]]:
-    """Return number (from 1) and stripped text of each line that is neither empty nor a ``#`` comment.
+    """Return number and stripped text of each line that is neither empty nor a ``#`` comment.
 
     Raises UserError if the file cannot be read, is not UTF-8 text, or has no such line.
     """
@@ -132,7 +131,7 @@ def _group_folder(folder: str) -> Tuple[Dict[str, List[str]], List[str]]:
 
 
 def _files_below(folder: str) -> Iterator[str]:
-    """Yield the paths, relative to `folder`, of all files at any depth, hidden files and folders excepted."""
+    """Yield the paths, relative to `folder`, of all files at any depth that are not hidden."""
     for place, folders, names in os.walk(folder, followlinks=True):
         folders[:] = [name for name in folders if not name.startswith(".")]
         inside = os.path.relpath(place, folder)

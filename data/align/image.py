@@ -100,7 +100,8 @@ def align_image(path: str, landmarks: Optional[np.ndarray], options: AlignOption
     path : str
         Path of the image, relative to `source`.
     landmarks : np.ndarray of float, shape (5, 2), or None
-        The landmarks of the face. If None, the face is detected, unless `options` has a landmark file.
+        The landmarks of the face. If None, the face is detected, unless `options` has a landmark
+        file.
     options : AlignOptions
         How the image is aligned.
     source : str

@@ -37,8 +37,8 @@ def read_landmarks(path: str) -> Dict[str, np.ndarray]:
     Raises
     ------
     UserError
-        If the file cannot be read, if a line has another form, if an image is listed twice, or if the
-        landmarks are clearly in another order.
+        If the file cannot be read, if a line has another form, if an image is listed twice, or if
+        the landmarks are clearly in another order.
     """
     try:
         with open(path, encoding="utf-8-sig") as stream:
@@ -89,7 +89,7 @@ def _find_columns(words: List[str]) -> Optional[List[int]]:
 
 
 def _parse_entry(words: List[str], columns: Optional[List[int]]) -> Optional[Tuple[str, Optional[np.ndarray]]]:
-    """Return image and landmarks (None if the columns are empty) of a line; None if it has another form."""
+    """Return image and landmarks (None if empty) of a line, or None if it has another form."""
     if columns is None:
         if len(words) not in (11, 12):  # a label may stand between the image and the numbers
             return None
@@ -107,7 +107,7 @@ def _parse_entry(words: List[str], columns: Optional[List[int]]) -> Optional[Tup
 
 
 def _check_order(path: str, landmarks: np.ndarray) -> None:
-    """Raise UserError if another order of the numbers fits a face far better. Profiles fit no order well."""
+    """Raise UserError if another order of the numbers fits a face far better."""
     sample = landmarks[:: max(1, len(landmarks) // MAX_SAMPLE)]
     flat = sample.reshape(len(sample), 10)
     orders = {
@@ -116,6 +116,7 @@ def _check_order(path: str, landmarks: np.ndarray) -> None:
         "mirrored (left and right exchanged, y before x, or the mouth before the eyes)": sample[:, [1, 0, 2, 4, 3]],
         "the mouth before the nose": sample[:, [0, 1, 4, 2, 3]],
     }
+    # Profiles fit no order well, so a better fit must also be a good one.
     limit = min(10.0, 0.6 * _median_residual(sample))
     for order, faces in orders.items():
         if _median_residual(faces) < limit:

@@ -1,4 +1,4 @@
-"""Alignment: the similarity transform that moves five landmarks of a face to the reference landmarks."""
+"""Alignment: the similarity transform that moves a face's landmarks to the reference landmarks."""
 
 from __future__ import annotations
 

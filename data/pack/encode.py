@@ -66,7 +66,7 @@ class PackOptions:
 
 
 def encode_image(path: str, options: PackOptions) -> bytes:
-    """Read an image file and encode it for a face set. Raises UserError if the image cannot be used.
+    """Read an image file and encode it for a face set. Raises UserError if this is not possible.
 
     The bytes do not change if the file is a JPEG or PNG of the right size and no quality is set.
     """

@@ -1,11 +1,11 @@
-"""Pack images into train.rec, train.idx and property. The same images give the same bytes each time."""
+"""Pack images into train.rec, train.idx and property, with the same bytes each time."""
 
 from __future__ import annotations
 
 import collections
 import os
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Dict, Iterable, Iterator, List, Sequence, Set, Tuple, Union
+from typing import Any, Dict, Iterable, Iterator, List, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -48,23 +48,14 @@ def pack_images(source: str, folder: str, options: PackOptions, workers: int = 1
 
     Notes
     -----
-    Labels 0, 1, 2, … follow the names of the identities. ``names.txt`` has a line
-    ``label<TAB>name<TAB>number of images`` for each identity. Held-out identities have no records;
-    ``held_out.bin`` contains pairs of their images (see `draw_pairs`) and ``held_out.txt`` their names.
+    ``names.txt`` has a line ``label<TAB>name<TAB>number of images`` for each identity. Held-out
+    identities have no records: ``held_out.bin`` contains pairs of their images (see `draw_pairs`).
     """
     options.check()
     if os.path.exists(folder):
         raise UserError(f"{folder}: already exists; give another folder or delete it")
     images = images_by_identity(source)
-    enough = [len(paths) >= options.min_images for paths in images.paths]
-    eligible = [k for k in range(len(enough)) if enough[k]]
-    held_out = _draw_held_out(images, eligible, options)
-    training = [k for k in eligible if k not in held_out]
-    if not training:
-        raise UserError(
-            f"{source}: no identity is left to train on: of {len(images.names)} identities {len(eligible)} have at "
-            f"least {options.min_images} images, and {len(held_out)} are held out"
-        )
+    training, held_out = _choose_identities(source, images, options)
     errors: List[str] = []
     with atomic_directory(folder) as temporary:
         encoded = _encode(images, training, options, workers, errors)
@@ -74,8 +65,8 @@ def pack_images(source: str, folder: str, options: PackOptions, workers: int = 1
                 raise UserError(f"{errors[0]} (none of the images can be used)")
         _write_names(temporary, images.names, counts)
         if held_out:
-            encoded = _encode(images, sorted(held_out), options, workers, errors)
-            _write_held_out(temporary, images.names, sorted(held_out), encoded, options.seed)
+            encoded = _encode(images, held_out, options, workers, errors)
+            _write_held_out(temporary, images.names, held_out, encoded, options.seed)
         if errors and not options.leave_out_bad:
             more = f" (and {len(errors) - 1} more images)" if len(errors) > 1 else ""
             raise UserError(f"{errors[0]}{more}; repair or remove it, or set `leave_out_bad`")
@@ -84,7 +75,9 @@ def pack_images(source: str, folder: str, options: PackOptions, workers: int = 1
             "images": sum(counts.values()),
             "identities": len(counts),
             "held_out_identities": len(held_out),
-            "identities_left_out": [name for name, good in zip(images.names, enough) if not good],
+            "identities_left_out": [
+                name for name, paths in zip(images.names, images.paths) if len(paths) < options.min_images
+            ],
             "images_left_out": errors,
             "files_skipped": images.skipped,
         }
@@ -92,21 +85,30 @@ def pack_images(source: str, folder: str, options: PackOptions, workers: int = 1
     return summary
 
 
-def _draw_held_out(images: IdentityImages, eligible: Sequence[int], options: PackOptions) -> Set[int]:
-    count = int(options.held_out) if options.held_out >= 1 else int(round(options.held_out * len(eligible)))
+def _choose_identities(source: str, images: IdentityImages, options: PackOptions) -> Tuple[List[int], List[int]]:
+    """Return the identities to train on and the held-out identities, as indices."""
+    eligible = [k for k, paths in enumerate(images.paths) if len(paths) >= options.min_images]
     candidates = [k for k in eligible if len(images.paths[k]) > 1]
+    count = int(options.held_out) if options.held_out >= 1 else int(round(options.held_out * len(eligible)))
     if count > len(candidates):
         raise UserError(
             f"`held_out` is {options.held_out:g}, but only {len(candidates)} identities have two or more images"
         )
     order = np.random.RandomState(options.seed).permutation(len(candidates))
-    return {candidates[k] for k in order[:count]}
+    held_out = {candidates[k] for k in order[:count]}
+    training = [k for k in eligible if k not in held_out]
+    if not training:
+        raise UserError(
+            f"{source}: no identity is left to train on: of {len(images.names)} identities {len(eligible)} have at "
+            f"least {options.min_images} images, and {len(held_out)} are held out"
+        )
+    return training, sorted(held_out)
 
 
 def _encode(
     images: IdentityImages, identities: Sequence[int], options: PackOptions, workers: int, errors: List[str]
 ) -> Iterator[Tuple[int, bytes]]:
-    """Yield the usable images of some identities in order. Append to `errors` why others cannot be used."""
+    """Yield the usable images of `identities` in order, and append the other images to `errors`."""
 
     def encode(task: Tuple[int, str]) -> Union[bytes, UserError]:
         try:
@@ -127,7 +129,7 @@ def _encode(
 
 
 def _add_all(writer: RecordWriter, encoded: EncodedImages) -> Dict[int, int]:
-    """Add the images to the face set. Return the number of images of each identity, in the order of the labels."""
+    """Add the images to the set. Return their number by identity, in the order of labels."""
     counts: Dict[int, int] = {}
     for k, image in encoded:
         counts[k] = counts.get(k, 0) + 1

@@ -18,7 +18,7 @@ SIGNATURES = ((b"\xff\xd8", ".jpg"), (b"\x89PNG", ".png"), (b"BM", ".bmp"), (b"R
 
 
 def unpack_images(source: str, folder: str) -> Dict[str, Any]:
-    """Write the images of a face set or of a ``.bin`` file into a new folder. Their bytes do not change.
+    """Write the images of a face set or of a ``.bin`` file, with unchanged bytes, as files.
 
     Parameters
     ----------
@@ -39,10 +39,10 @@ def unpack_images(source: str, folder: str) -> Dict[str, Any]:
 
     Notes
     -----
-    The new folder of a face set has one sub-folder per identity. It is named as in ``names.txt`` beside
-    the set or, if there is no such file, after the label (``0000000``). Its files are named after the
-    record number. The new folder of a ``.bin`` file has each distinct image once, and ``pairs.txt``
-    with a line ``first<TAB>second<TAB>0 or 1`` for each pair.
+    A face set gives one sub-folder per identity. It is named as in the ``names.txt`` beside the set
+    or, if there is no such file, after the label (``0000000``). Its files are named by their record
+    numbers. A ``.bin`` file gives each distinct image once, and ``pairs.txt`` with a line
+    ``first<TAB>second<TAB>0 or 1`` for each pair.
     """
     if os.path.exists(folder):
         raise UserError(f"{folder}: already exists; give another folder or delete it")
@@ -61,9 +61,9 @@ def unpack_images(source: str, folder: str) -> Dict[str, Any]:
 
 
 def read_names(path: str) -> Dict[int, str]:
-    """Read the names of the identities by label from a ``names.txt``; empty if there is no such file.
+    """Read the identities' names by label from ``names.txt``; empty if there is no such file.
 
-    Raises UserError if a line is not ``label<TAB>name``, or if a name cannot be the name of a folder.
+    Raises UserError if a line is not ``label<TAB>name``, or if a name cannot be that of a folder.
     """
     if not os.path.exists(path):
         return {}

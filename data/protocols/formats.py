@@ -169,10 +169,10 @@ def _read_ytf(path: str) -> List[ImagePair]:
 
 
 def _order_by_fold(pairs: List[ImagePair], folds: int = 10) -> List[ImagePair]:
-    """Order a list without folds so that each tenth has a tenth of the same and of the different pairs.
+    """Order a list so that each tenth has a tenth of the same and of the different pairs.
 
-    Such lists have all same pairs first. If each tenth of a list has pairs of both kinds, the list
-    keeps its order.
+    This is for lists without folds that have all same pairs first. A list in which each tenth has
+    pairs of both kinds keeps its order.
     """
     same = np.asarray([pair.same for pair in pairs])
     if len(pairs) % folds:

@@ -40,7 +40,7 @@ def make_lfw(
     options : AlignOptions
         How the images are aligned.
     pairs : str, optional
-        LFW's ``pairs.txt`` or ``pairsDevTest.txt``. The default is the ``pairs.txt`` beside the images.
+        LFW's ``pairs.txt`` or ``pairsDevTest.txt``. The default is ``pairs.txt`` beside the images.
     missing : str, optional
         If images are missing or have no detected face, write their names to this file.
     workers : int
@@ -72,7 +72,7 @@ def make_lfw(
 
 
 def find_lfw(source: str, pairs: Optional[str] = None) -> Tuple[str, str]:
-    """Return the folder of LFW's images and the path of its ``pairs.txt``. Raises UserError if one is missing."""
+    """Return the folder of LFW's images and the path of pairs.txt, or raise UserError."""
     homes = [source, os.path.join(source, "lfw_home")]
     candidates = [path for home in homes for path in [home] + [os.path.join(home, name) for name in FOLDERS]]
     folder = next(filter(_contains_lfw, candidates), None)
@@ -90,7 +90,7 @@ def find_lfw(source: str, pairs: Optional[str] = None) -> Tuple[str, str]:
 
 
 def download_lfw(home: str) -> None:
-    """Download LFW (funneled, 200 MB) to `home`/lfw_home with scikit-learn, which checks the files' SHA-256."""
+    """Download LFW (funneled, 200 MB) to `home`/lfw_home. Scikit-learn checks the SHA-256."""
     from sklearn.datasets import fetch_lfw_pairs
 
     try:

@@ -20,7 +20,7 @@ MAX_SHOWN = 5  # missing images that a message names
 def make_verification_set(
     kind: str, protocol: str, folder: str, out: str, missing: Optional[str] = None
 ) -> Dict[str, Any]:
-    """Write the pairs of a published protocol as a ``.bin`` file or, for YTF, as a list of template pairs.
+    """Write a published protocol as a ``.bin`` file or, for YTF, as a list of template pairs.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def distinct_images(pairs: Sequence[ImagePair]) -> List[str]:
 
 
 def find_image(folder: str, name: str) -> str:
-    """Return the path of a protocol's image below `folder`, with any suffix; empty if there is none."""
+    """Return the path of an image below `folder`, with any suffix; empty if there is none."""
     path = os.path.normpath(os.path.join(folder, name))
     if os.path.relpath(path, folder).startswith(os.pardir):  # a protocol may come from an untrusted source
         return ""
@@ -77,7 +77,7 @@ def find_image(folder: str, name: str) -> str:
 
 
 def refuse_missing(names: Sequence[str], protocol: str, problem: str, missing: Optional[str]) -> None:
-    """Raise UserError if there are `names` of images with a problem, after writing them to the file `missing`."""
+    """Raise UserError if there are images with a problem, after writing their names to `missing`."""
     if not names:
         return
     if missing:
