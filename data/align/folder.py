@@ -55,11 +55,10 @@ def align_folder(
 
     Notes
     -----
-    If an image shows several faces, the large and central one is aligned. If no face is detected,
-    the detector runs again with lower thresholds. Such images are aligned and marked "several
-    faces" or "uncertain"; faces that had to be enlarged more than twice are marked "small". Images
-    without a face have no crop. ``align.csv`` in the new folder has one row per image with status,
-    residual and landmarks, and can be used as landmark file.
+    The status "several faces" means that the large and central face was aligned, "uncertain" that
+    only lower thresholds detected the face, and "small" that the face was enlarged more than twice.
+    ``align.csv`` in the new folder lists all images with status, residual and landmarks. It can be
+    used as a landmark file.
     """
     options.check()
     if os.path.exists(folder):

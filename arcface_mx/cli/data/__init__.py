@@ -1,1 +1,1 @@
-"""The commands of `arcface-mx data`."""
+"""Make and check data sets."""

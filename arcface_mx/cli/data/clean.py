@@ -6,49 +6,40 @@ import argparse
 
 from arcface_mx.cli.model_flags import add_model_flags, open_model
 
-HELP = """find label errors in a face set with a model
+HELP = """find label errors in a face set with a model: writes a list, deletes nothing
 
-The command writes the table LIST and changes nothing else. The table lists images that are far from
-the class centre of their identity, identities whose centres nearly coincide and, with --against,
-identities that also appear in a test set. Each line has an action: leave out, keep, or merge into
-LABEL. Look at the table and edit it. Then
+Listed are photos far from their identity's centre, identities whose centres nearly coincide, and
+with --against identities that are in a test set. LIST is a table to read and edit: each line has
+an action (leave out, keep, merge into LABEL). Then
 
   arcface-mx data clean MODEL SET LIST --apply OUT
 
-writes a copy of the set with these actions done. If LIST exists, it is used as it is and the model
-does not run."""
+writes a copy of the set with the actions done; a LIST that is there is used as it stands, and the
+model is not run."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_flags(parser)
     parser.add_argument("set", metavar="SET", help="folder of the face set")
-    parser.add_argument("list", metavar="LIST", help="table to write (.csv); with --apply, to read if it exists")
+    parser.add_argument("list", metavar="LIST", help="table to write (.csv); with --apply, to read where it is there")
     parser.add_argument(
-        "--against", metavar="BIN", nargs="+", default=[], help="test sets whose identities should not be in SET"
+        "--against", metavar="BIN", nargs="+", default=[], help="test sets whose people should not be in SET"
     )
     parser.add_argument(
-        "--far",
-        type=float,
-        default=75.0,
-        metavar="A",
-        help="list images farther than this from the centre of their identity, degrees (default: %(default)s)",
+        "--far", type=float, default=75.0, metavar="A", help="a photo farther from its identity's centre, degrees (75)"
     )
     parser.add_argument(
-        "--near",
-        type=float,
-        default=40.0,
-        metavar="A",
-        help="list identities whose centres are nearer than this, degrees (default: %(default)s)",
+        "--near", type=float, default=40.0, metavar="A", help="identities with centres nearer than this, degrees (40)"
     )
     parser.add_argument(
         "--overlap",
         type=float,
         default=50.0,
         metavar="A",
-        help="list identities whose centre is nearer than this to a test image, degrees (default: %(default)s)",
+        help="identities nearer than this to a test photo, degrees (50)",
     )
-    parser.add_argument("--apply", metavar="OUT", help="folder to make: a copy of the set with the actions done")
-    parser.add_argument("--json", metavar="FILE", help="also write the counts to this file")
+    parser.add_argument("--apply", metavar="OUT", help="folder to make, with the list's actions done")
+    parser.add_argument("--json", metavar="FILE", help="write the counts there")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -64,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     index = RecordIndex.open(args.set)
     if os.path.exists(args.list):
         if not args.apply:
-            raise UserError(f"{args.list}: already exists; give another file, or --apply OUT to use it")
+            raise UserError(f"{args.list}: already there; give another file, or --apply OUT to use it")
         entries = read_list(args.list, index)
     else:
         options = CleanOptions(far=args.far, near=args.near, overlap=args.overlap)
