@@ -54,8 +54,8 @@ def test_built_package_is_complete_and_runs(source, tmp_path):
     assert {"arcface_mx/symbols/margin.py", "arcface_mx/recipes/paper.csv"} <= built
     code = (
         "import arcface_mx, arcface_mx.data, arcface_mx.symbols as s; import os;"
-        "from arcface_mx.data.orl.orl import POINTS; from arcface_mx.report.paper import default_path;"
-        "assert os.path.exists(POINTS) and os.path.exists(default_path()); print(arcface_mx.__file__, s.__file__)"
+        "from arcface_mx.data.orl.orl import LANDMARKS; from arcface_mx.report.paper import default_path;"
+        "assert os.path.exists(LANDMARKS) and os.path.exists(default_path()); print(arcface_mx.__file__, s.__file__)"
     )
     shown = subprocess.run(
         [sys.executable, "-c", code],

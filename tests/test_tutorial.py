@@ -19,7 +19,7 @@ def test_every_command_runs(tmp_path, monkeypatch, capsys):
             assert main(call + (SHORT if call[0] == "train" else [])) == 0, call
     printed = capsys.readouterr().out
     for told in (
-        "300 of 300 photos aligned",
+        "300 of 300 images aligned",
         "10 identities held out",
         "PCA + LDA",
         "report.html",

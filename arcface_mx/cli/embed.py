@@ -25,13 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from arcface_mx.data.pack.image_list import photo_paths
+    from arcface_mx.data.image_files import image_paths
     from arcface_mx.faces.embed import embed_to_file
     from arcface_mx.model.load import int8_path
     from arcface_mx.util.files import fingerprint
     from arcface_mx.verify.calibration_file import model_fingerprint
 
-    paths = photo_paths(args.photos, args.images)
+    paths = image_paths(args.photos, args.images)
     embedder = open_model(args)
     # Another form of a model is another model: its embeddings are not to be mixed with the model's.
     model = fingerprint(int8_path(args.model)) if args.engine == "int8" else model_fingerprint(args.model)

@@ -7,8 +7,8 @@ from typing import Iterable, List
 import numpy as np
 
 from arcface_mx.data.bins.read import read_pairs
+from arcface_mx.data.image_files import image_paths
 from arcface_mx.data.images import decode_rgb
-from arcface_mx.data.pack.image_list import photo_paths
 from arcface_mx.metrics.pairs import unit_vectors
 from arcface_mx.model.embedder import fit
 from arcface_mx.model.graph import Size
@@ -35,7 +35,7 @@ def check_photos(source: str, size: Size, most: int = PHOTOS) -> List[np.ndarray
     elif is_face_set(source):
         photos, _ = labelled_photos(source, most)
     else:
-        paths = photo_paths(source)
+        paths = image_paths(source)
         photos = load_photos(paths[:: -(-len(paths) // most)])
     try:
         return [fit(photo, size) for photo in photos]

@@ -47,7 +47,7 @@ def find_faults(index: RecordIndex, embed: Embed, against: Sequence[str], option
         far, angles, centres = far_photos(embeddings, index.labels, index.num_classes, options.far)
         entries = [
             Entry(
-                "photo",
+                "image",
                 int(index.numbers[at]),
                 int(index.labels[at]),
                 LEAVE_OUT,

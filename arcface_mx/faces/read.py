@@ -11,7 +11,7 @@ from typing import Callable, Deque, Iterator, NamedTuple, Optional, Sequence
 import numpy as np
 
 from arcface_mx.data.align.detector import Detector
-from arcface_mx.data.align.image import AlignOptions, align_photo, is_aligned
+from arcface_mx.data.align.image import AlignOptions, align_image
 from arcface_mx.data.images import decode_rgb
 from arcface_mx.model.embedder import NARROW_CROP, fit
 from arcface_mx.model.graph import Size
@@ -90,9 +90,9 @@ def _crop(size: Size, path: str) -> Face:
 
 def _aligned(size: Size, options: AlignOptions, path: str) -> Face:
     try:
-        outcome = align_photo("", options, (path, None))
+        outcome = align_image(path, None, options)
     except OSError as error:
         return Face(path, None, f"cannot be read: {error.strerror}")
-    if not is_aligned(outcome) or outcome.image is None:
+    if not outcome.is_aligned or outcome.crop is None:
         return Face(path, None, outcome.status)
-    return Face(path, fit(decode_rgb(outcome.image), size), "" if outcome.status == "aligned" else outcome.status)
+    return Face(path, fit(decode_rgb(outcome.crop), size), "" if outcome.status == "aligned" else outcome.status)

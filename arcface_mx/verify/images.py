@@ -1,4 +1,4 @@
-"""Aligned photos named by folders or list files (`data/pack/image_list.py`), and their embeddings.
+"""Aligned photos named by folders or list files (`data/image_files.py`), and their embeddings.
 
 Protocols need words beside the photos: an identity; or template and medium. Paths of a list are
 relative to the list's folder, or to --images.
@@ -11,9 +11,8 @@ from typing import Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
+from arcface_mx.data.image_files import image_paths, images_by_identity, is_image_name, read_image_list, read_lines
 from arcface_mx.data.images import decode_rgb
-from arcface_mx.data.pack.image_list import SUFFIXES, find_photos, photo_paths
-from arcface_mx.data.protocols.list_file import read_lines, read_words
 from arcface_mx.model.embedder import Embedder
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.progress import progress
@@ -24,8 +23,8 @@ def read_identities(source: str, images: Optional[str] = None) -> Tuple[List[str
 
     Raises UserError when there is none, or a photo stands in no identity's folder.
     """
-    photos = find_photos(source, images)
-    loose = [path for path in photos.skipped if path.lower().endswith(SUFFIXES)]
+    photos = images_by_identity(source, images)
+    loose = [path for path in photos.skipped if is_image_name(path)]
     if loose:
         raise UserError(f"{loose[0]}: stands in no identity's folder; make one folder a person")
     pairs = [(path, name) for name, paths in zip(photos.names, photos.paths) for path in paths]
@@ -39,9 +38,9 @@ def read_templates(source: str, images: Optional[str] = None) -> Tuple[List[str]
     person/video); its photos count alike, and media is None.
     """
     if not os.path.isdir(source):
-        paths, words = read_words(source, 2, images)
+        paths, words = read_image_list(source, 2, images)
         return paths, [template for template, _ in words], [medium for _, medium in words]
-    paths = photo_paths(source)
+    paths = image_paths(source)
     folders = [os.path.relpath(os.path.dirname(path), source).replace(os.sep, "/") for path in paths]
     return paths, folders, None
 

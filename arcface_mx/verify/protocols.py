@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Callable, Dict, List, Optional
 
-from arcface_mx.data.pack.image_list import photo_paths
+from arcface_mx.data.image_files import image_paths
 from arcface_mx.metrics.identification import Identification, identify
 from arcface_mx.metrics.pairs import PairMetrics, evaluate
 from arcface_mx.metrics.roc import Rates, error_rates
@@ -33,7 +33,7 @@ def identify_photos(
     probe_paths, probe_ids = read_identities(probes, images)
     if not set(gallery_ids) & set(probe_ids):
         raise UserError(f"{gallery} and {probes} have no identity in common; are the names the same?")
-    other_paths = photo_paths(distractors, images) if distractors else []
+    other_paths = image_paths(distractors, images) if distractors else []
     embedder = open_model()
     ids, features = mean_by_identity(embed_photos(embedder, gallery_paths, "gallery", batch_size, mirror), gallery_ids)
     found = embed_photos(embedder, probe_paths, "probes", batch_size, mirror)

@@ -1,4 +1,4 @@
-"""Align a folder of photos: in processes, every photo accounted for in a table."""
+"""Align all images of a folder in several processes. A table accounts for every image."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import multiprocessing
 import os
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from typing import Any, Iterator, List, Optional, Sequence
+from typing import Iterator, List, Optional, Sequence
 
 import cv2
 import numpy as np
 
 from arcface_mx.data.align.detector import Detector
-from arcface_mx.data.align.image import AlignOptions, Outcome, align_photo, is_aligned
-from arcface_mx.data.align.landmarks import COLUMNS, read_points
-from arcface_mx.data.pack.image_list import photos_below
+from arcface_mx.data.align.image import Alignment, AlignOptions, align_image
+from arcface_mx.data.align.landmarks import COLUMNS, read_landmarks
+from arcface_mx.data.image_files import list_images
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.files import atomic_directory
 from arcface_mx.util.progress import progress
@@ -25,105 +25,116 @@ TABLE = "align.csv"
 
 
 def align_folder(
-    source: str, folder: str, options: AlignOptions, workers: int = 1, photos: Optional[Sequence[str]] = None
-) -> List[Outcome]:
-    """Align the photos below `source` into the new folder `folder`, under the same paths, as JPEG.
+    source: str, folder: str, options: AlignOptions, workers: int = 1, images: Optional[Sequence[str]] = None
+) -> List[Alignment]:
+    """Align the images below `source` and write the crops, as JPEG, into a new folder.
 
-    photos: paths below `source`; None: all.
+    Parameters
+    ----------
+    source : str
+        Folder of the images. Its sub-folders are kept.
+    folder : str
+        The new folder. It appears when it is complete.
+    options : AlignOptions
+        How the images are aligned.
+    workers : int
+        Number of processes. It does not influence the result.
+    images : sequence of str, optional
+        Paths of the images, relative to `source`. The default is all images.
 
-    A photo's face is the one of its landmarks, or the detected one with the largest area less twice
-    its squared distance from the photo's middle (FaceNet's rule). Where none is found, lower
-    thresholds are tried. Photos with several faces, with a face found in that second look, and with
-    one that had to be enlarged more than twice are aligned and marked; those without a face are not
-    written. align.csv lists all with status, residual and points, and can be given as landmarks.
-    Returns the outcomes, without images, in the order of the table.
+    Returns
+    -------
+    list of Alignment
+        One entry per image, without the crop.
 
-    Raises UserError where there is no photo, none can be aligned, or the detector is not installed.
+    Raises
+    ------
+    UserError
+        If there is no image, if no image can be aligned, if the landmark file names no image, or if
+        the detector is not installed.
+
+    Notes
+    -----
+    The status "several faces" means that the large and central face was aligned, "uncertain" that
+    only lower thresholds detected the face, and "small" that the face was enlarged more than twice.
+    ``align.csv`` in the new folder lists all images with status, residual and landmarks. It can be
+    used as a landmark file.
     """
     options.check()
     if os.path.exists(folder):
-        raise UserError(f"{folder}: already there; give another folder or delete it")
-    if photos is None:
-        photos = photos_below(source)
-    outcomes = []
+        raise UserError(f"{folder}: already exists; give another folder or delete it")
+    if images is None:
+        images = list_images(source)
+    alignments = []
     with atomic_directory(folder) as temporary:
-        for outcome in progress(_outcomes(source, photos, options, workers), "aligning", "photos", total=len(photos)):
-            if outcome.image is not None:
-                _write(os.path.join(temporary, _crop_name(outcome.photo)), outcome.image)
-            outcomes.append(outcome._replace(image=None))
-        if not any(is_aligned(outcome) for outcome in outcomes):
-            raise UserError(
-                f"{source}: no photo of {len(photos)} can be aligned ({outcomes[0].photo}: {outcomes[0].status})"
-            )
-        _write_table(os.path.join(temporary, TABLE), outcomes)
-    return outcomes
+        for alignment in progress(_align(source, images, options, workers), "aligning", "images", total=len(images)):
+            if alignment.crop is not None:
+                _write_crop(os.path.join(temporary, _crop_name(alignment.path)), alignment.crop)
+            alignments.append(alignment._replace(crop=None))
+        if not any(alignment.is_aligned for alignment in alignments):
+            first = alignments[0]
+            raise UserError(f"{source}: none of the {len(images)} images can be aligned ({first.path}: {first.status})")
+        _write_table(os.path.join(temporary, TABLE), alignments)
+    return alignments
 
 
-def _outcomes(source: str, photos: Sequence[str], options: AlignOptions, workers: int) -> Iterator[Outcome]:
-    if options.landmarks:
-        find = _Landmarks(options.landmarks, photos)
-        tasks = [(photo, find(photo)) for photo in photos]
-    else:
-        Detector(options.min_face)  # tells at once what is missing
-        tasks = [(photo, None) for photo in photos]
-    work = partial(align_photo, source, options)
-    if workers == 1:
-        yield from map(work, tasks)
-        return
-    # Processes: the detector spends most of its time under Python's lock. Spawned: OpenCV's threads
-    # do not survive a fork.
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker) as pool:
-        yield from pool.map(work, tasks, chunksize=8)
-
-
-def _start_worker() -> None:
-    cv2.setNumThreads(1)
-
-
-class _Landmarks:
-    """Points by photo: by the path below the source, else by a file name that stands there once."""
-
-    def __init__(self, path: str, photos: Sequence[str]) -> None:
-        self._points = read_points(path)
-        counts = collections.Counter(os.path.basename(photo) for photo in photos)
-        self._unique = {name for name, count in counts.items() if count == 1}
-        if not any(self(photo) is not None for photo in photos):
-            raise UserError(
-                f"{path}: names none of the {len(photos)} photos; its first is {next(iter(self._points))}, theirs {photos[0]}"
-            )
-
-    def __call__(self, photo: str) -> Optional[np.ndarray]:
-        name = os.path.basename(photo)
-        found = self._points.get(photo.replace(os.sep, "/"))
-        return self._points.get(name) if found is None and name in self._unique else found
-
-
-def sample_crops(folder: str, outcomes: Sequence[Outcome], most: int) -> Iterator[bytes]:
-    """The crops' bytes, at most `most`, spread evenly over the photos."""
-    done = [outcome for outcome in outcomes if is_aligned(outcome)]
-    for place in np.unique(np.linspace(0, len(done) - 1, min(most, len(done))).round().astype(int)):
-        with open(os.path.join(folder, _crop_name(done[place].photo)), "rb") as stream:
+def sample_crops(folder: str, alignments: Sequence[Alignment], limit: int) -> Iterator[bytes]:
+    """Yield the bytes of at most `limit` crops, spread evenly over the aligned images."""
+    aligned = [alignment for alignment in alignments if alignment.is_aligned]
+    for k in np.unique(np.linspace(0, len(aligned) - 1, min(limit, len(aligned))).round().astype(int)):
+        with open(os.path.join(folder, _crop_name(aligned[k].path)), "rb") as stream:
             yield stream.read()
 
 
-def _crop_name(photo: str) -> str:
-    return os.path.splitext(photo)[0] + ".jpg"
+def _align(source: str, images: Sequence[str], options: AlignOptions, workers: int) -> Iterator[Alignment]:
+    landmarks: List[Optional[np.ndarray]] = [None] * len(images)
+    if options.landmarks:
+        landmarks = _match_landmarks(options.landmarks, images)
+    else:
+        Detector(options.min_face)  # raises UserError in this process if the detector is not installed
+    align = partial(align_image, options=options, source=source)
+    if workers == 1:
+        yield from map(align, images, landmarks)
+        return
+    # The detector spends most of its time under Python's global lock, so threads would not help.
+    # The processes are spawned because OpenCV's threads do not survive a fork.
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), cv2.setNumThreads, (1,)) as pool:
+        yield from pool.map(align, images, landmarks, chunksize=8)
 
 
-def _write(path: str, data: bytes) -> None:
+def _match_landmarks(path: str, images: Sequence[str]) -> List[Optional[np.ndarray]]:
+    """Find the landmarks of each image by its path or, if it is unique, by its file name."""
+    landmarks = read_landmarks(path)
+    counts = collections.Counter(os.path.basename(image) for image in images)
+    matches = []
+    for image in images:
+        name = os.path.basename(image)
+        by_name = landmarks.get(name) if counts[name] == 1 else None
+        matches.append(landmarks.get(image.replace(os.sep, "/"), by_name))
+    if all(match is None for match in matches):
+        raise UserError(
+            f"{path}: names none of the {len(images)} images; its first name is {next(iter(landmarks))}, "
+            f"that of the images {images[0]}"
+        )
+    return matches
+
+
+def _crop_name(path: str) -> str:
+    return os.path.splitext(path)[0] + ".jpg"
+
+
+def _write_crop(path: str, crop: bytes) -> None:
     os.makedirs(os.path.dirname(path), exist_ok=True)
     if os.path.exists(path):
-        raise UserError(f"{os.path.basename(path)}: two photos differ only in their suffix; rename one")
+        raise UserError(f"{os.path.basename(path)}: the names of two images differ only in their suffix; rename one")
     with open(path, "wb") as stream:
-        stream.write(data)
+        stream.write(crop)
 
 
-def _write_table(path: str, outcomes: Sequence[Outcome]) -> None:
+def _write_table(path: str, alignments: Sequence[Alignment]) -> None:
     with open(path, "w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(("photo", "status", "faces", "residual") + COLUMNS)
-        for outcome in outcomes:
-            values: List[Any] = [""] * 10 if outcome.points is None else [f"{v:.2f}" for v in outcome.points.ravel()]
-            writer.writerow(
-                [outcome.photo.replace(os.sep, "/"), outcome.status, outcome.faces, f"{outcome.residual:.2f}"] + values
-            )
+        writer.writerow(("image", "status", "faces", "residual") + COLUMNS)
+        for path, status, num_faces, residual, landmarks, _ in alignments:
+            values = [""] * 10 if landmarks is None else [f"{value:.2f}" for value in landmarks.ravel()]
+            writer.writerow([path.replace(os.sep, "/"), status, num_faces, f"{residual:.2f}"] + values)

@@ -1,190 +1,154 @@
-"""Photos → train.rec, train.idx, property: in parallel, and the same bytes each time."""
+"""Pack images into train.rec, train.idx and property, with the same bytes each time."""
 
 from __future__ import annotations
 
+import collections
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Set, Tuple, Union
+from typing import Any, Dict, Iterable, Iterator, List, Sequence, Tuple, Union
 
-import cv2
 import numpy as np
 
-from arcface_mx.data.align.transform import HEIGHT, WIDTH
-from arcface_mx.data.bins.write import write_pairs
-from arcface_mx.data.images import MAX_CAMERA_PIXELS, decode_or_none
-from arcface_mx.data.pack.image_list import Photos, find_photos
-from arcface_mx.data.protocols.identity_pairs import choose_pairs
+from arcface_mx.data.bins.draw_pairs import write_drawn_pairs
+from arcface_mx.data.image_files import IdentityImages, images_by_identity
+from arcface_mx.data.pack.encode import PackOptions, encode_image
 from arcface_mx.data.recordio.writer import RecordWriter
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.files import atomic_directory, write_json
 from arcface_mx.util.progress import progress
 
-QUALITY = 95
-WAITING = 512  # photos read ahead of the writer
-FITS = ("refuse", "pad", "stretch")
+READ_AHEAD = 512  # images read ahead of the writer
+
+EncodedImages = Iterable[Tuple[int, bytes]]  # index of the identity, encoded image
 
 
-@dataclass(frozen=True)
-class PackOptions:
-    """How photos become records. A photo of the right size keeps its bytes, unless `quality` is given."""
+def pack_images(source: str, folder: str, options: PackOptions, workers: int = 1) -> Dict[str, Any]:
+    """Pack images into a new face set.
 
-    height: int = HEIGHT
-    width: int = WIDTH
-    fit: str = "refuse"  # photos of another size: refuse, pad (keeps shapes) or stretch
-    quality: Optional[int] = None  # of JPEG, 1…100
-    min_images: int = 1  # identities with fewer photos are left out
-    held_out: float = 0  # identities kept from training: a number, or a share below 1
-    seed: int = 0  # chooses them
-    leave_out_bad: bool = False  # photos that cannot be used are listed and left out, not refused
+    Parameters
+    ----------
+    source : str
+        A folder with one sub-folder per identity, or a list file (see `images_by_identity`).
+    folder : str
+        The new folder. It appears when it is complete.
+    options : PackOptions
+        Size and encoding of the images, and which identities are left out or held out.
+    workers : int
+        Number of threads. It does not influence the result.
 
-    def check(self) -> None:
-        if self.fit not in FITS:
-            raise UserError(f"--fit {self.fit}: choose one of {', '.join(FITS)}")
-        if self.quality is not None and not 1 <= self.quality <= 100:
-            raise UserError(f"--quality {self.quality}: must lie in 1 to 100")
-        if min(self.height, self.width) < 16:
-            raise UserError(f"--size {self.height},{self.width}: must be at least 16 pixels")
-        if self.min_images < 1:
-            raise UserError(f"--min-images {self.min_images}: must be at least 1")
-        if self.held_out < 0 or (self.held_out > 1 and self.held_out != int(self.held_out)):
-            raise UserError(f"--held-out {self.held_out:g}: give a whole number of identities or a share below 1")
+    Returns
+    -------
+    dict
+        Counts, and what was left out; the contents of ``pack.json`` in the new folder.
 
+    Raises
+    ------
+    UserError
+        If the folder exists, if an image cannot be used, or if no identity is left to train on.
 
-def pack(source: str, folder: str, options: PackOptions, workers: int = 1) -> Dict[str, Any]:
-    """Pack the photos of `source` (see find_photos) into the new folder `folder`; returns pack.json.
-
-    Labels 0…n−1 follow the identities' names (names.txt: label, name, photos). Held-out identities
-    are in no record; held_out.bin has pairs of their photos (see people_pairs). Raises UserError,
-    leaving nothing behind, where a photo cannot be used, naming it.
+    Notes
+    -----
+    ``names.txt`` has a line ``label<TAB>name<TAB>number of images`` for each identity. Held-out
+    identities have no records: ``held_out.bin`` contains pairs of their images (see `draw_pairs`).
     """
     options.check()
     if os.path.exists(folder):
-        raise UserError(f"{folder}: already there; give another folder or delete it")
-    photos = find_photos(source)
-    enough = [k for k, paths in enumerate(photos.paths) if len(paths) >= options.min_images]
-    held_out = _held_out(photos, enough, options)
-    training = [k for k in enough if k not in held_out]
-    if not training:
-        raise UserError(
-            f"{source}: no identity is left to train on ({len(photos.names)} found, {len(enough)} with at "
-            f"least {options.min_images} photos, {len(held_out)} held out)"
-        )
-    bad: List[str] = []
+        raise UserError(f"{folder}: already exists; give another folder or delete it")
+    images = images_by_identity(source)
+    training, held_out = _choose_identities(source, images, options)
+    errors: List[str] = []
     with atomic_directory(folder) as temporary:
-        images = _write_records(temporary, photos, training, options, workers, bad)
+        encoded = _encode(images, training, options, workers, errors)
+        with RecordWriter(temporary, options.height, options.width) as writer:
+            counts = _add_all(writer, encoded)
+            if not counts:
+                raise UserError(f"{errors[0]} (none of the images can be used)")
+        _write_names(temporary, images.names, counts)
         if held_out:
-            _write_held_out(temporary, photos, sorted(held_out), options, workers, bad)
-        if bad and not options.leave_out_bad:
-            raise UserError(
-                "{}{}; mend or remove it, or give --leave-out-bad".format(
-                    bad[0], f" (and {len(bad) - 1} more photos)" if len(bad) > 1 else ""
-                )
-            )
+            encoded = _encode(images, held_out, options, workers, errors)
+            _write_held_out(temporary, images.names, held_out, encoded, options.seed)
+        if errors and not options.leave_out_bad:
+            more = f" (and {len(errors) - 1} more images)" if len(errors) > 1 else ""
+            raise UserError(f"{errors[0]}{more}; repair or remove it, or set `leave_out_bad`")
         summary = {
             "source": os.path.basename(os.path.abspath(source)),
-            "images": sum(images),
-            "identities": sum(count > 0 for count in images),
+            "images": sum(counts.values()),
+            "identities": len(counts),
             "held_out_identities": len(held_out),
-            "identities_left_out": [photos.names[k] for k in range(len(photos.names)) if k not in set(enough)],
-            "photos_left_out": bad,
-            "files_skipped": photos.skipped,
+            "identities_left_out": [
+                name for name, paths in zip(images.names, images.paths) if len(paths) < options.min_images
+            ],
+            "images_left_out": errors,
+            "files_skipped": images.skipped,
         }
         write_json(os.path.join(temporary, "pack.json"), summary)
     return summary
 
 
-def _held_out(photos: Photos, enough: Sequence[int], options: PackOptions) -> Set[int]:
-    wanted = options.held_out
-    count = int(wanted) if wanted >= 1 else int(round(wanted * len(enough)))
-    able = [k for k in enough if len(photos.paths[k]) > 1]
-    if count > len(able):
-        raise UserError(f"--held-out {wanted:g}: only {len(able)} identities have two photos or more")
-    chosen = np.random.RandomState(options.seed).permutation(len(able))[:count]
-    return {able[k] for k in chosen}
+def _choose_identities(source: str, images: IdentityImages, options: PackOptions) -> Tuple[List[int], List[int]]:
+    """Return the identities to train on and the held-out identities, as indices."""
+    eligible = [k for k, paths in enumerate(images.paths) if len(paths) >= options.min_images]
+    candidates = [k for k in eligible if len(images.paths[k]) > 1]
+    count = int(options.held_out) if options.held_out >= 1 else int(round(options.held_out * len(eligible)))
+    if count > len(candidates):
+        raise UserError(
+            f"`held_out` is {options.held_out:g}, but only {len(candidates)} identities have two or more images"
+        )
+    order = np.random.RandomState(options.seed).permutation(len(candidates))
+    held_out = {candidates[k] for k in order[:count]}
+    training = [k for k in eligible if k not in held_out]
+    if not training:
+        raise UserError(
+            f"{source}: no identity is left to train on: of {len(images.names)} identities {len(eligible)} have at "
+            f"least {options.min_images} images, and {len(held_out)} are held out"
+        )
+    return training, sorted(held_out)
 
 
-def _write_records(
-    folder: str, photos: Photos, chosen: Sequence[int], options: PackOptions, workers: int, bad: List[str]
-) -> List[int]:
-    """Write the set and names.txt; returns the photos written of each chosen identity."""
-    counts, names = [0] * len(chosen), []
-    tasks = [(place, path) for place, k in enumerate(chosen) for path in photos.paths[k]]
-    label, last = -1, -1
-    with RecordWriter(folder, options.height, options.width) as writer:
-        for (place, path), image in zip(tasks, _read_all([path for _, path in tasks], options, workers)):
-            if isinstance(image, str):
-                bad.append(image)
-                continue
-            if place != last:  # an identity without a usable photo gets no label
-                label, last = label + 1, place
-                names.append(photos.names[chosen[place]])
-            writer.add(label, image)
-            counts[place] += 1
-        if not names:
-            raise UserError(f"{bad[0]} (no photo can be used)")
-    with open(os.path.join(folder, "names.txt"), "w", encoding="utf-8") as stream:
-        used = [count for count in counts if count]
-        for label, (name, count) in enumerate(zip(names, used)):
-            stream.write(f"{label}\t{name}\t{count}\n")
+def _encode(
+    images: IdentityImages, identities: Sequence[int], options: PackOptions, workers: int, errors: List[str]
+) -> Iterator[Tuple[int, bytes]]:
+    """Yield the usable images of `identities` in order, and append the other images to `errors`."""
+
+    def encode(task: Tuple[int, str]) -> Union[bytes, UserError]:
+        try:
+            return encode_image(task[1], options)
+        except UserError as error:
+            return error
+
+    tasks = [(k, path) for k in identities for path in images.paths[k]]
+    with ThreadPoolExecutor(workers) as pool:
+        # The pool would read all images at once, so it gets a limited number at a time.
+        chunks = (tasks[start : start + READ_AHEAD] for start in range(0, len(tasks), READ_AHEAD))
+        results = (pair for chunk in chunks for pair in zip(chunk, pool.map(encode, chunk)))
+        for (k, _), image in progress(results, "packing", "images", total=len(tasks)):
+            if isinstance(image, UserError):
+                errors.append(str(image))
+            else:
+                yield k, image
+
+
+def _add_all(writer: RecordWriter, encoded: EncodedImages) -> Dict[int, int]:
+    """Add the images to the set. Return their number by identity, in the order of labels."""
+    counts: Dict[int, int] = {}
+    for k, image in encoded:
+        counts[k] = counts.get(k, 0) + 1
+        writer.add(len(counts) - 1, image)
     return counts
 
 
+def _write_names(folder: str, names: Sequence[str], counts: Dict[int, int]) -> None:
+    with open(os.path.join(folder, "names.txt"), "w", encoding="utf-8") as stream:
+        for label, (k, count) in enumerate(counts.items()):
+            stream.write(f"{label}\t{names[k]}\t{count}\n")
+
+
 def _write_held_out(
-    folder: str, photos: Photos, chosen: Sequence[int], options: PackOptions, workers: int, bad: List[str]
+    folder: str, names: Sequence[str], identities: Sequence[int], encoded: EncodedImages, seed: int
 ) -> None:
-    people: List[List[bytes]] = []
-    for k in chosen:
-        images = list(_read_all(photos.paths[k], options, workers))
-        bad += [image for image in images if isinstance(image, str)]
-        people.append([image for image in images if not isinstance(image, str)])
-    pairs = choose_pairs([len(images) for images in people], seed=options.seed)
-    both = (photo for pair in pairs for photo in (pair.first, pair.second))
-    write_pairs(os.path.join(folder, "held_out.bin"), (people[p][i] for p, i in both), [pair.same for pair in pairs])
+    images = collections.defaultdict(list)
+    for k, image in encoded:
+        images[k].append(image)
+    write_drawn_pairs(os.path.join(folder, "held_out.bin"), [images[k] for k in identities], seed)
     with open(os.path.join(folder, "held_out.txt"), "w", encoding="utf-8") as stream:
-        stream.write("".join(f"{photos.names[k]}\n" for k in chosen))
-
-
-def _read_all(paths: Sequence[str], options: PackOptions, workers: int) -> Iterator[Union[bytes, str]]:
-    """Encoded images in order, or the reason why a photo cannot be used; a bounded number waits."""
-    with ThreadPoolExecutor(workers) as pool:
-        for start in progress(range(0, len(paths), WAITING), "packing", f"×{WAITING}"):
-            yield from pool.map(lambda path: read_photo(path, options), paths[start : start + WAITING])
-
-
-def read_photo(path: str, options: PackOptions) -> Union[bytes, str]:
-    """A photo's encoded image of the set's size, or (a str) why there is none."""
-    try:
-        with open(path, "rb") as stream:
-            data = stream.read()
-    except OSError as error:
-        return f"{path}: cannot be read: {error.strerror}"
-    pixels = decode_or_none(data, MAX_CAMERA_PIXELS)
-    if pixels is None:
-        return f"{path}: cannot be decoded as an image"
-    size = (options.height, options.width)
-    if pixels.shape[:2] == size and options.quality is None and data[:3] in (b"\xff\xd8\xff", b"\x89PN"):
-        return data
-    if pixels.shape[:2] != size:
-        if options.fit == "refuse":
-            return (
-                f"{path}: is {pixels.shape[0]}×{pixels.shape[1]} (height×width), not "
-                f"{size[0]}×{size[1]}: align first (arcface-mx data align), or give --fit"
-            )
-        pixels = _fit(pixels, options)
-    quality = QUALITY if options.quality is None else options.quality
-    done, encoded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return bytes(encoded) if done else f"{path}: cannot be encoded as JPEG"
-
-
-def _fit(pixels: np.ndarray, options: PackOptions) -> np.ndarray:
-    height, width = pixels.shape[:2]
-    factor = min(options.height / height, options.width / width)
-    inner = (options.height, options.width)
-    if options.fit == "pad":
-        inner = (max(1, round(height * factor)), max(1, round(width * factor)))
-    method = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
-    pixels = cv2.resize(pixels, inner[::-1], interpolation=method)
-    rows, columns = options.height - inner[0], options.width - inner[1]
-    edges: Tuple[int, int, int, int] = (rows // 2, rows - rows // 2, columns // 2, columns - columns // 2)
-    return cv2.copyMakeBorder(pixels, *edges, cv2.BORDER_REPLICATE)
+        stream.write("".join(f"{names[k]}\n" for k in identities))

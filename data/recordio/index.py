@@ -182,14 +182,6 @@ class RecordIndex:
                     raise UserError(f"{self.path}: record {number}: {error}; {COPY}") from None
                 yield number, int(self.labels[position]), image
 
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 over numbers, labels and contents of all image records."""
-        digest = hashlib.sha256()
-        for number, label, image in self.images():
-            digest.update(struct.pack("<qqq", number, label, len(image)) + image)
-        return digest.hexdigest()
-
     def groups(self) -> Tuple[np.ndarray, np.ndarray]:
         """Group the images by identity.
 

@@ -7,7 +7,7 @@ from typing import NamedTuple, Tuple
 
 import numpy as np
 
-from arcface_mx.data.align.transform import REFERENCE, similarity
+from arcface_mx.data.align.transform import REFERENCE, similarity_transform
 from arcface_mx.data.rendered.head import Head
 from arcface_mx.data.rendered.streams import Stream, chosen, log_uniform
 
@@ -80,10 +80,10 @@ def look_at(head: Head, points: np.ndarray, pose: Pose, landmark_noise: float, r
         ]
     )
     plane = image_plane(landmarks)
-    clean, _ = similarity(plane, REFERENCE)
+    clean, _ = similarity_transform(plane, REFERENCE)
     scale = math.hypot(clean[0, 0], clean[1, 0])
     found = plane + r.normal(0, landmark_noise, (5, 2)) / scale
-    matrix, _ = similarity(found, REFERENCE)
+    matrix, _ = similarity_transform(found, REFERENCE)
     return View(turned, np.ascontiguousarray(seen), matrix, landmarks)
 
 

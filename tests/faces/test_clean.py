@@ -127,7 +127,7 @@ def test_planted_faults_are_listed(planted):
     index, test_set = planted
     entries = find_faults(index, colour_embedding, [test_set], CleanOptions(far=60, near=30, overlap=40))
     assert [entry[:4] for entry in entries] == [
-        ("photo", 3, 0, "leave out"),
+        ("image", 3, 0, "leave out"),
         ("identity", 5, 5, "merge into 2"),
         ("identity", 3, 3, "leave out"),
     ]
@@ -161,14 +161,14 @@ def test_chains_of_merges_become_one_identity(tmp_path):
 @pytest.mark.parametrize(
     "line",
     [
-        "photo,3,0,remove,x",
-        "photo,99,0,leave out,x",
-        "photo,3,0,merge into 1,x",
+        "image,3,0,remove,x",
+        "image,99,0,leave out,x",
+        "image,3,0,merge into 1,x",
         "identity,77,0,leave out,x",
         "identity,1,1,merge into 88,x",
         "thing,1,1,leave out,x",
-        "photo,3",
-        "photo,-3,0,leave out,x",
+        "image,3",
+        "image,-3,0,leave out,x",
     ],
 )
 def test_lists_that_are_not_understood(planted, tmp_path, line):

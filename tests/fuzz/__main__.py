@@ -138,9 +138,10 @@ def guided(name, runs, seed, seconds):
     import atheris
 
     with atheris.instrument_imports(include=["arcface_mx"]):
+        import arcface_mx.data.bins.bins  # noqa: F401
+
         import arcface_mx.config  # noqa: F401
-        import arcface_mx.data.bins.read  # noqa: F401
-        import arcface_mx.data.pack.image_list  # noqa: F401
+        import arcface_mx.data.image_files  # noqa: F401
         import arcface_mx.data.pack.unpack  # noqa: F401
         import arcface_mx.data.recordio.index  # noqa: F401
         import arcface_mx.util.params  # noqa: F401

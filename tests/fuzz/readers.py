@@ -207,16 +207,16 @@ def lists():
 
 
 def read_lists(content, folder):
-    from arcface_mx.data.align.landmarks import read_points
-    from arcface_mx.data.pack.image_list import find_photos
+    from arcface_mx.data.align.landmarks import read_landmarks
+    from arcface_mx.data.image_files import images_by_identity
     from arcface_mx.data.pack.unpack import read_names
-    from arcface_mx.data.protocols.published import READERS as PROTOCOLS
+    from arcface_mx.data.protocols.formats import READERS as PROTOCOLS
     from arcface_mx.util.errors import UserError
     from arcface_mx.verify.images import read_identities, read_template_pairs
 
     path, good = put(folder, "x.txt", content), 0
     protocols = [reader for name, reader in PROTOCOLS.items() if not name.startswith("cfp")]  # those read folders
-    for reader in [find_photos, read_names, read_identities, read_template_pairs, read_points] + protocols:
+    for reader in [images_by_identity, read_names, read_identities, read_template_pairs, read_landmarks] + protocols:
         try:
             found = reader(path)
         except UserError as error:

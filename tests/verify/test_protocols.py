@@ -153,9 +153,9 @@ def test_bad_lists_are_named(model, people, videos, tmp_path, capsys):
         (["identify", gallery, text("a.txt", "")], "a.txt: is empty"),
         (["identify", gallery, text("b.txt", "one\n")], "b.txt: line 1: expected"),
         (["identify", gallery, text("c.txt", "\nnone.png p1\n")], "c.txt: line 2: there is no file"),
-        (["identify", gallery, text("d.txt", "\xff\xfe")], "d.txt: is no text file"),
+        (["identify", gallery, text("d.txt", "\xff\xfe")], "d.txt: is not a text file"),
         (["identify", gallery, str(tmp_path / "none")], "none: no such file"),
-        (["identify", gallery, str(root / "others")], "no sub-folder holds a photo"),
+        (["identify", gallery, str(root / "others")], "no sub-folder contains an image"),
         (["identify", gallery, crops], "have no identity in common"),
         (["templates", crops, text("e.txt", "person0/0 person0/1 2\n")], "e.txt: line 1 is"),
         (["templates", crops, text("f.txt", "person0/0 person9/1 1\n")], "f.txt: there is no template person9/1"),
@@ -167,7 +167,7 @@ def test_bad_lists_are_named(model, people, videos, tmp_path, capsys):
         assert message in error
     (tmp_path / "empty").mkdir()
     assert main(["identify", model, gallery, str(tmp_path / "empty")]) == 2
-    assert "empty: no sub-folder holds a photo" in capsys.readouterr().err
+    assert "empty: no sub-folder contains an image" in capsys.readouterr().err
     (tmp_path / "p1").mkdir()
     (tmp_path / "p1" / "x.jpg").write_bytes(b"no photo")
     assert main(["identify", model, gallery, text("h.txt", "p1/x.jpg p1\n")]) == 2

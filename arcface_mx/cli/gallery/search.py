@@ -34,12 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from arcface_mx.data.pack.image_list import photo_paths
+    from arcface_mx.data.image_files import image_paths
     from arcface_mx.faces.find import find_people, table_lines
     from arcface_mx.faces.gallery import read_gallery
     from arcface_mx.util.files import write_json
 
-    gallery, paths = read_gallery(args.gallery), photo_paths(args.photos, args.images)
+    gallery, paths = read_gallery(args.gallery), image_paths(args.photos, args.images)
     args.align, args.mirror = gallery.align, gallery.mirror
     calibration = model_calibration(args, gallery.mirror) if args.fpir < 1 else None
     answer = find_people(

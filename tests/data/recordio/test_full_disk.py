@@ -6,9 +6,9 @@ import os
 import subprocess
 
 import pytest
+from arcface_mx.reader.image_view import open_view
 
 from arcface_mx.data.recordio.writer import RecordWriter
-from arcface_mx.reader.image_view import open_view
 from arcface_mx.util.errors import UserError
 from tests.conftest import tiny_photo, write_tiny_faces
 

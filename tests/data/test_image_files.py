@@ -1,0 +1,39 @@
+"""Image files are found in folders and in lists, in the same order on every machine."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from arcface_mx.data.image_files import images_by_identity
+from arcface_mx.util.errors import UserError
+
+
+def test_published_lists_are_read(images):
+    (images / "s1" / "note.txt").write_text("not an image")
+    expected = [["s1/9.jpg", "s1/10.jpg"], ["s2/9.jpg"]]
+    for text in (
+        "s2/9.jpg\tB\n# a comment\n\ns1/10.jpg\tA\ns1/9.jpg\tA\n",
+        "0\t1.000000\ts2/9.jpg\n1\t0.000000\ts1/9.jpg\n2\t0.000000\ts1/10.jpg\n",
+        "1\ts2/9.jpg\t7\n1\ts1/9.jpg\t3\n1\ts1/10.jpg\t3\n",
+    ):
+        path = images / "list.lst"
+        path.write_text(text)
+        groups = images_by_identity(str(path))
+        assert [[os.path.relpath(p, str(images)) for p in paths] for paths in groups.paths] == expected
+    for text, message in (
+        ("s1/9.jpg", "line 1: expected"),
+        ("s1/9.jpg\tA\nx.jpg\tA", "line 2: there is no file"),
+        ("", "is empty"),
+    ):
+        path.write_text(text)
+        with pytest.raises(UserError, match=message):
+            images_by_identity(str(path))
+
+
+def test_folders_without_images_are_refused(tmp_path):
+    for message in ("no such file or folder", "no sub-folder contains an image"):
+        with pytest.raises(UserError, match=message):
+            images_by_identity(str(tmp_path / "images"))
+        (tmp_path / "images" / "empty").mkdir(parents=True, exist_ok=True)
