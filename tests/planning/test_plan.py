@@ -11,11 +11,15 @@ import pytest
 from arcface_mx.cli import main
 from arcface_mx.config import from_flat
 from arcface_mx.planning import plan
-from arcface_mx.planning.plan import check_whole_arrays, make_plan, refuse_what_cannot_fit
+from arcface_mx.planning.plan import Workload, check_whole_arrays, make_plan, refuse_what_cannot_fit
 from arcface_mx.util.errors import UserError
-from tests.support.modules import prepared, split
+from tests.support.modules import make_loss, prepared, split
 
 SMALL = {"network": "iresnet18", "width": 0.07, "image_size": 32}
+
+
+def workload(values):
+    return Workload.of(from_flat(values))
 
 
 def gpus(count):
@@ -24,7 +28,7 @@ def gpus(count):
 
 def a_class(**values):
     """Bytes a class and device, slope from 125k to 1M classes: 8 devices, batch 8×128, d = 512, as in the published table."""
-    config = from_flat(
+    config = workload(
         dict({"batch_size": 1024, "devices": gpus(8), "network": "iresnet18", "image_size": 32}, **values)
     )
     few, many = (make_plan(config, classes, 1 << 40).total for classes in (125_000, 1_000_000))
@@ -44,8 +48,8 @@ def test_bytes_a_class_stand_beside_those_published_for_arcface_torch(values, pu
 def test_a_million_people_on_the_papers_machine():
     """8 GPUs of 11 GB, ResNet50, batch 8×64: by class it fits, with a whole classifier on each it does not."""
     values = {"batch_size": 512, "devices": gpus(8)}
-    assert make_plan(from_flat(dict(values, parallel="centres")), 1_000_000, 11_000_000_000).fits
-    assert not make_plan(from_flat(values), 1_000_000, 11_000_000_000).fits
+    assert make_plan(workload(dict(values, parallel="centres")), 1_000_000, 11_000_000_000).fits
+    assert not make_plan(workload(values), 1_000_000, 11_000_000_000).fits
 
 
 def allocated(shard):
@@ -61,7 +65,7 @@ def shards():
     return {
         devices: [
             allocated(shard)
-            for shard in prepared(split(make_loss(), classes, width, devices), make_loss(), images)._shards
+            for shard in prepared(split(make_loss(), classes, width, devices), make_loss(), images).classifier.shards
         ]
         for devices in (1, 2, 4)
     }
@@ -76,7 +80,7 @@ def test_memory_of_a_device_falls_as_one_over_the_devices(shards):
 @pytest.mark.parametrize("devices", [1, 2, 4])
 def test_the_plan_is_what_is_allocated(shards, devices):
     values = dict(SMALL, batch_size=32, embedding_size=128, parallel="centres", devices=gpus(devices))
-    parts = make_plan(from_flat(values), 120_000, 1 << 40).parts
+    parts = make_plan(workload(values), 120_000, 1 << 40).parts
     planned = sum(size for what, size in parts.items() if "centres" in what)
     assert planned == pytest.approx(max(shards[devices]), rel=0.05)
 
@@ -86,7 +90,7 @@ def test_planning_touches_no_memory():
         with open("/proc/self/statm") as stream:
             return int(stream.read().split()[1]) * 4096
 
-    config = from_flat({"network": "iresnet50", "parallel": "centres", "devices": gpus(2)})
+    config = workload({"network": "iresnet50", "parallel": "centres", "devices": gpus(2)})
     make_plan(config, 1000, 1 << 40)
     before = resident()
     assert make_plan(config, 4_000_000, 1 << 40).total > 16e9
@@ -94,7 +98,7 @@ def test_planning_touches_no_memory():
 
 
 def test_centres_beyond_one_array_are_refused():
-    config = from_flat({"embedding_size": 512, "batch_size": 256})
+    config = workload({"embedding_size": 512, "batch_size": 256})
     check_whole_arrays(config, 4_194_303)
     with pytest.raises(UserError, match="at most 4194303 classes"):
         check_whole_arrays(config, 4_194_304)
@@ -105,7 +109,7 @@ def test_centres_beyond_one_array_are_refused():
     [({}, 4_194_304), ({"parallel": "centres"}, 4_194_304), ({"parallel": "centres", "sample_rate": 0.5}, 8_388_608)],
 )
 def test_logits_beyond_one_array_are_refused(values, most):
-    config = from_flat(dict({"embedding_size": 16, "batch_size": 1024, "devices": gpus(2)}, **values))
+    config = workload(dict({"embedding_size": 16, "batch_size": 1024, "devices": gpus(2)}, **values))
     check_whole_arrays(config, most - 8)
     with pytest.raises(UserError, match="the logits on a device"):
         check_whole_arrays(config, most)
@@ -113,7 +117,7 @@ def test_logits_beyond_one_array_are_refused(values, most):
 
 def test_a_run_that_cannot_fit_is_refused_before_it_starts(monkeypatch):
     monkeypatch.setattr(plan, "_machine_memory", lambda: 24_000_000_000)
-    config = from_flat(dict(SMALL, embedding_size=512, batch_size=64, parallel="centres"))
+    config = workload(dict(SMALL, embedding_size=512, batch_size=64, parallel="centres"))
     refuse_what_cannot_fit(config, 1_000_000)
     with pytest.raises(UserError, match="needs .* GB on each device"):
         refuse_what_cannot_fit(config, 4_000_000)

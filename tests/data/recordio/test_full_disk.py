@@ -6,11 +6,10 @@ import os
 import subprocess
 
 import pytest
-from arcface_mx.reader.image_view import open_view
 
 from arcface_mx.data.recordio.writer import RecordWriter
 from arcface_mx.util.errors import UserError
-from tests.conftest import tiny_photo, write_tiny_faces
+from tests.conftest import tiny_photo
 
 
 def mount(place, size):
@@ -35,15 +34,6 @@ def test_a_set_on_a_full_disk_leaves_no_file(place, size):
             for image in range(35):
                 writer.add(image // 7, tiny_photo(image // 7, image))
     assert os.listdir(place) == []
-
-
-def test_the_image_only_view_on_a_full_disk(place, monkeypatch):
-    mount(place, "150k")
-    write_tiny_faces(os.path.join(place, "faces"))
-    monkeypatch.setenv("ARCFACE_MX_CACHE", os.path.join(place, "cache"))
-    with pytest.raises(UserError, match="images-only.rec: cannot be written"):
-        open_view(os.path.join(place, "faces"))
-    assert sorted(os.listdir(os.path.join(place, "faces"))) == ["property", "train.idx", "train.rec"]
 
 
 def test_what_the_system_refuses_is_one_line(monkeypatch, capsys):
