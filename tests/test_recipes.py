@@ -11,6 +11,8 @@ import pytest
 from arcface_mx.cli.shared.commands import parse
 from arcface_mx.config import from_flat, to_flat
 from arcface_mx.flags import given_values
+from arcface_mx.losses import LOSSES, ArcFace
+from arcface_mx.presets import preset_values
 from arcface_mx.report import paper
 
 RECIPES = os.path.dirname(paper.default_path())
@@ -46,15 +48,39 @@ def test_the_header_names_the_row_and_the_papers_figures(row):
     assert figures == {name: value for name, value in row.figures.items() if value is not None}
 
 
-def test_paper_settings_are_the_defaults_of_the_trainer():
-    """common.sh spells the paper's settings out; config.py's defaults are the same."""
-    with open(os.path.join(RECIPES, "lib", "common.sh"), encoding="utf-8") as stream:
-        text = stream.read()
-    spelled = text[text.index("SETTINGS=(") + len("SETTINGS=(") :]
-    values = given_values(parse(["train", *spelled[: spelled.index(")")].split()]))
-    values.pop("schedule_batch")
+# Section 3.1 of the paper and, where it is silent, the released code.
+PAPER_SETTINGS = {
+    "loss": "arcface",
+    "m": 0.5,
+    "scale": 64.0,
+    "network": "iresnet50",
+    "embedding_size": 512,
+    "dropout": 0.4,
+    "image_size": 112,
+    "batch_size": 512,
+    "lr": 0.1,
+    "lr_drops": (20000, 28000),
+    "steps": 32000,
+    "momentum": 0.9,
+    "weight_decay": 5e-4,
+    "mirror": True,
+}
+
+
+def test_the_papers_settings_are_the_defaults_and_the_paper_budget():
     defaults = to_flat(from_flat({}))
-    assert values and all(defaults[name] == value for name, value in values.items())
+    assert {name: defaults[name] for name in PAPER_SETTINGS} == PAPER_SETTINGS
+    assert preset_values("paper", ArcFace) == {"schedule_batch": 512}
+    with open(os.path.join(RECIPES, "lib", "common.sh"), encoding="utf-8") as stream:
+        assert "SETTINGS=(--preset paper)" in stream.read()
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_loss_takes_the_laptop_preset(loss):
+    values = preset_values("laptop", LOSSES[loss])
+    config = from_flat({"loss": loss, **values})
+    assert config.optimizer.steps == 1400 and config.data.image_size == 48
+    assert getattr(config.loss, "scale", 32.0) == 32.0 and getattr(config.loss, "margin_ramp", 0.4) in (0.4, 0.0)
 
 
 def test_the_recipes_page_lists_every_row():

@@ -1,4 +1,6 @@
-"""A new loss costs four steps: builder, table entry, recipe, a line in the tests' list.
+"""A new loss costs four steps: builder, class, recipe, a line in the tests' list.
+
+The loss here also has a schedule and a setting that is a whole number.
 
 The steps are done here in a copy of the code with a loss of its own, which is then held to the
 battery that all heads are held to, and trained by its recipe's flags.
@@ -21,7 +23,7 @@ from arcface_mx.symbols.centres import class_centres
 from arcface_mx.symbols.margin import CLIP
 
 
-def linear_logits(embedding, label, num_classes, *, scale=64.0, m=0.5, weight=None, dtype="float32"):
+def linear_logits(embedding, label, num_classes, *, scale=64.0, m=0.5, weight=None, ramp=None, dtype="float32"):
     """The target's logit falls in a straight line: s·(1 − 2·(θ + m)/π)."""
     weight = class_centres(embedding, num_classes) if weight is None else weight
     x = mx.sym.L2Normalization(embedding, mode="instance")
@@ -29,29 +31,51 @@ def linear_logits(embedding, label, num_classes, *, scale=64.0, m=0.5, weight=No
     fc7 = mx.sym.FullyConnected(x, W, no_bias=True, num_hidden=num_classes, name="cosine")
     original = mx.sym.pick(fc7, label, axis=1, name="target_cosine")
     theta = mx.sym.arccos(mx.sym.clip(original, CLIP - 1.0, 1.0 - CLIP))
-    target = 1.0 - (theta + m) * (2.0 / math.pi)
+    target = 1.0 - (theta + (m if ramp is None else ramp * m)) * (2.0 / math.pi)
     one_hot = mx.sym.one_hot(label, depth=num_classes, dtype=dtype)
     return (fc7 + mx.sym.broadcast_mul(one_hot, mx.sym.expand_dims(target - original, axis=1))) * scale
 '''
 
+LOSS = """
+from dataclasses import dataclass
+from typing import ClassVar
+
+from arcface_mx.losses.base import LossWithTerms, ScaledMargin, cross_entropy_graph
+from arcface_mx.util.settings import setting
+
+
+@dataclass(frozen=True)
+class Linear(ScaledMargin, LossWithTerms):
+    name: ClassVar[str] = "linear"
+    summary: ClassVar[str] = "a straight line"
+    bends: int = setting(0, "a setting that is a whole number", 0, 3)
+    m: float = setting(0.5, "margin, radians", 0.0, 1.0)
+
+    def head_graph(self, inputs):
+        from arcface_mx import symbols
+        from arcface_mx.symbols.linear import linear_logits
+
+        centres = symbols.class_centres(inputs.embedding, inputs.num_classes)
+        logits = linear_logits(
+            inputs.embedding, inputs.label, inputs.num_classes, scale=self.scale, m=self.m, weight=centres,
+            ramp=inputs.scalars.get("margin_ramp"),
+        )
+        return cross_entropy_graph(logits, inputs.label, centres)
+
+    def expected_first_loss(self, num_classes, embedding_size):
+        return self.first_cross_entropy(2 * self.m / 3.14159, num_classes, embedding_size)
+"""
+
 ENTRY = """
+from arcface_mx.losses.linear import Linear
 
-def _linear(embedding, label, n, config, scheduled):
-    from arcface_mx import symbols
-    from arcface_mx.symbols.linear import linear_logits
-
-    centres = symbols.class_centres(embedding, n)
-    logits = linear_logits(embedding, label, n, scale=config.scale, m=option(config, "m"), weight=centres)
-    return _classes(embedding, logits, label, centres, n, config)
-
-
-LOSSES["linear"] = Loss(_linear, margin_term=lambda config: 2 * option(config, "m") / math.pi, options={"m": 0.5})
+LOSSES["linear"] = Linear
 """
 
 RECIPE = """#!/usr/bin/env bash
 # Row: Linear (0.3). s·(1 − 2·(θ + 0.3)/π).
 . "$(dirname "$0")/lib/common.sh"
-train --loss linear --loss-option m=0.3 "$@"
+train --loss linear --m 0.3 --margin-ramp 0.5 --bends 2 "$@"
 """
 
 LINE = """
@@ -103,7 +127,8 @@ def test_a_new_loss_in_four_steps(tmp_path, tiny_faces):
     folder = str(tmp_path / "copy")
     copy_of_the_code(folder)
     append(folder, "symbols/linear.py", BUILDER)
-    append(folder, "arcface_mx/losses/losses.py", ENTRY)
+    append(folder, "arcface_mx/losses/linear.py", LOSS)
+    append(folder, "arcface_mx/losses/__init__.py", ENTRY)
     append(folder, "recipes/linear.sh", RECIPE)
     append(folder, "tests/symbols/heads.py", LINE)
 

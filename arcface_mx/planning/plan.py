@@ -175,7 +175,7 @@ def _backbone(workload: Workload) -> Dict[str, float]:
 def _backbone_bytes(backbone: Backbone) -> Tuple[float, float, float]:
     """Return the bytes of the weights, of the layers without an image, and of an image in the layers and as input."""
     symbol, shape = backbone.symbol(training=True), backbone.input_shape
-    weights = sum(parameter_bytes(symbol, ["data"], data=(1, *shape)).values())
+    weights = parameter_bytes(symbol, ["data"], data=(1, *shape))
     sizes = [(images, planned_bytes(symbol, ["data"], data=(images, *shape))) for images in _IMAGES]
     fixed, an_image = line_through(*sizes)
     return weights, fixed, an_image + 4 * math.prod(shape)

@@ -15,7 +15,7 @@ import pytest
 from arcface_mx.cli import main
 from arcface_mx.config import from_flat
 from arcface_mx.model import engines, load_model
-from arcface_mx.model.backbone import embedding_symbol
+from arcface_mx.model.backbone import make_backbone
 from arcface_mx.train import checkpoint
 from arcface_mx.train.run import train
 from arcface_mx.util.errors import UserError
@@ -63,7 +63,7 @@ def test_export_equals_the_training_network(run, images):
     from arcface_mx.train.folder import read_config
 
     config, state = read_config(run), checkpoint.latest(run)
-    symbol = embedding_symbol(config, training=True)
+    symbol = make_backbone(config.network, config.data.image_size).symbol(training=True)
     executor = symbol.simple_bind(mx.cpu(), grad_req="null", data=images.shape)
     executor.copy_params_from(state.arg_params, state.aux_params, allow_extra_params=True)
     trained = executor.forward(is_train=False, data=mx.nd.array(images))[0].asnumpy()

@@ -111,7 +111,7 @@ def test_sampled_centres_and_a_batch_drawn_from_parts_of_the_data(tmp_path, tiny
 def test_a_workers_mistake_is_one_line_and_ends_all(tmp_path, forty):  # noqa: F811
     code, said = launched(command(str(tmp_path / "run"), forty, TWO, batch_size=5))
     assert code == 2
-    assert "--batch-size 5 does not split evenly over 2 workers" in said and "Traceback" not in said
+    assert "--batch-size must be a multiple of the 2 workers, got 5" in said and "Traceback" not in said
     assert not os.path.exists(str(tmp_path / "run"))
 
 
@@ -170,7 +170,7 @@ def test_centres_over_workers_of_mxnets_servers_are_refused():
     from arcface_mx.train.worker import Worker
 
     with pytest.raises(UserError, match="--engine horovod"):
-        Worker("dist_sync", 0, 2).own_config(from_flat({"parallel": "centres"}))
+        Worker("dist_sync", 0, 2).check("centres", skip_bad_batches=0)
 
 
 def test_places_of_workers_on_hosts():

@@ -111,7 +111,7 @@ def test_a_server_or_scheduler_killed_in_the_middle(tmp_path, forty, victim):
 def test_a_workers_mistake_is_one_line_and_ends_all(tmp_path, forty):
     ended = subprocess.run(command(str(tmp_path / "run"), forty, batch_size=5), capture_output=True, text=True)
     assert ended.returncode == 2
-    assert "--batch-size 5 does not split evenly over 2 workers" in ended.stdout
+    assert "--batch-size must be a multiple of the 2 workers, got 5" in ended.stdout
     assert not os.path.exists(str(tmp_path / "run"))
 
 

@@ -32,14 +32,14 @@ def test_the_paper_has_twenty_rows_and_each_is_found_by_its_own_flags():
 
 
 def test_scale_and_schedule_do_not_change_the_row():
-    config = from_flat({"m2": 0.5, "scale": 30.0, "steps": 100, "network": "mobilefacenet"})
+    config = from_flat({"m": 0.5, "scale": 30.0, "steps": 100, "network": "mobilefacenet"})
     assert paper.find_row(config, ROWS).name == "ArcFace (0.5)"
-    assert paper.find_row(from_flat({"m2": 0.6}), ROWS) is None
+    assert paper.find_row(from_flat({"m": 0.6}), ROWS) is None
 
 
 def test_seeds_are_averaged_and_the_paper_stands_beside(tmp_path, capsys):
     runs = [write_run(str(tmp_path / name), value, seed=seed) for name, value, seed in (("a", 0.9, 0), ("b", 0.92, 1))]
-    runs.append(write_run(str(tmp_path / "mine"), 0.8, m2=0.6))
+    runs.append(write_run(str(tmp_path / "mine"), 0.8, m=0.6))
     table = str(tmp_path / "table.csv")
     assert main(["table", *runs, "--csv", table]) == 0
     shown = capsys.readouterr().out
