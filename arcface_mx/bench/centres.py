@@ -78,7 +78,8 @@ def table(measured: Sequence[Measured]) -> str:
 
 def _planned(classes: int, devices: int, images: int, width: int, rate: float) -> int:
     from arcface_mx.config import from_flat
-    from arcface_mx.planning.plan import Workload, make_plan
+    from arcface_mx.planning.plan import make_plan
+    from arcface_mx.planning.workload import Workload
 
     names = ",".join(f"cpu({number})" for number in range(devices))
     values = {

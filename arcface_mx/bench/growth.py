@@ -21,7 +21,8 @@ from arcface_mx.bench.race import Contestant, race
 from arcface_mx.bench.timing import Timing, compare
 from arcface_mx.config import from_flat
 from arcface_mx.planning import cost
-from arcface_mx.planning.plan import Plan, Workload, make_plan
+from arcface_mx.planning.plan import Plan, make_plan
+from arcface_mx.planning.workload import Workload
 
 CLASSES = (1000, 5000, 10572, 42871, 85742)
 BATCHES = (32, 64, 128, 256)
@@ -80,9 +81,8 @@ def _devices(repetitions: int) -> List[Point]:
     for count, timing in zip(DEVICES, timings):
         operations = count * steps[count].operations
         point = _point("devices", count, timing, batch, 1e-9 * operations, count * plans[count].total / 2**20)
-        points.append(
-            dataclasses.replace(point, model_milliseconds=pace * operations + 1e3 * count * steps[count].bytes_sent / copied)
-        )
+        copying = 1e3 * count * steps[count].bytes_sent / copied
+        points.append(dataclasses.replace(point, model_milliseconds=pace * operations + copying))
     return points
 
 

@@ -18,7 +18,8 @@ from arcface_mx.losses.base import Loss, scale_floor
 from arcface_mx.losses.graph import TrainingGraph, training_graph, use_native
 from arcface_mx.model.backbone import INIT, Backbone, make_backbone
 from arcface_mx.parallel import sampling
-from arcface_mx.planning.plan import Workload, check_memory
+from arcface_mx.planning.plan import check_memory
+from arcface_mx.planning.workload import Workload
 from arcface_mx.reader.augment import Augmentation
 from arcface_mx.reader.record_reader import RecordReader
 from arcface_mx.reader.samplers import PKSampler, RandomSampler, Sampler
