@@ -14,20 +14,19 @@ import subprocess
 import pytest
 
 from arcface_mx import cli
-from arcface_mx.config import from_flat
 from arcface_mx.launch import Launch, rendezvous, run
 from arcface_mx.train.run import train
 from arcface_mx.util.errors import UserError
 from tests.support.launching import (
-    SETTINGS,
     any_alive,
     children,
     command,
+    config,
     finish,
     kill_in_the_middle,
     start_until,
 )
-from tests.train.test_training import assert_same, events, final
+from tests.support.training import assert_same, events, final
 
 needs_horovod = pytest.mark.skipif(
     importlib.util.find_spec("horovod") is None, reason="Horovod is not installed (recipes/horovod.sh builds it)"
@@ -35,10 +34,6 @@ needs_horovod = pytest.mark.skipif(
 TWO = ("--engine", "horovod", "-n", "2")
 RANKS = {"variable": "HOROVOD_RANK", "expected": ("0", "1")}
 CENTRES = {"parallel": "centres", "inter_weight": 1.0, "intra_weight": 1.0}
-
-
-def config(tmp_path, data, name, **values):
-    return from_flat(dict(SETTINGS, data=data, run=str(tmp_path / name), **values))
 
 
 @needs_horovod
@@ -109,7 +104,7 @@ def test_sampled_centres_with_a_batch_drawn_from_parts_of_the_data(tmp_path, tin
 def test_a_mistake_in_the_training_ends_the_run_with_one_line(tmp_path, faces):
     code, output = finish(command(str(tmp_path / "run"), faces, TWO, batch_size=5))
     assert code == 2
-    assert "--batch-size 5 does not split evenly over 2 workers" in output and "Traceback" not in output
+    assert "--batch-size must be a multiple of the 2 workers, got 5" in output and "Traceback" not in output
     assert not os.path.exists(str(tmp_path / "run"))
 
 
@@ -149,7 +144,7 @@ def test_centres_cannot_be_split_over_workers_of_the_parameter_server():
     from arcface_mx.train.worker import Worker
 
     with pytest.raises(UserError, match="--engine horovod"):
-        Worker("dist_sync", 0, 2).own_config(from_flat({"parallel": "centres"}))
+        Worker("dist_sync", 0, 2).check("centres", skip_bad_batches=0)
 
 
 def test_workers_are_ranked_within_and_across_hosts():

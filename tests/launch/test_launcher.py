@@ -7,15 +7,10 @@ import subprocess
 
 import pytest
 
-from arcface_mx.config import from_flat
 from arcface_mx.train.run import train
 from arcface_mx.util.errors import UserError
-from tests.support.launching import SETTINGS, command, finish, kill_in_the_middle
-from tests.train.test_training import assert_same, final
-
-
-def config(tmp_path, data, name, **values):
-    return from_flat(dict(SETTINGS, data=data, run=str(tmp_path / name), **values))
+from tests.support.launching import command, config, finish, kill_in_the_middle
+from tests.support.training import assert_same, final
 
 
 def test_a_run_resumes_after_a_worker_is_killed_and_ends_as_on_one_device(tmp_path, faces):
@@ -43,7 +38,7 @@ def test_a_killed_server_or_scheduler_ends_the_run_and_is_named(tmp_path, faces,
 def test_a_mistake_in_the_training_ends_the_run_with_one_line(tmp_path, faces):
     code, output = finish(command(str(tmp_path / "run"), faces, batch_size=5))
     assert code == 2
-    assert "--batch-size 5 does not split evenly over 2 workers" in output
+    assert "--batch-size must be a multiple of the 2 workers, got 5" in output
     assert not os.path.exists(str(tmp_path / "run"))
 
 

@@ -26,8 +26,8 @@ from arcface_mx.train import checkpoint
 from arcface_mx.train.folder import commit, processor
 from arcface_mx.train.run import train
 from tests.launch.test_horovod import CENTRES, RANKS, TWO
-from tests.support.launching import IMAGES, SETTINGS, command, finish, print_faults, write_faces
-from tests.train.test_training import final
+from tests.support.launching import IMAGES, SETTINGS, command, finish, print_faults, run_settings, write_faces
+from tests.support.training import final
 
 VARIANTS = {"data": {}, "centres": CENTRES, "centres, 2 devices each": dict(CENTRES, devices="cpu(0),cpu(1)")}
 TIMED = {
@@ -75,11 +75,11 @@ def print_equality(folder, data):
     )
     for number, (name, values) in enumerate(VARIANTS.items()):
         one, two = (os.path.join(folder, f"{processes}{number}") for processes in ("one", "two"))
-        one = from_flat({**SETTINGS, **values, "data": data, "run": one, "parallel": "data", "devices": "cpu"})
+        one = from_flat(run_settings(**{**values, "data": data, "run": one, "parallel": "data", "devices": "cpu"}))
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
             train(one)
         finish_well(command(two, data, TWO, **values))
-        difference, array = largest_difference(final(one), final(from_flat(dict(SETTINGS, data=data, run=two))))
+        difference, array = largest_difference(final(one), final(from_flat(run_settings(data=data, run=two))))
         print(f"| --parallel {name} | {difference:.1e} | {array} |", flush=True)
 
 

@@ -9,9 +9,10 @@ import subprocess
 import sys
 import time
 
+from arcface_mx.config import field_table, find_loss, from_flat
 from arcface_mx.data.recordio.writer import RecordWriter
 from tests.conftest import TINY_SIDE, tiny_photo
-from tests.train.test_training import TINY
+from tests.support.training import TINY
 
 IMAGES = 40  # one batch holds them all, so the order in which the workers read them does not matter
 SETTINGS = dict(
@@ -29,10 +30,23 @@ def write_faces(folder):
     return folder
 
 
+def run_settings(**values):
+    """Return SETTINGS with other values, without a scale if the loss has none."""
+    settings = dict(SETTINGS, **values)
+    if "scale" not in field_table(find_loss(settings.get("loss", "arcface"))):
+        del settings["scale"]
+    return settings
+
+
+def config(tmp_path, data, name, **values):
+    """Return the configuration of a run in `tmp_path`/`name`."""
+    return from_flat(run_settings(data=data, run=str(tmp_path / name), **values))
+
+
 def command(run, data, launch_flags=("-n", "2"), **values):
-    """Return the command line of a run; `values` replace SETTINGS."""
+    """Return the command line of a run."""
     flags = []
-    for name, value in dict(SETTINGS, **values).items():
+    for name, value in run_settings(**values).items():
         flag = "--" + name.replace("_", "-")
         if isinstance(value, bool):
             flags.append(flag if value else "--no-" + flag[2:])
