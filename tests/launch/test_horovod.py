@@ -14,7 +14,8 @@ import subprocess
 import pytest
 
 from arcface_mx import cli
-from arcface_mx.launch import Launch, rendezvous, run
+from arcface_mx.launch import rendezvous
+from arcface_mx.launch.launcher import Launch, run
 from arcface_mx.train.run import train
 from arcface_mx.util.errors import UserError
 from tests.support.launching import (

@@ -10,7 +10,8 @@ import time
 
 import pytest
 
-from arcface_mx.launch import Launch, read_hosts, run, watch
+from arcface_mx.launch import watch
+from arcface_mx.launch.launcher import Launch, read_hosts, run
 from arcface_mx.launch.processes import describe_exit, start, terminate
 from arcface_mx.util.errors import LOST_WORKER_CODE, UserError
 from tests.support.launching import alive
