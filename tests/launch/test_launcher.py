@@ -13,6 +13,7 @@ from tests.support.launching import command, config, finish, kill_in_the_middle
 from tests.support.training import assert_same, final
 
 
+@pytest.mark.slow
 def test_a_run_resumes_after_a_worker_is_killed_and_ends_as_on_one_device(tmp_path, faces):
     one, two = config(tmp_path, faces, "one"), config(tmp_path, faces, "two")
     train(one)
@@ -27,6 +28,7 @@ def test_a_run_resumes_after_a_worker_is_killed_and_ends_as_on_one_device(tmp_pa
     assert sorted(os.listdir(two.run.run)) == sorted(os.listdir(one.run.run))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("victim", ["server", "scheduler"])
 def test_a_killed_server_or_scheduler_ends_the_run_and_is_named(tmp_path, faces, victim):
     command_line = command(str(tmp_path / "run"), faces, ("-n", "1"), steps=100_000)
@@ -35,6 +37,7 @@ def test_a_killed_server_or_scheduler_ends_the_run_and_is_named(tmp_path, faces,
     assert f"launch: {victim}" in output
 
 
+@pytest.mark.slow
 def test_a_mistake_in_the_training_ends_the_run_with_one_line(tmp_path, faces):
     code, output = finish(command(str(tmp_path / "run"), faces, batch_size=5))
     assert code == 2
@@ -42,6 +45,7 @@ def test_a_mistake_in_the_training_ends_the_run_with_one_line(tmp_path, faces):
     assert not os.path.exists(str(tmp_path / "run"))
 
 
+@pytest.mark.slow
 def test_the_same_command_line_reaches_the_hosts_over_ssh(tmp_path, faces, fake_ssh):
     hosts = tmp_path / "hosts"
     hosts.write_text("node1\nnode2\n")
