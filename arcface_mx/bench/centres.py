@@ -79,6 +79,7 @@ def table(measured: Sequence[Measured]) -> str:
 def _planned(classes: int, devices: int, images: int, width: int, rate: float) -> int:
     from arcface_mx.config import from_flat
     from arcface_mx.planning.plan import make_plan
+    from arcface_mx.planning.workload import Workload
 
     names = ",".join(f"cpu({number})" for number in range(devices))
     values = {
@@ -89,7 +90,7 @@ def _planned(classes: int, devices: int, images: int, width: int, rate: float) -
         "sample_rate": rate,
     }
     small = {"network": "iresnet18", "width": 0.05, "image_size": 32}
-    parts = make_plan(from_flat(dict(values, **small)), classes, 1 << 50).parts
+    parts = make_plan(Workload.of(from_flat(dict(values, **small))), classes, 1 << 50).parts
     return devices * sum(size for what, size in parts.items() if "centres" in what or what == "gathered embeddings")
 
 

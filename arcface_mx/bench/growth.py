@@ -22,6 +22,7 @@ from arcface_mx.bench.timing import Timing, compare
 from arcface_mx.config import from_flat
 from arcface_mx.planning import cost
 from arcface_mx.planning.plan import Plan, make_plan
+from arcface_mx.planning.workload import Workload
 
 CLASSES = (1000, 5000, 10572, 42871, 85742)
 BATCHES = (32, 64, 128, 256)
@@ -72,19 +73,16 @@ def _devices(repetitions: int) -> List[Point]:
     plans = {count: _plan(count) for count in DEVICES}
     parameters = plans[1].parts["backbone weights"] / 4
     forward = 1e9 * network.gflop(name, width, side, size)
-    steps = {
-        count: cost.step(forward, parameters, batch // count, count, DEVICE_CLASSES, size, split=False)
-        for count in DEVICES
-    }
-    pace = 1e3 * batch * timings[0].cpu / (steps[1].backbone + steps[1].head)  # ms an operation
+    backbone, head = cost.Backbone(forward, parameters, size), cost.Head(DEVICE_CLASSES, split=False)
+    steps = {count: cost.step_cost(backbone, head, batch // count, count) for count in DEVICES}
+    pace = 1e3 * batch * timings[0].cpu / steps[1].operations  # ms an operation
     copied = _copy_rate()
     points = []
     for count, timing in zip(DEVICES, timings):
-        operations = count * (steps[count].backbone + steps[count].head)
+        operations = count * steps[count].operations
         point = _point("devices", count, timing, batch, 1e-9 * operations, count * plans[count].total / 2**20)
-        points.append(
-            dataclasses.replace(point, model_milliseconds=pace * operations + 1e3 * count * steps[count].sent / copied)
-        )
+        copying = 1e3 * count * steps[count].bytes_sent / copied
+        points.append(dataclasses.replace(point, model_milliseconds=pace * operations + copying))
     return points
 
 
@@ -92,7 +90,7 @@ def _plan(devices: int) -> Plan:
     name, width, side, size, batch, _ = network.NETWORKS["recipe"]
     values = {"network": name, "width": width, "image_size": side, "embedding_size": size, "batch_size": batch}
     contexts = ",".join(f"cpu({number})" for number in range(devices))
-    return make_plan(from_flat(dict(values, devices=contexts)), DEVICE_CLASSES)
+    return make_plan(Workload.of(from_flat(dict(values, devices=contexts))), DEVICE_CLASSES)
 
 
 def _copy_rate() -> float:

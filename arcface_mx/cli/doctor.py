@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from dataclasses import asdict
 
-    from arcface_mx.doctor import examine
+    from arcface_mx.doctor.checks import examine
     from arcface_mx.util.files import write_json
 
     findings = examine()

@@ -59,9 +59,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from arcface_mx import launch
+    from arcface_mx.launch import launcher
 
-    hosts = launch.read_hosts(args.hosts) if args.hosts else ()
-    return launch.run(
-        launch.Launch(tuple(args.command_line), args.workers, args.servers, hosts, args.address, args.ssh, args.engine)
+    hosts = launcher.read_hosts(args.hosts) if args.hosts else ()
+    command = tuple(args.command_line)
+    return launcher.run(
+        launcher.Launch(command, args.workers, args.servers, hosts, args.address, args.ssh, args.engine)
     )

@@ -13,6 +13,8 @@ The exit code is 1 if the run does not fit into the memory of a device.
 With --scaling it prints a table of time and memory instead, from a cost model, for 10,000 to
 100,000,000 classes and 1 to 1024 devices. --batch-size is then the number of images on each device."""
 
+FLAGS_OF_REMEDIES = ("--parallel", "--devices", "--sample-rate", "--batch-size", "--memory")
+
 
 def add_arguments(parser: argparse.ArgumentParser, arguments: Sequence[str] = ()) -> None:
     from arcface_mx.cli.shared.loss_flag import add_run_flags
@@ -37,9 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser, arguments: Sequence[str] = ()
 
 
 def run(args: argparse.Namespace) -> int:
+    from arcface_mx.cli import with_flags
     from arcface_mx.config import from_flat
     from arcface_mx.flags import given_values
-    from arcface_mx.planning.plan import Workload, check_whole_arrays, make_plan, plan_table
+    from arcface_mx.planning.plan import check_whole_arrays, make_plan, plan_table
+    from arcface_mx.planning.workload import Workload
     from arcface_mx.util.errors import UserError
     from arcface_mx.util.files import write_json
 
@@ -63,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     if classes < 1 or (args.memory is not None and not args.memory > 0):
         raise UserError("--classes and --memory must be positive")
     plan = make_plan(workload, classes, int(args.memory * 1e9) if args.memory else None)
-    print(plan_table(plan))
+    print(with_flags(plan_table(plan), FLAGS_OF_REMEDIES))
     check_whole_arrays(workload, classes)
     if args.json:
         write_json(args.json, plan.to_json())

@@ -34,13 +34,7 @@ OPTIONAL = (
 
 
 def examine() -> List[Finding]:
-    """Run all checks of this machine.
-
-    Returns
-    -------
-    list of Finding
-        The findings in the order of the report. A check that raises an exception becomes a finding.
-    """
+    """Run all checks, and return the findings in the order of the report."""
     checks = (versions, threads, cache, head, gpus, extras)
     return [finding for check in checks for finding in safely(check)]
 

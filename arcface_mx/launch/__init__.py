@@ -1,5 +1,1 @@
-"""Start a training run of several processes, on this machine or over ssh."""
-
-from arcface_mx.launch.launcher import Launch, read_hosts, run
-
-__all__ = ["Launch", "read_hosts", "run"]
+"""Start the processes of a training run: ps-lite, Horovod, ssh."""

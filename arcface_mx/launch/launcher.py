@@ -32,32 +32,17 @@ FORWARDED = ("OMP_NUM_THREADS", "ARCFACE_", "MXNET_", "PS_", "HOROVOD_", "CUDA_"
 class Launch:
     """A training run of several processes.
 
-    Parameters
-    ----------
-    command : tuple of str
-        Command line of the training without "arcface-mx", such as ``("train", "--data", "faces")``.
-    workers : int
-        Number of workers. Each trains on the devices of `command`.
-    servers : int
-        Number of parameter servers. Horovod has none.
-    hosts : tuple of str
-        Machines, as ssh takes them. Servers and workers are each dealt out to them in turn. If it is
-        empty, all processes run on this machine.
-    address : str
-        Address at which the hosts reach this machine. If it is empty, that of its host name.
-    ssh : str
-        Command that runs a line on a host.
-    engine : {"ps", "horovod"}
-        What adds the gradients of the workers.
+    Servers and workers are each dealt out to the hosts in turn. Without hosts, all processes run on
+    this machine.
     """
 
-    command: Tuple[str, ...]
+    command: Tuple[str, ...]  # of the training, without "arcface-mx"
     workers: int
-    servers: int = 1
-    hosts: Tuple[str, ...] = ()
-    address: str = ""
+    servers: int = 1  # Horovod has none
+    hosts: Tuple[str, ...] = ()  # as ssh takes them
+    address: str = ""  # at which the hosts reach this machine; by default that of its host name
     ssh: str = "ssh"
-    engine: str = "ps"
+    engine: str = "ps"  # or "horovod"
 
 
 class ProcessSpec(NamedTuple):
@@ -70,23 +55,7 @@ class ProcessSpec(NamedTuple):
 
 
 def read_hosts(path: str) -> Tuple[str, ...]:
-    """Read a host file.
-
-    Parameters
-    ----------
-    path : str
-        Text file with one host a line, as ssh takes it. A "#" starts a comment.
-
-    Returns
-    -------
-    tuple of str
-        The hosts, in the order of the file.
-
-    Raises
-    ------
-    UserError
-        If the file cannot be read or names no host.
-    """
+    """Read a file with one host a line. A "#" starts a comment."""
     try:
         with open(path, encoding="utf-8") as stream:
             lines = [line.split("#")[0].strip() for line in stream]
@@ -99,23 +68,9 @@ def read_hosts(path: str) -> Tuple[str, ...]:
 
 
 def run(launch: Launch) -> int:
-    """Run a training to its end. No process outlives this function.
+    """Run a training to its end, and return the exit code. No process outlives this function.
 
-    Parameters
-    ----------
-    launch : Launch
-        The run.
-
-    Returns
-    -------
-    int
-        0 if every worker ended without an error, 2 if a worker refused its input, 130 if the launcher
-        was interrupted, and 1 otherwise. If a process failed, a line on standard error names it.
-
-    Raises
-    ------
-    UserError
-        If the run cannot be started as described.
+    The code is 130 if the launcher was interrupted, and otherwise that of `watch`.
     """
     _check(launch)
     children: List[Child] = []

@@ -11,7 +11,8 @@ import time
 from dataclasses import dataclass, field
 from typing import IO, Dict, List, Optional, Sequence
 
-TERMINATION_TIMEOUT = 10.0  # seconds between SIGTERM and SIGKILL
+# Seconds between SIGTERM and SIGKILL, in which a worker may finish its step and its checkpoint.
+TERMINATION_TIMEOUT = 10.0
 OUTPUT_TIMEOUT = 2.0  # seconds to wait for the last lines that an ended process has printed
 
 

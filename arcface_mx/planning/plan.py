@@ -1,4 +1,4 @@
-"""The memory of a training run on each device, before anything is allocated."""
+"""Plan the memory of a training run on each device before anything is allocated."""
 
 from __future__ import annotations
 
@@ -6,85 +6,55 @@ import math
 import os
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, Optional, Tuple
 
-from arcface_mx.config import TrainConfig
-from arcface_mx.losses.base import Loss
-from arcface_mx.model.backbone import Backbone, make_backbone
+from arcface_mx.model.backbone import Backbone
 from arcface_mx.parallel.graphs import shard_graph
-from arcface_mx.parallel.sampling import sample_size
-from arcface_mx.parallel.split import TooManyNumbers, class_ranges
-from arcface_mx.planning.memory_estimate import line_through, parameter_bytes, planned_bytes
+from arcface_mx.parallel.split import TooManyNumbers
+from arcface_mx.planning.memory_estimate import BYTES, line_through, parameter_bytes, planned_bytes
+from arcface_mx.planning.workload import Workload
 from arcface_mx.util.devices import device_names
 from arcface_mx.util.errors import UserError
+from arcface_mx.util.tables import text_table
 
-# The planner is asked at these sizes and the line through them taken: it reports whole megabytes.
-_IMAGES, _CLASSES, _LOGITS = (16, 32), 1 << 15, 1 << 27
-_WORTH_A_PLAN = 1 << 26  # numbers in the centres: 256 MB
-LARGEST_ARRAY = 1 << 31  # elements; MXNet 1.9.1's wheels index with 32 bits
-
-
-@dataclass(frozen=True)
-class Workload:
-    """What is trained on which devices.
-
-    Attributes
-    ----------
-    backbone : Backbone
-    loss : Loss
-    batch_size : int
-        Images a step, over all devices of all workers.
-    devices : str
-        Device list of one worker, such as "gpu(0),gpu(1)". The devices need not exist.
-    parallel : str
-        "data" or "centres".
-    workers : int
-    """
-
-    backbone: Backbone
-    loss: Loss
-    batch_size: int
-    devices: str
-    parallel: str
-    workers: int = 1
-
-    @classmethod
-    def of(cls, config: TrainConfig, workers: int = 1) -> Workload:
-        """Return the workload of a configuration."""
-        backbone = make_backbone(config.network, config.data.image_size, config.run.init, config.run.devices)
-        return cls(backbone, config.loss, config.data.batch_size, config.run.devices, config.run.parallel, workers)
-
-    @property
-    def device_count(self) -> int:
-        """Number of devices over all workers."""
-        return len(device_names(self.devices)) * self.workers
-
-    @property
-    def sample_rate(self) -> float:
-        """Share of the class centres that take part in a step."""
-        return getattr(self.loss, "sample_rate", 1.0)
+MAX_ELEMENTS = 1 << 31  # of an array; the wheels of MXNet 1.9.1 index with 32 bits
+# MXNet's planner reports whole megabytes. So the plan asks it at two large sizes, and takes the line
+# through both.
+IMAGES = (16, 32)
+CLASSES, LOGITS = 1 << 15, 1 << 27  # limits of the smaller number of classes
+SMALL_CLASSIFIER = 1 << 26  # numbers in the class centres, 256 MB; `check_memory` does not plan smaller ones
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Bytes by purpose on the fullest device, how many devices there are, and what one has."""
+    """Memory of a training run on the fullest device.
+
+    Parameters
+    ----------
+    parts : dict of str to int
+        Bytes by purpose.
+    devices : int
+        Number of devices.
+    capacity : int or None
+        Bytes that a device has, None if that is not known.
+    """
 
     parts: Dict[str, int]
     devices: int
-    kind: str  # "cpu" or "gpu"
-    capacity: Optional[int]  # bytes of one device; None: not known
+    capacity: Optional[int]
 
     @property
     def total(self) -> int:
-        """Bytes on one device."""
+        """Bytes that the run needs."""
         return sum(self.parts.values())
 
     @property
     def fits(self) -> bool:
-        """Whether one device holds it; True where its capacity is not known."""
+        """Whether the run fits into the memory of a device; True if that is not known."""
         return self.capacity is None or self.total <= self.capacity
 
     def to_json(self) -> Dict[str, Any]:
+        """Return the plan as values that JSON can hold."""
         return {
             "bytes": self.parts,
             "total": self.total,
@@ -102,133 +72,111 @@ def make_plan(workload: Workload, num_classes: int, capacity: Optional[int] = No
     workload : Workload
     num_classes : int
     capacity : int, optional
-        Bytes of one device. By default the memory of this machine's devices, if they exist. CPU
-        contexts share the machine's memory equally.
+        Bytes of one device. The default is the memory of the devices in this machine, if they exist.
+        CPU contexts share the memory of the machine equally.
 
     Raises
     ------
     UserError
         If the loss or the devices do not fit the workload.
     """
-    names = device_names(workload.devices)
-    parts = _backbone(workload)
-    parts.update(
-        _split_head(workload, num_classes) if workload.parallel == "centres" else _whole_head(workload, num_classes)
-    )
+    parts = {**_backbone_parts(workload), **_head_parts(workload, num_classes)}
     sizes = {name: int(size) for name, size in parts.items()}
-    kind = names[0][0]
-    return Plan(sizes, workload.device_count, kind, capacity or _capacity(kind, names))
+    return Plan(sizes, workload.device_count, capacity or _capacity(workload.devices))
 
 
 def check_whole_arrays(workload: Workload, num_classes: int) -> None:
-    """Raise UserError if an array would have more numbers than MXNet can hold in one.
+    """Raise UserError if an array would have more elements than MXNet can index.
 
-    These arrays are the class centres, which a checkpoint keeps whole, and the logits on a device.
+    The arrays are the class centres, which a checkpoint keeps in one array, and the logits on a device.
     """
-    width = workload.backbone.embedding_size
-    if num_classes * width >= LARGEST_ARRAY:
+    size = workload.backbone.embedding_size
+    if num_classes * size >= MAX_ELEMENTS:
         raise TooManyNumbers(
             "one array",
-            f"{num_classes} classes × {width} are more numbers than one array of MXNet 1.9.1 holds (2^31), "
-            f"and a checkpoint keeps the class centres in one; at most {(LARGEST_ARRAY - 1) // width} classes with "
-            f"`embedding_size` {width}",
+            f"{num_classes} classes × {size} are more numbers than one array of MXNet 1.9.1 holds (2^31), "
+            f"and a checkpoint keeps the class centres in one array; at most {(MAX_ELEMENTS - 1) // size} classes "
+            f"are possible with `embedding_size` {size}",
         )
-    logits = _logits_a_device(workload, num_classes)
-    if logits >= LARGEST_ARRAY:
+    logits = workload.images * workload.sampled_classes(num_classes)
+    if logits >= MAX_ELEMENTS:
         raise TooManyNumbers(
             "logits",
-            f"the logits on a device would be {logits} numbers; an array of MXNet 1.9.1 holds fewer than "
-            "2^31: give a smaller `batch_size` or a lower `sample_rate`",
+            f"the logits on a device would be {logits} numbers, but an array of MXNet 1.9.1 holds fewer than 2^31; "
+            "give a smaller `batch_size` or a lower `sample_rate`",
         )
 
 
-def _logits_a_device(workload: Workload, num_classes: int) -> int:
-    devices, images = workload.device_count, workload.batch_size
-    if workload.parallel == "data":
-        return images // devices * num_classes
-    held = -(-num_classes // devices)
-    rate = workload.sample_rate
-    return images * (held if rate == 1.0 else sample_size(rate, held, images))
+def check_memory(workload: Workload, num_classes: int) -> None:
+    """Raise UserError if the run cannot fit into the devices of this machine.
 
-
-def refuse_what_cannot_fit(workload: Workload, num_classes: int) -> None:
-    """Raise UserError if the devices cannot hold a large classifier. Small ones are not planned, which takes a second."""
+    A run with a small classifier is not planned, because planning takes a second.
+    """
     check_whole_arrays(workload, num_classes)
-    if num_classes * workload.backbone.embedding_size < _WORTH_A_PLAN:
+    if num_classes * workload.backbone.embedding_size < SMALL_CLASSIFIER:
         return
     plan = make_plan(workload, num_classes)
     if not plan.fits:
-        raise UserError(f"{num_classes} classes: {refusal(plan)}. arcface-mx plan shows the parts.")
+        raise UserError(f"{num_classes} classes: {_misfit(plan)}. arcface-mx plan shows the parts.")
 
 
-def _backbone(workload: Workload) -> Dict[str, float]:
-    weights, fixed, an_image = _backbone_bytes(workload.backbone)
+def _backbone_parts(workload: Workload) -> Dict[str, float]:
+    weights, fixed, per_image = _backbone_bytes(workload.backbone)
     return {
         "backbone weights": weights,
         "backbone gradients": weights,
         "backbone momentum": weights,
-        "activations": max(0.0, fixed) + workload.batch_size / workload.device_count * an_image,
+        "activations": max(0.0, fixed) + workload.batch_size / workload.device_count * per_image,
     }
 
 
 @lru_cache(maxsize=4)
 def _backbone_bytes(backbone: Backbone) -> Tuple[float, float, float]:
-    """Return the bytes of the weights, of the layers without an image, and of an image in the layers and as input."""
+    """Return the bytes of the weights, of the layers without an image, and of each image."""
     symbol, shape = backbone.symbol(training=True), backbone.input_shape
     weights = parameter_bytes(symbol, ["data"], data=(1, *shape))
-    sizes = [(images, planned_bytes(symbol, ["data"], data=(images, *shape))) for images in _IMAGES]
-    fixed, an_image = line_through(*sizes)
-    return weights, fixed, an_image + 4 * math.prod(shape)
+    sizes = [(images, planned_bytes(symbol, ["data"], data=(images, *shape))) for images in IMAGES]
+    fixed, per_image = line_through(*sizes)
+    return weights, fixed, per_image + BYTES * math.prod(shape)  # the planner does not count the input
 
 
-def _whole_head(workload: Workload, num_classes: int) -> Dict[str, float]:
-    """Every device holds all class centres and sees its part of the batch."""
-    images = max(1, workload.batch_size // workload.device_count)
-    return _head(workload, num_classes, num_classes, images)
-
-
-def _split_head(workload: Workload, num_classes: int) -> Dict[str, float]:
-    """The fullest device holds n/D class centres, rounded up, and sees the whole batch."""
-    first, last = class_ranges(num_classes, workload.device_count)[0]
-    held = sampled = last - first
-    if workload.sample_rate < 1.0:
-        sampled = sample_size(workload.sample_rate, held, workload.batch_size)
-    parts = _head(workload, held, sampled, workload.batch_size)
-    parts["gathered embeddings"] = 2 * 4 * workload.batch_size * workload.backbone.embedding_size
-    return parts
-
-
-def _head(workload: Workload, held: int, sampled: int, images: int) -> Dict[str, float]:
-    """Return the bytes of a classifier of `held` classes, of which `sampled` take part in a step."""
-    width = workload.backbone.embedding_size
+def _head_parts(workload: Workload, num_classes: int) -> Dict[str, float]:
+    """Return the bytes of the classifier on the fullest device."""
+    images, size = workload.images, workload.backbone.embedding_size
+    held, sampled = workload.held_classes(num_classes), workload.sampled_classes(num_classes)
 
     def logits(classes: int) -> int:
-        graph = shard_graph(workload.loss, classes, images, width)
+        graph = shard_graph(workload.loss, classes, images, size)
         inputs = [name for name in graph.symbol.list_arguments() if name not in graph.parameters]
         without_gradient = [name for name in inputs if name not in ("embedding", "own_centre")]
         return planned_bytes(graph.symbol, without_gradient)
 
-    few = max(256, min(_CLASSES, _LOGITS // images))
-    fixed, a_class = line_through(*[(classes, logits(classes)) for classes in (few, 2 * few)])
-    one = shard_graph(workload.loss, 1, images, width)
-    row = sum(4 * math.prod(shape) for shape in one.parameters.values())
-    copies = 0 if sampled == held else row * sampled
-    return {
-        "centres": row * held + copies,
+    few = max(256, min(CLASSES, LOGITS // images))
+    fixed, per_class = line_through(*[(classes, logits(classes)) for classes in (few, 2 * few)])
+    one_class = shard_graph(workload.loss, 1, images, size)
+    row = sum(BYTES * math.prod(shape) for shape in one_class.parameters.values())
+    parts = {
+        "centres": row * held + (row * sampled if sampled < held else 0),  # a sample is a copy
         "centres' gradients": row * sampled,
         "centres' momentum": row * held,
-        "logits and unit centres": max(0.0, fixed) + a_class * sampled,
+        "logits and unit centres": max(0.0, fixed) + per_class * sampled,
     }
+    if workload.parallel == "centres":
+        parts["gathered embeddings"] = 2 * BYTES * images * size  # and their gradients
+    return parts
 
 
-def _capacity(kind: str, names: List[Any]) -> Optional[int]:
-    if kind == "cpu":
+def _capacity(devices: str) -> Optional[int]:
+    """Return the bytes that each device of this machine has, None if a device does not exist."""
+    names = device_names(devices)
+    if names[0][0] == "cpu":
         return _machine_memory() // len(names)
     import mxnet as mx
 
-    if max(number for _, number in names) < mx.context.num_gpus():
-        return min(mx.context.gpu_memory_info(number)[0] for _, number in names)
-    return None
+    numbers = [number for _, number in names]
+    if max(numbers) >= mx.context.num_gpus():
+        return None
+    return min(mx.context.gpu_memory_info(number)[0] for number in numbers)
 
 
 def _machine_memory() -> int:
@@ -236,25 +184,26 @@ def _machine_memory() -> int:
 
 
 def plan_table(plan: Plan) -> str:
-    """The plan as lines for people, and what to change where it does not fit."""
-    lines = [f"{what:26} {size / 1e6:10.1f} MB" for what, size in plan.parts.items()]
-    lines.append(
-        f"{'together'!s:<26} {plan.total / 1e6:10.1f} MB on each of {plan.devices} "
-        f"device{('' if plan.devices == 1 else 's')}"
-    )
+    """Format a plan as a table, and say whether it fits and what to change if it does not."""
+    devices = f"{plan.devices} device{'' if plan.devices == 1 else 's'}"
+    sizes = [*plan.parts.items(), ("together", plan.total)]
+    table = text_table([[f"memory on each of {devices}", "MB"], *([name, f"{size / 1e6:.1f}"] for name, size in sizes)])
     if plan.capacity is None:
-        lines.append("memory of a device: not known here; give --memory GB")
+        verdict = "the memory of a device is not known here; give `memory` in GB"
     elif plan.fits:
-        lines.append(f"a device has {plan.capacity / 1e6:.1f} MB: it fits")
+        verdict = f"a device has {plan.capacity / 1e6:.1f} MB: it fits"
     else:
-        lines.append(refusal(plan))
-    return "\n".join(lines)
+        verdict = _misfit(plan)
+    return f"{table}\n{verdict}"
 
 
-def refusal(plan: Plan) -> str:
-    """Why it does not fit, and the flags that would change most."""
-    centres = sum(size for what, size in plan.parts.items() if "centres" in what)
+def _misfit(plan: Plan) -> str:
+    """Say why a plan does not fit, and what would change most."""
+    centres = sum(size for name, size in plan.parts.items() if "centres" in name)
     remedy = (
-        "`parallel` centres, more `devices` or `sample_rate`" if centres > plan.total / 2 else "a smaller `batch_size`"
+        "`parallel` centres, more `devices` or a lower `sample_rate`"
+        if centres > plan.total / 2
+        else "a smaller `batch_size`"
     )
-    return f"needs {plan.total / 1e9:.1f} GB on each device, and one has {plan.capacity / 1e9:.1f} GB: try {remedy}"  # type: ignore[operator]
+    needed, available = plan.total / 1e9, (plan.capacity or 0) / 1e9
+    return f"needs {needed:.1f} GB on each device, and one has {available:.1f} GB: try {remedy}"

@@ -6,10 +6,13 @@ import dataclasses
 from itertools import product
 from typing import Any, Dict, List, Sequence, Tuple
 
+from arcface_mx.losses.base import ClassificationLoss
 from arcface_mx.parallel.split import TooManyNumbers
 from arcface_mx.planning.cost import BYTES, Backbone, Head, Machine, forward_operations, step_cost
 from arcface_mx.planning.memory_estimate import parameter_bytes
-from arcface_mx.planning.plan import Workload, check_whole_arrays, make_plan
+from arcface_mx.planning.plan import check_whole_arrays, make_plan
+from arcface_mx.planning.workload import Workload
+from arcface_mx.util.errors import UserError
 from arcface_mx.util.tables import markdown_table
 
 CLASSES = (10_000, 100_000, 1_000_000, 10_000_000, 100_000_000)
@@ -33,7 +36,11 @@ def scaling(
 
     The batch size of the workload is that of each device. A row has the images per second of all
     devices, the part that takes most of a step, the gigabytes of each device, and what MXNet cannot do.
+    Raises UserError if the loss has no class centres.
     """
+    loss = workload.loss
+    if not isinstance(loss, ClassificationLoss):
+        raise UserError(f"`loss` {loss.name} has no class centres, which the cost model is about")
     symbol, shape = workload.backbone.symbol(training=True), (1, *workload.backbone.input_shape)
     parameters = parameter_bytes(symbol, ["data"], data=shape) / BYTES
     backbone = Backbone(forward_operations(symbol, data=shape), parameters, workload.backbone.embedding_size)
@@ -53,19 +60,15 @@ def scaling(
             "most": max(seconds, key=lambda part: seconds[part]),
             "sent_megabytes": cost.bytes_sent / 1e6,
         }
-        rows.append({**row, **_memory(_with_mode(workload, mode, num_devices), num_classes)})
+        case = dataclasses.replace(
+            workload,
+            loss=dataclasses.replace(loss, sample_rate=sample_rate),
+            batch_size=workload.batch_size * num_devices,
+            devices=",".join(f"gpu({number})" for number in range(num_devices)),
+            parallel=parallel,
+        )
+        rows.append({**row, **_memory(case, num_classes)})
     return rows
-
-
-def _with_mode(workload: Workload, mode: str, devices: int) -> Workload:
-    parallel, sample_rate = MODES[mode]
-    return dataclasses.replace(
-        workload,
-        batch_size=workload.batch_size * devices,
-        loss=dataclasses.replace(workload.loss, sample_rate=sample_rate),
-        devices=",".join(f"gpu({number})" for number in range(devices)),
-        parallel=parallel,
-    )
 
 
 def _memory(workload: Workload, classes: int) -> Dict[str, Any]:

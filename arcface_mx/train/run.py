@@ -18,7 +18,8 @@ from arcface_mx.losses.base import Loss, scale_floor
 from arcface_mx.losses.graph import TrainingGraph, training_graph, use_native
 from arcface_mx.model.backbone import INIT, Backbone, make_backbone
 from arcface_mx.parallel import sampling
-from arcface_mx.planning.plan import Workload, refuse_what_cannot_fit
+from arcface_mx.planning.plan import check_memory
+from arcface_mx.planning.workload import Workload
 from arcface_mx.reader.augment import Augmentation
 from arcface_mx.reader.record_reader import RecordReader
 from arcface_mx.reader.samplers import PKSampler, RandomSampler, Sampler
@@ -165,7 +166,7 @@ def resolve(config: TrainConfig, worker: Worker) -> Run:
     description = _describe(index, data.data)
     folder.refuse_other_data(description)
     workload = Workload(backbone, loss, data.batch_size, options.devices, options.parallel, worker.size)
-    refuse_what_cannot_fit(workload, index.num_classes)
+    check_memory(workload, index.num_classes)
     obstacle = _native_obstacle(options, backbone, optimizer.accumulate)
     try:
         graph = training_graph(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, List, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, List, Tuple, Union
 
 from arcface_mx.util.errors import UserError
 
@@ -26,7 +26,7 @@ class DeviceSettings:
     fast_prelu: bool = False
 
 
-def device_settings(devices: Union[str, Sequence[mx.Context]]) -> DeviceSettings:
+def device_settings(devices: Union[str, List[mx.Context]]) -> DeviceSettings:
     """Return the settings for a list of devices, which need not be in this machine."""
     if isinstance(devices, str):
         kinds = {kind for kind, _ in device_names(devices)}

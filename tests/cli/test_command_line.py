@@ -1,4 +1,4 @@
-"""The command line: help without mxnet, one-line errors, flags derived from the configuration."""
+"""Commands are found by their path, `--help` imports nothing heavy, and errors are one line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from arcface_mx import config
-from arcface_mx.cli import main
+from arcface_mx.cli import main, with_flags
 from arcface_mx.cli.shared.commands import build_parser, commands, parse
 from arcface_mx.util.errors import UserError
 
@@ -79,10 +79,15 @@ def test_an_unknown_flag_names_the_nearest(capsys):
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_a_users_mistake_is_one_line_without_traceback():
-    ended = run("train", "--data", "/nowhere", "--run", "/nowhere/run")
-    assert ended.returncode == 2
-    assert ended.stderr.startswith("arcface-mx: error: /nowhere") and ended.stderr.count("\n") == 1
+def test_wrong_input_is_one_line_without_traceback():
+    done = run("train", "--data", "/nowhere", "--run", "/nowhere/run")
+    assert done.returncode == 2
+    assert done.stderr.startswith("arcface-mx: error: /nowhere") and done.stderr.count("\n") == 1
+
+
+def test_an_argument_in_backticks_is_printed_as_the_flag_of_the_command():
+    message = "`batch_size` must be a multiple of 4, got 30; see `no_flag`"
+    assert with_flags(message, ["--batch-size"]) == "--batch-size must be a multiple of 4, got 30; see no_flag"
 
 
 def test_every_field_is_a_flag_and_comes_back():

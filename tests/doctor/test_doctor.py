@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from arcface_mx.cli import main
-from arcface_mx.doctor import Finding, checks, gpus, head
+from arcface_mx.doctor import checks, gpus, head
+from arcface_mx.doctor.finding import Finding
 
 
 def test_a_machine_that_is_ready(tmp_path, capsys, monkeypatch):

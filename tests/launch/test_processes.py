@@ -1,4 +1,4 @@
-"""Child processes: their output, their ends, and that none is left behind."""
+"""Child processes are labelled, end together, and leave nothing behind; the one that failed is named."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import time
 
 import pytest
 
-from arcface_mx.launch import Launch, read_hosts, run, watch
+from arcface_mx.launch import watch
+from arcface_mx.launch.launcher import Launch, read_hosts, run
 from arcface_mx.launch.processes import describe_exit, start, terminate
 from arcface_mx.util.errors import LOST_WORKER_CODE, UserError
+from tests.support.launching import alive
 
 STUBBORN = (
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(600)"
@@ -30,31 +32,28 @@ def wait_for(condition, seconds=20.0):
         time.sleep(0.02)
 
 
-def alive(pid):
-    try:
-        with open(f"/proc/{pid}/stat") as stream:
-            return stream.read().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-def test_lines_carry_the_name(capsys):
+def test_each_line_starts_with_the_name(capsys):
     one = child("worker 3", "print('first'); print('second')")
     wait_for(lambda: one.exit_code is not None)
     terminate([one])
     assert capsys.readouterr().out == "[worker 3] first\n[worker 3] second\n"
 
 
-def test_a_process_that_does_not_listen_is_ended(capsys):
-    one, two = child("deaf", STUBBORN), child("good", "import time; print('ready', flush=True); time.sleep(600)")
+def test_a_process_that_ignores_sigterm_is_killed(capsys):
+    one, two = child("stubborn", STUBBORN), child("good", "import time; print('ready', flush=True); time.sleep(600)")
     seen = []
     wait_for(lambda: seen.append(capsys.readouterr().out) or "".join(seen).count("ready") == 2)
-    assert terminate([one, two], timeout=0.3) == ["deaf"]
+    assert terminate([one, two], timeout=0.3) == ["stubborn"]
     assert one.exit_code == -signal.SIGKILL and two.exit_code == -signal.SIGTERM
 
 
-def test_what_a_child_started_ends_with_it(capsys):
-    code = "import subprocess, sys, time; p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']); print(p.pid, flush=True); time.sleep(600)"
+def test_a_grandchild_ends_with_its_parent(capsys):
+    code = (
+        "import subprocess, sys, time\n"
+        "grandchild = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        "print(grandchild.pid, flush=True)\n"
+        "time.sleep(600)\n"
+    )
     one, seen = child("parent", code), []
     wait_for(lambda: seen.append(capsys.readouterr().out) or "]" in "".join(seen))
     grandchild = int("".join(seen).split()[-1])
@@ -93,7 +92,7 @@ def test_children_end_when_their_parent_is_killed():
         ({"worker 0": 600, "worker 1": "lost"}, 1, "worker 1 ended with code 75"),
     ],
 )
-def test_the_one_that_failed_is_named(monkeypatch, capsys, ends, code, words):
+def test_the_process_that_failed_first_is_named(monkeypatch, capsys, ends, code, words):
     monkeypatch.setattr(watch, "END_TIMEOUT", 0.5)
     monkeypatch.setattr(watch, "CULPRIT_TIMEOUT", 3.0)
     actions = {
@@ -111,7 +110,7 @@ def test_the_one_that_failed_is_named(monkeypatch, capsys, ends, code, words):
     assert words in capsys.readouterr().err
 
 
-def test_ends_in_words():
+def test_an_exit_code_is_described_in_words():
     assert describe_exit(1) == "ended with code 1"
     assert describe_exit(-9) == "was ended by SIGKILL"
 
@@ -136,7 +135,7 @@ class TestMistakes:
             ({"hosts": ("one",), "ssh": "no-such-program -x"}, "there is no program no-such-program"),
         ],
     )
-    def test_they_are_named(self, values, words):
+    def test_a_mistake_names_the_argument(self, values, words):
         with pytest.raises(UserError, match=words):
             run(Launch(**dict({"command": ("train",), "workers": 1, "servers": 1}, **values)))
 

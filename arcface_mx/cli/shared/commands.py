@@ -7,6 +7,7 @@ import importlib
 import inspect
 import pkgutil
 import sys
+from functools import lru_cache
 from types import ModuleType
 from typing import Dict, List, Sequence, Tuple
 
@@ -25,6 +26,7 @@ Step by step:  arcface-mx data rendered faces
 """
 
 
+@lru_cache(maxsize=None)
 def commands() -> Dict[str, str]:
     """Return the module of each command, by the words of the command."""
     prefix = cli.__name__ + "."
