@@ -22,7 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_flags(parser)
     parser.add_argument("sets", metavar="SET", nargs="+", help=".bin files, or one face set or folder of identities")
     parser.add_argument("--out", metavar="FILE", help="where to write (default: beside the model)")
-    parser.add_argument("--no-mirror", dest="mirror", action="store_false", help="single crops only: half the time")
+    parser.add_argument(
+        "--no-flip-test", dest="flip_test", action="store_false", help="leave the flip test out: half the time"
+    )
     parser.add_argument(
         "--most-photos",
         type=int,
@@ -43,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     )
 
     path = args.out or calibration_path(args.model)
-    stored = calibrate_model(open_model(args), args.model, args.sets, args.batch_size, args.mirror, args.most_photos)
+    stored = calibrate_model(open_model(args), args.model, args.sets, args.batch_size, args.flip_test, args.most_photos)
     print("\n".join([text_table(calibration_rows(stored))] + calibration_notes(stored)))
     write_calibration(path, stored)
     print(f"written: {path}")

@@ -5,17 +5,19 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Sequence
 
+from arcface_mx.cli.model_flags import add_flip_flag
+
 if TYPE_CHECKING:
     from arcface_mx.faces.embed import FaceOptions
     from arcface_mx.metrics.calibration import Calibration
 
 
 def add_face_flags(parser: argparse.ArgumentParser) -> None:
-    """--align, --mirror, --workers."""
+    """--align, --flip, --workers."""
     parser.add_argument(
         "--align", action="store_true", help="find the face in each photo and crop it (else photos are aligned crops)"
     )
-    parser.add_argument("--mirror", action="store_true", help="add the mirror image's embedding")
+    add_flip_flag(parser)
     parser.add_argument(
         "--workers", type=int, metavar="W", help="threads, or processes with --align (default: one a core)"
     )
@@ -33,14 +35,14 @@ def face_options(args: argparse.Namespace) -> FaceOptions:
     from arcface_mx.faces.embed import FaceOptions
     from arcface_mx.util.environment import available_cores
 
-    return FaceOptions(args.align, args.mirror, args.batch_size, max(1, args.workers or available_cores()))
+    return FaceOptions(args.align, args.flip, args.batch_size, max(1, args.workers or available_cores()))
 
 
-def model_calibration(args: argparse.Namespace, mirror: bool) -> Calibration:
-    """The model's own calibration for single crops or with the mirror image."""
+def model_calibration(args: argparse.Namespace, flip: str) -> Calibration:
+    """The model's own calibration for one flip test."""
     from arcface_mx.verify.calibration_file import calibration_path, read_calibration
 
-    return read_calibration(args.calibration or calibration_path(args.model), args.model).crop(mirror)
+    return read_calibration(args.calibration or calibration_path(args.model), args.model).for_flip(flip)
 
 
 def print_skipped(paths: Sequence[str], reasons: Sequence[str], most: int = 10) -> None:

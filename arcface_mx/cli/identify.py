@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from arcface_mx.cli.model_flags import add_model_flags, open_model
+from arcface_mx.cli.model_flags import add_flip_flag, add_model_flags, open_model
 
 HELP = """measure identification: gallery, probes, distractors
 
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--distractors", metavar="PHOTOS", help="folder or list of photos of others, each an entry of its own"
     )
     parser.add_argument("--images", metavar="FOLDER", help="where the lists' photos are (default: beside the list)")
-    parser.add_argument("--mirror", action="store_true", help="add the mirror image's embedding")
+    add_flip_flag(parser)
     parser.add_argument("--json", metavar="FILE", help="also write the results to FILE")
 
 
@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     from arcface_mx.verify.protocols import identification_table, identify_photos
 
     result = identify_photos(
-        lambda: open_model(args), args.gallery, args.probes, args.distractors, args.images, args.batch_size, args.mirror
+        lambda: open_model(args), args.gallery, args.probes, args.distractors, args.images, args.batch_size, args.flip
     )
     print(identification_table(result))
     if args.json:

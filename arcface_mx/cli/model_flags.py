@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from arcface_mx.metrics.pairs import FLIP_TESTS
 from arcface_mx.model.embedder import BATCH_SIZES
 from arcface_mx.model.load import ENGINES
 from arcface_mx.util.errors import UserError
@@ -33,6 +34,16 @@ def add_model_flags(parser: argparse.ArgumentParser, int8: bool = False) -> None
     )
     told += ", or the int8 form that export --int8 wrote" if int8 else ""
     parser.add_argument("--engine", choices=engines, default="mxnet", help=told + " (default: %(default)s)")
+
+
+def add_flip_flag(parser: argparse.ArgumentParser) -> None:
+    """--flip, of commands that use one embedding an image."""
+    parser.add_argument(
+        "--flip",
+        choices=FLIP_TESTS,
+        default="none",
+        help="flip test: none, or sum of the embeddings of image and mirror image (default: %(default)s)",
+    )
 
 
 def add_images_flag(parser: argparse.ArgumentParser) -> None:

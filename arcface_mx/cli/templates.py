@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from arcface_mx.cli.model_flags import add_images_flag, add_model_flags, open_model
+from arcface_mx.cli.model_flags import add_flip_flag, add_images_flag, add_model_flags, open_model
 
 HELP = """measure template verification (IJB-B, IJB-C, YTF)
 
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--folds", type=int, default=0, help="also accuracy over this many folds (YTF: 10; default: none)"
     )
-    parser.add_argument("--mirror", action="store_true", help="add the mirror image's embedding")
+    add_flip_flag(parser)
     parser.add_argument("--weigh", action="store_true", help="weigh images by the length of their embedding")
     parser.add_argument("--json", metavar="FILE", help="also write the results to FILE")
 
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
         args.pairs,
         args.images,
         args.batch_size,
-        args.mirror,
+        args.flip,
         args.folds,
         not args.weigh,
     )

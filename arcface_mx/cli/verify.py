@@ -11,7 +11,8 @@ HELP = """measure a model on verification sets (.bin)
 
 MODEL is a run folder or PREFIX,EPOCH (PREFIX-symbol.json + PREFIX-0000.params), from anybody's
 MXNet. Prints accuracy over folds (the threshold of a fold is chosen on the others), TAR at FAR,
-EER and AUC: from single crops as in the paper, and with the mirror image's embedding added.
+EER and AUC, without flip test (none), as in the paper, and with it (sum): the embeddings of image
+and mirror image are added.
 
   arcface-mx verify runs/first lfw.bin cfp_fp.bin
   arcface-mx verify model-r100-ii/model,0 lfw.bin --json lfw.json"""
@@ -26,7 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=FOLDS,
         help="consecutive folds of pairs; the first ones take a remainder (default: %(default)s)",
     )
-    parser.add_argument("--no-mirror", dest="mirror", action="store_false", help="single crops only: half the time")
+    parser.add_argument(
+        "--no-flip-test", dest="flip_test", action="store_false", help="leave the flip test out: half the time"
+    )
     parser.add_argument(
         "--baselines",
         metavar="DATA",
@@ -44,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     # A set that cannot be read is refused before minutes of embedding the others.
     sets = [read_pairs(path) for path in args.sets]
     embedder = open_model(args)
-    results = [verify_set(embedder, pairs, args.folds, args.batch_size, args.mirror) for pairs in sets]
+    results = [verify_set(embedder, pairs, args.folds, args.batch_size, args.flip_test) for pairs in sets]
     if args.baselines:
         baselines = fit_baselines(*training_images(args.baselines))
         results += [result for pairs in sets for result in verify_baselines(baselines, pairs, args.folds)]

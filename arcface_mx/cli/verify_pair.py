@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     from arcface_mx.faces.compare import compare, verdict
     from arcface_mx.util.files import write_json
 
-    level = model_calibration(args, args.mirror).level(args.far)
+    level = model_calibration(args, args.flip).level(args.far)
     found = compare(open_model(args), args.first, args.second, face_options(args))
     for note in found.notes:
         print(note)

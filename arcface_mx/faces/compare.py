@@ -32,7 +32,7 @@ def compare(embedder: Embedder, first: str, second: str, options: FaceOptions) -
         if face.pixels is None:
             raise UserError(f"{face.path}: {face.told}")
     images = [face.pixels for face in faces if face.pixels is not None]
-    unit = unit_vectors(embedder.embed(images, 2, options.mirror).astype(np.float64))
+    unit = unit_vectors(embedder.embed(images, 2, options.flip == "sum").astype(np.float64))
     cosine = float(np.clip(unit[0] @ unit[1], -1, 1))
     notes = tuple(f"{face.path}: {face.told}" for face in faces if face.told)
     return Comparison(cosine, float(np.degrees(np.arccos(cosine))), notes)

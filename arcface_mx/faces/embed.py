@@ -23,11 +23,11 @@ PART = 2048  # photos
 
 @dataclasses.dataclass(frozen=True)
 class FaceOptions:
-    """How photos become embeddings. align: find faces first. mirror: add the mirror image's embedding.
+    """How photos become embeddings. align: find faces first. flip: the flip test, "none" or "sum".
     batch_size: photos at once; None is the embedder's own choice."""
 
     align: bool = False
-    mirror: bool = False
+    flip: str = "none"
     batch_size: Optional[int] = None
     workers: int = 1
 
@@ -35,7 +35,7 @@ class FaceOptions:
 class Embeddings(NamedTuple):
     """n photos with a face and m without. paths: (n,). vectors: (n, d) float32, not normalised.
 
-    skipped, reasons: (m,). model: SHA-256 of the parameters. align, mirror: as in FaceOptions.
+    skipped, reasons: (m,). model: SHA-256 of the parameters. align, flip: as in FaceOptions.
     """
 
     paths: np.ndarray
@@ -44,7 +44,7 @@ class Embeddings(NamedTuple):
     reasons: np.ndarray
     model: str
     align: bool
-    mirror: bool
+    flip: str
 
 
 def embed_faces(
@@ -64,7 +64,7 @@ def embed_faces(
                 kept.append(face.path)
                 yield face.pixels
 
-    vectors = embedder.embed(images(), options.batch_size, options.mirror)
+    vectors = embedder.embed(images(), options.batch_size, options.flip == "sum")
     return Embeddings(
         _texts(kept),
         vectors,
@@ -72,7 +72,7 @@ def embed_faces(
         _texts([face.told for face in skipped]),
         model,
         options.align,
-        options.mirror,
+        options.flip,
     )
 
 
@@ -99,7 +99,7 @@ def embed_to_file(
             write_embeddings(path, embed_faces(embedder, model, paths[start : start + part], options, f"from {start}"))
         parts.append(read_embeddings(path))
     kept, vectors, skipped, reasons = (np.concatenate([piece[field] for piece in parts]) for field in range(4))
-    whole = Embeddings(kept, vectors, skipped, reasons, model, options.align, options.mirror)
+    whole = Embeddings(kept, vectors, skipped, reasons, model, options.align, options.flip)
     write_embeddings(out, whole)
     shutil.rmtree(folder)
     return whole
@@ -114,7 +114,7 @@ def _task(model: str, paths: Sequence[str], options: FaceOptions, part: int) -> 
         "model": model,
         "photos": digest.hexdigest(),
         "align": options.align,
-        "mirror": options.mirror,
+        "flip": options.flip,
         "part": part,
     }
 

@@ -32,7 +32,7 @@ class Gallery(NamedTuple):
     vectors: np.ndarray
     model: str
     align: bool
-    mirror: bool
+    flip: str
 
 
 class Match(NamedTuple):
@@ -49,7 +49,7 @@ def make_gallery(found: Embeddings, names: Mapping[str, str]) -> Gallery:
         raise UserError(f"gallery: no photo has a usable face ({found.skipped[0]}: {found.reasons[0]})")
     vectors = unit_vectors(found.vectors, "gallery").astype(np.float32)
     people = np.asarray([names[path] for path in found.paths.tolist()], str)
-    return Gallery(people, found.paths, vectors, found.model, found.align, found.mirror)
+    return Gallery(people, found.paths, vectors, found.model, found.align, found.flip)
 
 
 def write_gallery(path: str, gallery: Gallery) -> None:

@@ -18,7 +18,7 @@ def write_fields(path: str, value: Any) -> None:
 
 
 def read_fields(path: str, fields: Sequence[str], command: str, otherwise: str) -> Dict[str, Any]:
-    """The fields by name; "model" as text, "align" and "mirror" as truth values.
+    """The fields by name; "model" and "flip" as text, "align" as a truth value.
 
     command: what makes such files. otherwise: what a file is that is none. Raises UserError with these.
     """
@@ -29,5 +29,5 @@ def read_fields(path: str, fields: Sequence[str], command: str, otherwise: str) 
         raise UserError(f"{path}: no such file; make it with {command}") from None
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"{path}: {otherwise} of {command} ({error})") from error
-    values.update(model=str(values["model"]), align=bool(values["align"]), mirror=bool(values["mirror"]))
+    values.update(model=str(values["model"]), flip=str(values["flip"]), align=bool(values["align"]))
     return values

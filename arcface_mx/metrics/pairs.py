@@ -15,6 +15,7 @@ from arcface_mx.metrics.roc import Rates, checked_scores, rates_of, sort_scores,
 from arcface_mx.util.errors import UserError
 
 FOLDS = 10
+FLIP_TESTS = ("none", "sum")  # the image's embedding; the sum of those of image and mirror image, before normalising
 BLOCK = 512  # pairs whose embeddings stay in the processor's cache
 
 

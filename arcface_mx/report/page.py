@@ -25,7 +25,6 @@ from arcface_mx.util.errors import UserError
 from arcface_mx.util.files import atomic_write
 from arcface_mx.util.progress import progress
 from arcface_mx.verify.calibration_file import (
-    SINGLE,
     StoredCalibration,
     calibration_notes,
     calibration_path,
@@ -46,7 +45,7 @@ PICTURES = {
 
 
 class Scored(NamedTuple):
-    """A verification set under the run's model, single crops."""
+    """A verification set under the run's model, without flip test."""
 
     pairs: PairSet
     embeddings: np.ndarray
@@ -139,23 +138,23 @@ def _accuracy(run: str, config: TrainConfig, metrics: Dict[str, Any]) -> str:
     row, results = find_row(config, paper), list(metrics["sets"].values())
     levels = [
         far
-        for far in (results[0]["single"]["tar_at_far"] if results else ())
-        if any(result["single"]["tar_at_far"][far] is not None for result in results)
+        for far in (results[0]["none"]["tar_at_far"] if results else ())
+        if any(result["none"]["tar_at_far"][far] is not None for result in results)
     ]
-    rows = [["set", "pairs", "single crops, %", "image + mirror, %"] + [f"TAR@{far}" for far in levels]]
+    rows = [["set", "pairs", "accuracy, %", "flip test, %"] + [f"TAR@{far}" for far in levels]]
     for result in results:
         cells = [
-            f"{100 * crop['accuracy']:.2f} ± {100 * crop['std']:.2f}" if crop else "-"
-            for crop in (result["single"], result["mirror"])
+            f"{100 * metrics['accuracy']:.2f} ± {100 * metrics['std']:.2f}" if metrics else "-"
+            for metrics in (result["none"], result["sum"])
         ]
-        tars = [result["single"]["tar_at_far"][far] for far in levels]
+        tars = [result["none"]["tar_at_far"][far] for far in levels]
         rows.append(
             [result["set"], str(result["pairs"])] + cells + ["-" if tar is None else f"{tar:.4f}" for tar in tars]
         )
     parts = [html.table(rows) if results else html.paragraph("The run had no verification sets.")]
     parts.append(
         html.paragraph(
-            "Accuracy over ten folds, the threshold of a fold chosen on the others; ± is over the folds. TAR at FAR: single crops."
+            "Accuracy over ten folds, the threshold of a fold chosen on the others; ± is over the folds. TAR at FAR: without flip test."
         )
     )
     baselines = [line for line in collect([run], paper, accuracy) if not line.runs]
@@ -218,7 +217,7 @@ def _thresholds(run: str, scored: Sequence[Scored]) -> str:
         same = np.concatenate([one.drawn.scores[one.drawn.same] for one in scored])
         different = np.concatenate([one.drawn.scores[~one.drawn.same] for one in scored])
         stored = StoredCalibration(
-            "", tuple(one.drawn.set for one in scored), {SINGLE: calibrate(ScoredPairs(same, different))}
+            "", tuple(one.drawn.set for one in scored), {"none": calibrate(ScoredPairs(same, different))}
         )
     else:
         return ""

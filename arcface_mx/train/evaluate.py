@@ -37,5 +37,5 @@ class Evaluator:
 
 
 def mean_accuracy(results: List[SetResult]) -> float:
-    """Mean over the sets of the accuracy on single crops."""
-    return sum(result.single.accuracy for result in results) / len(results)
+    """Mean over the sets of the accuracy without flip test."""
+    return sum(result.none.accuracy for result in results) / len(results)

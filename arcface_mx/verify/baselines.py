@@ -80,7 +80,7 @@ def fit_baselines(images: Iterable[np.ndarray], labels: Union[np.ndarray, Sequen
 
 
 def verify_baselines(baselines: Sequence[Baseline], pairs: Union[str, PairSet], folds: int = FOLDS) -> List[SetResult]:
-    """The baselines' metrics on a verification set, from single crops and with mirror images."""
+    """The baselines' metrics on a verification set, without and with the flip test."""
     pairs = read_pairs(pairs) if isinstance(pairs, str) else pairs
     start = time.time()
     plain, mirrored = pixel_features(pairs.pixels())

@@ -14,7 +14,7 @@ from arcface_mx.metrics.pairs import pair_scores, unit_vectors
 from arcface_mx.model.embedder import Embedder
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.progress import progress
-from arcface_mx.verify.calibration_file import MIRROR, SINGLE, StoredCalibration, model_fingerprint
+from arcface_mx.verify.calibration_file import StoredCalibration, model_fingerprint
 from arcface_mx.verify.images import load_photos, read_identities
 from arcface_mx.verify.sets import set_name
 
@@ -26,10 +26,10 @@ def calibrate_model(
     model: str,
     sets: Sequence[str],
     batch_size: Optional[int] = None,
-    mirror: bool = True,
+    flip_test: bool = True,
     most: int = MAX_PHOTOS,
 ) -> StoredCalibration:
-    """Measure thresholds for single crops, and with `mirror` for image + mirror image.
+    """Measure thresholds without and, with `flip_test`, also with the flip test.
 
     model: what the embedder was loaded from. sets: .bin files, whose pairs are pooled, or one face
     set (train.rec) or folder of identities, of which all pairs of at most `most` photos count.
@@ -38,46 +38,46 @@ def calibrate_model(
     if not all(source.endswith(".bin") for source in sets):
         if len(sets) > 1:
             raise UserError("calibrate: give .bin files, or one labelled set alone")
-        scored = _labelled(embedder, sets[0], batch_size, mirror, most)
+        scored = _labelled(embedder, sets[0], batch_size, flip_test, most)
     else:
-        scored = _verification_sets(embedder, sets, batch_size, mirror)
-    crops: Dict[str, Calibration] = {name: calibrate(pairs, ", ".join(sets)) for name, pairs in scored.items()}
+        scored = _verification_sets(embedder, sets, batch_size, flip_test)
+    flips: Dict[str, Calibration] = {name: calibrate(pairs, ", ".join(sets)) for name, pairs in scored.items()}
     return StoredCalibration(
-        model_fingerprint(model), tuple(set_name(os.path.normpath(source)) for source in sets), crops
+        model_fingerprint(model), tuple(set_name(os.path.normpath(source)) for source in sets), flips
     )
 
 
 def _verification_sets(
-    embedder: Embedder, paths: Sequence[str], batch_size: Optional[int], mirror: bool
+    embedder: Embedder, paths: Sequence[str], batch_size: Optional[int], flip_test: bool
 ) -> Dict[str, ScoredPairs]:
     parts: Dict[str, List[Tuple[np.ndarray, np.ndarray]]] = {}
     for pairs in [read_pairs(path) for path in paths]:
         images = progress(pairs.pixels(), set_name(pairs.path), "image", pairs.num_images)
-        for crop, embeddings in _embeddings(embedder, images, batch_size, mirror).items():
+        for flip, embeddings in _embeddings(embedder, images, batch_size, flip_test).items():
             scores = pair_scores(embeddings, pairs.left, pairs.right, pairs.path)
-            parts.setdefault(crop, []).append((scores[pairs.same], scores[~pairs.same]))
+            parts.setdefault(flip, []).append((scores[pairs.same], scores[~pairs.same]))
     return {
-        crop: ScoredPairs(np.concatenate([same for same, _ in found]), np.concatenate([other for _, other in found]))
-        for crop, found in parts.items()
+        flip: ScoredPairs(np.concatenate([same for same, _ in found]), np.concatenate([other for _, other in found]))
+        for flip, found in parts.items()
     }
 
 
 def _embeddings(
-    embedder: Embedder, images: Iterable[np.ndarray], batch_size: Optional[int], mirror: bool
+    embedder: Embedder, images: Iterable[np.ndarray], batch_size: Optional[int], flip_test: bool
 ) -> Dict[str, np.ndarray]:
-    if not mirror:
-        return {SINGLE: embedder.embed(images, batch_size)}
+    if not flip_test:
+        return {"none": embedder.embed(images, batch_size)}
     plain, mirrored = embedder.embed_with_mirror(images, batch_size)
-    return {SINGLE: plain, MIRROR: plain + mirrored}
+    return {"none": plain, "sum": plain + mirrored}
 
 
 def _labelled(
-    embedder: Embedder, source: str, batch_size: Optional[int], mirror: bool, most: int
+    embedder: Embedder, source: str, batch_size: Optional[int], flip_test: bool, most: int
 ) -> Dict[str, ScoredPairs]:
     images, people = labelled_photos(source, most)
     shown = progress(images, set_name(os.path.normpath(source)), "image", len(people))
-    embeddings = _embeddings(embedder, shown, batch_size, mirror)
-    return {crop: all_pairs(values, people, source) for crop, values in embeddings.items()}
+    embeddings = _embeddings(embedder, shown, batch_size, flip_test)
+    return {flip: all_pairs(values, people, source) for flip, values in embeddings.items()}
 
 
 def is_face_set(source: str) -> bool:

@@ -15,24 +15,24 @@ from arcface_mx.model.load import beside, locate
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.files import fingerprint, write_json
 
-FORMAT = 1
-SINGLE, MIRROR = "single", "mirror"
+FORMAT = 2
 
 
 @dataclasses.dataclass(frozen=True)
 class StoredCalibration:
-    """What the file holds. sets: the names of the verification sets. crops: by SINGLE, MIRROR."""
+    """What the file holds. sets: the names of the verification sets. flips: by flip test, "none" and "sum"."""
 
     model: str  # SHA-256 of the parameter file
     sets: Tuple[str, ...]
-    crops: Dict[str, Calibration]
+    flips: Dict[str, Calibration]
 
-    def crop(self, mirror: bool) -> Calibration:
-        """The calibration of single crops, or of image + mirror image. Raises UserError where it was not measured."""
-        name = MIRROR if mirror else SINGLE
-        if name not in self.crops:
-            raise UserError(f"the calibration has no figures for {name}; run: arcface-mx calibrate without --no-mirror")
-        return self.crops[name]
+    def for_flip(self, flip: str) -> Calibration:
+        """The calibration for one flip test, "none" or "sum". Raises UserError where it was not measured."""
+        if flip not in self.flips:
+            raise UserError(
+                f"the calibration was not measured for flip test {flip}; run: arcface-mx calibrate without --no-flip-test"
+            )
+        return self.flips[flip]
 
 
 def calibration_path(model: str) -> str:
@@ -47,11 +47,11 @@ def model_fingerprint(model: str) -> str:
 
 def write_calibration(path: str, calibration: StoredCalibration) -> None:
     """Write the file, whole or not at all."""
-    crops: Dict[str, Any] = {}
-    for name, value in calibration.crops.items():
-        crops[name] = dataclasses.asdict(value)
-        crops[name]["levels"] = [_plain_level(far, level) for far, level in value.levels.items()]
-    write_json(path, {"format": FORMAT, "model": calibration.model, "sets": list(calibration.sets), "crops": crops})
+    flips: Dict[str, Any] = {}
+    for name, value in calibration.flips.items():
+        flips[name] = dataclasses.asdict(value)
+        flips[name]["levels"] = [_plain_level(far, level) for far, level in value.levels.items()]
+    write_json(path, {"format": FORMAT, "model": calibration.model, "sets": list(calibration.sets), "flips": flips})
 
 
 def _plain_level(far: float, level: Optional[Level]) -> Dict[str, Any]:
@@ -70,8 +70,8 @@ def read_calibration(path: str, model: str) -> StoredCalibration:
             stored = json.load(stream)
         if stored["format"] != FORMAT:
             raise UserError(f"{path}: format {stored['format']!r}; this version reads {FORMAT}")
-        crops = {name: _read_crop(value) for name, value in stored["crops"].items()}
-        result = StoredCalibration(str(stored["model"]), tuple(stored["sets"]), crops)
+        flips = {name: _read_calibration(value) for name, value in stored["flips"].items()}
+        result = StoredCalibration(str(stored["model"]), tuple(stored["sets"]), flips)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: is no calibration ({type(error).__name__}: {error})") from error
     if result.model != model_fingerprint(model):
@@ -79,7 +79,7 @@ def read_calibration(path: str, model: str) -> StoredCalibration:
     return result
 
 
-def _read_crop(value: Dict[str, Any]) -> Calibration:
+def _read_calibration(value: Dict[str, Any]) -> Calibration:
     levels = {
         float(level["far"]): Level(**level) if level["threshold"] is not None else None for level in value["levels"]
     }
@@ -93,17 +93,17 @@ def _read_crop(value: Dict[str, Any]) -> Calibration:
     )
 
 
-HEADER = ("crop", "FAR asked", "threshold", "accepted / different pairs", "95 % interval of FAR", "TAR")
+HEADER = ("flip", "FAR asked", "threshold", "accepted / different pairs", "95 % interval of FAR", "TAR")
 
 
 def calibration_rows(stored: StoredCalibration) -> List[Sequence[str]]:
     """HEADER and a row of cells for each level that was measured."""
     rows: List[Sequence[str]] = [HEADER]
-    for crop, value in stored.crops.items():
+    for flip, value in stored.flips.items():
         for level in filter(None, value.levels.values()):
             rows.append(
                 (
-                    crop,
+                    flip,
                     f"{level.far:g}",
                     f"{level.threshold:.4f}",
                     f"{level.accepted} / {level.different}",
@@ -116,7 +116,7 @@ def calibration_rows(stored: StoredCalibration) -> List[Sequence[str]]:
 
 def calibration_notes(stored: StoredCalibration) -> List[str]:
     """What the table cannot say: where the figures come from, and which rates no pairs could tell."""
-    value = next(iter(stored.crops.values()))
+    value = next(iter(stored.flips.values()))
     notes = [f"{', '.join(stored.sets)}: {value.num_same} same, {value.num_different} different pairs"]
     kind = {"pairs": "pairs taken as independent", "people": f"people drawn with their photos, {RESAMPLES} times"}
     notes.append(f"interval of FAR: 95 %, {kind.get(value.interval, value.interval)}")

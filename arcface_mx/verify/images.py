@@ -72,7 +72,7 @@ def load_photos(paths: Sequence[str]) -> Iterator[np.ndarray]:
 
 
 def embed_photos(
-    embedder: Embedder, paths: Sequence[str], what: str, batch_size: Optional[int] = None, mirror: bool = False
+    embedder: Embedder, paths: Sequence[str], what: str, batch_size: Optional[int] = None, flip: str = "none"
 ) -> np.ndarray:
-    """(n, d) embeddings of photo files; with mirror, image and mirror image added. what: for the progress bar."""
-    return embedder.embed(progress(load_photos(paths), what, "image", len(paths)), batch_size, mirror)
+    """(n, d) embeddings of photo files; flip "sum": image and mirror image added. what: for the progress bar."""
+    return embedder.embed(progress(load_photos(paths), what, "image", len(paths)), batch_size, flip == "sum")

@@ -26,7 +26,7 @@ def identify_photos(
     distractors: Optional[str] = None,
     images: Optional[str] = None,
     batch_size: Optional[int] = None,
-    mirror: bool = False,
+    flip: str = "none",
 ) -> Identification:
     """Rank-k and DIR@FAR of a model; see `read_identities` for gallery and probes. Raises UserError on bad input."""
     gallery_paths, gallery_ids = read_identities(gallery, images)
@@ -35,9 +35,9 @@ def identify_photos(
         raise UserError(f"{gallery} and {probes} have no identity in common; are the names the same?")
     other_paths = photo_paths(distractors, images) if distractors else []
     embedder = open_model()
-    ids, features = mean_by_identity(embed_photos(embedder, gallery_paths, "gallery", batch_size, mirror), gallery_ids)
-    found = embed_photos(embedder, probe_paths, "probes", batch_size, mirror)
-    others = embed_photos(embedder, other_paths, "distractors", batch_size, mirror) if other_paths else None
+    ids, features = mean_by_identity(embed_photos(embedder, gallery_paths, "gallery", batch_size, flip), gallery_ids)
+    found = embed_photos(embedder, probe_paths, "probes", batch_size, flip)
+    others = embed_photos(embedder, other_paths, "distractors", batch_size, flip) if other_paths else None
     return identify(features, ids, found, probe_ids, others)
 
 
@@ -47,7 +47,7 @@ def verify_templates(
     pairs: str,
     images: Optional[str] = None,
     batch_size: Optional[int] = None,
-    mirror: bool = False,
+    flip: str = "none",
     folds: int = 0,
     normalise: bool = True,
 ) -> Rates:
@@ -57,7 +57,7 @@ def verify_templates(
     missing = sorted((set(first) | set(second)) - set(names))
     if missing:
         raise UserError(f"{pairs}: there is no template {missing[0]} in {templates} ({len(missing)} such)")
-    embeddings = embed_photos(open_model(), paths, "templates", batch_size, mirror)
+    embeddings = embed_photos(open_model(), paths, "templates", batch_size, flip)
     scores = template_scores(pool(embeddings, names, media, normalise), first, second, pairs)
     return evaluate(scores, same, folds, pairs) if folds else error_rates(scores, same, pairs)
 

@@ -20,24 +20,24 @@ from arcface_mx.util.progress import progress
 class SetResult:
     """A method's metrics on one verification set. method: a model or the name of a baseline.
 
-    single: from single crops, the paper's way. mirror: embeddings of image and mirror image added
-    before normalising, as the released evaluation does; None when not asked for. images: distinct
-    images. seconds: for reading, embedding and scoring.
+    none: without flip test, the paper's way. sum: with it, the sum of the embeddings of image and
+    mirror image before normalising, as the released evaluation does; None when not asked for.
+    images: distinct images. seconds: for reading, embedding and scoring.
     """
 
     method: str
     set: str
     pairs: int
     images: int
-    single: PairMetrics
-    mirror: Optional[PairMetrics]
+    none: PairMetrics
+    sum: Optional[PairMetrics]
     seconds: float
 
     def to_json(self) -> Dict[str, Any]:
         """Plain values, as in `--json` files."""
         plain = dataclasses.asdict(self)
-        plain["single"] = self.single.to_json()
-        plain["mirror"] = self.mirror.to_json() if self.mirror else None
+        plain["none"] = self.none.to_json()
+        plain["sum"] = self.sum.to_json() if self.sum else None
         return plain
 
 
@@ -46,7 +46,7 @@ def verify_set(
     pairs: Union[str, PairSet],
     folds: int = FOLDS,
     batch_size: Optional[int] = None,
-    mirror: bool = True,
+    flip_test: bool = True,
 ) -> SetResult:
     """Metrics of a model on one set. pairs: the set, or the path of its `.bin`.
 
@@ -57,7 +57,7 @@ def verify_set(
     pairs = read_pairs(pairs) if isinstance(pairs, str) else pairs
     fold_slices(len(pairs), folds, pairs.path)  # refused before minutes of embedding
     images = progress(pairs.pixels(), set_name(pairs.path), "image", pairs.num_images)
-    if mirror:
+    if flip_test:
         return score_set(
             embedder.name, pairs, *embedder.embed_with_mirror(images, batch_size), folds=folds, start=start
         )
@@ -81,8 +81,8 @@ def score_set(
         set=set_name(pairs.path),
         pairs=len(pairs),
         images=pairs.num_images,
-        single=metrics(plain),
-        mirror=None if mirrored is None else metrics(plain + mirrored),
+        none=metrics(plain),
+        sum=None if mirrored is None else metrics(plain + mirrored),
         seconds=round(time.time() - start, 3),
     )
 
@@ -96,18 +96,18 @@ def result_table(results: Sequence[SetResult]) -> str:
     """One aligned table of results: percentages, FAR levels that no set can measure left out."""
     if not results:
         raise UserError("no results to show")
-    levels = [far for far in results[0].single.tar_at_far if any(r.single.tar_at_far[far] is not None for r in results)]
-    header = ["method", "set", "pairs", "crop", "accuracy %"] + [f"TAR@{far:.0e}" for far in levels] + ["EER %", "AUC"]
+    levels = [far for far in results[0].none.tar_at_far if any(r.none.tar_at_far[far] is not None for r in results)]
+    header = ["method", "set", "pairs", "flip", "accuracy %"] + [f"TAR@{far:.0e}" for far in levels] + ["EER %", "AUC"]
     rows = [header]
     for result in results:
-        for crop, metrics in (("single", result.single), ("+ mirror", result.mirror)):
+        for flip, metrics in (("none", result.none), ("sum", result.sum)):
             if metrics:
-                rows.append([result.method, result.set, str(result.pairs), crop] + _cells(metrics, levels))
+                rows.append([result.method, result.set, str(result.pairs), flip] + _cells(metrics, levels))
     widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
-    hidden = [far for far in results[0].single.tar_at_far if far not in levels]
+    hidden = [far for far in results[0].none.tar_at_far if far not in levels]
     if hidden:
-        most = max(result.single.num_different for result in results)
+        most = max(result.none.num_different for result in results)
         lines.append(
             f"TAR@{', '.join(f'{far:.0e}' for far in hidden)}: not measurable with {most} different pairs "
             "(1/FAR are needed)"

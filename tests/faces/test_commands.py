@@ -50,12 +50,15 @@ def rgb(path):
 
 
 @pytest.mark.parametrize("workers", ["1", "3"])
-@pytest.mark.parametrize("mirror", [[], ["--mirror"]])
-def test_embed_gives_the_embedders_numbers(model, people, workers, mirror):
+@pytest.mark.parametrize("flip", ["none", "sum"])
+def test_embed_gives_the_embedders_numbers(model, people, workers, flip):
     out = str(people / "out.npz")
-    assert main(["embed", model, str(people / "people"), out, "--workers", workers, "--batch-size", "4"] + mirror) == 0
+    assert (
+        main(["embed", model, str(people / "people"), out, "--workers", workers, "--batch-size", "4", "--flip", flip])
+        == 0
+    )
     found = read_embeddings(out)
-    expected = load_model(model).embed([rgb(path) for path in found.paths], mirror=bool(mirror))
+    expected = load_model(model).embed([rgb(path) for path in found.paths], mirror=flip == "sum")
     np.testing.assert_allclose(found.vectors, expected, atol=1e-5)
     assert [os.path.relpath(path, people / "people") for path in found.paths] == [
         f"p{p}/{n}.png" for p in range(5) for n in range(3)

@@ -41,7 +41,7 @@ def test_faiss_gives_the_same():
 def test_people_stand_once_with_their_best_photo(seed, k):
     vectors, queries = unit(30, seed=seed), unit(4, seed=seed + 1)
     names = np.random.RandomState(seed).randint(0, 6, 30).astype(str)
-    gallery = Gallery(names, np.arange(30).astype(str), vectors, "", False, False)
+    gallery = Gallery(names, np.arange(30).astype(str), vectors, "", False, "none")
     for probe, matches in zip(queries, search(gallery, queries, k)):
         best = {
             name: max(float(probe @ vector) for vector, own in zip(vectors, names) if own == name)
@@ -71,6 +71,6 @@ def test_false_match_rate_inverts_the_formula():
 
 
 def test_other_lengths_are_refused():
-    gallery = Gallery(np.array(["a"]), np.array(["a"]), unit(1), "", False, False)
+    gallery = Gallery(np.array(["a"]), np.array(["a"]), unit(1), "", False, "none")
     with pytest.raises(UserError, match="length 16, probes have 8"):
         search(gallery, unit(1, 8), 1)

@@ -104,7 +104,7 @@ def test_command_on_pairs_and_on_a_face_set(model, tiny_pairs, tiny_faces, tmp_p
         shown = capsys.readouterr().out
         assert f"{pairs} different pairs" in shown and kind in shown and f"not measurable with {pairs}" in shown
         stored = read_calibration(path, model)
-        assert stored.crop(True).num_different == stored.crop(False).num_different == pairs
+        assert stored.for_flip("sum").num_different == stored.for_flip("none").num_different == pairs
 
 
 def test_a_calibration_of_other_parameters_is_refused(model, tiny_pairs, tmp_path):
@@ -116,7 +116,7 @@ def test_a_calibration_of_other_parameters_is_refused(model, tiny_pairs, tmp_pat
         read_calibration(path, other)
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", json.dumps({"format": 9}), json.dumps({"format": 1, "crops": 3})])
+@pytest.mark.parametrize("content", ["", "[]", "{}", json.dumps({"format": 9}), json.dumps({"format": 2, "flips": 3})])
 def test_a_broken_file_is_named(model, tmp_path, content):
     path = tmp_path / "c.json"
     path.write_text(content)

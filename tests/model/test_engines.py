@@ -67,7 +67,7 @@ def test_embed_by_onnx_runtime(model, tmp_path):
     photos = photo_folder(tmp_path / "photos")
     files = [str(tmp_path / engine) + ".npz" for engine in ("mxnet", "onnx")]
     for out, engine in zip(files, ("mxnet", "onnx")):
-        assert main(["embed", model, photos, out, "--mirror", "--engine", engine]) == 0
+        assert main(["embed", model, photos, out, "--flip", "sum", "--engine", engine]) == 0
     one, other = map(read_embeddings, files)
     np.testing.assert_allclose(unit_vectors(other.vectors), unit_vectors(one.vectors), atol=1e-4)
     assert one.model == other.model

@@ -79,7 +79,18 @@ def test_identify_on_lists_equals_folders(model, people, tmp_path):
     for suffix in ("", "/list.txt"):
         report = str(tmp_path / "r.json")
         assert (
-            main(["identify", model, f"{root}/gallery{suffix}", f"{root}/probes{suffix}", "--mirror", "--json", report])
+            main(
+                [
+                    "identify",
+                    model,
+                    f"{root}/gallery{suffix}",
+                    f"{root}/probes{suffix}",
+                    "--flip",
+                    "sum",
+                    "--json",
+                    report,
+                ]
+            )
             == 0
         )
         results.append(json.load(open(report)))

@@ -11,7 +11,7 @@ HELP = """the people of a gallery that photos show, or "unknown"
 
 A stranger among N entries is taken for somebody with probability 1 − (1 − FMR)^N; the threshold is
 the one at which that is --fpir, from the model's own calibration. It rises with the gallery. --fpir
-1 names the nearest in any case. --align and --mirror are those of the gallery.
+1 names the nearest in any case. --align and --flip are those of the gallery.
 
   arcface-mx gallery search runs/first people.npz new.jpg --fpir 0.01"""
 
@@ -40,8 +40,8 @@ def run(args: argparse.Namespace) -> int:
     from arcface_mx.util.files import write_json
 
     gallery, paths = read_gallery(args.gallery), photo_paths(args.photos, args.images)
-    args.align, args.mirror = gallery.align, gallery.mirror
-    calibration = model_calibration(args, gallery.mirror) if args.fpir < 1 else None
+    args.align, args.flip = gallery.align, gallery.flip
+    calibration = model_calibration(args, gallery.flip) if args.fpir < 1 else None
     answer = find_people(
         lambda: open_model(args),
         args.model,

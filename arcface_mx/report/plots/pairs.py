@@ -19,7 +19,7 @@ class ScoredPairs(NamedTuple):
 
 
 def score_pairs(embedder: Any, path: str, name: str) -> ScoredPairs:
-    """Embed a `.bin` set's images, single crops, and score its pairs; raises UserError as `verify_set` does."""
+    """Embed a `.bin` set's images, without flip test, and score its pairs; raises UserError as `verify_set` does."""
     from arcface_mx.data.bins.bins import read_pairs
     from arcface_mx.metrics.pairs import pair_scores
     from arcface_mx.util.progress import progress
