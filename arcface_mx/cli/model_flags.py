@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from arcface_mx.metrics.pairs import FLIP_TESTS
+from arcface_mx.metrics.verification import FLIP_TESTS
 from arcface_mx.model.embedder import BATCH_SIZES
 from arcface_mx.model.load import ENGINES
 from arcface_mx.util.errors import UserError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from arcface_mx.metrics.pairs import FLIP_TESTS
+from arcface_mx.metrics.verification import FLIP_TESTS
 
 HELP = """the ablation table from finished runs
 

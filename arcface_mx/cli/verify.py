@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from arcface_mx.cli.model_flags import add_model_flags, open_model
-from arcface_mx.metrics.pairs import FOLDS
+from arcface_mx.metrics.verification import FOLDS
 
 HELP = """measure a model on verification sets (.bin)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from arcface_mx.data.bins.bins import decode_rgb, read_pairs
 from arcface_mx.data.pack.image_list import photo_paths
-from arcface_mx.metrics.pairs import unit_vectors
+from arcface_mx.metrics.similarity import unit_vectors
 from arcface_mx.model.embedder import fit
 from arcface_mx.model.graph import Size
 from arcface_mx.util.errors import UserError

@@ -9,7 +9,7 @@ import numpy as np
 from arcface_mx.faces.embed import FaceOptions
 from arcface_mx.faces.read import read_faces
 from arcface_mx.metrics.calibration import Level
-from arcface_mx.metrics.pairs import unit_vectors
+from arcface_mx.metrics.similarity import unit_vectors
 from arcface_mx.model.embedder import Embedder
 from arcface_mx.util.errors import UserError
 

@@ -17,7 +17,7 @@ import numpy as np
 from arcface_mx.faces.embed import Embeddings
 from arcface_mx.faces.store import read_fields, write_fields
 from arcface_mx.metrics.calibration import Calibration
-from arcface_mx.metrics.pairs import unit_vectors
+from arcface_mx.metrics.similarity import unit_vectors
 from arcface_mx.util.errors import UserError
 
 CHUNK = 128  # entries

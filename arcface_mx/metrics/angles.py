@@ -7,7 +7,7 @@ from typing import Any, Dict, Optional, Tuple
 
 import numpy as np
 
-from arcface_mx.metrics.pairs import unit_vectors
+from arcface_mx.metrics.similarity import unit_vectors
 from arcface_mx.util.errors import UserError
 
 BLOCK = 1024  # rows of cosines held at a time: 400 MB at 100,000 classes, float32

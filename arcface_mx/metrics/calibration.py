@@ -15,7 +15,7 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from arcface_mx.metrics.roc import FAR_LEVELS, checked_scores
+from arcface_mx.metrics.verification import FAR_LEVELS, checked_scores
 from arcface_mx.util.errors import UserError
 
 CONFIDENCE = 0.95

@@ -16,9 +16,9 @@ from typing import Any, Dict, Iterator, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
-from arcface_mx.metrics.pairs import unit_vectors
-from arcface_mx.metrics.roc import FAR_LEVELS
+from arcface_mx.metrics.similarity import unit_vectors
 from arcface_mx.metrics.templates import Ids
+from arcface_mx.metrics.verification import FAR_LEVELS
 from arcface_mx.util.errors import UserError
 
 TIE = 1e-6

@@ -11,7 +11,7 @@ import numpy as np
 from arcface_mx.config import TrainConfig, differences, flag_name
 from arcface_mx.data.bins.bins import PairSet, read_pairs
 from arcface_mx.metrics.calibration import ScoredPairs, calibrate
-from arcface_mx.metrics.pairs import pair_scores
+from arcface_mx.metrics.similarity import pair_scores
 from arcface_mx.model import Embedder
 from arcface_mx.report import page_angles
 from arcface_mx.report import page_html as html

@@ -14,7 +14,7 @@ from typing import Callable, Iterable, List, Sequence, Tuple, Union
 import numpy as np
 
 from arcface_mx.data.bins.bins import PairSet, read_pairs
-from arcface_mx.metrics.pairs import FOLDS
+from arcface_mx.metrics.verification import FOLDS
 from arcface_mx.util.errors import UserError
 from arcface_mx.verify.sets import SetResult, score_set
 

@@ -10,7 +10,7 @@ import numpy as np
 from arcface_mx.data.bins.bins import decode_rgb, read_pairs
 from arcface_mx.data.recordio.index import RecordIndex
 from arcface_mx.metrics.calibration import Calibration, ScoredPairs, calibrate
-from arcface_mx.metrics.pairs import pair_scores, unit_vectors
+from arcface_mx.metrics.similarity import pair_scores, unit_vectors
 from arcface_mx.model.embedder import Embedder
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.progress import progress

@@ -9,9 +9,8 @@ from typing import Callable, Dict, List, Optional
 
 from arcface_mx.data.pack.image_list import photo_paths
 from arcface_mx.metrics.identification import Identification, identify
-from arcface_mx.metrics.pairs import PairMetrics, evaluate
-from arcface_mx.metrics.roc import Rates, error_rates
 from arcface_mx.metrics.templates import mean_by_identity, pool, template_scores
+from arcface_mx.metrics.verification import PairMetrics, Rates, error_rates, evaluate
 from arcface_mx.model.embedder import Embedder
 from arcface_mx.util.errors import UserError
 from arcface_mx.verify.images import embed_photos, read_identities, read_template_pairs, read_templates

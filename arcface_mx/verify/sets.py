@@ -10,7 +10,8 @@ from typing import Any, Dict, List, Optional, Sequence, Union
 import numpy as np
 
 from arcface_mx.data.bins.bins import PairSet, read_pairs
-from arcface_mx.metrics.pairs import FOLDS, PairMetrics, evaluate, fold_slices, pair_scores
+from arcface_mx.metrics.similarity import pair_scores
+from arcface_mx.metrics.verification import FOLDS, PairMetrics, check_folds, evaluate
 from arcface_mx.model.embedder import Embedder
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.progress import progress
@@ -55,7 +56,7 @@ def verify_set(
     """
     start = time.time()
     pairs = read_pairs(pairs) if isinstance(pairs, str) else pairs
-    fold_slices(len(pairs), folds, pairs.path)  # refused before minutes of embedding
+    check_folds(len(pairs), folds, pairs.path)  # refused before minutes of embedding
     images = progress(pairs.pixels(), set_name(pairs.path), "image", pairs.num_images)
     if flip_test:
         return score_set(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from arcface_mx.cli import main
 from arcface_mx.metrics.calibration import ScoredPairs, calibrate, pairs_interval, people_interval
-from arcface_mx.metrics.roc import error_rates
+from arcface_mx.metrics.verification import error_rates
 from arcface_mx.util.errors import UserError
 from arcface_mx.verify.calibrate import all_pairs
 from arcface_mx.verify.calibration_file import read_calibration

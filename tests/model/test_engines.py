@@ -12,7 +12,7 @@ import pytest
 
 from arcface_mx.cli import main
 from arcface_mx.faces.embed import read_embeddings
-from arcface_mx.metrics.pairs import unit_vectors
+from arcface_mx.metrics.similarity import unit_vectors
 from arcface_mx.model import Embedder, load_model
 from arcface_mx.model.engines import onnx_engine
 from arcface_mx.symbols import backbone

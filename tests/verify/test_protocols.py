@@ -10,8 +10,8 @@ import pytest
 
 from arcface_mx.cli import main
 from arcface_mx.metrics.identification import identify
-from arcface_mx.metrics.roc import error_rates
 from arcface_mx.metrics.templates import pool, template_scores
+from arcface_mx.metrics.verification import error_rates
 from arcface_mx.model import load_model
 from tests.conftest import tiny_photo
 from tests.support import nets

@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from arcface_mx.cli import main
 from arcface_mx.data.bins.bins import read_pairs, write_pairs
-from arcface_mx.metrics.pairs import evaluate
+from arcface_mx.metrics.verification import evaluate
 from arcface_mx.model import Embedder, load_model
 from arcface_mx.util.errors import UserError
 from arcface_mx.verify.sets import result_table, verify_set
