@@ -1,18 +1,18 @@
-"""`arcface-mx verify`: a model on verification sets."""
+"""`arcface-mx verify`: measure a model on verification sets."""
 
 from __future__ import annotations
 
 import argparse
 
-from arcface_mx.cli.model_flags import add_model_flags, open_model
+from arcface_mx.cli.model_flags import add_json_flag, add_model_flags, open_model
 from arcface_mx.metrics.verification import FOLDS
 
 HELP = """measure a model on verification sets (.bin)
 
-MODEL is a run folder or PREFIX,EPOCH (PREFIX-symbol.json + PREFIX-0000.params), from anybody's
-MXNet. Prints accuracy over folds (the threshold of a fold is chosen on the others), TAR at FAR,
-EER and AUC, without flip test (none), as in the paper, and with it (sum): the embeddings of image
-and mirror image are added.
+MODEL is a run folder or PREFIX,EPOCH (PREFIX-symbol.json and PREFIX-0000.params) of any MXNet
+model. The command prints accuracy over folds (the threshold of a fold is chosen on the other
+folds), TAR at FAR, EER and AUC: without flip test (none), as in the paper, and with it (sum), which
+adds the embeddings of image and mirror image.
 
   arcface-mx verify runs/first lfw.bin cfp_fp.bin
   arcface-mx verify model-r100-ii/model,0 lfw.bin --json lfw.json"""
@@ -22,27 +22,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_flags(parser, int8=True)
     parser.add_argument("sets", metavar="SET.bin", nargs="+", help="verification sets")
     parser.add_argument(
-        "--folds",
-        type=int,
-        default=FOLDS,
-        help="consecutive folds of pairs; the first ones take a remainder (default: %(default)s)",
+        "--folds", type=int, default=FOLDS, help="number of consecutive folds of pairs (default: %(default)s)"
     )
     parser.add_argument(
-        "--no-flip-test", dest="flip_test", action="store_false", help="leave the flip test out: half the time"
+        "--no-flip-test", dest="flip_test", action="store_false", help="leave out the flip test, which halves the time"
     )
     parser.add_argument(
         "--baselines",
         metavar="DATA",
-        help="also raw pixels, PCA and PCA + LDA, fitted on the face set DATA (20,000 images at most)",
+        help="also measure raw pixels, PCA and PCA + LDA, fitted on at most 20,000 images of the face set DATA",
     )
-    parser.add_argument("--json", metavar="FILE", help="also write the results to FILE")
+    add_json_flag(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     from arcface_mx.data.bins.bins import read_pairs
     from arcface_mx.util.files import write_json
     from arcface_mx.verify.baselines import fit_baselines, training_images, verify_baselines
-    from arcface_mx.verify.sets import result_table, verify_set
+    from arcface_mx.verify.sets import verify_set
+    from arcface_mx.verify.tables import result_table
 
     # A set that cannot be read is refused before minutes of embedding the others.
     sets = [read_pairs(path) for path in args.sets]

@@ -11,7 +11,8 @@ from arcface_mx.model import Embedder
 from arcface_mx.train.folder import command_line, read_config, read_environment, read_metrics
 from arcface_mx.util.files import atomic_write
 from arcface_mx.util.tables import markdown_table
-from arcface_mx.verify.calibration_file import StoredCalibration, calibration_notes, calibration_rows
+from arcface_mx.verify.calibration_file import StoredCalibration
+from arcface_mx.verify.tables import calibration_notes, calibration_rows
 
 USE = """```python
 from arcface_mx.model import load_model

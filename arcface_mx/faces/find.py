@@ -1,4 +1,4 @@
-"""Photos against a gallery: the answers, with the threshold they rest on."""
+"""Search a gallery for the identities of image files."""
 
 from __future__ import annotations
 
@@ -14,10 +14,44 @@ from arcface_mx.verify.calibration_file import model_fingerprint
 
 
 @dataclasses.dataclass(frozen=True)
-class Answers:
-    """photos, matches (best people first) and names go together. threshold: None where all are named."""
+class SearchOptions:
+    """How a gallery is searched.
 
-    photos: List[str]
+    Parameters
+    ----------
+    fpir : float
+        Share of strangers that may be named.
+    k : int
+        Number of identities listed for each image.
+    faiss : bool
+        Search with faiss instead of NumPy.
+    """
+
+    fpir: float = 0.01
+    k: int = 3
+    faiss: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Answers:
+    """Answers for n images.
+
+    Parameters
+    ----------
+    images, names : list of str, length n
+        Image files, and the name of each or "unknown".
+    matches : list of list of Match, length n
+        The best identities of each image, best first.
+    threshold : float or None
+        The cosine below which nobody is named; None names everybody.
+    fpir : float
+    entries : int
+        Size of the gallery.
+    skipped, reasons : list of str
+        Image files without a usable face.
+    """
+
+    images: List[str]
     matches: List[List[Match]]
     names: List[str]
     threshold: Optional[float]
@@ -27,59 +61,63 @@ class Answers:
     reasons: List[str]
 
     def to_json(self) -> Dict[str, Any]:
-        """Plain values."""
-        found = [
-            {"photo": photo, "answer": name, "matches": [match._asdict() for match in matches]}
-            for photo, name, matches in zip(self.photos, self.names, self.matches)
-        ]
+        """Return plain values."""
         return {
             "threshold": self.threshold,
             "fpir": self.fpir,
             "entries": self.entries,
-            "photos": found,
+            "images": [
+                {"image": image, "answer": name, "matches": [match._asdict() for match in matches]}
+                for image, name, matches in zip(self.images, self.names, self.matches)
+            ],
             "skipped": dict(zip(self.skipped, self.reasons)),
         }
 
 
-def find_people(
+def find_identities(
     open_model: Callable[[], Embedder],
     model: str,
     gallery: Gallery,
     paths: Sequence[str],
     calibration: Optional[Calibration],
-    fpir: float,
-    k: int,
     options: FaceOptions,
-    faiss: bool = False,
+    search_options: SearchOptions = SearchOptions(),
 ) -> Answers:
-    """Search a gallery for the people of photo files. calibration: None names the nearest in any case.
+    """Search a gallery for the identities of image files. Without calibration the nearest is named.
 
-    Raises UserError where the gallery was made with other parameters than `model` has, or the
-    calibration cannot tell the threshold.
+    Raises UserError if the gallery was made with other parameters than those of `model`, or the
+    calibration does not reach the threshold.
     """
+    fpir, k = search_options.fpir, search_options.k
     if k < 1:
-        raise UserError(f"-k {k}: must be at least 1")
+        raise UserError(f"`k` must be at least 1, got {k}")
     fingerprint = model_fingerprint(model)
     if fingerprint != gallery.model:
-        raise UserError(f"the gallery was made with other parameters than {model} has; build it again")
+        raise UserError(f"the gallery was made with other parameters than those of {model}; build it again")
     entries = len(gallery.names)
     threshold = unknown_threshold(calibration, fpir, entries) if calibration else None
-    found = embed_faces(open_model(), fingerprint, paths, options)
-    matches = search(gallery, found.vectors, k, faiss) if len(found.paths) else []
-    names = [name_or_unknown(best, threshold) for best in matches]
+    faces = embed_faces(open_model(), fingerprint, paths, options)
+    matches = search(gallery, faces.vectors, k, search_options.faiss) if len(faces.paths) else []
     return Answers(
-        found.paths.tolist(), matches, names, threshold, fpir, entries, found.skipped.tolist(), found.reasons.tolist()
+        faces.paths.tolist(),
+        matches,
+        [name_or_unknown(best, threshold) for best in matches],
+        threshold,
+        fpir,
+        entries,
+        faces.skipped.tolist(),
+        faces.reasons.tolist(),
     )
 
 
-def table_lines(answers: Answers) -> List[str]:
-    """A line a photo: the answer, then the nearest people with their cosines."""
+def answer_lines(answers: Answers) -> List[str]:
+    """One line an image: the answer, then the nearest identities with their cosines."""
     lines = []
     if answers.threshold is not None:
         lines.append(
-            f"unknown below cosine {answers.threshold:.4f}: FPIR {answers.fpir:g} among {answers.entries} photos"
+            f"unknown below cosine {answers.threshold:.4f}: FPIR {answers.fpir:g} among {answers.entries} images"
         )
-    for photo, name, matches in zip(answers.photos, answers.names, answers.matches):
+    for image, name, matches in zip(answers.images, answers.names, answers.matches):
         nearest = ", ".join(f"{match.name} {match.cosine:.4f}" for match in matches)
-        lines.append(f"{photo}: {name} ({nearest})")
+        lines.append(f"{image}: {name} ({nearest})")
     return lines

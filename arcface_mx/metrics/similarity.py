@@ -178,7 +178,8 @@ def nearest(
     cosines : ndarray of float32, shape (q, k)
         In falling order.
     rows : ndarray of int64, shape (q, k)
-        Which entries they belong to. Of entries with equal cosines the first one comes first.
+        Which entries they belong to. Equal cosines are in the order of the rows. Which entries are
+        left out when several tie for the last place is arbitrary, except that k = 1 gives the first.
     """
     cosines = np.full((len(queries), k), -np.inf, np.float32)
     rows = np.zeros((len(queries), k), np.int64)

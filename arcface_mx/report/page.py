@@ -10,7 +10,7 @@ import numpy as np
 
 from arcface_mx.config import TrainConfig, differences, flag_name
 from arcface_mx.data.bins.bins import PairSet, read_pairs
-from arcface_mx.metrics.calibration import ScoredPairs, calibrate
+from arcface_mx.metrics.calibration import PairScores, calibrate
 from arcface_mx.metrics.similarity import pair_scores
 from arcface_mx.model import Embedder
 from arcface_mx.report import page_angles
@@ -26,12 +26,11 @@ from arcface_mx.util.files import atomic_write
 from arcface_mx.util.progress import progress
 from arcface_mx.verify.calibration_file import (
     StoredCalibration,
-    calibration_notes,
     calibration_path,
-    calibration_rows,
     read_calibration,
 )
 from arcface_mx.verify.sets import set_name
+from arcface_mx.verify.tables import calibration_notes, calibration_rows
 
 PAGE = "report.html"
 MAX_PHOTOS = 2000  # of the training set, for angle statistics
@@ -217,7 +216,7 @@ def _thresholds(run: str, scored: Sequence[Scored]) -> str:
         same = np.concatenate([one.drawn.scores[one.drawn.same] for one in scored])
         different = np.concatenate([one.drawn.scores[~one.drawn.same] for one in scored])
         stored = StoredCalibration(
-            "", tuple(one.drawn.set for one in scored), {"none": calibrate(ScoredPairs(same, different))}
+            "", tuple(one.drawn.set for one in scored), {"none": calibrate(PairScores(same, different))}
         )
     else:
         return ""

@@ -33,7 +33,7 @@ from arcface_mx.train.worker import Worker, join
 from arcface_mx.util.devices import parse_devices
 from arcface_mx.util.errors import LostWorker, UserError
 from arcface_mx.util.files import write_json
-from arcface_mx.verify.sets import result_table
+from arcface_mx.verify.tables import result_table
 
 
 def train(config: TrainConfig) -> Dict[str, Any]:

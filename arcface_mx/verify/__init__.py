@@ -1,0 +1,1 @@
+"""Verification: a model and files in, metrics out."""

@@ -89,12 +89,12 @@ def test_an_interrupted_call_goes_on(model, people, monkeypatch):
 
     monkeypatch.setattr(embedding_files, "read_faces", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        embed_to_file(embedder, fingerprint, paths, out, FaceOptions(), part=4)
+        embed_to_file(embedder, fingerprint, paths, out, FaceOptions(), part_size=4)
     assert not os.path.exists(out)
     monkeypatch.setattr(
         embedding_files, "read_faces", lambda given, *rest: seen.append(len(given)) or read(given, *rest)
     )
-    found = embed_to_file(embedder, fingerprint, paths, out, FaceOptions(), part=4)
+    found = embed_to_file(embedder, fingerprint, paths, out, FaceOptions(), part_size=4)
     assert seen == [4, 4, 4, 3]
     assert found.paths.tolist() == paths
     np.testing.assert_allclose(found.vectors, embedder.embed([rgb(path) for path in paths]), atol=1e-5)
@@ -106,7 +106,7 @@ def test_parts_of_another_call_are_refused(model, people, capsys):
     with open(out + ".parts/task.json", "w") as stream:
         json.dump({"model": "another"}, stream)
     assert main(["embed", model, str(people / "people"), out]) == 2
-    assert "holds parts of other photos, another model or other flags" in capsys.readouterr().err
+    assert "holds parts for other images, another model or other options" in capsys.readouterr().err
     (people / "there.npz").write_bytes(b"")
     assert main(["embed", model, str(people / "people"), str(people / "there.npz")]) == 2
 
@@ -114,7 +114,7 @@ def test_parts_of_another_call_are_refused(model, people, capsys):
 def test_verify_pair_decides_by_the_models_threshold(model, people, capsys):
     same = [str(people / "people/p1/0.png"), str(people / "new/n1.png")]
     other = [str(people / "people/p1/0.png"), str(people / "new/n2.png")]
-    for pair, told in ((same, "same person"), (other, "different people")):
+    for pair, told in ((same, "same identity"), (other, "different identities")):
         report = str(people / "r.json")
         assert main(["verify-pair", model, *pair, "--far", "0.1", "--json", report]) == 0
         a, b = load_model(model).embed([rgb(path) for path in pair]).astype(np.float64)
@@ -123,13 +123,13 @@ def test_verify_pair_decides_by_the_models_threshold(model, people, capsys):
         assert stored["cosine"] == pytest.approx(cosine, abs=1e-6)
         assert stored["angle"] == pytest.approx(np.degrees(np.arccos(cosine)), abs=1e-3)
         shown = capsys.readouterr().out
-        assert told in shown and "20 different-person pairs" in shown
+        assert told in shown and "20 different pairs" in shown
 
 
 def test_verify_pair_names_what_is_missing(model, people, tmp_path, capsys):
     a, b = str(people / "people/p1/0.png"), str(people / "new/n1.png")
     assert main(["verify-pair", model, a, b]) == 2
-    assert "FAR 0.001: not measurable with 20 different-person pairs; measured are 0.1" in capsys.readouterr().err
+    assert "FAR 0.001: not measurable with 20 different pairs; measured are 0.1" in capsys.readouterr().err
     symbol = nets.embedding(SIZE)
     plain = nets.save(tmp_path, symbol, *nets.parameters(symbol, SIZE)) + ",0"
     assert main(["verify-pair", plain, a, b]) == 2
@@ -141,7 +141,7 @@ def test_verify_pair_names_what_is_missing(model, people, tmp_path, capsys):
 def test_gallery_names_the_known_and_not_the_stranger(model, people, capsys):
     gallery, report = str(people / "gallery.npz"), str(people / "r.json")
     assert main(["gallery", "build", model, str(people / "people"), gallery]) == 0
-    assert "15 photos of 5 people" in capsys.readouterr().out
+    assert "15 images of 5 identities" in capsys.readouterr().out
     put(people, "new/stranger.png", 77, 0)
     for person in range(200, 230):
         for photo in range(3):
@@ -150,7 +150,7 @@ def test_gallery_names_the_known_and_not_the_stranger(model, people, capsys):
     assert main(["calibrate", model, str(people / "others"), "--out", thresholds]) == 0
     flags = ["--fpir", "0.05", "--json", report, "--calibration", thresholds]
     assert main(["gallery", "search", model, gallery, str(people / "new")] + flags) == 0
-    answers = {os.path.basename(entry["photo"]): entry for entry in json.load(open(report))["photos"]}
+    answers = {os.path.basename(entry["image"]): entry for entry in json.load(open(report))["images"]}
     assert {name: entry["answer"] for name, entry in answers.items()} == dict(
         {f"n{person}.png": f"p{person}" for person in range(5)}, **{"stranger.png": "unknown"}
     )
@@ -168,7 +168,7 @@ def test_gallery_refuses_what_cannot_be_told(model, people, tmp_path, capsys):
     assert main(["gallery", "build", model, str(people / "people"), gallery]) == 0
     assert main(["gallery", "search", model, gallery, str(people / "new")]) == 2
     assert (
-        "--fpir 0.01 among 15 photos: a false match rate of 6.7e-04 is not measurable with 20"
+        "--fpir 0.01 among 15 images: a false match rate of 6.7e-04 is not measurable with 20"
         in capsys.readouterr().err
     )
     symbol = nets.embedding(SIZE)
@@ -177,7 +177,7 @@ def test_gallery_refuses_what_cannot_be_told(model, people, tmp_path, capsys):
     assert "made with other parameters" in capsys.readouterr().err
     (people / "broken.npz").write_bytes(b"PK")
     assert main(["gallery", "search", model, str(people / "broken.npz"), str(people / "new")]) == 2
-    assert "broken.npz: is no gallery" in capsys.readouterr().err
+    assert "broken.npz: is not a gallery of" in capsys.readouterr().err
 
 
 def test_align_finds_the_face_in_a_photo(tmp_path, capsys):

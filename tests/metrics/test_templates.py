@@ -57,7 +57,7 @@ def test_scores_of_template_pairs():
     ids = templates.ids.tolist()
     first, second = random.choice(ids, 500), random.choice(ids, 500)
     expected = [templates.features[ids.index(a)] @ templates.features[ids.index(b)] for a, b in zip(first, second)]
-    np.testing.assert_allclose(template_scores(templates, first, second, block=64), expected, atol=1e-6)
+    np.testing.assert_allclose(template_scores(templates, first, second), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_scores_of_template_pairs():
 )
 def test_template_that_is_not_there_is_named(ids, wanted):
     templates = pool(np.eye(2, dtype=np.float32), ids)
-    with pytest.raises(UserError, match=f"list.txt: there is no template {wanted} \\(2 such\\)"):
+    with pytest.raises(UserError, match=f"list.txt: there is no template {wanted} \\(2 ids are missing\\)"):
         template_scores(templates, [ids[0], wanted, wanted], [ids[0]] * 3, "list.txt")
 
 

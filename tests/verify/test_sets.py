@@ -14,7 +14,8 @@ from arcface_mx.data.bins.bins import read_pairs, write_pairs
 from arcface_mx.metrics.verification import evaluate
 from arcface_mx.model import Embedder, load_model
 from arcface_mx.util.errors import UserError
-from arcface_mx.verify.sets import result_table, verify_set
+from arcface_mx.verify.sets import verify_set
+from arcface_mx.verify.tables import result_table
 from tests.conftest import shared_path
 from tests.support import nets
 
@@ -96,7 +97,7 @@ def test_a_later_set_that_is_bad_is_refused_before_any_work(model, tiny_pairs, t
     "arguments, message",
     [
         (["--folds", "41"], "40 pairs do not make 41 folds"),
-        (["--batch-size", "0"], "--batch-size 0"),
+        (["--batch-size", "0"], "--batch-size must be at least 1, got 0"),
         (["--devices", "gpu(99)"], "there is no gpu(99)"),
         (["--layer", "fc9"], "no layer fc9"),
     ],
