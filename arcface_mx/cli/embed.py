@@ -9,9 +9,9 @@ from arcface_mx.cli.model_flags import add_images_flag, add_model_flags, open_mo
 
 HELP = """embed images into one .npz
 
-IMAGES is a folder (with its sub-folders), a list with one image on a line, or an image. OUT.npz holds
-paths (n,), vectors (n, d) in float32, which are not normalised, and skipped with reasons: the images
-without a usable face (exit code 1). The same command continues after an interruption.
+IMAGES is a folder (with its sub-folders), a list with one image on a line, or an image. OUT.npz
+holds paths (n,), vectors (n, d) in float32, which are not normalised, and skipped with reasons: the
+images without a usable face (exit code 1). The same command continues after an interruption.
 
   arcface-mx embed runs/first photos/ photos.npz --align"""
 
@@ -33,7 +33,8 @@ def run(args: argparse.Namespace) -> int:
 
     paths = photo_paths(args.source, args.images)
     embedder = open_model(args)
-    # The int8 form counts as another model, because its embeddings must not be mixed with the model's.
+    # The int8 form counts as another model, because its embeddings must not be mixed with the
+    # model's.
     model = fingerprint(int8_path(args.model)) if args.engine == "int8" else model_fingerprint(args.model)
     embeddings = embed_to_file(embedder, model, paths, args.out, face_options(args))
     count, length = embeddings.vectors.shape

@@ -9,8 +9,8 @@ from arcface_mx.cli.model_flags import add_flip_flag, add_images_flag, add_json_
 HELP = """measure template verification (IJB-B, IJB-C, YTF)
 
 TEMPLATES is a list with "image template medium" on a line (IJB's tid_mid file), or a folder: then
-every sub-folder with images is a template, named by its path (YTF's identity/video). PAIRS is a list
-with "template template 1-or-0" on a line. Images are aligned crops. The frames of a medium are
+every sub-folder with images is a template, named by its path (YTF's identity/video). PAIRS is a
+list with "template template 1-or-0" on a line. Images are aligned crops. The frames of a medium are
 averaged, then the media of a template. The command prints TAR at FAR, EER and AUC, and with --folds
 also accuracy over folds.
 

@@ -1,1 +1,1 @@
-"""Everyday questions about images of faces: their embeddings, whether two show one identity, and which."""
+"""Everyday questions about images: their embeddings, whether two show one identity, and which."""

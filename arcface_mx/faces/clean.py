@@ -24,21 +24,11 @@ CHUNK = 1024  # images embedded at a time
 
 @dataclass(frozen=True)
 class CleanOptions:
-    """Limits in degrees.
+    """Limits in degrees."""
 
-    Parameters
-    ----------
-    far : float
-        Between an image and the centre of its identity.
-    near : float
-        Between the centres of two identities.
-    overlap : float
-        Between the centre of an identity and an image of a test set.
-    """
-
-    far: float = 75.0
-    near: float = 40.0
-    overlap: float = 50.0
+    far: float = 75.0  # between an image and the centre of its identity
+    near: float = 40.0  # between the centres of two identities
+    overlap: float = 50.0  # between the centre of an identity and an image of a test set
 
     def check(self) -> None:
         """Raise UserError if a limit is not an angle."""

@@ -22,47 +22,23 @@ PART_SIZE = 2048  # images
 
 @dataclasses.dataclass(frozen=True)
 class FaceOptions:
-    """How image files become embeddings.
+    """How image files become embeddings."""
 
-    Parameters
-    ----------
-    align : bool
-        Detect the face and crop it first.
-    flip : {"none", "sum"}
-        Flip test.
-    batch_size : int, optional
-        None takes the embedder's default.
-    workers : int
-        Threads, or processes with `align`, that read images.
-    """
-
-    align: bool = False
-    flip: str = "none"
-    batch_size: Optional[int] = None
-    workers: int = 1
+    align: bool = False  # detect the face and crop it first
+    flip: str = "none"  # flip test, "none" or "sum"
+    batch_size: Optional[int] = None  # None takes the embedder's default
+    workers: int = 1  # threads, or processes with `align`, that read images
 
 
 class Embeddings(NamedTuple):
-    """Embeddings of n images with a usable face, and the names of m images without.
+    """Embeddings of n images with a usable face, and the names of m images without."""
 
-    Parameters
-    ----------
-    paths : ndarray of str, shape (n,)
-    vectors : ndarray of float32, shape (n, d)
-        They are not normalised.
-    skipped, reasons : ndarray of str, shape (m,)
-    model : str
-        SHA-256 of the parameters.
-    align, flip
-        As in `FaceOptions`.
-    """
-
-    paths: np.ndarray
-    vectors: np.ndarray
-    skipped: np.ndarray
-    reasons: np.ndarray
-    model: str
-    align: bool
+    paths: np.ndarray  # (n,)
+    vectors: np.ndarray  # (n, d) float32, not normalised
+    skipped: np.ndarray  # (m,)
+    reasons: np.ndarray  # (m,)
+    model: str  # SHA-256 of the parameters
+    align: bool  # as in FaceOptions
     flip: str
 
 
@@ -111,8 +87,11 @@ def embed_to_file(
             part = paths[start : start + part_size]
             write_fields(path, embed_faces(embedder, model, part, options, f"images from {start}"))
         parts.append(read_embeddings(path))
-    arrays = [np.concatenate([part[field] for part in parts]) for field in range(4)]
-    embeddings = Embeddings(*arrays, model, options.align, options.flip)
+    arrays = {
+        name: np.concatenate([getattr(part, name) for part in parts])
+        for name in ("paths", "vectors", "skipped", "reasons")
+    }
+    embeddings = parts[0]._replace(**arrays)
     write_fields(out, embeddings)
     shutil.rmtree(folder)
     return embeddings

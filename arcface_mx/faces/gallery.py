@@ -1,15 +1,16 @@
 """A gallery of known identities, and the search for the identity of an image, or "unknown".
 
-Every image of the gallery is an entry; the score of an identity is that of its best image. A stranger
-is named when any of N entries matches, with probability 1 − (1 − FMR)^N for a false match rate FMR of
-one comparison, if comparisons are independent. A wanted false positive identification rate FPIR
-therefore needs the threshold of FMR = 1 − (1 − FPIR)^(1/N), which rises with N.
+Every image of the gallery is an entry; the score of an identity is that of its best image. A
+stranger is named when any of N entries matches, with probability 1 − (1 − FMR)^N for a false match
+rate FMR of one comparison, if comparisons are independent. A wanted false positive identification
+rate FPIR therefore needs the threshold of FMR = 1 − (1 − FPIR)^(1/N), which rises with N.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from typing import List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import List, Mapping, NamedTuple, Tuple
 
 import numpy as np
 
@@ -21,27 +22,18 @@ from arcface_mx.util.errors import UserError
 
 
 class Gallery(NamedTuple):
-    """N entries of a gallery.
+    """N entries of a gallery; model, align and flip as in `Embeddings`."""
 
-    Parameters
-    ----------
-    names, paths : ndarray of str, shape (N,)
-        The identity and the file of each entry.
-    vectors : ndarray of float32, shape (N, d)
-        Rows of length 1.
-    model, align, flip
-        As in `Embeddings`.
-    """
-
-    names: np.ndarray
-    paths: np.ndarray
-    vectors: np.ndarray
+    names: np.ndarray  # (N,) identity of each entry
+    paths: np.ndarray  # (N,)
+    vectors: np.ndarray  # (N, d) float32, rows of length 1
     model: str
     align: bool
     flip: str
 
 
-class Match(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Match:
     """An identity of the gallery, the cosine of its best image, and that image."""
 
     name: str
@@ -64,7 +56,7 @@ def read_gallery(path: str) -> Gallery:
 
 
 def false_match_rate(fpir: float, entries: int) -> float:
-    """FMR of one comparison at which a stranger matches one of `entries` with probability `fpir`."""
+    """FMR of one comparison at which a stranger matches an entry with probability `fpir`."""
     return -math.expm1(math.log1p(-fpir) / entries)
 
 
@@ -108,8 +100,3 @@ def _matches(gallery: Gallery, cosines: np.ndarray, rows: np.ndarray, k: int) ->
     """The best entry of each identity, at most k; cosines fall."""
     best = np.sort(np.unique(gallery.names[rows], return_index=True)[1])[:k]
     return [Match(str(gallery.names[rows[i]]), float(cosines[i]), str(gallery.paths[rows[i]])) for i in best]
-
-
-def name_or_unknown(matches: Sequence[Match], threshold: Optional[float]) -> str:
-    """The name of the best match if its cosine reaches the threshold, else "unknown"."""
-    return matches[0].name if threshold is None or matches[0].cosine >= threshold else "unknown"

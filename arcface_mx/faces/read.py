@@ -1,4 +1,4 @@
-"""Read image files at a network's size, in order, several at a time. Unusable files do not end the run."""
+"""Read image files at a network's size, in order, several at a time; report unusable files."""
 
 from __future__ import annotations
 
@@ -20,28 +20,19 @@ AHEAD = 64  # images read before they are asked for
 
 
 class Face(NamedTuple):
-    """The face of one image file.
-
-    Parameters
-    ----------
-    path : str
-    pixels : uint8 ndarray of shape (height, width, 3) or None
-        RGB at the network's size; None if the image has no usable face.
-    note : str
-        Why there is no face, or what is unusual ("several faces"); empty if nothing is.
-    """
+    """The face of one image file."""
 
     path: str
-    pixels: Optional[np.ndarray]
-    note: str
+    pixels: Optional[np.ndarray]  # uint8 (height, width, 3) RGB; None without a usable face
+    note: str  # why there is no face, or what is unusual ("several faces"), else empty
 
 
 def read_faces(paths: Sequence[str], size: Size, align: bool, workers: int = 1) -> Iterator[Face]:
     """Read the faces of image files, in the order of `paths`.
 
-    With `align` the face is detected and brought to the reference points, as `arcface-mx data align`
-    does, in processes. Otherwise the image is an aligned crop, and is decoded in threads. Raises
-    UserError if the detector is not installed.
+    With `align` the face is detected and brought to the reference points, as `arcface-mx data
+    align` does, in processes. Otherwise the image is an aligned crop, and is decoded in threads.
+    Raises UserError if the detector is not installed.
     """
     read: Callable[[str], Face]
     if align:
@@ -54,8 +45,8 @@ def read_faces(paths: Sequence[str], size: Size, align: bool, workers: int = 1) 
 
 
 def _read_ahead(read: Callable[[str], Face], paths: Sequence[str], workers: int, processes: bool) -> Iterator[Face]:
-    # Decoding runs in parallel threads. The detector holds Python's lock, so it needs processes, and
-    # these are spawned because OpenCV's threads do not survive a fork.
+    # Decoding runs in parallel threads. The detector holds Python's lock, so it needs processes,
+    # and these are spawned because OpenCV's threads do not survive a fork.
     pool: Executor = (
         ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker)
         if processes

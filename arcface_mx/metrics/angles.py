@@ -6,8 +6,8 @@ mean of an identity's normalised embeddings. All angles are in degrees.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Dict, NamedTuple, Optional, Tuple
+from dataclasses import dataclass
+from typing import NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -36,10 +36,6 @@ class Spread:
     images: int
     identities: int
 
-    def to_json(self) -> Dict[str, Any]:
-        """Return plain values."""
-        return asdict(self)
-
 
 @dataclass(frozen=True)
 class CentreAngles:
@@ -57,20 +53,16 @@ class CentreAngles:
     to_embeddings: float
     inter: Optional[float]
 
-    def to_json(self) -> Dict[str, Any]:
-        """Return plain values."""
-        return asdict(self)
-
 
 class Centres(NamedTuple):
-    """Mean directions of n identities: float64 rows of length 1, zero without images; and image counts."""
+    """Mean directions of n identities and their numbers of images."""
 
-    vectors: np.ndarray  # (n, d)
+    vectors: np.ndarray  # (n, d) float64, of length 1; zero for an identity without images
     images: np.ndarray  # (n,)
 
 
 def identity_centres(unit: np.ndarray, labels: np.ndarray, count: int, chosen: Optional[np.ndarray] = None) -> Centres:
-    """Mean directions of unit embeddings by label 0…count−1; `chosen` (N,) restricts them to some images."""
+    """Mean directions of unit embeddings by label 0…count−1; `chosen` (N,) selects images."""
     sums, images = np.zeros((count, unit.shape[1])), np.zeros(count, np.int64)
     for part in blocks(len(labels), ROWS):
         used = slice(None) if chosen is None else chosen[part]
@@ -91,27 +83,10 @@ def angles_to_centres(unit: np.ndarray, labels: np.ndarray, vectors: np.ndarray)
 def embedding_centres(
     embeddings: np.ndarray, labels: np.ndarray, name: str = "embeddings"
 ) -> Tuple[np.ndarray, np.ndarray]:
-    """Embedding centres of the identities that occur.
+    """The labels that occur, ascending, and their embedding centres (k, d) in float64, of length 1.
 
-    Parameters
-    ----------
-    embeddings : ndarray of shape (N, d)
-        They need not be normalised.
-    labels : ndarray of int, shape (N,)
-    name : str
-        What the error message calls the embeddings.
-
-    Returns
-    -------
-    identities : ndarray of shape (k,)
-        The labels that occur, ascending.
-    centres : ndarray of float64, shape (k, d)
-        Rows of length 1.
-
-    Raises
-    ------
-    UserError
-        If an embedding is zero or not finite, or the embeddings of an identity cancel out.
+    Raises UserError if an embedding is zero or not finite, or the embeddings of an identity cancel
+    out.
     """
     identities, place = np.unique(labels, return_inverse=True)
     unit = unit_vectors(np.asarray(embeddings, np.float64), name)
@@ -195,27 +170,10 @@ def nearest_angle(unit: np.ndarray, block: Tuple[int, int] = BLOCK) -> Optional[
 def linked_identities(
     left: np.ndarray, right: np.ndarray, same: np.ndarray, images: int
 ) -> Tuple[np.ndarray, np.ndarray]:
-    """Identities of the images of a verification set.
+    """The images of a verification set that occur in a same pair, and their identities.
 
-    Parameters
-    ----------
-    left, right : ndarray of int, shape (P,)
-        The two images of each pair.
-    same : ndarray of bool, shape (P,)
-    images : int
-        Number of images.
-
-    Returns
-    -------
-    images : ndarray of int, shape (k,)
-        The images that occur in a same pair.
-    labels : ndarray of int, shape (k,)
-        Images that a chain of same pairs connects have equal labels.
-
-    Notes
-    -----
-    A verification set has no names. An identity whose same pairs are not connected counts as two,
-    which lowers Inter.
+    A verification set has no names, so images that a chain of same pairs connects are one identity.
+    An identity whose same pairs are not connected counts as two, which lowers Inter.
     """
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components

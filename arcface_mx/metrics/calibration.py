@@ -16,7 +16,8 @@ from arcface_mx.metrics.similarity import cosine_blocks, unit_vectors
 from arcface_mx.metrics.verification import FAR_LEVELS, allowed_accepts, checked_scores
 from arcface_mx.util.errors import UserError
 
-EXACT_RANKS, MORE_RANKS = 200, 400  # stored scores: the highest ones, then spaced evenly in log rank
+# Stored scores: the highest ones, then more of them, spaced evenly in log rank.
+EXACT_RANKS, MORE_RANKS = 200, 400
 
 
 class PairScores(NamedTuple):
@@ -39,7 +40,7 @@ class PairScores(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Level:
-    """A threshold on cosines and how often it was wrong. A pair is accepted if its score ≥ threshold.
+    """A threshold and how often it was wrong. A pair is accepted if its score ≥ threshold.
 
     Parameters
     ----------
@@ -96,7 +97,7 @@ class Calibration:
         return level
 
     def threshold(self, far: float) -> float:
-        """Return a threshold whose measured FAR is at most `far`; UserError below one different pair."""
+        """Return a threshold of measured FAR at most `far`; UserError below one different pair."""
         allowed = allowed_accepts(far, self.num_different)
         if allowed < 1:
             raise UserError(
@@ -191,9 +192,10 @@ def _level(far: float, falling: np.ndarray, pairs: PairScores) -> Optional[Level
     allowed = allowed_accepts(far, len(falling))
     if allowed < 1:
         return None
-    refused = falling[min(allowed, len(falling) - 1)]  # the highest score that must not pass, with its ties
+    # The highest score that must not pass; its ties must not pass either.
+    refused = falling[min(allowed, len(falling) - 1)]
     accepted = int(np.searchsorted(-falling, -refused, side="left"))
-    # The threshold lies halfway to the next score of either kind, so that rounding moves no pair over it.
+    # The threshold lies halfway to the next score of either kind, so that rounding does not matter.
     passing = pairs.same[pairs.same > refused]
     next_same = float(passing.min()) if len(passing) else refused + 2e-6
     next_different = float(falling[accepted - 1]) if accepted else np.inf

@@ -26,21 +26,11 @@ RANKS = (1, 5, 10, 100)
 
 
 class Search(NamedTuple):
-    """Result of comparing P probes with a gallery.
+    """Result of comparing P probes with a gallery; each field has shape (P,)."""
 
-    Parameters
-    ----------
-    mate : ndarray of shape (P,)
-        Cosine with the entry of the probe's own identity; −inf if the gallery has none.
-    above : ndarray of int64, shape (P,)
-        How many other entries score at least as high as the mate.
-    best_other : ndarray of shape (P,)
-        The highest score of the other entries.
-    """
-
-    mate: np.ndarray
-    above: np.ndarray
-    best_other: np.ndarray
+    mate: np.ndarray  # cosine with the entry of the probe's identity, −inf if the gallery has none
+    above: np.ndarray  # how many other entries score at least as high
+    best_other: np.ndarray  # the highest score of the other entries
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +75,7 @@ def identify(
     Parameters
     ----------
     gallery : ndarray of shape (G, d)
-        One embedding for each identity; `templates.mean_by_identity` averages several images.
+        One embedding for each identity; `templates.pool` averages several images.
     gallery_ids : sequence of length G
     probes : ndarray of shape (P, d)
         Probes whose identity the gallery lacks are the unknown probes of the open set.
@@ -131,10 +121,10 @@ def search(
     """Compare every probe with every entry; the parameters are those of `identify`."""
     mates = _mate_rows(gallery, gallery_ids, probes, probe_ids)
     others = gallery[:0] if distractors is None else distractors
-    for entries in (gallery, others):
-        if probes.ndim != 2 or entries.ndim != 2 or probes.shape[1] != entries.shape[1]:
+    for array in (gallery, others):
+        if probes.ndim != 2 or array.ndim != 2 or probes.shape[1] != array.shape[1]:
             raise UserError(
-                f"identification: embeddings of shapes {probes.shape} and {entries.shape}; both must be (n, d)"
+                f"identification: embeddings of shapes {probes.shape} and {array.shape}; both must be (n, d)"
             )
     result = Search(np.full(len(probes), -np.inf), np.zeros(len(probes), np.int64), np.full(len(probes), -np.inf))
     unit_probes = UnitRows(probes, "probes")

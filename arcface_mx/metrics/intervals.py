@@ -68,5 +68,5 @@ def identity_interval(accepted: np.ndarray, images_per_identity: np.ndarray) -> 
 
 
 def _different_pairs(images: np.ndarray) -> np.ndarray:
-    """Number of pairs of images of different identities; the last axis counts images by identity."""
+    """Number of pairs of images of different identities; the last axis is the identity."""
     return (images.sum(-1) ** 2 - (images**2).sum(-1)) / 2

@@ -60,7 +60,7 @@ def far_images(
 
 
 def near_centres(centres: Centres, limit: float, block: Tuple[int, int] = BLOCK) -> List[Match]:
-    """Pairs of identities whose centres are nearer than `limit`, in degrees; the nearest pair comes first."""
+    """Pairs of identities whose centres are nearer than `limit` degrees, nearest first."""
     matches: List[Match] = []
     for rows, columns, cosines in cosine_blocks(centres.vectors.astype(np.float32), block=block):
         first, second = np.nonzero(cosines > np.cos(np.radians(limit)))
@@ -70,10 +70,10 @@ def near_centres(centres: Centres, limit: float, block: Tuple[int, int] = BLOCK)
 
 
 def overlap(centres: Centres, others: np.ndarray, limit: float, block: Tuple[int, int] = BLOCK) -> List[Match]:
-    """Identities whose centre is nearer than `limit`, in degrees, to an image of a test set.
+    """Identities whose centre is nearer than `limit` degrees to a test image, nearest first.
 
-    `others` holds the test set's unit embeddings. A match is an identity, its nearest test image,
-    and their angle; the nearest identity comes first.
+    `others` holds the test set's unit embeddings. A match is an identity and its nearest test
+    image.
     """
     cosines, images = nearest(centres.vectors.astype(np.float32), others.astype(np.float32), 1, block)
     angles = degrees(cosines[:, 0].astype(np.float64))

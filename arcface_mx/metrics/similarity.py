@@ -14,23 +14,7 @@ CHUNK = 128  # entries whose highest cosine is looked at first
 
 
 def lengths(embeddings: np.ndarray, name: str = "embeddings") -> np.ndarray:
-    """Euclidean length of each embedding.
-
-    Parameters
-    ----------
-    embeddings : ndarray of shape (n, d)
-    name : str
-        What the error message calls the embeddings.
-
-    Returns
-    -------
-    ndarray of shape (n,)
-
-    Raises
-    ------
-    UserError
-        If an embedding is zero or not finite.
-    """
+    """Euclidean length of each embedding; UserError if one is zero or not finite."""
     if embeddings.ndim != 2:
         raise UserError(f"{name}: the shape is {embeddings.shape}; it must be (images, d)")
     squares = np.einsum("nd,nd->n", embeddings, embeddings)
@@ -95,14 +79,7 @@ def pair_scores(embeddings: np.ndarray, left: np.ndarray, right: np.ndarray, nam
 
 
 class UnitRows:
-    """Embeddings, possibly memory-mapped, of which a block is normalised when it is read.
-
-    Parameters
-    ----------
-    embeddings : ndarray of shape (n, d)
-    name : str
-        What error messages call the embeddings.
-    """
+    """Embeddings, possibly memory-mapped, of which a block is normalised when it is read."""
 
     def __init__(self, embeddings: np.ndarray, name: str) -> None:
         self._embeddings, self._name = embeddings, name
@@ -127,24 +104,10 @@ def blocks(count: int, size: int, start: int = 0) -> Iterator[slice]:
 def cosine_blocks(
     queries: Rows, entries: Optional[Rows] = None, block: Tuple[int, int] = BLOCK
 ) -> Iterator[Tuple[slice, slice, np.ndarray]]:
-    """Cosines of all pairs of rows, one block at a time.
+    """Yield the cosines of all pairs of unit rows as (rows, columns, cosines), one block at a time.
 
-    Parameters
-    ----------
-    queries : ndarray of shape (q, d) or UnitRows
-        Embeddings of length 1.
-    entries : ndarray of shape (n, d) or UnitRows, optional
-        Embeddings of length 1. None compares the queries with each other, each pair once: a cosine
-        is −inf where the row's number is not below the column's.
-    block : tuple of int
-        How many queries and how many entries are compared at a time.
-
-    Yields
-    ------
-    rows, columns : slice
-        Which queries and which entries the block compares.
-    cosines : ndarray of shape (rows, columns)
-        The receiver may change it.
+    Without entries the queries are compared with each other, each pair once: a cosine is −inf where
+    the number of the row is not below that of the column. The receiver may change the cosines.
     """
     others = queries if entries is None else entries
     for rows in blocks(len(queries), block[0]):
@@ -179,7 +142,8 @@ def nearest(
         In falling order.
     rows : ndarray of int64, shape (q, k)
         Which entries they belong to. Equal cosines are in the order of the rows. Which entries are
-        left out when several tie for the last place is arbitrary, except that k = 1 gives the first.
+        left out when several tie for the last place is arbitrary, except that k = 1 gives the
+        first.
     """
     cosines = np.full((len(queries), k), -np.inf, np.float32)
     rows = np.zeros((len(queries), k), np.int64)

@@ -1,13 +1,13 @@
 """Template verification: a template is a set of images and video frames of one identity.
 
-IJB-B and IJB-C: the frames of a video (one media id) are averaged first, so that a long video weighs
-as much as one image; then the media of a template are averaged. YTF: a template is one video, the
-mean of its frames.
+IJB-B and IJB-C: the frames of a video (one media id) are averaged first, so that a long video
+weighs as much as one image; then the media of a template are averaged. YTF: a template is one
+video, the mean of its frames.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple, Optional, Sequence, Tuple, Union
+from typing import NamedTuple, Optional, Sequence, Union
 
 import numpy as np
 
@@ -116,21 +116,3 @@ def template_scores(templates: Templates, first: Ids, second: Ids, name: str = "
     if left.shape != right.shape:
         raise UserError(f"{name}: {len(left)} and {len(right)} template ids")
     return pair_scores(templates.features, left, right)
-
-
-def mean_by_identity(embeddings: np.ndarray, identities: Ids) -> Tuple[np.ndarray, np.ndarray]:
-    """Average the embeddings of each identity, for a gallery with several images an identity.
-
-    Parameters
-    ----------
-    embeddings : ndarray of shape (n, d)
-    identities : sequence of length n
-
-    Returns
-    -------
-    ids : ndarray of shape (G,)
-    features : ndarray of float32, shape (G, d)
-        Rows of length 1.
-    """
-    templates = pool(embeddings, identities)
-    return templates.ids, templates.features

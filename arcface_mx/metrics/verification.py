@@ -110,11 +110,12 @@ def roc_curve(scores: np.ndarray, same: np.ndarray) -> Roc:
     from sklearn import metrics
 
     num_same = int(np.count_nonzero(same))
-    return Roc(*metrics.roc_curve(same, scores, drop_intermediate=False), num_same, len(same) - num_same)
+    far, tar, thresholds = metrics.roc_curve(same, scores, drop_intermediate=False)
+    return Roc(far, tar, thresholds, num_same, len(same) - num_same)
 
 
 def allowed_accepts(far: float, different: int) -> int:
-    """How many of `different` pairs may be accepted at this FAR; 1e-3 · 3000 is 3, in floats too."""
+    """How many of `different` pairs may be accepted at this FAR; rounding never costs one."""
     return int(np.floor(far * different + 1e-9))
 
 
@@ -228,19 +229,10 @@ def evaluate(scores: np.ndarray, same: np.ndarray, folds: int = FOLDS, name: str
 
 
 def best_threshold(scores: np.ndarray, same: np.ndarray) -> float:
-    """Threshold that decides most pairs correctly.
+    """Threshold that decides most pairs correctly; both kinds of pairs must occur.
 
-    Parameters
-    ----------
-    scores : ndarray of shape (P,)
-    same : ndarray of bool, shape (P,)
-        Both kinds of pairs must occur.
-
-    Returns
-    -------
-    float
-        Halfway between two neighbouring scores, or just above the highest, or the lowest score. Of
-        several equally good thresholds it is the middle one, so that neither error is favoured.
+    It is halfway between two neighbouring scores, or just above the highest, or the lowest score.
+    Of several equally good thresholds it is the middle one, so that neither error is favoured.
     """
     roc = roc_curve(scores, same)
     correct = np.rint(roc.tar * roc.num_same).astype(np.int64) - roc.accepted_different

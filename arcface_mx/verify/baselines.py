@@ -1,8 +1,8 @@
-"""Baselines without a network, on the same pairs as a model: raw pixels, whitened PCA, and PCA + LDA.
+"""Baselines without a network: raw pixels, whitened PCA, and PCA + LDA on the pairs of a model.
 
 Features are the grey values of an image at 56×56. PCA and LDA are fitted on a training set and its
-mirror images, never on the pairs. PCA keeps 100 directions: on the ORL folds and on LFW every choice
-from 60 to 200 came within 2 % of it.
+mirror images, never on the pairs. PCA keeps 100 directions: on the ORL folds and on LFW every
+choice from 60 to 200 came within 2 % of it.
 """
 
 from __future__ import annotations
@@ -33,17 +33,7 @@ class Baseline:
 
 
 def pixel_features(images: Iterable[np.ndarray]) -> Tuple[np.ndarray, np.ndarray]:
-    """Grey values of images and of their mirror images.
-
-    Parameters
-    ----------
-    images : iterable of uint8 ndarray of shape (height, width, 3)
-        RGB.
-
-    Returns
-    -------
-    plain, mirrored : ndarray of float32, shape (n, SIDE²)
-    """
+    """Grey values of RGB images and of their mirror images: two float32 arrays (n, SIDE²)."""
     import cv2
 
     rows = [
@@ -57,23 +47,9 @@ def pixel_features(images: Iterable[np.ndarray]) -> Tuple[np.ndarray, np.ndarray
 
 
 def fit_baselines(images: Iterable[np.ndarray], labels: Union[np.ndarray, Sequence[int]]) -> List[Baseline]:
-    """Fit the three baselines on a training set. Equal input gives equal numbers.
+    """Fit the three baselines on RGB images and their identities. Equal input gives equal numbers.
 
-    Parameters
-    ----------
-    images : iterable of uint8 ndarray of shape (height, width, 3)
-        RGB.
-    labels : sequence of int, one an image
-        Identities.
-
-    Returns
-    -------
-    list of Baseline
-
-    Raises
-    ------
-    UserError
-        If there are fewer than two identities, or no identity has two images.
+    Raises UserError if there are fewer than two identities, or no identity has two images.
     """
     from sklearn.decomposition import PCA
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
@@ -85,7 +61,7 @@ def fit_baselines(images: Iterable[np.ndarray], labels: Union[np.ndarray, Sequen
     identities = len(np.unique(labels))
     if not 2 <= identities < count:
         raise UserError(
-            f"baselines: {count} images of {identities} identities; at least two identities and one with two images are needed"
+            f"baselines: {count} images of {identities} identities; two identities and one with two images are needed"
         )
     # copy=False: the features are centred in place and not used again.
     pca = PCA(min(COMPONENTS, count - 1), copy=False, whiten=True, svd_solver="randomized", random_state=0)
@@ -98,20 +74,7 @@ def fit_baselines(images: Iterable[np.ndarray], labels: Union[np.ndarray, Sequen
 
 
 def verify_baselines(baselines: Sequence[Baseline], pairs: Union[str, PairSet], folds: int = FOLDS) -> List[SetResult]:
-    """Metrics of the baselines on a verification set, without and with flip test.
-
-    Parameters
-    ----------
-    baselines : sequence of Baseline
-    pairs : str or PairSet
-        The set, or the path of its `.bin` file.
-    folds : int
-        Number of folds for accuracy.
-
-    Returns
-    -------
-    list of SetResult
-    """
+    """Metrics of the baselines on a verification set, without and with flip test."""
     pairs = read_pairs(pairs) if isinstance(pairs, str) else pairs
     start = time.time()
     plain, mirrored = pixel_features(pairs.pixels())

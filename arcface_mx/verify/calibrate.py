@@ -28,30 +28,11 @@ def calibrate_model(
     flip_test: bool = True,
     max_images: int = MAX_IMAGES,
 ) -> StoredCalibration:
-    """Measure thresholds of a model.
+    """Measure thresholds without and, with `flip_test`, also with the flip test.
 
-    Parameters
-    ----------
-    embedder : Embedder
-    model : str
-        What the embedder was loaded from: a run folder or PREFIX,EPOCH.
-    sets : sequence of str
-        Verification sets (`.bin`), whose pairs are pooled; or one face set or folder of identities,
-        of which every pair of images counts.
-    batch_size : int, optional
-    flip_test : bool
-        Also measure the sum of the embeddings of image and mirror image.
-    max_images : int
-        Limit of images of a labelled set, spread evenly over it.
-
-    Returns
-    -------
-    StoredCalibration
-
-    Raises
-    ------
-    UserError
-        If a set cannot be read, or has no pairs of one kind.
+    `model` is what the embedder was loaded from: a run folder or PREFIX,EPOCH. `sets` are
+    verification sets, whose pairs are pooled, or a single face set or folder of identities, of
+    which every pair of at most `max_images` images counts.
     """
     if all(source.endswith(".bin") for source in sets):
         scores = _verification_sets(embedder, sets, batch_size, flip_test)

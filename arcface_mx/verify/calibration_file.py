@@ -19,28 +19,16 @@ FORMAT = 2
 
 @dataclasses.dataclass(frozen=True)
 class StoredCalibration:
-    """Contents of a calibration file.
+    """Contents of a calibration file."""
 
-    Parameters
-    ----------
-    model : str
-        SHA-256 of the parameter file.
-    sets : tuple of str
-        Names of the sets that were measured.
-    flips : dict
-        `Calibration` by flip test, "none" and "sum".
-    """
-
-    model: str
-    sets: Tuple[str, ...]
-    flips: Dict[str, Calibration]
+    model: str  # SHA-256 of the parameter file
+    sets: Tuple[str, ...]  # names of the sets that were measured
+    flips: Dict[str, Calibration]  # by flip test, "none" and "sum"
 
     def for_flip(self, flip: str) -> Calibration:
         """Return the calibration for one flip test; UserError if it was not measured."""
         if flip not in self.flips:
-            raise UserError(
-                f"the calibration was not measured for flip test {flip}; run: arcface-mx calibrate without --no-flip-test"
-            )
+            raise UserError(f"the calibration lacks flip test {flip}; run arcface-mx calibrate without --no-flip-test")
         return self.flips[flip]
 
 

@@ -47,7 +47,7 @@ def read_templates(source: str, folder: Optional[str] = None) -> Tuple[List[str]
 
 
 def read_template_pairs(path: str) -> Tuple[List[str], List[str], np.ndarray]:
-    """Read a list "template template 1-or-0": the first and second templates, and which pairs are same."""
+    """Read (first, second, same) of a list "template template 1-or-0"."""
     first, second, same = [], [], []
     for number, line in read_lines(path):
         words = line.split()
@@ -65,7 +65,7 @@ def is_face_set(source: str) -> bool:
 
 
 def labelled_images(source: str, limit: Optional[int] = None) -> Tuple[Iterable[np.ndarray], np.ndarray]:
-    """Images (uint8 RGB, streamed) and identities (0, 1, …) of a face set or a folder of identities.
+    """Images (uint8 RGB, streamed) and identities (0, 1, …) of a face set or folder of identities.
 
     At most `limit` images are taken, spread evenly over the set.
     """
@@ -83,14 +83,14 @@ def labelled_images(source: str, limit: Optional[int] = None) -> Tuple[Iterable[
 
 
 def evenly_spread(count: int, limit: Optional[int]) -> np.ndarray:
-    """At most `limit` of the numbers 0…count−1, evenly spread; all of them if `limit` is None or 0."""
+    """At most `limit` of the numbers 0…count−1, evenly spread; None or 0 takes all."""
     if not limit or count <= limit:
         return np.arange(count)
     return np.linspace(0, count - 1, limit).round().astype(np.int64)
 
 
 def load_images(paths: Sequence[str]) -> Iterator[np.ndarray]:
-    """Decode image files to uint8 (height, width, 3) RGB; UserError names the file that cannot be read."""
+    """Decode image files to uint8 (height, width, 3) RGB; UserError names an unreadable file."""
     for path in paths:
         try:
             with open(path, "rb") as stream:
@@ -104,7 +104,7 @@ def load_images(paths: Sequence[str]) -> Iterator[np.ndarray]:
 def embed_images(
     embedder: Embedder, paths: Sequence[str], caption: str, batch_size: Optional[int] = None, flip: str = "none"
 ) -> np.ndarray:
-    """Embeddings (n, d) of image files with one flip test; `caption` stands beside the progress bar."""
+    """Embeddings (n, d) of image files; `caption` stands beside the progress bar."""
     return embedder.embed(progress(load_images(paths), caption, "image", len(paths)), batch_size, flip == "sum")
 
 

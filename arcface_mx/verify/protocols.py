@@ -12,7 +12,7 @@ import numpy as np
 
 from arcface_mx.data.pack.image_list import photo_paths
 from arcface_mx.metrics.identification import Identification, identify
-from arcface_mx.metrics.templates import mean_by_identity, pool, template_scores
+from arcface_mx.metrics.templates import pool, template_scores
 from arcface_mx.metrics.verification import Rates, error_rates, evaluate
 from arcface_mx.model.embedder import Embedder
 from arcface_mx.util.errors import UserError
@@ -22,49 +22,25 @@ OpenModel = Callable[[], Embedder]
 
 
 class ImageOptions(NamedTuple):
-    """How the images of a protocol are read and embedded.
+    """How the images of a protocol are read and embedded."""
 
-    Parameters
-    ----------
-    folder : str, optional
-        Where the images of a list are; None means beside the list.
-    batch_size : int, optional
-    flip : {"none", "sum"}
-        Flip test.
-    """
-
-    folder: Optional[str] = None
+    folder: Optional[str] = None  # of a list's images; None means beside the list
     batch_size: Optional[int] = None
-    flip: str = "none"
+    flip: str = "none"  # flip test, "none" or "sum"
 
 
 def identify_images(
     open_model: OpenModel,
     gallery: str,
     probes: str,
-    distractors: Optional[str] = None,
-    options: ImageOptions = ImageOptions(),
+    distractors: Optional[str],
+    options: ImageOptions,
 ) -> Identification:
     """Rank-k and DIR at FAR of a model.
 
-    Parameters
-    ----------
-    open_model : callable
-        Returns the embedder.
-    gallery, probes : str
-        Folders of identities, or lists "image identity". Images of a gallery identity are averaged.
-    distractors : str, optional
-        Folder or list of images that are nobody's mate.
-    options : ImageOptions
-
-    Returns
-    -------
-    Identification
-
-    Raises
-    ------
-    UserError
-        If an image or list cannot be read, or gallery and probes have no identity in common.
+    `gallery` and `probes` are folders of identities or lists "image identity"; the images of a
+    gallery identity are averaged. `distractors` is a folder or list of images that are nobody's
+    mate.
     """
     gallery_paths, gallery_ids = read_identities(gallery, options.folder)
     probe_paths, probe_ids = read_identities(probes, options.folder)
@@ -76,46 +52,24 @@ def identify_images(
     def embed(paths: Sequence[str], caption: str) -> np.ndarray:
         return embed_images(embedder, paths, caption, options.batch_size, options.flip)
 
-    ids, features = mean_by_identity(embed(gallery_paths, "gallery"), gallery_ids)
+    templates = pool(embed(gallery_paths, "gallery"), gallery_ids)
     probe_features = embed(probe_paths, "probes")
     others = embed(distractor_paths, "distractors") if distractor_paths else None
-    return identify(features, ids, probe_features, probe_ids, others)
+    return identify(templates.features, templates.ids, probe_features, probe_ids, others)
 
 
 def verify_templates(
     open_model: OpenModel,
     templates: str,
     pairs: str,
-    options: ImageOptions = ImageOptions(),
+    options: ImageOptions,
     folds: int = 0,
     normalise: bool = True,
 ) -> Rates:
-    """Rates of a model on template pairs.
+    """Rates of a model on template pairs, with `folds` also accuracy (`PairMetrics`).
 
-    Parameters
-    ----------
-    open_model : callable
-        Returns the embedder.
-    templates : str
-        List "image template medium", or a folder of which every sub-folder with images is a
-        template.
-    pairs : str
-        List "template template 1-or-0".
-    options : ImageOptions
-    folds : int
-        Also measure accuracy over this many folds; 0 does not.
-    normalise : bool
-        Give every embedding length 1 before templates are pooled.
-
-    Returns
-    -------
-    Rates
-        `PairMetrics` if there are folds.
-
-    Raises
-    ------
-    UserError
-        If an image or list cannot be read, or a template of a pair does not exist.
+    `read_templates` and `read_template_pairs` describe `templates` and `pairs`. With `normalise`
+    every embedding has length 1 before templates are pooled.
     """
     first, second, same = read_template_pairs(pairs)
     paths, names, media = read_templates(templates, options.folder)

@@ -1,4 +1,4 @@
-"""Verify a model on verification sets (`.bin`): embed each distinct image once, then score the pairs."""
+"""Verify a model on verification sets (`.bin`): embed each distinct image, then score the pairs."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def embed_set(
 
 
 def score_set(method: str, pairs: PairSet, embeddings: Dict[str, np.ndarray], folds: int, start: float) -> SetResult:
-    """Metrics from the embeddings of a set's distinct images by flip test; work began at time `start`."""
+    """Metrics from the embeddings of a set's images by flip test; `start` is when work began."""
 
     def metrics(flip: str) -> PairMetrics:
         scores = pair_scores(embeddings[flip], pairs.left, pairs.right, f"{method} on {pairs.path}")

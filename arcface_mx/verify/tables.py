@@ -90,7 +90,7 @@ def calibration_rows(stored: StoredCalibration) -> List[Sequence[str]]:
 
 
 def calibration_notes(stored: StoredCalibration) -> List[str]:
-    """Notes below the table: which sets were measured, how the intervals were computed, and missing levels."""
+    """Notes below the table: sets, kind of interval, and levels without a threshold."""
     calibration = next(iter(stored.flips.values()))
     interval = {
         "pairs": "pairs are taken as independent",

@@ -110,10 +110,10 @@ def videos(tmp_path_factory):
                 photo = f"{name}/{frame}.png"
                 pixels.append(put(root / "crops", photo, person, 10 * video + frame))
                 rows.append((photo, name, frame // 2))  # two frames of one medium, one of another
-    (root / "tid_mid.txt").write_text("".join("%s %s %d\n" % row for row in rows))
+    (root / "tid_mid.txt").write_text("".join(f"{image} {template} {medium}\n" for image, template, medium in rows))
     # Interleaved, so that every fold has both kinds.
     pairs = [(names[i], names[(7 * i + j) % 20]) for j in range(1, 20) for i in range(20)]
-    lines = ["%s %s %d" % (a, b, a.split("/")[0] == b.split("/")[0]) for a, b in pairs]
+    lines = [f"{a} {b} {int(a.split('/')[0] == b.split('/')[0])}" for a, b in pairs]
     (root / "pairs.txt").write_text("\n".join(lines))
     return root, rows, pairs, pixels
 
@@ -159,7 +159,7 @@ def test_bad_lists_are_named(model, people, videos, tmp_path, capsys):
         (tmp_path / name).write_bytes(content.encode("latin-1"))
         return str(tmp_path / name)
 
-    gallery, probes, crops = str(root / "gallery"), str(root / "probes"), str(films / "crops")
+    gallery, crops = str(root / "gallery"), str(films / "crops")
     cases = [
         (["identify", gallery, text("a.txt", "")], "a.txt: is empty"),
         (["identify", gallery, text("b.txt", "one\n")], "b.txt: line 1: expected"),

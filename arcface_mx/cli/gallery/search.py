@@ -16,8 +16,9 @@ from arcface_mx.cli.model_flags import add_images_flag, add_json_flag, add_model
 HELP = """name the identities that images show, or "unknown"
 
 Among N entries a stranger is named with probability 1 − (1 − FMR)^N. The threshold makes that
-probability equal to --fpir; it comes from the model's own calibration and rises with the size of the
-gallery. --fpir 1 always names the nearest identity. --align and --flip are those of the gallery.
+probability equal to --fpir; it comes from the model's own calibration and rises with the size of
+the gallery. --fpir 1 always names the nearest identity. --align and --flip are those of the
+gallery.
 
   arcface-mx gallery search runs/first people.npz new.jpg --fpir 0.01"""
 
@@ -38,6 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
     from arcface_mx.data.pack.image_list import photo_paths
     from arcface_mx.faces.find import SearchOptions, answer_lines, find_identities
     from arcface_mx.faces.gallery import read_gallery
@@ -46,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     gallery, paths = read_gallery(args.gallery), photo_paths(args.source, args.images)
     args.align, args.flip = gallery.align, gallery.flip
     calibration = model_calibration(args) if args.fpir < 1 else None
-    answers = find_identities(
+    result = find_identities(
         lambda: open_model(args),
         args.model,
         gallery,
@@ -55,8 +58,8 @@ def run(args: argparse.Namespace) -> int:
         face_options(args),
         SearchOptions(args.fpir, args.k, args.faiss),
     )
-    print("\n".join(answer_lines(answers)))
-    print_skipped(answers.skipped, answers.reasons)
+    print("\n".join(answer_lines(result)))
+    print_skipped(list(result.skipped), list(result.skipped.values()))
     if args.json:
-        write_json(args.json, answers.to_json())
-    return 1 if answers.skipped else 0
+        write_json(args.json, asdict(result))
+    return 1 if result.skipped else 0
