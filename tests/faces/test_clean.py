@@ -27,7 +27,7 @@ DIRECTIONS = {}
 
 @pytest.fixture
 def planted(tmp_path):
-    """6 people × 5 photos; record 3 is person 4's; 5 is 2's double; 3 is in the test set."""
+    """6 identities × 5 images: record 3 shows identity 4, 5 repeats 2, and 3 is in the test set."""
     vectors, _ = clusters(6, 5, 25, seed=3)
     vectors[25:] = units(vectors[10:15] + 0.05)
     vectors[2] = vectors[21]

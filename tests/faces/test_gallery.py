@@ -1,4 +1,4 @@
-"""Search is exact, the threshold grows with the gallery as stated, and faiss agrees."""
+"""Gallery search lists identities, its threshold keeps the FPIR, and faiss agrees."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_identities_are_listed_once_with_their_best_image(seed, k):
 
 @pytest.mark.parametrize("entries", [1, 10, 1000])
 def test_strangers_are_named_as_often_as_stated(entries):
-    """Independent cosines, threshold from one half of them: in the other half FPIR holds."""
+    """A threshold from independent cosines keeps the FPIR on other ones."""
     random = np.random.RandomState(0)
     calibration = calibrate(PairScores(np.ones(1), random.normal(0, 0.2, 400_000)))
     threshold = unknown_threshold(calibration, 0.1, entries)

@@ -1,4 +1,4 @@
-"""Thresholds do what they state on the pairs they come from, and intervals hold the truth."""
+"""Thresholds keep the stated rates on their own pairs, and intervals contain the true rate."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def test_thresholds_at_other_rates(seed, far):
 
 
 def test_rates_without_enough_pairs_are_refused():
-    found = calibrate(PairScores(np.ones(3), np.linspace(-1, 0.9, 500)))
-    assert found.levels[1e-3] is None
-    for ask in (lambda: found.level(1e-3), lambda: found.threshold(1e-3)):
+    calibration = calibrate(PairScores(np.ones(3), np.linspace(-1, 0.9, 500)))
+    assert calibration.levels[1e-3] is None
+    for ask in (lambda: calibration.level(1e-3), lambda: calibration.threshold(1e-3)):
         with pytest.raises(UserError, match="not measurable with 500 different pairs"):
             ask()
 
@@ -56,36 +56,36 @@ def test_interval_covers_the_true_rate_of_independent_pairs():
     assert hits / 400 >= 0.95
 
 
-def test_interval_from_people_covers_where_pairs_as_independent_do_not():
-    """Embeddings of 60 people × 5 photos: people resemble each other by chance, photos of one person much."""
+def test_interval_from_identities_covers_the_truth_where_that_of_independent_pairs_does_not():
+    """Embeddings of 60 identities × 5 images; the images of an identity are similar."""
     random = np.random.RandomState(0)
 
-    def population(people, photos):
-        centres = np.repeat(random.normal(0, 1, (people, 6)), photos, 0)
-        return centres + random.normal(0, 0.3, centres.shape), np.repeat(np.arange(people), photos)
+    def population(identities, images):
+        centres = np.repeat(random.normal(0, 1, (identities, 6)), images, 0)
+        return centres + random.normal(0, 0.3, centres.shape), np.repeat(np.arange(identities), images)
 
     truth = np.mean(all_pair_scores(*population(1500, 1)).different >= 0.8)
-    by_people = by_pairs = 0
+    by_identities = by_pairs = 0
     for _ in range(60):
         pairs = all_pair_scores(*population(60, 5))
         accepted = pairs.different >= 0.8
         low, high = identity_interval(pairs.identities[accepted], pairs.images_per_identity)
-        by_people += low <= truth <= high
+        by_identities += low <= truth <= high
         low, high = binomial_interval(int(accepted.sum()), len(accepted))
         by_pairs += low <= truth <= high
-    assert by_people >= 51 > by_pairs
+    assert by_identities >= 51 > by_pairs
 
 
 def test_all_pairs_against_loops():
     random = np.random.RandomState(0)
-    embeddings, people = random.normal(size=(12, 4)), random.randint(0, 4, 12)
-    people[:4] = np.arange(4)
-    pairs = all_pair_scores(embeddings, people)
+    embeddings, identities = random.normal(size=(12, 4)), random.randint(0, 4, 12)
+    identities[:4] = np.arange(4)
+    pairs = all_pair_scores(embeddings, identities)
     same, different = [], []
     for first in range(12):
         for second in range(first + 1, 12):
             a, b = embeddings[first], embeddings[second]
-            (same if people[first] == people[second] else different).append(a @ b / np.sqrt((a @ a) * (b @ b)))
+            (same if identities[first] == identities[second] else different).append(a @ b / np.sqrt((a @ a) * (b @ b)))
     np.testing.assert_allclose(np.sort(pairs.same), np.sort(same), atol=1e-6)
     np.testing.assert_allclose(np.sort(pairs.different), np.sort(different), atol=1e-6)
     assert (pairs.identities[:, 0] != pairs.identities[:, 1]).all()

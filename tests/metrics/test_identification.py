@@ -57,30 +57,30 @@ def brute_force(gallery, gallery_ids, probes, probe_ids, distractors, ranks, lev
     st.integers(1, 9),
     st.integers(1, 9),
 )
-def test_rates_equal_brute_force(seed, people, photos, strangers, probe_block, gallery_block):
+def test_rates_equal_brute_force(seed, identities, images, strangers, probe_block, gallery_block):
     random = np.random.RandomState(seed)
-    centres = random.randn(people + 5, 4)
-    gallery = (centres[:people] + 0.3 * random.randn(people, 4)).astype(np.float32)
-    owner = random.randint(0, people + 5, photos)
+    centres = random.randn(identities + 5, 4)
+    gallery = (centres[:identities] + 0.3 * random.randn(identities, 4)).astype(np.float32)
+    owner = random.randint(0, identities + 5, images)
     owner[0] = 0
-    probes = (centres[owner] * random.uniform(0.5, 2, (photos, 1)) + 0.6 * random.randn(photos, 4)).astype(np.float32)
+    probes = (centres[owner] * random.uniform(0.5, 2, (images, 1)) + 0.6 * random.randn(images, 4)).astype(np.float32)
     distractors = random.randn(strangers, 4).astype(np.float32)
     distractors[: strangers // 3] = gallery[0]  # ties with an entry
-    ids = np.array([f"p{k:02d}" for k in range(people + 5)])
+    ids = np.array([f"p{k:02d}" for k in range(identities + 5)])
     before, identification.BLOCK = identification.BLOCK, (probe_block, gallery_block)
     try:
-        result = identify(gallery, ids[:people], probes, ids[owner], distractors if strangers else None, (1, 2, 5))
+        result = identify(gallery, ids[:identities], probes, ids[owner], distractors if strangers else None, (1, 2, 5))
     finally:
         identification.BLOCK = before
     rank, dirs, unknown = brute_force(
-        gallery, ids[:people], probes, ids[owner], distractors, (1, 2, 5), result.dir_at_far
+        gallery, ids[:identities], probes, ids[owner], distractors, (1, 2, 5), result.dir_at_far
     )
     assert result.rank == pytest.approx(rank)
     assert result.dir_at_far == pytest.approx(dirs)
     assert (result.known, result.unknown, result.gallery, result.distractors) == (
-        photos - unknown,
+        images - unknown,
         unknown,
-        people,
+        identities,
         strangers,
     )
     json.dumps(result.to_json())

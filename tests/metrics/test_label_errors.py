@@ -41,8 +41,8 @@ def test_strangers_do_not_pull_the_centre():
     labels[10:14] = 0  # four images of identity 1
     far, angles, _ = far_images(vectors, labels, 2, 55)
     assert np.flatnonzero(far).tolist() == [10, 11, 12, 13]
-    own = units(vectors[:10].sum(0, keepdims=True))[0]
-    np.testing.assert_allclose(angles[:14], np.degrees(np.arccos(vectors[:14] @ own)), atol=1e-3)
+    centre = units(vectors[:10].sum(0, keepdims=True))[0]
+    np.testing.assert_allclose(angles[:14], np.degrees(np.arccos(vectors[:14] @ centre)), atol=1e-3)
 
 
 def test_an_identity_without_a_centre_is_far_as_a_whole():
@@ -55,16 +55,16 @@ def test_an_identity_without_a_centre_is_far_as_a_whole():
 @pytest.mark.parametrize("block", [1, 3, 2048])
 def test_near_centres_and_overlap_equal_plain_loops(block):
     vectors, labels = clusters(12, 4, 30)
-    vectors[8:12] = vectors[40:44]  # identities 2 and 10 are one
+    vectors[8:12] = vectors[40:44]  # identities 2 and 10 are the same
     centres = identity_centres(vectors, labels, 12)
     matches = near_centres(centres, 80, (block, block))
     angle = np.degrees(np.arccos(np.clip(centres.vectors.astype(float) @ centres.vectors.T, -1, 1)))
     expected = {(i, j) for i in range(12) for j in range(i + 1, 12) if angle[i, j] < 80}
     assert {(m.first, m.second) for m in matches} == expected and (matches[0].first, matches[0].second) == (2, 10)
     others = vectors[[5, 22, 23]]
-    found = overlap(centres, others, 50, (block, block))
+    matches = overlap(centres, others, 50, (block, block))
     angle = np.degrees(np.arccos(np.clip(centres.vectors.astype(float) @ others.T, -1, 1)))
-    assert {(m.first, m.second) for m in found} == {
+    assert {(m.first, m.second) for m in matches} == {
         (i, int(angle[i].argmin())) for i in range(12) if angle[i].min() < 50
     }
-    assert {m.first for m in found} == {1, 5}
+    assert {m.first for m in matches} == {1, 5}

@@ -42,7 +42,7 @@ def test_media_pooling_equals_the_protocol(seed, count, normalise):
     np.testing.assert_allclose(frames.features, [expected[t] for t in frames.ids.tolist()], atol=1e-5)
 
 
-def test_a_long_video_weighs_as_much_as_one_photo():
+def test_a_long_video_weighs_as_much_as_one_image():
     embeddings = np.array([[1, 0]] + [[0, 1]] * 99, np.float32)
     video = pool(embeddings, ["t"] * 100, [0] + [1] * 99).features[0]
     np.testing.assert_allclose(video, [2**-0.5, 2**-0.5], atol=1e-6)
@@ -52,7 +52,7 @@ def test_a_long_video_weighs_as_much_as_one_photo():
 def test_scores_of_template_pairs():
     random = np.random.RandomState(0)
     embeddings = random.randn(30, 8).astype(np.float32)
-    names = [f"person{k // 3:02d}/video{k % 2}" for k in range(30)]
+    names = [f"identity{k // 3:02d}/video{k % 2}" for k in range(30)]
     templates = pool(embeddings, names)
     ids = templates.ids.tolist()
     first, second = random.choice(ids, 500), random.choice(ids, 500)

@@ -81,7 +81,7 @@ def test_threshold_decides_most_pairs_and_lies_between_scores(pairs):
 
 
 def test_the_threshold_is_chosen_without_the_held_out_fold():
-    """Changing one fold's labels leaves that fold's own threshold as it is."""
+    """Changing the labels of a fold does not change the threshold of that fold."""
     random = np.random.RandomState(0)
     same = np.arange(200) % 2 == 0
     scores = random.normal(0, 0.2, 200) + 0.2 * same

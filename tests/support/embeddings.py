@@ -7,7 +7,7 @@ from sklearn.preprocessing import normalize as units
 
 
 def clusters(identities, images, spread, seed=0, d=64):
-    """(embeddings, labels): `images` of each identity, `spread` degrees from the identity's direction."""
+    """(embeddings, labels) of identities whose images are `spread` degrees from a direction."""
     random = np.random.RandomState(seed)
     labels = np.repeat(np.arange(identities), images)
     centres = units(random.normal(size=(identities, d)))[labels]

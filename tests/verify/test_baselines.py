@@ -47,9 +47,11 @@ def test_raw_pixels_are_the_cosine_of_grey_values(tiny_faces, tiny_pairs):
 
 def test_pca_is_white_on_the_training_set_and_lda_separates_it():
     random = np.random.RandomState(0)
-    people = photos(6, seed=1)
+    identities = photos(6, seed=1)
     labels = np.repeat(np.arange(6), 8)
-    images = [np.clip(people[k] + random.normal(0, 40, people[k].shape), 0, 255).astype(np.uint8) for k in labels]
+    images = [
+        np.clip(identities[k] + random.normal(0, 40, identities[k].shape), 0, 255).astype(np.uint8) for k in labels
+    ]
     raw, pca, lda = fit_baselines(images, labels)
     plain, mirrored = pixel_features(images)
     white = pca.embed(np.concatenate([plain, mirrored]))

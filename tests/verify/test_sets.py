@@ -142,7 +142,7 @@ def test_a_level_that_one_set_measures_is_shown_for_all(model, tiny_pairs, tmp_p
 
 @pytest.mark.skipif(os.environ.get("ARCFACE_SLOW") != "1", reason="embeds 15,402 images, minutes: set ARCFACE_SLOW=1")
 def test_published_model_on_lfw():
-    """Its README says 99.07 without and 99.13 with flip test; six pairs (0.1 %) are left to the choice of threshold."""
+    """The README of the model says 99.07 % without and 99.13 % with flip test."""
     model = shared_path("zoo/mobileface_v2-symbol.json")[: -len("-symbol.json")] + ",0"
     result = verify_set(load_model(model), shared_path("faces/lfw/lfw.bin"))
     assert result.none.accuracy == pytest.approx(0.9907, abs=0.001)
