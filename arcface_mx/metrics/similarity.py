@@ -72,8 +72,7 @@ def pair_scores(embeddings: np.ndarray, left: np.ndarray, right: np.ndarray, nam
     """
     norms = lengths(embeddings, name).astype(np.float64)
     products = np.empty(len(left))
-    for start in range(0, len(left), PAIR_BLOCK):
-        block = slice(start, start + PAIR_BLOCK)
+    for block in blocks(len(left), PAIR_BLOCK):
         products[block] = np.einsum("pd,pd->p", embeddings[left[block]], embeddings[right[block]])
     return products / (norms[left] * norms[right])
 

@@ -93,7 +93,7 @@ class Roc(NamedTuple):
         return np.rint(self.far * self.num_different).astype(np.int64)
 
 
-def roc_curve(scores: np.ndarray, same: np.ndarray) -> Roc:
+def roc_curve(scores: np.ndarray, same: np.ndarray, name: str = "pairs") -> Roc:
     """Operating points of scored pairs.
 
     Parameters
@@ -101,14 +101,21 @@ def roc_curve(scores: np.ndarray, same: np.ndarray) -> Roc:
     scores : ndarray of shape (P,)
         Higher means more alike.
     same : ndarray of bool, shape (P,)
-        Both kinds of pairs must occur.
+    name : str
+        What error messages call the pairs.
 
     Returns
     -------
     Roc
+
+    Raises
+    ------
+    UserError
+        If a score is not finite, or all pairs are of one kind.
     """
     from sklearn import metrics
 
+    scores, same = checked_scores(scores, same, name)
     num_same = int(np.count_nonzero(same))
     far, tar, thresholds = metrics.roc_curve(same, scores, drop_intermediate=False)
     return Roc(far, tar, thresholds, num_same, len(same) - num_same)
@@ -175,8 +182,7 @@ def error_rates(scores: np.ndarray, same: np.ndarray, name: str = "pairs") -> Ra
     """
     from sklearn.metrics import auc
 
-    scores, same = checked_scores(scores, same, name)
-    roc = roc_curve(scores, same)
+    roc = roc_curve(scores, same, name)
     levels = {far: tar_at_far(roc, far) for far in FAR_LEVELS}
     return Rates(levels, equal_error_rate(roc), float(auc(roc.far, roc.tar)), roc.num_same, roc.num_different)
 
@@ -214,9 +220,7 @@ def evaluate(scores: np.ndarray, same: np.ndarray, folds: int = FOLDS, name: str
     check_folds(len(scores), folds, name)
     thresholds, accuracies = [], []
     for fold, (others, held_out) in enumerate(KFold(folds).split(scores)):
-        if same[others].all() or not same[others].any():
-            raise UserError(f"{name}: all pairs outside fold {fold} are of one kind; use fewer `folds`")
-        threshold = best_threshold(scores[others], same[others])
+        threshold = best_threshold(scores[others], same[others], f"{name} outside fold {fold}")
         thresholds.append(threshold)
         accuracies.append(float(np.mean((scores[held_out] >= threshold) == same[held_out])))
     return PairMetrics(
@@ -228,13 +232,13 @@ def evaluate(scores: np.ndarray, same: np.ndarray, folds: int = FOLDS, name: str
     )
 
 
-def best_threshold(scores: np.ndarray, same: np.ndarray) -> float:
-    """Threshold that decides most pairs correctly; both kinds of pairs must occur.
+def best_threshold(scores: np.ndarray, same: np.ndarray, name: str = "pairs") -> float:
+    """Threshold that decides most pairs correctly.
 
     It is halfway between two neighbouring scores, or just above the highest, or the lowest score.
     Of several equally good thresholds it is the middle one, so that neither error is favoured.
     """
-    roc = roc_curve(scores, same)
+    roc = roc_curve(scores, same, name)
     correct = np.rint(roc.tar * roc.num_same).astype(np.int64) - roc.accepted_different
     best = np.flatnonzero(correct == correct.max())
     point = int(best[len(best) // 2])  # accepts the `point` highest distinct scores

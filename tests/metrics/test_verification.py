@@ -144,7 +144,7 @@ def test_impossible_folds_are_refused(count, folds):
 
 
 def test_one_sided_training_folds_are_refused():
-    with pytest.raises(UserError, match="x.bin: all pairs outside fold 0 are of one kind"):
+    with pytest.raises(UserError, match="x.bin outside fold 0: 0 same and 10 different pairs; both kinds are needed"):
         evaluate(np.linspace(0, 1, 20), np.arange(20) < 10, folds=2, name="x.bin")
 
 
