@@ -13,15 +13,13 @@ from arcface_mx.util.errors import UserError
 if TYPE_CHECKING:
     from arcface_mx.model import Embedder
 
-MODEL_HELP = "run folder or PREFIX,EPOCH"
-
 
 def add_model_flags(parser: argparse.ArgumentParser, int8: bool = False) -> None:
     """MODEL, --devices, --batch-size, --layer, --engine; `int8` offers that engine too.
 
     The embeddings of the int8 engine differ from the model's.
     """
-    parser.add_argument("model", metavar="MODEL", help=MODEL_HELP)
+    parser.add_argument("model", metavar="MODEL", help="run folder or PREFIX,EPOCH")
     parser.add_argument("--devices", default="cpu", help="cpu, gpu(0) or gpu(0),gpu(1) (default: %(default)s)")
     parser.add_argument(
         "--batch-size",

@@ -24,31 +24,11 @@ class Match(NamedTuple):
 def far_images(
     unit: np.ndarray, labels: np.ndarray, count: int, limit: float
 ) -> Tuple[np.ndarray, np.ndarray, Centres]:
-    """Images farther than `limit` from the centre of their identity.
+    """Which images are farther than `limit` degrees from the centre of their identity 0…count−1.
 
-    Parameters
-    ----------
-    unit : ndarray of shape (N, d)
-        Embeddings of length 1, possibly memory-mapped.
-    labels : ndarray of int, shape (N,)
-        Identities 0…count−1.
-    count : int
-        Number of identities.
-    limit : float
-        Degrees.
-
-    Returns
-    -------
-    far : ndarray of bool, shape (N,)
-    angles : ndarray of shape (N,)
-    centres : Centres
-        The centres of the other images.
-
-    Notes
-    -----
-    The centres are computed a second time without the far images, so that a few strangers do not
-    move a centre towards themselves. If all images of an identity are far, its first centre counts,
-    and all its images are returned.
+    Returns that, all angles, and the centres of the other images. The centres are computed a second
+    time without the far images, so that a few strangers do not move a centre towards themselves. If
+    all images of an identity are far, its first centre counts, and all its images are returned.
     """
     first = identity_centres(unit, labels, count)
     near = angles_to_centres(unit, labels, first.vectors) <= limit
