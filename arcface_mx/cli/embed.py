@@ -39,5 +39,5 @@ def run(args: argparse.Namespace) -> int:
     embeddings = embed_to_file(embedder, model, paths, args.out, face_options(args))
     count, length = embeddings.vectors.shape
     print(f"{args.out}: {count} embeddings of length {length}")
-    print_skipped(embeddings.skipped, embeddings.reasons)
+    print_skipped(embeddings.reason_of)
     return 1 if len(embeddings.skipped) else 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Sequence
+from typing import TYPE_CHECKING, Dict
 
 from arcface_mx.cli.model_flags import add_flip_flag
 
@@ -55,9 +55,9 @@ def model_calibration(args: argparse.Namespace) -> Calibration:
     return read_calibration(args.calibration or calibration_path(args.model), args.model).for_flip(args.flip)
 
 
-def print_skipped(paths: Sequence[str], reasons: Sequence[str]) -> None:
+def print_skipped(reason_of: Dict[str, str]) -> None:
     """Name the images that have no embedding."""
-    for path, reason in list(zip(paths, reasons))[:MAX_SHOWN]:
+    for path, reason in list(reason_of.items())[:MAX_SHOWN]:
         print(f"no face used: {path}: {reason}")
-    if len(paths) > MAX_SHOWN:
-        print(f"… and {len(paths) - MAX_SHOWN} more")
+    if len(reason_of) > MAX_SHOWN:
+        print(f"… and {len(reason_of) - MAX_SHOWN} more")

@@ -41,6 +41,11 @@ class Embeddings(NamedTuple):
     align: bool  # as in FaceOptions
     flip: str
 
+    @property
+    def reason_of(self) -> Dict[str, str]:
+        """Reasons by skipped image."""
+        return dict(zip(self.skipped.tolist(), self.reasons.tolist()))
+
 
 def embed_faces(
     embedder: Embedder, model: str, paths: Sequence[str], options: FaceOptions, caption: str = "images"

@@ -68,7 +68,7 @@ def find_identities(
     for image, matches in zip(faces.paths.tolist(), search(gallery, faces.vectors, k, faiss)):
         named = threshold is None or matches[0].cosine >= threshold
         answers.append(Answer(image, matches[0].name if named else "unknown", matches))
-    return SearchResult(threshold, fpir, entries, answers, dict(zip(faces.skipped.tolist(), faces.reasons.tolist())))
+    return SearchResult(threshold, fpir, entries, answers, faces.reason_of)
 
 
 def answer_lines(result: SearchResult) -> List[str]:

@@ -35,5 +35,5 @@ def run(args: argparse.Namespace) -> int:
     gallery = make_gallery(embeddings, dict(zip(paths, names)))
     write_fields(args.out, gallery)
     print(f"{args.out}: {len(gallery.names)} images of {len(set(gallery.names))} identities")
-    print_skipped(embeddings.skipped, embeddings.reasons)
+    print_skipped(embeddings.reason_of)
     return 1 if len(embeddings.skipped) else 0

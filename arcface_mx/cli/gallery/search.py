@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
         SearchOptions(args.fpir, args.k, args.faiss),
     )
     print("\n".join(answer_lines(result)))
-    print_skipped(list(result.skipped), list(result.skipped.values()))
+    print_skipped(result.skipped)
     if args.json:
         write_json(args.json, asdict(result))
     return 1 if result.skipped else 0
