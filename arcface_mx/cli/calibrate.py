@@ -8,19 +8,22 @@ from arcface_mx.cli.model_flags import add_model_flags, open_model
 
 HELP = """measure thresholds of a model at stated false accept rates
 
-SET is one or more .bin files, whose pairs are pooled, or a single face set or folder with one
-sub-folder an identity, of which every pair of images counts. Use identities that the model was not
-trained on. Each threshold is printed with the number of different pairs it is based on and a 95 %
-interval of its true rate. The interval takes the pairs of .bin files as independent; in a labelled
-set it is a bootstrap over identities. Rates below 1/pairs cannot be measured. The result is written
-beside the model, as PREFIX-calibration.json, where verify-pair, gallery and export find it.
+SET is one or more verification sets (.bin), whose pairs are pooled, or a single face set or folder
+with one sub-folder an identity, of which every pair of images counts. Use identities that the model
+was not trained on. Each threshold is printed with the number of different pairs it is based on and
+a 95 % interval of its true rate. The interval takes the pairs of verification sets as independent;
+in a labelled set it is a bootstrap over identities. Rates below 1/pairs cannot be measured. The
+result is written beside the model, as PREFIX-calibration.json, where verify-pair, gallery and
+export find it.
 
   arcface-mx calibrate runs/first lfw.bin"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_flags(parser)
-    parser.add_argument("sets", metavar="SET", nargs="+", help=".bin files, or one face set or folder of identities")
+    parser.add_argument(
+        "sets", metavar="SET", nargs="+", help="verification sets, or one face set or folder of identities"
+    )
     parser.add_argument("--out", metavar="FILE", help="file to write (default: beside the model)")
     parser.add_argument(
         "--no-flip-test", dest="flip_test", action="store_false", help="leave out the flip test, which halves the time"

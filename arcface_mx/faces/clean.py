@@ -28,7 +28,7 @@ class CleanOptions:
 
     far: float = 75.0  # between an image and the centre of its identity
     near: float = 40.0  # between the centres of two identities
-    overlap: float = 50.0  # between the centre of an identity and an image of a test set
+    overlap: float = 50.0  # between the centre of an identity and an image of a verification set
 
     def check(self) -> None:
         """Raise UserError if a limit is not an angle."""
@@ -38,13 +38,13 @@ class CleanOptions:
 
 
 def find_label_errors(index: RecordIndex, embed: Embed, against: Sequence[str], options: CleanOptions) -> List[Entry]:
-    """List far images, near identities, and identities that occur in the test sets `against`.
+    """List far images, near identities, and identities that occur in the verification sets `against`.
 
     `embed` turns encoded images into embeddings (n, d). The embeddings of the set are kept in a
     temporary file meanwhile, 4·d bytes an image.
     """
     options.check()
-    test_sets = [read_pairs(path) for path in against]
+    verification_sets = [read_pairs(path) for path in against]
     with tempfile.TemporaryDirectory(prefix="arcface-mx-clean-") as folder:
         embeddings = _embed_set(index, embed, os.path.join(folder, "embeddings"))
         far, angles, centres = far_images(embeddings, index.labels, index.num_classes, options.far)
@@ -55,7 +55,7 @@ def find_label_errors(index: RecordIndex, embed: Embed, against: Sequence[str], 
         for first, second, angle in near_centres(centres, options.near):
             why = f"its centre is {angle:.0f} degrees from that of identity {first}"
             entries.append(Entry("identity", second, second, f"merge into {first}", why))
-        for pairs in test_sets:
+        for pairs in verification_sets:
             entries += _overlap(pairs, embed, centres, options.overlap)
         del embeddings  # some systems cannot delete a file that is mapped
     return entries

@@ -1,4 +1,4 @@
-"""Label errors: images far from their identity, identities that coincide, overlap with a test set.
+"""Label errors: far images, coinciding identities, and overlap with a verification set.
 
 The functions take unit embeddings. Angles are in degrees.
 """
@@ -50,10 +50,10 @@ def near_centres(centres: Centres, limit: float, block: Tuple[int, int] = BLOCK)
 
 
 def overlap(centres: Centres, others: np.ndarray, limit: float, block: Tuple[int, int] = BLOCK) -> List[Match]:
-    """Identities whose centre is nearer than `limit` degrees to a test image, nearest first.
+    """Identities whose centre is nearer than `limit` degrees to an image of a verification set.
 
-    `others` holds the test set's unit embeddings. A match is an identity and its nearest test
-    image.
+    `others` holds the unit embeddings of the verification set. A match is an identity and its
+    nearest image.
     """
     cosines, images = nearest(centres.vectors.astype(np.float32), others.astype(np.float32), 1, block)
     angles = degrees(cosines[:, 0].astype(np.float64))

@@ -39,7 +39,7 @@ def calibrate_model(
     elif len(sets) == 1:
         scores = _labelled_set(embedder, sets[0], batch_size, flip_test, max_images)
     else:
-        raise UserError("calibrate: give .bin files, or a single labelled set")
+        raise UserError("calibrate: give verification sets (.bin), or a single labelled set")
     return StoredCalibration(
         model_fingerprint(model),
         tuple(_name(source) for source in sets),

@@ -27,7 +27,7 @@ DIRECTIONS = {}
 
 @pytest.fixture
 def planted(tmp_path):
-    """6 identities × 5 images: record 3 shows identity 4, 5 repeats 2, and 3 is in the test set."""
+    """6 identities × 5 images: record 3 shows identity 4, 5 repeats 2, and 3 is in test.bin."""
     vectors, _ = clusters(6, 5, 25, seed=3)
     vectors[25:] = units(vectors[10:15] + 0.05)
     vectors[2] = vectors[21]
@@ -47,8 +47,8 @@ def planted(tmp_path):
 
 
 def test_planted_faults_are_listed(planted):
-    index, test_set = planted
-    entries = find_label_errors(index, colour_embedding, [test_set], CleanOptions(far=60, near=30, overlap=40))
+    index, verification_set = planted
+    entries = find_label_errors(index, colour_embedding, [verification_set], CleanOptions(far=60, near=30, overlap=40))
     assert [entry[:4] for entry in entries] == [
         ("photo", 3, 0, "leave out"),
         ("identity", 5, 5, "merge into 2"),
@@ -58,9 +58,9 @@ def test_planted_faults_are_listed(planted):
 
 
 def test_list_is_applied_as_edited(planted, tmp_path):
-    index, test_set = planted
+    index, verification_set = planted
     path = str(tmp_path / "list.csv")
-    write_list(path, index, find_label_errors(index, colour_embedding, [test_set], CleanOptions(60, 30, 40)))
+    write_list(path, index, find_label_errors(index, colour_embedding, [verification_set], CleanOptions(60, 30, 40)))
     summary = apply_list(index, read_list(path, index), str(tmp_path / "all"))
     assert (summary["images"], summary["identities"], len(summary["left_out"])) == (24, 4, 6)
     cleaned = RecordIndex.open(str(tmp_path / "all"))

@@ -9,8 +9,8 @@ from arcface_mx.cli.model_flags import add_json_flag, add_model_flags, open_mode
 HELP = """list the label errors of a face set that a model finds
 
 Listed are images far from the centre of their identity, identities whose centres nearly coincide,
-and with --against identities that occur in a test set. Nothing is deleted. LIST is a table to read
-and edit; each line has an action (leave out, keep, merge into LABEL). Then
+and with --against identities that occur in a verification set. Nothing is deleted. LIST is a table
+to read and edit; each line has an action (leave out, keep, merge into LABEL). Then
 
   arcface-mx data clean MODEL SET LIST --apply OUT
 
@@ -23,12 +23,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("set", metavar="SET", help="folder of the face set")
     parser.add_argument("list", metavar="LIST", help="table to write (.csv), or with --apply to read if it exists")
     parser.add_argument(
-        "--against", metavar="BIN", nargs="+", default=[], help="test sets whose identities should not be in SET"
+        "--against",
+        metavar="BIN",
+        nargs="+",
+        default=[],
+        help="verification sets whose identities should not be in SET",
     )
     limits = (
         ("--far", 75.0, "list images farther than this from the centre of their identity"),
         ("--near", 40.0, "list identities whose centres are nearer than this"),
-        ("--overlap", 50.0, "list identities nearer than this to a test image"),
+        ("--overlap", 50.0, "list identities nearer than this to an image of --against"),
     )
     for flag, default, text in limits:
         parser.add_argument(
