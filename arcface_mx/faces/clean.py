@@ -38,7 +38,7 @@ class CleanOptions:
 
 
 def find_label_errors(index: RecordIndex, embed: Embed, against: Sequence[str], options: CleanOptions) -> List[Entry]:
-    """List far images, near identities, and identities that occur in the verification sets `against`.
+    """List far images, near identities, and identities that occur in the sets `against`.
 
     `embed` turns encoded images into embeddings (n, d). The embeddings of the set are kept in a
     temporary file meanwhile, 4·d bytes an image.
