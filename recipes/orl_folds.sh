@@ -20,5 +20,5 @@ for fold in 1 2 3 4; do
 done
 echo "Mean over folds and seeds:"
 arcface table "${runs[@]}"
-arcface table "${runs[@]}" --mirror
+arcface table "${runs[@]}" --flip sum
 arcface table "${runs[@]}" --tar 0.01

@@ -80,5 +80,5 @@ to=${SLIM:-$OUT}
 baselines "${done_runs[0]}"
 if [ -n "$SLIM" ] && [ -d "$SLIM/runs/${runs[0]}" ]; then cp -n "${done_runs[0]}/baselines.json" "$SLIM/runs/${runs[0]}/"; fi
 arcface table "${done_runs[@]}" --all-rows --markdown "$to/table.md" --csv "$to/table.csv" --png "$to/table.png" --json "$to/table.json"
-arcface table "${done_runs[@]}" --mirror --markdown "$to/table_mirror.md" >/dev/null
+arcface table "${done_runs[@]}" --flip sum --markdown "$to/table_flip.md" >/dev/null
 exit $failed

@@ -25,7 +25,7 @@ def test_every_command_runs(tmp_path, monkeypatch, capsys):
         "report.html",
         "4500 different pairs",
         "cosine ",
-        "40 photos of 5 people",
+        "40 images of 5 identities",
         "ONNX Runtime",
         "weights of runs/own",
     ):

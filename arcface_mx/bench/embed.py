@@ -90,7 +90,7 @@ def _check_values(found: Any, expected: Any, form: str) -> None:
 def _check_cosine(found: Any, expected: Any) -> None:
     import numpy as np
 
-    from arcface_mx.metrics.pairs import unit_vectors
+    from arcface_mx.metrics.similarity import unit_vectors
 
     cosine = float(np.sum(unit_vectors(found) * unit_vectors(expected), axis=1).mean())
     if not cosine >= 0.9:

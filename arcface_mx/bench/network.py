@@ -207,7 +207,7 @@ def _reading(module: Any, folder: str, data: Any) -> Callable[[], Tuple[int, flo
 
 
 def _graph(config: Any, classes: int, tuned: bool) -> Any:
-    from arcface_mx.losses import training_graph
+    from arcface_mx.losses.graph import training_graph
 
     if tuned:
         return training_graph.training_graph(config, classes)

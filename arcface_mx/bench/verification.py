@@ -7,7 +7,8 @@ from typing import List, Tuple
 import numpy as np
 
 from arcface_mx.bench.timing import Timing, compare
-from arcface_mx.metrics.pairs import evaluate, pair_scores
+from arcface_mx.metrics.similarity import pair_scores
+from arcface_mx.metrics.verification import evaluate
 from arcface_mx.util.errors import UserError
 
 PAIRS, SIZE, FOLDS = 6000, 512, 10

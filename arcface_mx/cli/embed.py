@@ -1,4 +1,4 @@
-"""`arcface-mx embed`: photos become embeddings in one file."""
+"""`arcface-mx embed`: embed images into one file."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import argparse
 from arcface_mx.cli.shared.face_flags import add_face_flags, face_options, print_skipped
 from arcface_mx.cli.shared.model_flags import add_images_flag, add_model_flags, open_model
 
-HELP = """embeddings of photos, in one .npz
+HELP = """embed images into one .npz
 
-PHOTOS is a folder (sub-folders too), a list with one photo a line, or a photo. OUT.npz holds paths (n,),
-vectors (n, d) float32, not normalised, and skipped with reasons: photos without a usable face (exit
-code 1). An interrupted call goes on where it was.
+IMAGES is a folder (with its sub-folders), a list with one image on a line, or an image. OUT.npz
+holds paths (n,), vectors (n, d) in float32, which are not normalised, and skipped with reasons: the
+images without a usable face (exit code 1). The same command continues after an interruption.
 
   arcface-mx embed runs/first photos/ photos.npz --align"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_flags(parser, int8=True)
-    parser.add_argument("photos", metavar="PHOTOS", help="folder, list or photo")
-    parser.add_argument("out", metavar="OUT.npz", help="file to make; it appears when it is whole")
+    parser.add_argument("source", metavar="IMAGES", help="folder, list or image")
+    parser.add_argument("out", metavar="OUT.npz", help="file to write; it appears when it is complete")
     add_images_flag(parser)
     add_face_flags(parser)
 
@@ -31,11 +31,13 @@ def run(args: argparse.Namespace) -> int:
     from arcface_mx.util.files import fingerprint
     from arcface_mx.verify.calibration_file import model_fingerprint
 
-    paths = image_paths(args.photos, args.images)
+    paths = image_paths(args.source, args.images)
     embedder = open_model(args)
-    # Another form of a model is another model: its embeddings are not to be mixed with the model's.
+    # The int8 form counts as another model, because its embeddings must not be mixed with the
+    # model's.
     model = fingerprint(int8_path(args.model)) if args.engine == "int8" else model_fingerprint(args.model)
-    found = embed_to_file(embedder, model, paths, args.out, face_options(args))
-    print("%s: %d embeddings of length %d" % ((args.out,) + found.vectors.shape))
-    print_skipped(found.skipped.tolist(), found.reasons.tolist())
-    return 1 if len(found.skipped) else 0
+    embeddings = embed_to_file(embedder, model, paths, args.out, face_options(args))
+    count, length = embeddings.vectors.shape
+    print(f"{args.out}: {count} embeddings of length {length}")
+    print_skipped(embeddings.reason_of)
+    return 1 if len(embeddings.skipped) else 0

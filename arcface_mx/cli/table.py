@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from arcface_mx.metrics.verification import FLIP_TESTS
+
 HELP = """the ablation table from finished runs
 
 Rows are recognised by the runs' flags, seeds are averaged (mean ± standard deviation), and the
@@ -13,7 +15,7 @@ and more can be compared, Spearman's rank correlation tells whether they stand i
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", metavar="RUN", nargs="+", help="run folders")
-    parser.add_argument("--mirror", action="store_true", help="figures with the mirror image's embedding added")
+    parser.add_argument("--flip", choices=FLIP_TESTS, default="none", help="flip test (default: %(default)s)")
     parser.add_argument("--all-rows", action="store_true", help="list the paper's rows that have not run, too")
     parser.add_argument(
         "--tar", metavar="FAR", type=float, help="TAR in %% at this FAR in the place of accuracy, for example 0.01"
@@ -35,10 +37,10 @@ def run(args: argparse.Namespace) -> int:
     is_accuracy = args.tar is None
     figure = table.accuracy if is_accuracy else table.tar_at(f"{args.tar:.0e}")
     printed = paper.read_rows(args.paper or paper.default_path())
-    rows = table.collect(args.runs, printed, figure, "mirror" if args.mirror else "single", args.all_rows)
+    rows = table.collect(args.runs, printed, figure, args.flip, args.all_rows)
     what = "Accuracy in %" if is_accuracy else f"TAR in % at FAR {args.tar:g}"
     beside = "; (paper): CASIA-WebFace, ResNet50" if is_accuracy else ""
-    title = f"{what}, {'image + mirror' if args.mirror else 'single crops'}{beside}"
+    title = f"{what}, flip test: {args.flip}{beside}"
     found = agreement.agreements(rows) if is_accuracy else []
     print("\n".join(filter(None, [title, table.as_markdown(rows, is_accuracy), agreement.describe(found)])))
     page = [title, table.as_markdown(rows, is_accuracy), agreement.describe(found), provenance.describe(args.runs)]

@@ -1,17 +1,18 @@
-"""`arcface-mx verify`: a model on verification sets."""
+"""`arcface-mx verify`: measure a model on verification sets."""
 
 from __future__ import annotations
 
 import argparse
 
-from arcface_mx.cli.shared.model_flags import add_model_flags, open_model
-from arcface_mx.metrics.pairs import FOLDS
+from arcface_mx.cli.shared.model_flags import add_json_flag, add_model_flags, open_model
+from arcface_mx.metrics.verification import FOLDS
 
 HELP = """measure a model on verification sets (.bin)
 
-MODEL is a run folder or PREFIX,EPOCH (PREFIX-symbol.json + PREFIX-0000.params), from anybody's
-MXNet. Prints accuracy over folds (the threshold of a fold is chosen on the others), TAR at FAR,
-EER and AUC: from single crops as in the paper, and with the mirror image's embedding added.
+MODEL is a run folder or PREFIX,EPOCH (PREFIX-symbol.json and PREFIX-0000.params) of any MXNet
+model. The command prints accuracy over folds (the threshold of a fold is chosen on the other
+folds), TAR at FAR, EER and AUC: without flip test (none), as in the paper, and with it (sum), which
+adds the embeddings of image and mirror image.
 
   arcface-mx verify runs/first lfw.bin cfp_fp.bin
   arcface-mx verify model-r100-ii/model,0 lfw.bin --json lfw.json"""
@@ -21,30 +22,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_flags(parser, int8=True)
     parser.add_argument("sets", metavar="SET.bin", nargs="+", help="verification sets")
     parser.add_argument(
-        "--folds",
-        type=int,
-        default=FOLDS,
-        help="consecutive folds of pairs; the first ones take a remainder (default: %(default)s)",
+        "--folds", type=int, default=FOLDS, help="number of consecutive folds of pairs (default: %(default)s)"
     )
-    parser.add_argument("--no-mirror", dest="mirror", action="store_false", help="single crops only: half the time")
+    parser.add_argument(
+        "--no-flip-test", dest="flip_test", action="store_false", help="leave out the flip test, which halves the time"
+    )
     parser.add_argument(
         "--baselines",
         metavar="DATA",
-        help="also raw pixels, PCA and PCA + LDA, fitted on the face set DATA (20,000 images at most)",
+        help="also measure raw pixels, PCA and PCA + LDA, fitted on at most 20,000 images of the face set DATA",
     )
-    parser.add_argument("--json", metavar="FILE", help="also write the results to FILE")
+    add_json_flag(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     from arcface_mx.data.bins.read import read_pairs
     from arcface_mx.util.files import write_json
     from arcface_mx.verify.baselines import fit_baselines, training_images, verify_baselines
-    from arcface_mx.verify.sets import result_table, verify_set
+    from arcface_mx.verify.sets import verify_set
+    from arcface_mx.verify.tables import result_table
 
     # A set that cannot be read is refused before minutes of embedding the others.
     sets = [read_pairs(path) for path in args.sets]
     embedder = open_model(args)
-    results = [verify_set(embedder, pairs, args.folds, args.batch_size, args.mirror) for pairs in sets]
+    results = [verify_set(embedder, pairs, args.folds, args.batch_size, args.flip_test) for pairs in sets]
     if args.baselines:
         baselines = fit_baselines(*training_images(args.baselines))
         results += [result for pairs in sets for result in verify_baselines(baselines, pairs, args.folds)]

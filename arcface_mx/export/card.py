@@ -11,7 +11,8 @@ from arcface_mx.model import Embedder
 from arcface_mx.train.folder import command_line, read_config, read_environment, read_metrics
 from arcface_mx.util.files import atomic_write
 from arcface_mx.util.tables import markdown_table
-from arcface_mx.verify.calibration_file import StoredCalibration, calibration_notes, calibration_rows
+from arcface_mx.verify.calibration_file import StoredCalibration
+from arcface_mx.verify.tables import calibration_notes, calibration_rows
 
 USE = """```python
 from arcface_mx.model import load_model
@@ -83,15 +84,15 @@ def _measured(card: Card) -> str:
     metrics = read_metrics(card.source) if card.is_run else None
     if not metrics or not metrics.get("sets"):
         return "## Measured\n\nNothing yet; run `arcface-mx verify`."
-    rows = [("set", "pairs", "crop", "accuracy %", "TAR at FAR")]
+    rows = [("set", "pairs", "flip test", "accuracy %", "TAR at FAR")]
     for result in metrics["sets"].values():
-        for crop in ("single", "mirror"):
-            if result.get(crop):
+        for flip in ("none", "sum"):
+            if result.get(flip):
                 tars = [
-                    f"{value:.4f} at {far}" for far, value in result[crop]["tar_at_far"].items() if value is not None
+                    f"{value:.4f} at {far}" for far, value in result[flip]["tar_at_far"].items() if value is not None
                 ]
-                accuracy = f"{100 * result[crop]['accuracy']:.2f} ± {100 * result[crop]['std']:.2f}"
-                rows.append((result["set"], str(result["pairs"]), crop, accuracy, ", ".join(tars)))
+                accuracy = f"{100 * result[flip]['accuracy']:.2f} ± {100 * result[flip]['std']:.2f}"
+                rows.append((result["set"], str(result["pairs"]), flip, accuracy, ", ".join(tars)))
     return f"## Measured\n\n{markdown_table(rows)}\n\nAccuracy over ten folds; ± is over the folds."
 
 

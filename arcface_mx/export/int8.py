@@ -16,7 +16,7 @@ from typing import Any, Dict, Iterator, Mapping, Optional, Tuple
 
 import numpy as np
 
-from arcface_mx.metrics.pairs import unit_vectors
+from arcface_mx.metrics.similarity import unit_vectors
 from arcface_mx.model.engines import PARAMETERS_DIGEST
 from arcface_mx.model.to_onnx import import_onnx, onnx_embeddings
 from arcface_mx.util.errors import UserError

@@ -9,11 +9,11 @@ import numpy as np
 from arcface_mx.data.bins.read import read_pairs
 from arcface_mx.data.image_files import image_paths
 from arcface_mx.data.images import decode_rgb
-from arcface_mx.metrics.pairs import unit_vectors
+from arcface_mx.metrics.similarity import unit_vectors
 from arcface_mx.model.embedder import fit
 from arcface_mx.model.graph import Size
 from arcface_mx.util.errors import UserError
-from arcface_mx.verify.images import load_photos
+from arcface_mx.verify.images import is_face_set, labelled_images, load_images
 
 TOLERANCE = 1e-4  # largest difference between elements of unit embeddings
 PHOTOS = 32
@@ -24,8 +24,6 @@ def check_photos(source: str, size: Size, most: int = PHOTOS) -> List[np.ndarray
 
     Raises UserError naming what cannot be read.
     """
-    from arcface_mx.verify.calibrate import is_face_set, labelled_photos
-
     if source.endswith(".bin"):
         pairs = read_pairs(source)
         wanted = set(np.linspace(0, pairs.num_images - 1, most).astype(int).tolist())
@@ -33,10 +31,10 @@ def check_photos(source: str, size: Size, most: int = PHOTOS) -> List[np.ndarray
             decode_rgb(image) for number, image in enumerate(pairs.images()) if number in wanted
         )
     elif is_face_set(source):
-        photos, _ = labelled_photos(source, most)
+        photos, _ = labelled_images(source, most)
     else:
         paths = image_paths(source)
-        photos = load_photos(paths[:: -(-len(paths) // most)])
+        photos = load_images(paths[:: -(-len(paths) // most)])
     try:
         return [fit(photo, size) for photo in photos]
     except ValueError as error:

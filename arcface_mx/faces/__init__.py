@@ -1,1 +1,1 @@
-"""Everyday questions about photos: their embeddings, whether two show one person, who it is."""
+"""Everyday questions about images: their embeddings, whether two show one identity, and which."""

@@ -1,10 +1,9 @@
-"""Embed many photos into one `.npz`, in parts, so that an interrupted run goes on where it was."""
+"""Embed many image files into one `.npz`, in parts, so that an interrupted run can continue."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import os
 import shutil
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence
@@ -15,126 +14,116 @@ from arcface_mx.faces.read import Face, read_faces
 from arcface_mx.faces.store import read_fields, write_fields
 from arcface_mx.model.embedder import Embedder
 from arcface_mx.util.errors import UserError
-from arcface_mx.util.files import write_json
+from arcface_mx.util.files import read_json, write_json
 from arcface_mx.util.progress import progress
 
-PART = 2048  # photos
+PART_SIZE = 2048  # images
 
 
 @dataclasses.dataclass(frozen=True)
 class FaceOptions:
-    """How photos become embeddings. align: find faces first. mirror: add the mirror image's embedding.
-    batch_size: photos at once; None is the embedder's own choice."""
+    """How image files become embeddings."""
 
-    align: bool = False
-    mirror: bool = False
-    batch_size: Optional[int] = None
-    workers: int = 1
+    align: bool = False  # detect the face and crop it first
+    flip: str = "none"  # flip test, "none" or "sum"
+    batch_size: Optional[int] = None  # None takes the embedder's default
+    workers: int = 1  # threads, or processes with `align`, that read images
 
 
 class Embeddings(NamedTuple):
-    """n photos with a face and m without. paths: (n,). vectors: (n, d) float32, not normalised.
+    """Embeddings of n images with a usable face, and the names of m images without."""
 
-    skipped, reasons: (m,). model: SHA-256 of the parameters. align, mirror: as in FaceOptions.
-    """
+    paths: np.ndarray  # (n,)
+    vectors: np.ndarray  # (n, d) float32, not normalised
+    skipped: np.ndarray  # (m,)
+    reasons: np.ndarray  # (m,)
+    model: str  # SHA-256 of the parameters
+    align: bool  # as in FaceOptions
+    flip: str
 
-    paths: np.ndarray
-    vectors: np.ndarray
-    skipped: np.ndarray
-    reasons: np.ndarray
-    model: str
-    align: bool
-    mirror: bool
+    @property
+    def reason_of(self) -> Dict[str, str]:
+        """Reasons by skipped image."""
+        return dict(zip(self.skipped.tolist(), self.reasons.tolist()))
 
 
 def embed_faces(
-    embedder: Embedder, model: str, paths: Sequence[str], options: FaceOptions, what: str = "photos"
+    embedder: Embedder, model: str, paths: Sequence[str], options: FaceOptions, caption: str = "images"
 ) -> Embeddings:
-    """Embeddings of photo files. model: SHA-256 of its parameters. Bad photos are listed, not fatal."""
+    """Embed image files; `model` is the SHA-256 of the embedder's parameters.
+
+    Images without a usable face are listed in the result.
+    """
     skipped: List[Face] = []
     kept: List[str] = []
 
     def images() -> Iterator[np.ndarray]:
-        for face in progress(
-            read_faces(paths, embedder.input_size, options.align, options.workers), what, "image", len(paths)
-        ):
+        faces = read_faces(paths, embedder.input_size, options.align, options.workers)
+        for face in progress(faces, caption, "image", len(paths)):
             if face.pixels is None:
                 skipped.append(face)
             else:
                 kept.append(face.path)
                 yield face.pixels
 
-    vectors = embedder.embed(images(), options.batch_size, options.mirror)
-    return Embeddings(
-        _texts(kept),
-        vectors,
-        _texts([face.path for face in skipped]),
-        _texts([face.told for face in skipped]),
-        model,
-        options.align,
-        options.mirror,
-    )
-
-
-def _texts(values: Sequence[str]) -> np.ndarray:
-    return np.asarray(values, str) if len(values) else np.zeros(0, "U1")
+    vectors = embedder.embed(images(), options.batch_size, options.flip == "sum")
+    names = [
+        np.asarray(texts, str) for texts in (kept, [face.path for face in skipped], [face.note for face in skipped])
+    ]
+    return Embeddings(names[0], vectors, names[1], names[2], model, options.align, options.flip)
 
 
 def embed_to_file(
-    embedder: Embedder, model: str, paths: Sequence[str], out: str, options: FaceOptions, part: int = PART
+    embedder: Embedder, model: str, paths: Sequence[str], out: str, options: FaceOptions, part_size: int = PART_SIZE
 ) -> Embeddings:
-    """Write the embeddings of `paths` to `out`, whole or not at all, a part at a time.
+    """Write the embeddings of `paths` to `out`, whole or not at all.
 
-    Parts wait in `out`.parts until all are there; the same call goes on after an interruption.
-    Raises UserError where `out` is there, or the parts are of another call.
+    Parts are kept in `out`.parts until all of them exist; the same call continues after an
+    interruption. Raises UserError if `out` exists, or the parts belong to another call.
     """
     if os.path.exists(out):
-        raise UserError(f"{out}: already there; give another name or delete it")
+        raise UserError(f"{out}: already exists; give another name or delete it")
     folder = out + ".parts"
-    _claim(folder, _task(model, paths, options, part))
+    _check_same_task(folder, _task(model, paths, options, part_size))
     parts = []
-    for start in range(0, len(paths), part):
+    for start in range(0, len(paths), part_size):
         path = os.path.join(folder, f"{start:08d}.npz")
         if not os.path.exists(path):
-            write_embeddings(path, embed_faces(embedder, model, paths[start : start + part], options, f"from {start}"))
+            part = paths[start : start + part_size]
+            write_fields(path, embed_faces(embedder, model, part, options, f"images from {start}"))
         parts.append(read_embeddings(path))
-    kept, vectors, skipped, reasons = (np.concatenate([piece[field] for piece in parts]) for field in range(4))
-    whole = Embeddings(kept, vectors, skipped, reasons, model, options.align, options.mirror)
-    write_embeddings(out, whole)
+    arrays = {
+        name: np.concatenate([getattr(part, name) for part in parts])
+        for name in ("paths", "vectors", "skipped", "reasons")
+    }
+    embeddings = parts[0]._replace(**arrays)
+    write_fields(out, embeddings)
     shutil.rmtree(folder)
-    return whole
+    return embeddings
 
 
-def _task(model: str, paths: Sequence[str], options: FaceOptions, part: int) -> Dict[str, Any]:
+def _task(model: str, paths: Sequence[str], options: FaceOptions, part_size: int) -> Dict[str, Any]:
     digest = hashlib.sha256()
     for path in paths:
         state = os.stat(path)
         digest.update((f"{path}\0{state.st_size}\0{state.st_mtime_ns}\n").encode("utf-8", "surrogateescape"))
     return {
         "model": model,
-        "photos": digest.hexdigest(),
+        "images": digest.hexdigest(),
         "align": options.align,
-        "mirror": options.mirror,
-        "part": part,
+        "flip": options.flip,
+        "part_size": part_size,
     }
 
 
-def _claim(folder: str, task: Dict[str, Any]) -> None:
+def _check_same_task(folder: str, task: Dict[str, Any]) -> None:
     path = os.path.join(folder, "task.json")
-    if os.path.exists(path):
-        with open(path, encoding="utf-8") as stream:
-            if json.load(stream) != task:
-                raise UserError(f"{folder}: holds parts of other photos, another model or other flags; delete it")
-        return
-    os.makedirs(folder, exist_ok=True)
-    write_json(path, task)
-
-
-def write_embeddings(path: str, found: Embeddings) -> None:
-    """Write a `.npz` with the fields of Embeddings, whole or not at all."""
-    write_fields(path, found)
+    if not os.path.exists(path):
+        write_json(path, task)
+    elif read_json(path) != task:
+        raise UserError(f"{folder}: holds parts for other images, another model or other options; delete the folder")
 
 
 def read_embeddings(path: str) -> Embeddings:
-    """Read what `write_embeddings` wrote. Raises UserError where it is something else."""
-    return Embeddings(**read_fields(path, Embeddings._fields, "arcface-mx embed", "holds no embeddings"))
+    """Read a file of `embed_to_file`; UserError if it is another file."""
+    return Embeddings(**read_fields(path, Embeddings._fields, "a file of embeddings", "arcface-mx embed"))

@@ -1,85 +1,82 @@
-"""Photos against a gallery: the answers, with the threshold they rest on."""
+"""Search a gallery for the identities of image files."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Callable, Dict, List, Optional, Sequence
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence
 
 from arcface_mx.faces.embed import FaceOptions, embed_faces
-from arcface_mx.faces.gallery import Gallery, Match, name_or_unknown, search, unknown_threshold
+from arcface_mx.faces.gallery import Gallery, Match, search, unknown_threshold
 from arcface_mx.metrics.calibration import Calibration
 from arcface_mx.model.embedder import Embedder
 from arcface_mx.util.errors import UserError
 from arcface_mx.verify.calibration_file import model_fingerprint
 
 
+class SearchOptions(NamedTuple):
+    """How a gallery is searched."""
+
+    fpir: float = 0.01  # share of strangers that may be named
+    k: int = 3  # identities listed for each image
+    faiss: bool = False  # search with faiss instead of NumPy
+
+
 @dataclasses.dataclass(frozen=True)
-class Answers:
-    """photos, matches (best people first) and names go together. threshold: None where all are named."""
+class Answer:
+    """The answer for one image: a name or "unknown", and the nearest identities, best first."""
 
-    photos: List[str]
-    matches: List[List[Match]]
-    names: List[str]
-    threshold: Optional[float]
+    image: str
+    answer: str
+    matches: List[Match]
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchResult:
+    """The answers of a search, and what they rest on."""
+
+    threshold: Optional[float]  # the cosine below which nobody is named; None names everybody
     fpir: float
-    entries: int
-    skipped: List[str]
-    reasons: List[str]
-
-    def to_json(self) -> Dict[str, Any]:
-        """Plain values."""
-        found = [
-            {"photo": photo, "answer": name, "matches": [match._asdict() for match in matches]}
-            for photo, name, matches in zip(self.photos, self.names, self.matches)
-        ]
-        return {
-            "threshold": self.threshold,
-            "fpir": self.fpir,
-            "entries": self.entries,
-            "photos": found,
-            "skipped": dict(zip(self.skipped, self.reasons)),
-        }
+    entries: int  # size of the gallery
+    images: List[Answer]
+    skipped: Dict[str, str]  # reasons by image without a usable face
 
 
-def find_people(
+def find_identities(
     open_model: Callable[[], Embedder],
     model: str,
     gallery: Gallery,
     paths: Sequence[str],
     calibration: Optional[Calibration],
-    fpir: float,
-    k: int,
     options: FaceOptions,
-    faiss: bool = False,
-) -> Answers:
-    """Search a gallery for the people of photo files. calibration: None names the nearest in any case.
+    search_options: SearchOptions,
+) -> SearchResult:
+    """Search a gallery for the identities of image files. Without calibration everybody is named.
 
-    Raises UserError where the gallery was made with other parameters than `model` has, or the
-    calibration cannot tell the threshold.
+    Raises UserError if the gallery was made with other parameters than those of `model`, or the
+    calibration has too few pairs for the threshold.
     """
+    fpir, k, faiss = search_options
     if k < 1:
-        raise UserError(f"-k {k}: must be at least 1")
+        raise UserError(f"`k` must be at least 1, got {k}")
     fingerprint = model_fingerprint(model)
     if fingerprint != gallery.model:
-        raise UserError(f"the gallery was made with other parameters than {model} has; build it again")
+        raise UserError(f"the gallery was made with other parameters than those of {model}; build it again")
     entries = len(gallery.names)
     threshold = unknown_threshold(calibration, fpir, entries) if calibration else None
-    found = embed_faces(open_model(), fingerprint, paths, options)
-    matches = search(gallery, found.vectors, k, faiss) if len(found.paths) else []
-    names = [name_or_unknown(best, threshold) for best in matches]
-    return Answers(
-        found.paths.tolist(), matches, names, threshold, fpir, entries, found.skipped.tolist(), found.reasons.tolist()
-    )
+    faces = embed_faces(open_model(), fingerprint, paths, options)
+    answers = []
+    for image, matches in zip(faces.paths.tolist(), search(gallery, faces.vectors, k, faiss)):
+        named = threshold is None or matches[0].cosine >= threshold
+        answers.append(Answer(image, matches[0].name if named else "unknown", matches))
+    return SearchResult(threshold, fpir, entries, answers, faces.reason_of)
 
 
-def table_lines(answers: Answers) -> List[str]:
-    """A line a photo: the answer, then the nearest people with their cosines."""
+def answer_lines(result: SearchResult) -> List[str]:
+    """One line an image: the answer, then the nearest identities with their cosines."""
     lines = []
-    if answers.threshold is not None:
-        lines.append(
-            f"unknown below cosine {answers.threshold:.4f}: FPIR {answers.fpir:g} among {answers.entries} photos"
-        )
-    for photo, name, matches in zip(answers.photos, answers.names, answers.matches):
-        nearest = ", ".join(f"{match.name} {match.cosine:.4f}" for match in matches)
-        lines.append(f"{photo}: {name} ({nearest})")
+    if result.threshold is not None:
+        lines.append(f"unknown below cosine {result.threshold:.4f}: FPIR {result.fpir:g} among {result.entries} images")
+    for answer in result.images:
+        nearest = ", ".join(f"{match.name} {match.cosine:.4f}" for match in answer.matches)
+        lines.append(f"{answer.image}: {answer.answer} ({nearest})")
     return lines

@@ -1,4 +1,4 @@
-"""Photo files → images of a network's size, in order, several at a time; bad ones are named, not fatal."""
+"""Read image files at a network's size, in order, several at a time; report unusable files."""
 
 from __future__ import annotations
 
@@ -16,43 +16,37 @@ from arcface_mx.data.images import decode_rgb
 from arcface_mx.model.embedder import NARROW_CROP, fit
 from arcface_mx.model.graph import Size
 
-AHEAD = 64  # photos read before they are asked for
+AHEAD = 64  # images read before they are asked for
 
 
 class Face(NamedTuple):
-    """One photo. pixels: uint8 (H, W, 3) RGB of the network's size, None where it has no usable face.
-
-    told: why there is none, or what to know of it ("several faces"); empty when all is well.
-    """
+    """The face of one image file."""
 
     path: str
-    pixels: Optional[np.ndarray]
-    told: str
+    pixels: Optional[np.ndarray]  # uint8 (height, width, 3) RGB; None without a usable face
+    note: str  # why there is no face, or what is unusual ("several faces"), else empty
 
 
 def read_faces(paths: Sequence[str], size: Size, align: bool, workers: int = 1) -> Iterator[Face]:
-    """The photos in the order of `paths`.
+    """Read the faces of image files, in the order of `paths`.
 
-    align: find the face and bring it to the reference points, as `arcface-mx data align` does, in
-    processes; else the photo is an aligned crop, decoded in threads. Raises UserError where the
-    detector is not installed.
+    With `align` the face is detected and brought to the reference points, as `arcface-mx data
+    align` does, in processes. Otherwise the image is an aligned crop, and is decoded in threads.
+    Raises UserError if the detector is not installed.
     """
     read: Callable[[str], Face]
     if align:
-        Detector()  # tells at once what is missing
-        options = AlignOptions(width=96 if size == NARROW_CROP else 112)
-        read = partial(_aligned, size, options)
+        Detector()  # raises now, not in a process, if it is not installed
+        read = partial(_read_aligned, size, AlignOptions(width=96 if size == NARROW_CROP else 112))
     else:
-        read = partial(_crop, size)
+        read = partial(_read_crop, size)
     workers = min(workers, len(paths))
-    if workers <= 1:
-        return map(read, paths)
-    return _ahead(read, paths, workers, align)
+    return map(read, paths) if workers <= 1 else _read_ahead(read, paths, workers, align)
 
 
-def _ahead(read: Callable[[str], Face], paths: Sequence[str], workers: int, processes: bool) -> Iterator[Face]:
-    # Threads decode side by side; the detector spends its time under Python's lock, and OpenCV's
-    # threads do not survive a fork.
+def _read_ahead(read: Callable[[str], Face], paths: Sequence[str], workers: int, processes: bool) -> Iterator[Face]:
+    # Decoding runs in parallel threads. The detector holds Python's lock, so it needs processes,
+    # and these are spawned because OpenCV's threads do not survive a fork.
     pool: Executor = (
         ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker)
         if processes
@@ -74,7 +68,7 @@ def _start_worker() -> None:
     cv2.setNumThreads(1)
 
 
-def _crop(size: Size, path: str) -> Face:
+def _read_crop(size: Size, path: str) -> Face:
     try:
         with open(path, "rb") as stream:
             pixels = decode_rgb(stream.read())
@@ -88,7 +82,7 @@ def _crop(size: Size, path: str) -> Face:
         return Face(path, None, f"{error}; --align finds and crops the face")
 
 
-def _aligned(size: Size, options: AlignOptions, path: str) -> Face:
+def _read_aligned(size: Size, options: AlignOptions, path: str) -> Face:
     try:
         outcome = align_image(path, None, options)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The `.npz` files of embeddings and galleries: a NamedTuple's fields, written whole, read without pickle."""
+"""The `.npz` files of embeddings and galleries: the fields of a NamedTuple, read without pickle."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from arcface_mx.util.files import atomic_write
 
 
 def write_fields(path: str, value: Any) -> None:
-    """Write a NamedTuple's fields as a `.npz`, whole or not at all."""
+    """Write the fields of a NamedTuple as a `.npz`, whole or not at all."""
     with atomic_write(path) as stream:
         np.savez(stream, **value._asdict())
 
 
-def read_fields(path: str, fields: Sequence[str], command: str, otherwise: str) -> Dict[str, Any]:
-    """The fields by name; "model" as text, "align" and "mirror" as truth values.
+def read_fields(path: str, fields: Sequence[str], kind: str, command: str) -> Dict[str, Any]:
+    """Read the fields of a `.npz` by name: "model" and "flip" as str, "align" as bool.
 
-    command: what makes such files. otherwise: what a file is that is none. Raises UserError with these.
+    UserError says that the file is no `kind` and that `command` makes such files.
     """
     try:
         with np.load(path, allow_pickle=False) as stored:
@@ -28,6 +28,6 @@ def read_fields(path: str, fields: Sequence[str], command: str, otherwise: str) 
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; make it with {command}") from None
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path}: {otherwise} of {command} ({error})") from error
-    values.update(model=str(values["model"]), align=bool(values["align"]), mirror=bool(values["mirror"]))
+        raise UserError(f"{path}: is not {kind} of {command} ({error})") from error
+    values.update(model=str(values["model"]), flip=str(values["flip"]), align=bool(values["align"]))
     return values

@@ -1,24 +1,34 @@
-"""Angle statistics of the paper: how far embeddings lie from their centres, and centres from each other."""
+"""Angle statistics of the paper: from embeddings to their centres, and from centre to centre.
+
+The paper does not define its "embedding feature centre". Here an embedding centre is the normalised
+mean of an identity's normalised embeddings. All angles are in degrees.
+"""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Dict, Optional, Tuple
+from dataclasses import dataclass
+from typing import NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from arcface_mx.metrics.pairs import unit_vectors
+from arcface_mx.metrics.similarity import BLOCK, blocks, nearest, unit_vectors
 from arcface_mx.util.errors import UserError
 
-BLOCK = 1024  # rows of cosines held at a time: 400 MB at 100,000 classes, float32
+ROWS = 2048  # embeddings that are converted to float64 at a time
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Angles in degrees of embeddings grouped by identity.
+    """Angles of embeddings grouped by identity.
 
-    intra: mean over images of the angle to their identity's embedding centre. inter: mean over
-    identities of the smallest angle from one embedding centre to another; None with one identity.
+    Parameters
+    ----------
+    intra : float
+        Mean over images of the angle to their identity's embedding centre.
+    inter : float or None
+        Mean over identities of the smallest angle from their embedding centre to another one; None
+        for a single identity.
+    images, identities : int
     """
 
     intra: float
@@ -26,91 +36,144 @@ class Spread:
     images: int
     identities: int
 
-    def to_json(self) -> Dict[str, Any]:
-        return asdict(self)
-
 
 @dataclass(frozen=True)
 class CentreAngles:
-    """Angles in degrees of the classifier's centres W_j.
+    """Angles of the class centres W_j.
 
-    to_embeddings: W-EC, mean over classes of the angle between W_j and its embedding centre.
-    inter: W-Inter, mean over classes of the smallest angle from W_j to another; None with one class.
+    Parameters
+    ----------
+    to_embeddings : float
+        W-EC: mean over classes of the angle between W_j and the embedding centre.
+    inter : float or None
+        W-Inter: mean over classes of the smallest angle from W_j to another class centre; None for
+        a single class.
     """
 
     to_embeddings: float
     inter: Optional[float]
 
-    def to_json(self) -> Dict[str, Any]:
-        return asdict(self)
+
+class Centres(NamedTuple):
+    """Mean directions of n identities and their numbers of images."""
+
+    vectors: np.ndarray  # (n, d) float64, of length 1; zero for an identity without images
+    images: np.ndarray  # (n,)
+
+
+def identity_centres(unit: np.ndarray, labels: np.ndarray, count: int, chosen: Optional[np.ndarray] = None) -> Centres:
+    """Mean directions of unit embeddings by label 0…count−1; `chosen` (N,) selects images."""
+    sums, images = np.zeros((count, unit.shape[1])), np.zeros(count, np.int64)
+    for part in blocks(len(labels), ROWS):
+        used = slice(None) if chosen is None else chosen[part]
+        np.add.at(sums, labels[part][used], np.asarray(unit[part], np.float64)[used])
+        np.add.at(images, labels[part][used], 1)
+    norms = np.linalg.norm(sums, axis=1, keepdims=True)
+    return Centres(np.divide(sums, norms, out=np.zeros_like(sums), where=norms > 0), images)
+
+
+def angles_to_centres(unit: np.ndarray, labels: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """Angle of each unit embedding to the centre of its label, shape (N,)."""
+    angles = np.empty(len(labels))
+    for part in blocks(len(labels), ROWS):
+        angles[part] = degrees(np.einsum("nd,nd->n", unit[part], vectors[labels[part]]))
+    return angles
 
 
 def embedding_centres(
     embeddings: np.ndarray, labels: np.ndarray, name: str = "embeddings"
 ) -> Tuple[np.ndarray, np.ndarray]:
-    """(identities, centres): labels that occur, ascending, and the mean direction of each, (k, d), length 1.
+    """The labels that occur, ascending, and their embedding centres (k, d) in float64, of length 1.
 
-    embeddings (N, d), any length; labels (N,). The centre is the normalised mean of the normalised
-    embeddings; the paper says "embedding feature centre" and no more. Raises UserError where an
-    embedding is zero or not finite, or an identity's embeddings cancel out.
+    Raises UserError if an embedding is zero or not finite, or the embeddings of an identity cancel
+    out.
     """
-    unit = unit_vectors(np.asarray(embeddings, np.float64), name)
     identities, place = np.unique(labels, return_inverse=True)
-    sums = np.zeros((len(identities), unit.shape[1]))
-    np.add.at(sums, place, unit)
-    return identities, unit_vectors(sums, name + ": embedding centres")
+    unit = unit_vectors(np.asarray(embeddings, np.float64), name)
+    centres = identity_centres(unit, place, len(identities)).vectors
+    return identities, unit_vectors(centres, name + ": embedding centres")
 
 
 def spread(embeddings: np.ndarray, labels: np.ndarray, name: str = "embeddings") -> Spread:
-    """Intra and Inter of the paper's table, from embeddings (N, d) and labels (N,)."""
+    """Intra and Inter of the paper's table.
+
+    Parameters
+    ----------
+    embeddings : ndarray of shape (N, d)
+        They need not be normalised.
+    labels : ndarray of int, shape (N,)
+    name : str
+        What the error message calls the embeddings.
+
+    Returns
+    -------
+    Spread
+
+    Raises
+    ------
+    UserError
+        If an embedding is zero or not finite, or the embeddings of an identity cancel out.
+    """
     identities, centres = embedding_centres(embeddings, labels, name)
-    own = centres[np.searchsorted(identities, labels)]
     unit = unit_vectors(np.asarray(embeddings, np.float64), name)
-    intra = _degrees(np.einsum("nd,nd->n", unit, own)).mean()
+    intra = angles_to_centres(unit, np.searchsorted(identities, labels), centres).mean()
     return Spread(float(intra), nearest_angle(centres), len(labels), len(identities))
 
 
 def centre_angles(weight: np.ndarray, embeddings: np.ndarray, labels: np.ndarray) -> CentreAngles:
-    """W-EC and W-Inter, from class centres (n, d) and embeddings (N, d) with labels (N,) in 0…n−1.
+    """W-EC and W-Inter of the paper's table.
 
-    Classes without an embedding count for W-Inter only. Raises UserError where shapes do not fit.
+    Parameters
+    ----------
+    weight : ndarray of shape (n, d)
+        Class centres. Classes without an embedding count for W-Inter only.
+    embeddings : ndarray of shape (N, d)
+    labels : ndarray of int, shape (N,)
+        Classes 0…n−1 of the embeddings.
+
+    Returns
+    -------
+    CentreAngles
+
+    Raises
+    ------
+    UserError
+        If the shapes do not fit, or a row is zero or not finite.
     """
     if weight.ndim != 2 or weight.shape[1] != embeddings.shape[1] or labels.max() >= len(weight):
         raise UserError(
-            f"class centres are {weight.shape}; the embeddings have length {embeddings.shape[1]} and "
-            f"labels up to {labels.max()}: another data set or network"
+            f"the class centres have shape {weight.shape}, but the embeddings have length {embeddings.shape[1]} and "
+            f"labels up to {labels.max()}; they come from another data set or network"
         )
     identities, centres = embedding_centres(embeddings, labels)
     unit = unit_vectors(np.asarray(weight, np.float64), "class centres")
-    return CentreAngles(float(_degrees(np.einsum("kd,kd->k", unit[identities], centres)).mean()), nearest_angle(unit))
+    return CentreAngles(float(angles_to_centres(centres, identities, unit).mean()), nearest_angle(unit))
 
 
-def nearest_angle(rows: np.ndarray, block: int = BLOCK) -> Optional[float]:
-    """Mean over rows of the smallest angle to another row, degrees; None where there is one row.
+def nearest_angle(unit: np.ndarray, block: Tuple[int, int] = BLOCK) -> Optional[float]:
+    """Mean over unit rows of the smallest angle to another row; None for a single row.
 
-    rows (n, d), length 1. Exact: all n² cosines, `block` rows at a time (float32, the winner's angle
-    in float64, so that near-equal rows keep their small angle).
+    The nearest row is searched in float32; its angle is computed in float64 from the chord
+    |a − b| = 2 sin(θ/2), which keeps the digits that a cosine near 1 loses.
     """
-    if len(rows) < 2:
+    if len(unit) < 2:
         return None
-    short, total = rows.astype(np.float32), 0.0
-    for start in range(0, len(rows), block):
-        cosines = short[start : start + block] @ short.T
-        cosines[np.arange(len(cosines)), np.arange(start, start + len(cosines))] = -np.inf
-        nearest = cosines.argmax(axis=1)
-        # |a − b| = 2 sin(θ/2) keeps the digits that a cosine near 1 loses.
-        chord = np.linalg.norm(rows[start : start + block] - rows[nearest], axis=1)
-        total += float(np.degrees(2.0 * np.arcsin(np.minimum(chord / 2.0, 1.0))).sum())
-    return total / len(rows)
+    short = unit.astype(np.float32)
+    _, rows = nearest(short, short, 2, block)
+    other = np.where(rows[:, 0] == np.arange(len(unit)), rows[:, 1], rows[:, 0])
+    chords = np.concatenate(
+        [np.linalg.norm(unit[part] - unit[other[part]], axis=1) for part in blocks(len(unit), ROWS)]
+    )
+    return float(np.degrees(2.0 * np.arcsin(np.minimum(chords / 2.0, 1.0))).mean())
 
 
 def linked_identities(
     left: np.ndarray, right: np.ndarray, same: np.ndarray, images: int
 ) -> Tuple[np.ndarray, np.ndarray]:
-    """(images, labels) of a pair set: images that a chain of same pairs links are one identity.
+    """The images of a verification set that occur in a same pair, and their identities.
 
-    A `.bin` tells pairs and no names: images in no same pair are left out, and a person whose same
-    pairs are not linked counts as two, which lowers Inter.
+    A verification set has no names, so images that a chain of same pairs connects are one identity.
+    An identity whose same pairs are not connected counts as two, which lowers Inter.
     """
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
@@ -121,5 +184,6 @@ def linked_identities(
     return kept, labels[kept]
 
 
-def _degrees(cosines: np.ndarray) -> np.ndarray:
+def degrees(cosines: np.ndarray) -> np.ndarray:
+    """Angles of cosines; rounding beyond ±1 is clipped."""
     return np.degrees(np.arccos(np.clip(cosines, -1.0, 1.0)))

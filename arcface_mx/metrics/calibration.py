@@ -1,11 +1,7 @@
-"""Thresholds at stated false accept rates, with what stands behind each: pairs, and an interval.
+"""Calibration: thresholds at stated false accept rates, from the scores of labelled pairs.
 
-From the scores of N different-person pairs, sorted from the top, a threshold that lets the k-th but
-not the (k + 1)-th through has the measured FAR k/N. Its true FAR lies, with 95 % probability,
-between the 2.5 % quantile of Beta(k, N − k + 1) and the 97.5 % quantile of Beta(k + 1, N − k)
-(Clopper and Pearson, 1934), if the pairs are independent. Pairs of a labelled set share people, so
-there the interval comes from drawing people instead: see `people_interval`. FARs under 1/N cannot
-be measured, and are not.
+A threshold that accepts k of N different pairs has the measured FAR k/N. An interval of the true
+FAR stands beside it. FARs below 1/N cannot be measured.
 """
 
 from __future__ import annotations
@@ -15,29 +11,48 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from arcface_mx.metrics.roc import FAR_LEVELS, checked_scores
+from arcface_mx.metrics.intervals import binomial_interval, identity_interval
+from arcface_mx.metrics.similarity import cosine_blocks, unit_vectors
+from arcface_mx.metrics.verification import FAR_LEVELS, allowed_accepts, checked_scores
 from arcface_mx.util.errors import UserError
 
-CONFIDENCE = 0.95
-RESAMPLES = 1000
-EXACT_RANKS, MORE_RANKS = 200, 400  # stored scores: the highest ones, then spaced evenly in log rank
+# Stored scores: the highest ones, then more of them, spaced evenly in log rank.
+EXACT_RANKS, MORE_RANKS = 200, 400
 
 
-class ScoredPairs(NamedTuple):
-    """Cosines of pairs. people: (D, 2) whose two faces each different pair shows, where that is known."""
+class PairScores(NamedTuple):
+    """Cosines of same and of different pairs.
+
+    Parameters
+    ----------
+    same, different : ndarray
+        One cosine for each pair.
+    identities : ndarray of int, shape (len(different), 2), optional
+        The two identities of each different pair, where they are known.
+    images_per_identity : ndarray of int, shape (n,), optional
+    """
 
     same: np.ndarray
     different: np.ndarray
-    people: Optional[np.ndarray] = None
+    identities: Optional[np.ndarray] = None
     images_per_identity: Optional[np.ndarray] = None
 
 
 @dataclasses.dataclass(frozen=True)
 class Level:
-    """A threshold for cosines (accept: score ≥ threshold), and how often it was wrong.
+    """A threshold and how often it was wrong. A pair is accepted if its score ≥ threshold.
 
-    far: the largest false accept rate asked for. accepted: of `different` different-person pairs.
-    low, high: interval of its true FAR. tar: share of same-person pairs accepted.
+    Parameters
+    ----------
+    far : float
+        The FAR that was asked for; the measured one is not higher.
+    threshold : float
+    accepted, different : int
+        `accepted` of `different` different pairs were accepted.
+    low, high : float
+        95 % interval of the true FAR.
+    tar : float
+        Share of the same pairs that were accepted.
     """
 
     far: float
@@ -51,60 +66,117 @@ class Level:
 
 @dataclasses.dataclass(frozen=True)
 class Calibration:
-    """What one kind of crop (single, or with the mirror image added) was measured to do.
+    """Thresholds of a model with one kind of flip test.
 
-    levels: by FAR; None where there are fewer than 1/FAR different pairs. ranks, scores: the
-    different pairs' k-th highest scores at chosen k, for thresholds at other rates.
+    Parameters
+    ----------
+    num_same, num_different : int
+        Number of pairs of each kind.
+    interval : {"pairs", "identities"}
+        What the intervals were computed from.
+    levels : dict
+        `Level` by FAR; None where there are fewer than 1 / FAR different pairs.
+    ranks, scores : tuple
+        The k-th highest scores of the different pairs for chosen k, from which thresholds at other
+        rates follow.
     """
 
     num_same: int
     num_different: int
-    interval: str  # what the intervals were made from: "pairs" or "people"
+    interval: str
     levels: Dict[float, Optional[Level]]
     ranks: Tuple[int, ...]
     scores: Tuple[float, ...]
 
     def level(self, far: float) -> Level:
-        """The level of a stated FAR. Raises UserError where it was not measured."""
-        found = next((level for key, level in self.levels.items() if abs(key / far - 1) < 1e-6), None)
-        if found is None:
+        """Return the level of one of the measured FARs; UserError if it was not measured."""
+        level = next((level for key, level in self.levels.items() if abs(key / far - 1) < 1e-6), None)
+        if level is None:
             known = ", ".join(f"{key:g}" for key, level in self.levels.items() if level)
             raise UserError(f"FAR {far:g}: {not_measurable(self.num_different)}; measured are {known or 'none'}")
-        return found
+        return level
 
     def threshold(self, far: float) -> float:
-        """A threshold whose measured FAR is at most `far`, any rate ≥ 1/N. Raises UserError below that."""
-        allowed = int(np.floor(far * self.num_different + 1e-9))
+        """Return a threshold of measured FAR at most `far`; UserError below one different pair."""
+        allowed = allowed_accepts(far, self.num_different)
         if allowed < 1:
             raise UserError(
-                f"a false match rate of {far:.1e} is {not_measurable(self.num_different)}; calibrate with at least {int(np.ceil(1 / far))}"
+                f"a false match rate of {far:.1e} is {not_measurable(self.num_different)}; "
+                f"calibrate with at least {int(np.ceil(1 / far))}"
             )
         after = int(np.searchsorted(self.ranks, allowed, side="right"))
         passing = self.scores[after - 1]
         if after < len(self.ranks) and self.ranks[after] == allowed + 1 and self.scores[after] < passing:
             return self.scores[after] + (passing - self.scores[after]) / 2
-        # Scores of equal height, or scores between two stored ones: never more accepted than allowed.
+        # The next score is equal or was not stored: accept less rather than more than allowed.
         return float(np.nextafter(passing, np.inf))
 
 
 def not_measurable(pairs: int) -> str:
-    return f"not measurable with {pairs} different-person pairs"
+    """The part of messages that says why a FAR has no threshold."""
+    return f"not measurable with {pairs} different pairs"
 
 
-def calibrate(pairs: ScoredPairs, name: str = "pairs") -> Calibration:
-    """Levels at FAR_LEVELS. Raises UserError when a kind of pair is missing or a score is not finite."""
+def all_pair_scores(embeddings: np.ndarray, identities: np.ndarray, name: str = "images") -> PairScores:
+    """Score every pair of images of a labelled set.
+
+    Parameters
+    ----------
+    embeddings : ndarray of shape (n, d)
+        They need not be normalised.
+    identities : ndarray of int, shape (n,)
+        Numbers from 0, without gaps.
+    name : str
+        What error messages call the images.
+
+    Returns
+    -------
+    PairScores
+
+    Raises
+    ------
+    UserError
+        If there are fewer than two images, or an embedding is zero or not finite.
+    """
+    unit = unit_vectors(embeddings, name).astype(np.float32)
+    if len(unit) < 2:
+        raise UserError(f"{name}: a pair needs two images, found {len(unit)}")
+    same, different, pairs = [], [], []
+    for rows, columns, cosines in cosine_blocks(unit):
+        equal = identities[rows][:, None] == identities[columns]
+        same.append(cosines[equal & (cosines > -np.inf)])
+        first, second = np.nonzero(~equal & (cosines > -np.inf))
+        different.append(cosines[first, second])
+        pairs.append(np.stack([identities[rows][first], identities[columns][second]], axis=1).astype(np.int32))
+    return PairScores(np.concatenate(same), np.concatenate(different), np.concatenate(pairs), np.bincount(identities))
+
+
+def calibrate(pairs: PairScores, name: str = "pairs") -> Calibration:
+    """Thresholds at the FARs of `verification.FAR_LEVELS`.
+
+    Parameters
+    ----------
+    pairs : PairScores
+    name : str
+        What error messages call the pairs.
+
+    Returns
+    -------
+    Calibration
+
+    Raises
+    ------
+    UserError
+        If there are no pairs of one kind, or a score is not finite.
+    """
     labels = np.repeat([True, False], [len(pairs.same), len(pairs.different)])
     checked_scores(np.concatenate([pairs.same, pairs.different]), labels, name)
-    if not len(pairs.same) or not len(pairs.different):
-        raise UserError(
-            f"{name}: {len(pairs.same)} same and {len(pairs.different)} different pairs; both kinds are needed"
-        )
     falling = np.sort(np.asarray(pairs.different, np.float64))[::-1]
     ranks = _stored_ranks(len(falling))
     return Calibration(
         num_same=len(pairs.same),
         num_different=len(falling),
-        interval="pairs" if pairs.people is None else "people",
+        interval="pairs" if pairs.identities is None else "identities",
         levels={far: _level(far, falling, pairs) for far in FAR_LEVELS},
         ranks=tuple(ranks),
         scores=tuple(float(falling[rank - 1]) for rank in ranks),
@@ -112,53 +184,24 @@ def calibrate(pairs: ScoredPairs, name: str = "pairs") -> Calibration:
 
 
 def _stored_ranks(count: int) -> List[int]:
-    wide = np.geomspace(1, count, MORE_RANKS).round().astype(int)
-    return sorted(set(range(1, min(count, EXACT_RANKS) + 1)) | set(wide.tolist()))
+    spaced = np.geomspace(1, count, MORE_RANKS).round().astype(int)
+    return sorted(set(range(1, min(count, EXACT_RANKS) + 1)) | set(spaced.tolist()))
 
 
-def _level(far: float, falling: np.ndarray, pairs: ScoredPairs) -> Optional[Level]:
-    allowed = int(np.floor(far * len(falling) + 1e-9))
+def _level(far: float, falling: np.ndarray, pairs: PairScores) -> Optional[Level]:
+    allowed = allowed_accepts(far, len(falling))
     if allowed < 1:
         return None
-    barred = falling[min(allowed, len(falling) - 1)]  # the highest score that must not pass; its ties neither
-    accepted = int(np.searchsorted(-falling, -barred, side="left"))
-    # Halfway to the next score of either kind, so that rounding moves no pair over it.
-    passing = pairs.same[pairs.same > barred]
-    above = min(
-        float(passing.min()) if len(passing) else barred + 2e-6, float(falling[accepted - 1]) if accepted else np.inf
-    )
-    threshold = float(barred + (above - barred) / 2)
-    if pairs.people is None or pairs.images_per_identity is None:
-        low, high = pairs_interval(accepted, len(falling))
+    # The highest score that must not pass; its ties must not pass either.
+    refused = falling[min(allowed, len(falling) - 1)]
+    accepted = int(np.searchsorted(-falling, -refused, side="left"))
+    # The threshold lies halfway to the next score of either kind, so that rounding does not matter.
+    passing = pairs.same[pairs.same > refused]
+    next_same = float(passing.min()) if len(passing) else refused + 2e-6
+    next_different = float(falling[accepted - 1]) if accepted else np.inf
+    threshold = float(refused + (min(next_same, next_different) - refused) / 2)
+    if pairs.identities is None or pairs.images_per_identity is None:
+        low, high = binomial_interval(accepted, len(falling))
     else:
-        low, high = people_interval(pairs.people[pairs.different >= threshold], pairs.images_per_identity)
+        low, high = identity_interval(pairs.identities[pairs.different >= threshold], pairs.images_per_identity)
     return Level(far, threshold, accepted, len(falling), low, high, float(np.mean(pairs.same >= threshold)))
-
-
-def pairs_interval(accepted: int, pairs: int) -> Tuple[float, float]:
-    """Clopper–Pearson interval of a rate of which `accepted` of `pairs` independent pairs were seen."""
-    from scipy.stats import beta
-
-    tail = (1 - CONFIDENCE) / 2
-    low = beta.ppf(tail, accepted, pairs - accepted + 1) if accepted else 0.0
-    high = beta.ppf(1 - tail, accepted + 1, pairs - accepted) if accepted < pairs else 1.0
-    return float(low), float(high)
-
-
-def people_interval(accepted: np.ndarray, images_per_identity: np.ndarray) -> Tuple[float, float]:
-    """Bootstrap interval of a FAR over all pairs of a labelled set: people are drawn, with their photos.
-
-    accepted: (A, 2) the people of each accepted different pair. images_per_identity: (P,). A person drawn
-    twice counts twice against others and never against itself. Not narrower than the pairs' own.
-    """
-    count = len(images_per_identity)
-    hits = np.zeros((count, count))
-    np.add.at(hits, (accepted[:, 0], accepted[:, 1]), 1)
-    draws = np.random.RandomState(0).multinomial(count, np.full(count, 1 / count), RESAMPLES).astype(np.float64)
-    photos = draws * images_per_identity
-    pairs = (photos.sum(1) ** 2 - (photos**2).sum(1)) / 2
-    rates = np.einsum("rp,pq,rq->r", draws, hits, draws, optimize=True) / np.maximum(pairs, 1)
-    low, high = np.quantile(rates, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    total = int((images_per_identity.sum() ** 2 - (images_per_identity**2).sum()) // 2)
-    bound = pairs_interval(len(accepted), total)
-    return min(float(low), bound[0]), max(float(high), bound[1])

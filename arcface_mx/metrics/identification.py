@@ -1,51 +1,51 @@
-"""Identification: find a probe's identity in a gallery, among distractors, blockwise and exact.
+"""Identification: find the identity of probes in a gallery, among distractors, by exact search.
 
 Closed set: rank-k is the share of probes whose mate is among the k most similar entries. Open set:
-DIR@FAR is the share of known probes whose mate is first and scores above the threshold at which
-FAR of the unknown probes raise an alarm. MegaFace: every pair of probes of one person is one
-trial; the second is hidden among the distractors.
+DIR at FAR is the share of known probes whose mate comes first and scores above the threshold at
+which the share FAR of the unknown probes raises a false alarm.
 
-Scores are cosines in float32. Two that differ by less than TIE are equal, and equal scores count
-against the probe.
+Scores are cosines in float32. Two scores that differ by less than TIE are equal, and equal scores
+count against the probe.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Dict, Iterator, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, NamedTuple, Optional, Sequence
 
 import numpy as np
 
-from arcface_mx.metrics.pairs import unit_vectors
-from arcface_mx.metrics.roc import FAR_LEVELS
+from arcface_mx.metrics.similarity import UnitRows, blocks, cosine_blocks, unit_vectors
 from arcface_mx.metrics.templates import Ids
+from arcface_mx.metrics.verification import FAR_LEVELS, allowed_accepts
 from arcface_mx.util.errors import UserError
 
 TIE = 1e-6
-PROBE_BLOCK, GALLERY_BLOCK = 1024, 8192  # 32 MB of scores at a time
+BLOCK = 1024, 8192  # probes and entries normalised and compared at a time: 32 MB of scores
 RANKS = (1, 5, 10, 100)
 
 
 class Search(NamedTuple):
-    """What a gallery says of P probes.
+    """Result of comparing P probes with a gallery; each field has shape (P,)."""
 
-    mate: (P,) cosine with the probe's own entry; −inf where the gallery has none. above: (P,) how
-    many other entries score at least as high. best_other: (P,) the highest of the others.
-    """
-
-    mate: np.ndarray
-    above: np.ndarray
-    best_other: np.ndarray
-
-    @property
-    def known(self) -> np.ndarray:
-        """(P,) whether the gallery has the probe's identity."""
-        return np.isfinite(self.mate)
+    mate: np.ndarray  # cosine with the entry of the probe's identity, −inf if the gallery has none
+    above: np.ndarray  # how many other entries score at least as high
+    best_other: np.ndarray  # the highest score of the other entries
 
 
 @dataclasses.dataclass(frozen=True)
 class Identification:
-    """rank: share of known probes by k. dir_at_far: by FAR; None with fewer than 1/FAR unknown probes."""
+    """Closed-set and open-set identification rates.
+
+    Parameters
+    ----------
+    rank : dict
+        Share of known probes by k.
+    dir_at_far : dict
+        DIR by FAR level; None where there are fewer than 1 / FAR unknown probes.
+    gallery, distractors, known, unknown : int
+        Number of gallery entries, distractors, and probes whose identity the gallery has or lacks.
+    """
 
     rank: Dict[int, float]
     dir_at_far: Dict[float, Optional[float]]
@@ -55,7 +55,7 @@ class Identification:
     unknown: int
 
     def to_json(self) -> Dict[str, Any]:
-        """Plain values; the keys become texts."""
+        """Return plain values, with strings as keys."""
         plain = dataclasses.asdict(self)
         plain["rank"] = {str(k): rate for k, rate in self.rank.items()}
         plain["dir_at_far"] = {f"{far:.0e}": rate for far, rate in self.dir_at_far.items()}
@@ -70,141 +70,96 @@ def identify(
     distractors: Optional[np.ndarray] = None,
     ranks: Sequence[int] = RANKS,
 ) -> Identification:
-    """Closed-set and open-set rates.
+    """Closed-set and open-set identification rates.
 
-    gallery: (G, d), one entry an identity (average several photos: `templates.mean_by_identity`).
-    probes: (P, d); those whose identity the gallery lacks are the open set's unknown. distractors:
-    (D, d) further entries that are nobody's mate. Arrays may be memory-mapped: they are read in
-    blocks, at most GALLERY_BLOCK + PROBE_BLOCK rows at a time.
+    Parameters
+    ----------
+    gallery : ndarray of shape (G, d)
+        One embedding for each identity; `templates.pool` averages several images.
+    gallery_ids : sequence of length G
+    probes : ndarray of shape (P, d)
+        Probes whose identity the gallery lacks are the unknown probes of the open set.
+    probe_ids : sequence of length P
+    distractors : ndarray of shape (D, d), optional
+        Further entries, which are nobody's mate.
+    ranks : sequence of int
+        The k of the rank-k rates.
 
-    Raises UserError when an identity stands in the gallery twice, no probe is known, sizes do not
-    match, or an embedding is zero or not finite.
+    Returns
+    -------
+    Identification
+
+    Raises
+    ------
+    UserError
+        If an identity has two gallery entries, no probe is known, shapes do not match, or an
+        embedding is zero or not finite.
+
+    Notes
+    -----
+    Embeddings need not be normalised and may be memory-mapped: they are read in blocks.
     """
-    found = search(gallery, gallery_ids, probes, probe_ids, distractors)
-    return summarise(found, len(gallery), 0 if distractors is None else len(distractors), ranks)
-
-
-def search(
-    gallery: np.ndarray, gallery_ids: Ids, probes: np.ndarray, probe_ids: Ids, distractors: Optional[np.ndarray] = None
-) -> Search:
-    """Compare every probe with every entry; see `identify` and `Search`."""
-    own = _own_entries(gallery, gallery_ids, probes, probe_ids)
-    _check_width(probes, gallery)
-    if distractors is not None:
-        _check_width(probes, distractors)
-    mate = np.full(len(probes), -np.inf)
-    above = np.zeros(len(probes), np.int64)
-    best_other = np.full(len(probes), -np.inf)
-    for rows, unit in _unit_blocks(probes, PROBE_BLOCK, "probes"):
-        entry = own[rows]
-        has_mate = np.flatnonzero(entry >= 0)
-        mate[rows][has_mate] = np.einsum("pd,pd->p", unit[has_mate], unit_vectors(gallery[entry[has_mate]], "gallery"))
-        least = (mate[rows] - TIE).astype(np.float32)
-        for columns, entries in _entries(gallery, distractors):
-            scores = unit @ entries.T
-            # A probe's own entry is not another: take it out.
-            inside = np.flatnonzero((entry >= columns.start) & (entry < columns.stop))
-            scores[inside, entry[inside] - columns.start] = -np.inf
-            above[rows] += np.count_nonzero(scores >= least[:, None], axis=1)
-            np.maximum(best_other[rows], scores.max(axis=1), out=best_other[rows])
-    return Search(mate, above, best_other)
-
-
-def summarise(found: Search, gallery: int, distractors: int, ranks: Sequence[int] = RANKS) -> Identification:
-    """Rates of a search. Raises UserError when the gallery knows none of the probes."""
-    known = found.known
+    mate, above, best_other = search(gallery, gallery_ids, probes, probe_ids, distractors)
+    known = np.isfinite(mate)
     if not known.any():
         raise UserError("identification: the gallery has no identity of the probes; are the names the same?")
-    place = found.above[known] + 1
-    first = place == 1
-    alarms = np.sort(found.best_other[~known])[::-1]
+    place = above[known] + 1
+    alarms = np.sort(best_other[~known])[::-1]
     return Identification(
         rank={k: float(np.mean(place <= k)) for k in ranks},
-        dir_at_far={far: _dir_at_far(found.mate[known], first, alarms, far) for far in FAR_LEVELS},
-        gallery=gallery,
-        distractors=distractors,
+        dir_at_far={far: _dir_at_far(mate[known], place == 1, alarms, far) for far in FAR_LEVELS},
+        gallery=len(gallery),
+        distractors=0 if distractors is None else len(distractors),
         known=int(known.sum()),
         unknown=int((~known).sum()),
     )
 
 
-def _dir_at_far(mate: np.ndarray, first: np.ndarray, alarms: np.ndarray, far: float) -> Optional[float]:
-    """alarms: the unknown probes' highest scores, falling."""
-    allowed = int(np.floor(far * len(alarms) + 1e-9))
-    if allowed < 1:
-        return None
-    # Accepted is what scores above the first alarm that is not allowed.
-    threshold = alarms[allowed] if allowed < len(alarms) else -np.inf
-    return float(np.mean(first & (mate > threshold + TIE)))
+def search(
+    gallery: np.ndarray, gallery_ids: Ids, probes: np.ndarray, probe_ids: Ids, distractors: Optional[np.ndarray] = None
+) -> Search:
+    """Compare every probe with every entry; the parameters are those of `identify`."""
+    mates = _mate_rows(gallery, gallery_ids, probes, probe_ids)
+    others = gallery[:0] if distractors is None else distractors
+    for array in (gallery, others):
+        if probes.ndim != 2 or array.ndim != 2 or probes.shape[1] != array.shape[1]:
+            raise UserError(
+                f"identification: embeddings of shapes {probes.shape} and {array.shape}; both must be (n, d)"
+            )
+    result = Search(np.full(len(probes), -np.inf), np.zeros(len(probes), np.int64), np.full(len(probes), -np.inf))
+    unit_probes = UnitRows(probes, "probes")
+    for rows in blocks(len(probes), BLOCK[0]):
+        unit, mate = unit_probes[rows], mates[rows]
+        known = np.flatnonzero(mate >= 0)
+        cosines = np.einsum("pd,pd->p", unit[known], unit_vectors(gallery[mate[known]], "gallery"))
+        result.mate[rows][known] = cosines
+        lowest = (result.mate[rows] - TIE).astype(np.float32)[:, None]
+        for entries, offset in ((UnitRows(gallery, "gallery"), 0), (UnitRows(others, "distractors"), len(gallery))):
+            for _, columns, scores in cosine_blocks(unit, entries, BLOCK):
+                column = mate - offset - columns.start
+                inside = np.flatnonzero((column >= 0) & (column < scores.shape[1]))
+                scores[inside, column[inside]] = -np.inf  # the mate is not another entry
+                result.above[rows] += np.count_nonzero(scores >= lowest, axis=1)
+                np.maximum(result.best_other[rows], scores.max(axis=1), out=result.best_other[rows])
+    return result
 
 
-def megaface_ranks(probes: np.ndarray, probe_ids: Ids, distractors: np.ndarray) -> np.ndarray:
-    """MegaFace's trials: (trials,) the mate's rank (1 = first) among itself and the distractors.
-
-    A trial is an ordered pair of probes of one identity: the first looks for the second. Rank-k is
-    the share of ranks ≤ k. Raises UserError when no identity has two probes.
-    """
-    searcher, hidden = _ordered_pairs(np.asarray(probe_ids))
-    if not len(searcher):
-        raise UserError("identification: no identity has two probes; MegaFace's trials need them")
-    if len(np.asarray(probe_ids)) != len(probes):
-        raise UserError(f"probes: {len(probes)} embeddings for {len(np.asarray(probe_ids))} ids")
-    _check_width(probes, distractors)
-    unit = unit_vectors(probes, "probes")
-    mate = np.einsum("pd,pd->p", unit[searcher], unit[hidden])
-    above = np.zeros(len(searcher), np.int64)
-    bounds = np.searchsorted(searcher, np.arange(len(probes) + 1))  # searcher rises
-    for _, entries in _unit_blocks(distractors, GALLERY_BLOCK, "distractors"):
-        for start in range(0, len(unit), PROBE_BLOCK):
-            scores = unit[start : start + PROBE_BLOCK] @ entries.T
-            scores.sort(axis=1)
-            for row, falling in enumerate(scores, start):
-                trials = slice(bounds[row], bounds[row + 1])
-                above[trials] += len(entries) - np.searchsorted(falling, mate[trials] - np.float32(TIE))
-    return above + 1
-
-
-def _ordered_pairs(ids: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-    """All ordered pairs (i, j), i ≠ j, of equal ids, sorted by i."""
-    order = np.argsort(ids, kind="stable")
-    _, starts, counts = np.unique(ids[order], return_index=True, return_counts=True)
-    first, second = [], []
-    for start, count in zip(starts, counts):
-        members = order[start : start + count]
-        first.append(np.repeat(members, count - 1))
-        second.append(np.concatenate([np.delete(members, k) for k in range(count)]))
-    firsts, seconds = np.concatenate(first).astype(np.int64), np.concatenate(second).astype(np.int64)
-    by_first = np.argsort(firsts, kind="stable")
-    return firsts[by_first], seconds[by_first]
-
-
-def _own_entries(gallery: np.ndarray, gallery_ids: Ids, probes: np.ndarray, probe_ids: Ids) -> np.ndarray:
-    """(P,) each probe's entry in the gallery, −1 where it has none."""
+def _mate_rows(gallery: np.ndarray, gallery_ids: Ids, probes: np.ndarray, probe_ids: Ids) -> np.ndarray:
+    """The gallery row of each probe's identity, −1 where there is none, shape (P,)."""
     for name, rows, ids in (("gallery", gallery, gallery_ids), ("probes", probes, probe_ids)):
         if len(rows) != len(ids) or not len(ids):
             raise UserError(f"{name}: {len(rows)} embeddings for {len(ids)} ids")
-    place = {identity: row for row, identity in enumerate(np.asarray(gallery_ids).tolist())}
-    if len(place) != len(gallery):
-        raise UserError(f"gallery: {len(gallery)} entries of {len(place)} identities; make one template an identity")
-    return np.asarray([place.get(identity, -1) for identity in np.asarray(probe_ids).tolist()], np.int64)
+    row_of = {identity: row for row, identity in enumerate(np.asarray(gallery_ids).tolist())}
+    if len(row_of) != len(gallery):
+        raise UserError(f"gallery: {len(gallery)} entries of {len(row_of)} identities; average them to one an identity")
+    return np.asarray([row_of.get(identity, -1) for identity in np.asarray(probe_ids).tolist()], np.int64)
 
 
-def _check_width(probes: np.ndarray, entries: np.ndarray) -> None:
-    if probes.ndim != 2 or entries.ndim != 2 or probes.shape[1] != entries.shape[1]:
-        raise UserError(
-            f"identification: embeddings of shapes {probes.shape} and {entries.shape}; give (n, d) of one d"
-        )
-
-
-def _unit_blocks(rows: np.ndarray, size: int, name: str) -> Iterator[Tuple[slice, np.ndarray]]:
-    for start in range(0, len(rows), size):
-        block = np.asarray(rows[start : start + size], np.float32)
-        yield slice(start, start + len(block)), unit_vectors(block, f"{name} from row {start} on")
-
-
-def _entries(gallery: np.ndarray, distractors: Optional[np.ndarray]) -> Iterator[Tuple[slice, np.ndarray]]:
-    """Blocks of gallery entries, then of distractors, whose columns follow the gallery's."""
-    yield from _unit_blocks(gallery, GALLERY_BLOCK, "gallery")
-    if distractors is not None:
-        for rows, unit in _unit_blocks(distractors, GALLERY_BLOCK, "distractors"):
-            yield slice(rows.start + len(gallery), rows.stop + len(gallery)), unit
+def _dir_at_far(mate: np.ndarray, first: np.ndarray, alarms: np.ndarray, far: float) -> Optional[float]:
+    """DIR at one FAR. alarms: the unknown probes' highest scores in falling order."""
+    allowed = allowed_accepts(far, len(alarms))
+    if allowed < 1:
+        return None
+    # A score is accepted above the highest alarm that must not pass.
+    threshold = alarms[allowed] if allowed < len(alarms) else -np.inf
+    return float(np.mean(first & (mate > threshold + TIE)))

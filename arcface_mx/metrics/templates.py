@@ -1,90 +1,118 @@
-"""Template verification: a template is a set of photos and video frames of one person.
+"""Template verification: a template is a set of images and video frames of one identity.
 
-IJB-B and IJB-C: frames of one video (one media id) are averaged first, so that a long video weighs
-as much as one photo; then the media of a template are added. YTF: one video, the mean of its
-frames.
+IJB-B and IJB-C: the frames of a video (one media id) are averaged first, so that a long video
+weighs as much as one image; then the media of a template are averaged. YTF: a template is one
+video, the mean of its frames.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple, Optional, Sequence, Tuple, Union
+from typing import NamedTuple, Optional, Sequence, Union
 
 import numpy as np
 
-from arcface_mx.metrics.pairs import unit_vectors
+from arcface_mx.metrics.similarity import pair_scores, unit_vectors
 from arcface_mx.util.errors import UserError
 
 Ids = Union[np.ndarray, Sequence[str], Sequence[int]]
 
 
 class Templates(NamedTuple):
-    """T templates. ids: (T,) sorted and distinct. features: (T, d) float32, of length 1."""
+    """Features of templates.
+
+    Parameters
+    ----------
+    ids : ndarray of shape (T,)
+        Sorted and distinct.
+    features : ndarray of float32, shape (T, d)
+        Rows of length 1.
+    """
 
     ids: np.ndarray
     features: np.ndarray
 
     def rows(self, ids: Ids, name: str = "templates") -> np.ndarray:
-        """Row numbers (int64) of templates. Raises UserError naming an id that is not there."""
+        """Return the row numbers of templates; UserError names an id that does not exist."""
         wanted = np.asarray(ids)
         if self.ids.dtype.kind == "U":
             wanted = wanted.astype(str)
         rows = np.minimum(np.searchsorted(self.ids, wanted), len(self.ids) - 1)
-        lost = np.flatnonzero(self.ids[rows] != wanted)
-        if lost.size:
-            raise UserError(f"{name}: there is no template {wanted[lost[0]]} ({lost.size} such)")
+        missing = np.flatnonzero(self.ids[rows] != wanted)
+        if missing.size:
+            raise UserError(f"{name}: there is no template {wanted[missing[0]]} ({missing.size} ids are missing)")
         return rows
 
 
 def pool(embeddings: np.ndarray, templates: Ids, media: Optional[Ids] = None, normalise: bool = True) -> Templates:
     """Features of templates from the embeddings of their images.
 
-    embeddings: (n, d), one an image (of image and mirror image added, where both are used).
-    templates: (n,) the image's template. media: (n,) the photo or video it comes from, numbered
-    within its template or over all; None: every image counts alike (YTF). normalise: give every
-    image length 1 first; False lets the embedding's length weigh it, as IJB's public scripts can.
+    Parameters
+    ----------
+    embeddings : ndarray of shape (n, d)
+    templates : sequence of length n
+        The template of each image.
+    media : sequence of length n, optional
+        The image or video that each embedding comes from, numbered within its template or over all.
+        None counts all images alike (YTF).
+    normalise : bool
+        Give every embedding length 1 first. False weighs it by its length, as IJB's public scripts
+        can.
 
-    Raises UserError when lengths differ, an embedding is zero or not finite, or images cancel out.
+    Returns
+    -------
+    Templates
+
+    Raises
+    ------
+    UserError
+        If lengths differ, an embedding is zero or not finite, or the images of a template cancel
+        out.
     """
-    template_ids, owner = np.unique(np.asarray(templates), return_inverse=True)
-    if not len(embeddings) == len(owner) or (media is not None and len(media) != len(owner)):
-        raise UserError(f"templates: {len(embeddings)} embeddings for {len(owner)} template ids")
-    if not len(owner):
+    template_ids, template = np.unique(np.asarray(templates), return_inverse=True)
+    if not len(embeddings) == len(template) or (media is not None and len(media) != len(template)):
+        raise UserError(f"templates: {len(embeddings)} embeddings for {len(template)} template ids")
+    if not len(template):
         raise UserError("templates: no images")
-    unit = unit_vectors(embeddings, "templates")  # also the check that all are finite
+    unit = unit_vectors(embeddings, "templates")  # also checks that all embeddings are finite
     vectors = unit if normalise else embeddings
     if media is not None:
-        _, source = np.unique(np.asarray(media), return_inverse=True)
-        group = owner * (int(source.max()) + 1) + source
-        groups, group = np.unique(group, return_inverse=True)
-        vectors = _mean(vectors, group, len(groups))
-        owner = groups // (int(source.max()) + 1)
-    features = unit_vectors(_mean(vectors, owner, len(template_ids)), "templates")
+        _, medium = np.unique(np.asarray(media), return_inverse=True)
+        count = int(medium.max()) + 1
+        groups, group = np.unique(template * count + medium, return_inverse=True)
+        vectors, template = _mean(vectors, group, len(groups)), groups // count
+    features = unit_vectors(_mean(vectors, template, len(template_ids)), "templates")
     return Templates(template_ids, features.astype(np.float32))
 
 
 def _mean(vectors: np.ndarray, group: np.ndarray, count: int) -> np.ndarray:
-    """Mean vector of each group: (count, d). group: (n,) numbers 0…count−1, none of them empty."""
+    """Mean vector of each group 0…count−1, none of which is empty; shape (count, d)."""
     order = np.argsort(group, kind="stable")
     starts = np.searchsorted(group[order], np.arange(count))
     sums = np.add.reduceat(vectors[order], starts, axis=0, dtype=np.float64)
     return sums / np.bincount(group, minlength=count)[:, None]
 
 
-def template_scores(
-    templates: Templates, first: Ids, second: Ids, name: str = "pairs", block: int = 65536
-) -> np.ndarray:
-    """Cosines of template pairs: (P,) float64. first, second: (P,) template ids; P may be millions."""
+def template_scores(templates: Templates, first: Ids, second: Ids, name: str = "pairs") -> np.ndarray:
+    """Cosines of template pairs.
+
+    Parameters
+    ----------
+    templates : Templates
+    first, second : sequence of length P
+        The template ids of each pair. P may be millions.
+    name : str
+        What the error message calls the pairs.
+
+    Returns
+    -------
+    ndarray of float64, shape (P,)
+
+    Raises
+    ------
+    UserError
+        If a template does not exist.
+    """
     left, right = templates.rows(first, name), templates.rows(second, name)
     if left.shape != right.shape:
         raise UserError(f"{name}: {len(left)} and {len(right)} template ids")
-    scores = np.empty(len(left))
-    for start in range(0, len(left), block):
-        part = slice(start, start + block)
-        scores[part] = np.einsum("pd,pd->p", templates.features[left[part]], templates.features[right[part]])
-    return scores
-
-
-def mean_by_identity(embeddings: np.ndarray, identities: Ids) -> Tuple[np.ndarray, np.ndarray]:
-    """(ids, features) with one template an identity: what a gallery of several photos a person becomes."""
-    templates = pool(embeddings, identities)
-    return templates.ids, templates.features
+    return pair_scores(templates.features, left, right)

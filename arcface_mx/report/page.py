@@ -10,8 +10,8 @@ import numpy as np
 
 from arcface_mx.config import TrainConfig, differences, flag_name
 from arcface_mx.data.bins.read import PairSet, read_pairs
-from arcface_mx.metrics.calibration import ScoredPairs, calibrate
-from arcface_mx.metrics.pairs import pair_scores
+from arcface_mx.metrics.calibration import PairScores, calibrate
+from arcface_mx.metrics.similarity import pair_scores
 from arcface_mx.model import Embedder
 from arcface_mx.report import page_angles
 from arcface_mx.report import page_html as html
@@ -25,14 +25,12 @@ from arcface_mx.util.errors import UserError
 from arcface_mx.util.files import atomic_write
 from arcface_mx.util.progress import progress
 from arcface_mx.verify.calibration_file import (
-    SINGLE,
     StoredCalibration,
-    calibration_notes,
     calibration_path,
-    calibration_rows,
     read_calibration,
 )
 from arcface_mx.verify.sets import set_name
+from arcface_mx.verify.tables import calibration_notes, calibration_rows
 
 PAGE = "report.html"
 MAX_PHOTOS = 2000  # of the training set, for angle statistics
@@ -46,7 +44,7 @@ PICTURES = {
 
 
 class Scored(NamedTuple):
-    """A verification set under the run's model, single crops."""
+    """A verification set under the run's model, without flip test."""
 
     pairs: PairSet
     embeddings: np.ndarray
@@ -139,23 +137,23 @@ def _accuracy(run: str, config: TrainConfig, metrics: Dict[str, Any]) -> str:
     row, results = find_row(config, paper), list(metrics["sets"].values())
     levels = [
         far
-        for far in (results[0]["single"]["tar_at_far"] if results else ())
-        if any(result["single"]["tar_at_far"][far] is not None for result in results)
+        for far in (results[0]["none"]["tar_at_far"] if results else ())
+        if any(result["none"]["tar_at_far"][far] is not None for result in results)
     ]
-    rows = [["set", "pairs", "single crops, %", "image + mirror, %"] + [f"TAR@{far}" for far in levels]]
+    rows = [["set", "pairs", "accuracy, %", "flip test, %"] + [f"TAR@{far}" for far in levels]]
     for result in results:
         cells = [
-            f"{100 * crop['accuracy']:.2f} ± {100 * crop['std']:.2f}" if crop else "-"
-            for crop in (result["single"], result["mirror"])
+            f"{100 * metrics['accuracy']:.2f} ± {100 * metrics['std']:.2f}" if metrics else "-"
+            for metrics in (result["none"], result["sum"])
         ]
-        tars = [result["single"]["tar_at_far"][far] for far in levels]
+        tars = [result["none"]["tar_at_far"][far] for far in levels]
         rows.append(
             [result["set"], str(result["pairs"])] + cells + ["-" if tar is None else f"{tar:.4f}" for tar in tars]
         )
     parts = [html.table(rows) if results else html.paragraph("The run had no verification sets.")]
     parts.append(
         html.paragraph(
-            "Accuracy over ten folds, the threshold of a fold chosen on the others; ± is over the folds. TAR at FAR: single crops."
+            "Accuracy over ten folds, the threshold of a fold chosen on the others; ± is over the folds. TAR at FAR: without flip test."
         )
     )
     baselines = [line for line in collect([run], paper, accuracy) if not line.runs]
@@ -218,7 +216,7 @@ def _thresholds(run: str, scored: Sequence[Scored]) -> str:
         same = np.concatenate([one.drawn.scores[one.drawn.same] for one in scored])
         different = np.concatenate([one.drawn.scores[~one.drawn.same] for one in scored])
         stored = StoredCalibration(
-            "", tuple(one.drawn.set for one in scored), {SINGLE: calibrate(ScoredPairs(same, different))}
+            "", tuple(one.drawn.set for one in scored), {"none": calibrate(PairScores(same, different))}
         )
     else:
         return ""

@@ -16,7 +16,7 @@ from arcface_mx.train.folder import METRICS, read_baselines, read_config, read_d
 from arcface_mx.util.errors import UserError
 from arcface_mx.verify.sets import set_name
 
-# (metrics of one crop) → a percentage, None where the set cannot tell
+# (metrics of one flip test) → a percentage, None where the set cannot tell
 Figure = Callable[[Dict[str, Any]], Optional[float]]
 
 
@@ -46,11 +46,11 @@ def tar_at(level: str) -> Figure:
 
 
 def collect(
-    runs: Sequence[str], paper: List[PaperRow], figure: Figure, crop: str = "single", all_rows: bool = False
+    runs: Sequence[str], paper: List[PaperRow], figure: Figure, flip: str = "none", all_rows: bool = False
 ) -> List[TableRow]:
     """Baselines, then the rows of paper.csv in its order, then runs that are no row of it, seeds together.
 
-    crop: "single" or "mirror". all_rows: the paper's rows without a run are listed too. Raises UserError where
+    flip: the flip test, "none" or "sum". all_rows: the paper's rows without a run are listed too. Raises UserError where
     a run has not finished.
     """
     baselines: Dict[str, TableRow] = {}
@@ -65,13 +65,13 @@ def collect(
         known = find_row(config, paper)
         row = rows[known.name] if known else others.setdefault(_name(run), TableRow(_name(run)))
         row.runs += 1
-        _add(row, _in_order(metrics["sets"], config.data.eval), figure, crop)
+        _add(row, _in_order(metrics["sets"], config.data.eval), figure, flip)
         for result in read_baselines(run):
             entry = baselines.setdefault(result["method"], TableRow(result["method"]))
             key = (result["method"], result["set"], read_data_fingerprint(run))
             if key not in measured:
                 measured.add(key)
-                _add(entry, [result], figure, crop)
+                _add(entry, [result], figure, flip)
     kept = [row for row in rows.values() if row.runs or (all_rows and row.paper and row.paper.table == ABLATION)]
     return list(baselines.values()) + kept + list(others.values())
 
@@ -88,9 +88,9 @@ def _name(run: str) -> str:
     return re.sub(r"-seed\d+$", "", os.path.basename(os.path.normpath(run)))
 
 
-def _add(row: TableRow, results: Any, figure: Figure, crop: str) -> None:
+def _add(row: TableRow, results: Any, figure: Figure, flip: str) -> None:
     for result in results:
-        value = figure(result[crop]) if result.get(crop) else None
+        value = figure(result[flip]) if result.get(flip) else None
         if value is not None:
             row.values.setdefault(result["set"], []).append(value)
 

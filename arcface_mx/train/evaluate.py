@@ -46,5 +46,5 @@ class Evaluator:
 
 
 def mean_accuracy(results: List[SetResult]) -> float:
-    """Return the mean accuracy over the sets, without flip test."""
-    return sum(result.single.accuracy for result in results) / len(results)
+    """Mean over the sets of the accuracy without flip test."""
+    return sum(result.none.accuracy for result in results) / len(results)

@@ -41,7 +41,7 @@ from arcface_mx.util.devices import parse_devices
 from arcface_mx.util.environment import available_cores
 from arcface_mx.util.errors import LostWorker, UserError
 from arcface_mx.util.files import write_json
-from arcface_mx.verify.sets import result_table
+from arcface_mx.verify.tables import result_table
 
 if TYPE_CHECKING:
     from mxnet.context import Context

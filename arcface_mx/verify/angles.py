@@ -1,9 +1,9 @@
-"""The angle statistics of a run: its class centres, its training photos, its test sets."""
+"""Angle statistics of a run: its class centres, its training images and its test sets."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Dict, Optional, Sequence, Tuple
 
 import numpy as np
@@ -16,7 +16,8 @@ from arcface_mx.train import checkpoint
 from arcface_mx.train.folder import read_config
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.progress import progress
-from arcface_mx.verify.sets import set_name
+from arcface_mx.verify.images import evenly_spread
+from arcface_mx.verify.sets import embed_set, set_name
 
 if TYPE_CHECKING:
     from arcface_mx.model import Embedder
@@ -24,33 +25,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunAngles:
-    """W-EC, W-Inter (None for a loss without class centres, or a run without its checkpoint), Intra1,
-    Inter1 (train) and, by set, Intra2, Inter2 (tests)."""
+    """Angle statistics of a run folder."""
 
     run: str
-    centres: Optional[CentreAngles]
-    train: Spread
-    tests: Dict[str, Spread] = field(default_factory=dict)
+    centres: Optional[CentreAngles]  # None without class centres or without a checkpoint
+    train: Spread  # Intra1 and Inter1 of the paper
+    tests: Dict[str, Spread] = field(default_factory=dict)  # Intra2 and Inter2 by set
 
     def to_json(self) -> Dict[str, Any]:
-        return {
-            "run": self.run,
-            "centres": self.centres.to_json() if self.centres else None,
-            "train": self.train.to_json(),
-            "tests": {name: value.to_json() for name, value in self.tests.items()},
-        }
+        """Return plain values."""
+        return asdict(self)
 
 
 def measure_run(
-    run: str, embedder: Embedder, tests: Sequence[str] = (), data: Optional[str] = None, most: int = 0
+    run: str, embedder: Embedder, tests: Sequence[str] = (), data: Optional[str] = None, max_images: int = 0
 ) -> RunAngles:
-    """Embed a run's training photos (at most `most` of them, evenly spread; 0: all) and its test sets.
+    """Embed the training images of a run and its test sets, at most `max_images` of each (0: all).
 
-    tests: `.bin` sets, or folders with train.rec. data: the training set, where it has moved.
-    Raises UserError where a file is missing or does not fit.
+    A test set is a verification set (`.bin`) or a folder with train.rec. `data` is the training set
+    if it has moved. Raises UserError if a file is missing or does not fit.
     """
     config = read_config(run)
-    labels, embeddings = embed_records(embedder, data or config.data.data, most)
+    labels, embeddings = embed_records(embedder, data or config.data.data, max_images)
     weight = class_centres_of(run)
     # A loss with several centres a class has no W_j to measure.
     centres = (
@@ -62,44 +58,42 @@ def measure_run(
         run,
         centres,
         spread(embeddings, labels, run),
-        {_name(test): _spread_of_test(embedder, test, most) for test in tests},
+        {_name(test): _spread_of_test(embedder, test, max_images) for test in tests},
     )
 
 
 def class_centres_of(run: str) -> Optional[np.ndarray]:
-    """W (n, d) of the run's newest checkpoint; None where there is none or the loss has no centres."""
+    """Class centres W (n, d) of the latest checkpoint; None without checkpoint or centres."""
     state = checkpoint.latest(run)
     if state is None or CENTRES not in state.arg_params:
         return None
     return state.arg_params[CENTRES].asnumpy()
 
 
-def embed_records(embedder: Embedder, folder: str, most: int) -> Tuple[np.ndarray, np.ndarray]:
-    """(labels, embeddings) of a face set's photos."""
+def embed_records(embedder: Embedder, folder: str, max_images: int) -> Tuple[np.ndarray, np.ndarray]:
+    """Labels and embeddings of a face set, at most `max_images` evenly spread (0: all)."""
     index = RecordIndex.open(folder)
-    chosen = np.arange(len(index))
-    if most and most < len(index):
-        chosen = np.linspace(0, len(index) - 1, most).round().astype(np.int64)
+    chosen = evenly_spread(len(index), max_images)
     return index.labels[chosen], embed_positions(embedder, index, folder, chosen)
 
 
 def embed_positions(embedder: Embedder, index: RecordIndex, folder: str, chosen: np.ndarray) -> np.ndarray:
-    """Embeddings of the photos at `chosen` positions of a face set, `folder`."""
-    photos = (image for _, _, image in index.images(chosen))
-    return embedder.embed(progress(photos, os.path.basename(os.path.normpath(folder)), "image", len(chosen)))
+    """Embeddings of the images at the positions `chosen` of the face set in `folder`."""
+    images = (image for _, _, image in index.images(chosen))
+    return embedder.embed(progress(images, os.path.basename(os.path.normpath(folder)), "image", len(chosen)))
 
 
 def _name(test: str) -> str:
     return set_name(test) if test.endswith(".bin") else os.path.basename(os.path.normpath(test))
 
 
-def _spread_of_test(embedder: Embedder, test: str, most: int) -> Spread:
+def _spread_of_test(embedder: Embedder, test: str, max_images: int) -> Spread:
     if not test.endswith(".bin"):
-        labels, embeddings = embed_records(embedder, test, most)
+        labels, embeddings = embed_records(embedder, test, max_images)
         return spread(embeddings, labels, test)
     pairs = read_pairs(test)
     images, labels = linked_identities(pairs.left, pairs.right, pairs.same, pairs.num_images)
     if not len(images):
-        raise UserError(f"{test}: holds no same pair, so no identity can be told")
-    embeddings = embedder.embed(progress(pairs.pixels(), set_name(test), "image", pairs.num_images))
+        raise UserError(f"{test}: has no same pair, so that its identities are unknown")
+    embeddings = embed_set(embedder, pairs, flip_test=False)["none"]
     return spread(embeddings[images], labels, test)

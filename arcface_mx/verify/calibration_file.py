@@ -1,57 +1,54 @@
-"""`PREFIX-calibration.json`: a model's calibration beside its symbol and parameters.
+"""The file `PREFIX-calibration.json` with the calibration of a model, beside its parameters.
 
-It names the parameters it was made with by their SHA-256, and is refused for others.
+The file holds the SHA-256 of the parameters that were measured. It is refused for other parameters.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Optional, Tuple
 
-from arcface_mx.metrics.calibration import RESAMPLES, Calibration, Level, not_measurable
+from arcface_mx.metrics.calibration import Calibration, Level
 from arcface_mx.model.load import beside, locate
 from arcface_mx.util.errors import UserError
-from arcface_mx.util.files import fingerprint, write_json
+from arcface_mx.util.files import fingerprint, read_json, write_json
 
-FORMAT = 1
-SINGLE, MIRROR = "single", "mirror"
+FORMAT = 2
 
 
 @dataclasses.dataclass(frozen=True)
 class StoredCalibration:
-    """What the file holds. sets: the names of the verification sets. crops: by SINGLE, MIRROR."""
+    """Contents of a calibration file."""
 
     model: str  # SHA-256 of the parameter file
-    sets: Tuple[str, ...]
-    crops: Dict[str, Calibration]
+    sets: Tuple[str, ...]  # names of the sets that were measured
+    flips: Dict[str, Calibration]  # by flip test, "none" and "sum"
 
-    def crop(self, mirror: bool) -> Calibration:
-        """The calibration of single crops, or of image + mirror image. Raises UserError where it was not measured."""
-        name = MIRROR if mirror else SINGLE
-        if name not in self.crops:
-            raise UserError(f"the calibration has no figures for {name}; run: arcface-mx calibrate without --no-mirror")
-        return self.crops[name]
+    def for_flip(self, flip: str) -> Calibration:
+        """Return the calibration for one flip test; UserError if it was not measured."""
+        if flip not in self.flips:
+            raise UserError(f"the calibration lacks flip test {flip}; run arcface-mx calibrate without --no-flip-test")
+        return self.flips[flip]
 
 
 def calibration_path(model: str) -> str:
-    """Where a model's calibration is kept; `model`: run folder or PREFIX,EPOCH."""
+    """Path of the calibration of a model (run folder or PREFIX,EPOCH)."""
     return beside(model, "-calibration.json")
 
 
 def model_fingerprint(model: str) -> str:
-    """SHA-256 of a model's parameter file."""
+    """SHA-256 of the parameter file of a model."""
     return fingerprint(locate(model)[1])
 
 
 def write_calibration(path: str, calibration: StoredCalibration) -> None:
     """Write the file, whole or not at all."""
-    crops: Dict[str, Any] = {}
-    for name, value in calibration.crops.items():
-        crops[name] = dataclasses.asdict(value)
-        crops[name]["levels"] = [_plain_level(far, level) for far, level in value.levels.items()]
-    write_json(path, {"format": FORMAT, "model": calibration.model, "sets": list(calibration.sets), "crops": crops})
+    flips: Dict[str, Any] = {}
+    for flip, value in calibration.flips.items():
+        flips[flip] = dataclasses.asdict(value)
+        flips[flip]["levels"] = [_plain_level(far, level) for far, level in value.levels.items()]
+    write_json(path, {"format": FORMAT, "model": calibration.model, "sets": list(calibration.sets), "flips": flips})
 
 
 def _plain_level(far: float, level: Optional[Level]) -> Dict[str, Any]:
@@ -59,68 +56,34 @@ def _plain_level(far: float, level: Optional[Level]) -> Dict[str, Any]:
 
 
 def read_calibration(path: str, model: str) -> StoredCalibration:
-    """The calibration of `model` (run folder or PREFIX,EPOCH) in the file `path`.
+    """Read the calibration of `model` (run folder or PREFIX,EPOCH).
 
-    Raises UserError where there is none, it cannot be read, or it was made with other parameters.
+    Raises UserError if the file is missing or broken, or was made with other parameters.
     """
     if not os.path.exists(path):
         raise UserError(f"{path}: no such file; run: arcface-mx calibrate {model} SET.bin")
     try:
-        with open(path, encoding="utf-8") as stream:
-            stored = json.load(stream)
+        stored = read_json(path)
         if stored["format"] != FORMAT:
-            raise UserError(f"{path}: format {stored['format']!r}; this version reads {FORMAT}")
-        crops = {name: _read_crop(value) for name, value in stored["crops"].items()}
-        result = StoredCalibration(str(stored["model"]), tuple(stored["sets"]), crops)
+            raise UserError(f"{path}: format {stored['format']!r}; this version reads {FORMAT}; calibrate again")
+        flips = {flip: _read_calibration(value) for flip, value in stored["flips"].items()}
+        calibration = StoredCalibration(str(stored["model"]), tuple(stored["sets"]), flips)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: is no calibration ({type(error).__name__}: {error})") from error
-    if result.model != model_fingerprint(model):
-        raise UserError(f"{path}: was made with other parameters than {model} has; run arcface-mx calibrate again")
-    return result
+    if calibration.model != model_fingerprint(model):
+        raise UserError(f"{path}: was made with other parameters than those of {model}; run arcface-mx calibrate again")
+    return calibration
 
 
-def _read_crop(value: Dict[str, Any]) -> Calibration:
+def _read_calibration(value: Dict[str, Any]) -> Calibration:
     levels = {
         float(level["far"]): Level(**level) if level["threshold"] is not None else None for level in value["levels"]
     }
     return Calibration(
-        int(value["num_same"]),
-        int(value["num_different"]),
-        str(value["interval"]),
-        levels,
-        tuple(int(rank) for rank in value["ranks"]),
-        tuple(float(score) for score in value["scores"]),
+        num_same=int(value["num_same"]),
+        num_different=int(value["num_different"]),
+        interval=str(value["interval"]),
+        levels=levels,
+        ranks=tuple(int(rank) for rank in value["ranks"]),
+        scores=tuple(float(score) for score in value["scores"]),
     )
-
-
-HEADER = ("crop", "FAR asked", "threshold", "accepted / different pairs", "95 % interval of FAR", "TAR")
-
-
-def calibration_rows(stored: StoredCalibration) -> List[Sequence[str]]:
-    """HEADER and a row of cells for each level that was measured."""
-    rows: List[Sequence[str]] = [HEADER]
-    for crop, value in stored.crops.items():
-        for level in filter(None, value.levels.values()):
-            rows.append(
-                (
-                    crop,
-                    f"{level.far:g}",
-                    f"{level.threshold:.4f}",
-                    f"{level.accepted} / {level.different}",
-                    f"{level.low:.1e} to {level.high:.1e}",
-                    f"{level.tar:.4f}",
-                )
-            )
-    return rows
-
-
-def calibration_notes(stored: StoredCalibration) -> List[str]:
-    """What the table cannot say: where the figures come from, and which rates no pairs could tell."""
-    value = next(iter(stored.crops.values()))
-    notes = [f"{', '.join(stored.sets)}: {value.num_same} same, {value.num_different} different pairs"]
-    kind = {"pairs": "pairs taken as independent", "people": f"people drawn with their photos, {RESAMPLES} times"}
-    notes.append(f"interval of FAR: 95 %, {kind.get(value.interval, value.interval)}")
-    hidden = [f"{far:g}" for far, level in value.levels.items() if level is None]
-    if hidden:
-        notes.append(f"FAR {', '.join(hidden)}: {not_measurable(value.num_different)}")
-    return notes

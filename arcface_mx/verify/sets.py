@@ -1,43 +1,56 @@
-"""Verify a model on verification sets (`.bin`): embed each distinct image once, then score the pairs."""
+"""Verify a model on verification sets (`.bin`): embed each distinct image, then score the pairs."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
 import time
-from typing import Any, Dict, List, Optional, Sequence, Union
+from typing import Any, Dict, Optional, Union
 
 import numpy as np
 
 from arcface_mx.data.bins.read import PairSet, read_pairs
-from arcface_mx.metrics.pairs import FOLDS, PairMetrics, evaluate, fold_slices, pair_scores
+from arcface_mx.metrics.similarity import pair_scores
+from arcface_mx.metrics.verification import FOLDS, PairMetrics, check_folds, evaluate
 from arcface_mx.model.embedder import Embedder
-from arcface_mx.util.errors import UserError
 from arcface_mx.util.progress import progress
+from arcface_mx.verify.images import embed_flips
 
 
 @dataclasses.dataclass(frozen=True)
 class SetResult:
-    """A method's metrics on one verification set. method: a model or the name of a baseline.
+    """Metrics of a method on one verification set.
 
-    single: from single crops, the paper's way. mirror: embeddings of image and mirror image added
-    before normalising, as the released evaluation does; None when not asked for. images: distinct
-    images. seconds: for reading, embedding and scoring.
+    Parameters
+    ----------
+    method : str
+        A model or the name of a baseline.
+    set : str
+        Name of the verification set.
+    pairs, images : int
+        Number of pairs and of distinct images.
+    none : PairMetrics
+        Metrics without flip test, as in the paper.
+    sum : PairMetrics or None
+        Metrics with flip test: the embeddings of image and mirror image are added before they are
+        normalised, as in the released evaluation. None if it was left out.
+    seconds : float
+        Time for reading, embedding and scoring.
     """
 
     method: str
     set: str
     pairs: int
     images: int
-    single: PairMetrics
-    mirror: Optional[PairMetrics]
+    none: PairMetrics
+    sum: Optional[PairMetrics]
     seconds: float
 
     def to_json(self) -> Dict[str, Any]:
-        """Plain values, as in `--json` files."""
+        """Return plain values, as in `--json` files."""
         plain = dataclasses.asdict(self)
-        plain["single"] = self.single.to_json()
-        plain["mirror"] = self.mirror.to_json() if self.mirror else None
+        plain["none"] = self.none.to_json()
+        plain["sum"] = self.sum.to_json() if self.sum else None
         return plain
 
 
@@ -46,43 +59,60 @@ def verify_set(
     pairs: Union[str, PairSet],
     folds: int = FOLDS,
     batch_size: Optional[int] = None,
-    mirror: bool = True,
+    flip_test: bool = True,
 ) -> SetResult:
-    """Metrics of a model on one set. pairs: the set, or the path of its `.bin`.
+    """Metrics of a model on one verification set.
 
-    Raises UserError when the set cannot be read or split in folds, an image cannot be decoded or has
-    other proportions than the network's input, or an embedding is zero or not finite.
+    Parameters
+    ----------
+    embedder : Embedder
+    pairs : str or PairSet
+        The set, or the path of its `.bin` file.
+    folds : int
+        Number of folds for accuracy.
+    batch_size : int, optional
+        Images a batch, mirror images not counted.
+    flip_test : bool
+        Also measure the sum of the embeddings of image and mirror image.
+
+    Returns
+    -------
+    SetResult
+
+    Raises
+    ------
+    UserError
+        If the set cannot be read or split into folds, an image cannot be decoded or has other
+        proportions than the network's input, or an embedding is zero or not finite.
     """
     start = time.time()
     pairs = read_pairs(pairs) if isinstance(pairs, str) else pairs
-    fold_slices(len(pairs), folds, pairs.path)  # refused before minutes of embedding
+    check_folds(len(pairs), folds, pairs.path)  # before minutes of embedding
+    return score_set(embedder.name, pairs, embed_set(embedder, pairs, batch_size, flip_test), folds, start)
+
+
+def embed_set(
+    embedder: Embedder, pairs: PairSet, batch_size: Optional[int] = None, flip_test: bool = True
+) -> Dict[str, np.ndarray]:
+    """Embeddings of a set's distinct images by flip test, with a progress bar."""
     images = progress(pairs.pixels(), set_name(pairs.path), "image", pairs.num_images)
-    if mirror:
-        return score_set(
-            embedder.name, pairs, *embedder.embed_with_mirror(images, batch_size), folds=folds, start=start
-        )
-    return score_set(embedder.name, pairs, embedder.embed(images, batch_size), None, folds, start)
+    return embed_flips(embedder, images, batch_size, flip_test)
 
 
-def score_set(
-    method: str, pairs: PairSet, plain: np.ndarray, mirrored: Optional[np.ndarray], folds: int, start: float
-) -> SetResult:
-    """Metrics from the embeddings (M, d) of a set's distinct images and of their mirror images.
+def score_set(method: str, pairs: PairSet, embeddings: Dict[str, np.ndarray], folds: int, start: float) -> SetResult:
+    """Metrics from the embeddings of a set's images by flip test; `start` is when work began."""
 
-    start: time.time() at which the work began.
-    """
-    source = f"{method} on {pairs.path}"
-
-    def metrics(embeddings: np.ndarray) -> PairMetrics:
-        return evaluate(pair_scores(embeddings, pairs.left, pairs.right, source), pairs.same, folds, pairs.path)
+    def metrics(flip: str) -> PairMetrics:
+        scores = pair_scores(embeddings[flip], pairs.left, pairs.right, f"{method} on {pairs.path}")
+        return evaluate(scores, pairs.same, folds, pairs.path)
 
     return SetResult(
         method=method,
         set=set_name(pairs.path),
         pairs=len(pairs),
         images=pairs.num_images,
-        single=metrics(plain),
-        mirror=None if mirrored is None else metrics(plain + mirrored),
+        none=metrics("none"),
+        sum=metrics("sum") if "sum" in embeddings else None,
         seconds=round(time.time() - start, 3),
     )
 
@@ -90,35 +120,3 @@ def score_set(
 def set_name(path: str) -> str:
     """lfw for …/lfw.bin."""
     return os.path.splitext(os.path.basename(path))[0]
-
-
-def result_table(results: Sequence[SetResult]) -> str:
-    """One aligned table of results: percentages, FAR levels that no set can measure left out."""
-    if not results:
-        raise UserError("no results to show")
-    levels = [far for far in results[0].single.tar_at_far if any(r.single.tar_at_far[far] is not None for r in results)]
-    header = ["method", "set", "pairs", "crop", "accuracy %"] + [f"TAR@{far:.0e}" for far in levels] + ["EER %", "AUC"]
-    rows = [header]
-    for result in results:
-        for crop, metrics in (("single", result.single), ("+ mirror", result.mirror)):
-            if metrics:
-                rows.append([result.method, result.set, str(result.pairs), crop] + _cells(metrics, levels))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
-    hidden = [far for far in results[0].single.tar_at_far if far not in levels]
-    if hidden:
-        most = max(result.single.num_different for result in results)
-        lines.append(
-            f"TAR@{', '.join(f'{far:.0e}' for far in hidden)}: not measurable with {most} different pairs "
-            "(1/FAR are needed)"
-        )
-    return "\n".join(lines)
-
-
-def _cells(metrics: PairMetrics, levels: Sequence[float]) -> List[str]:
-    tars = [metrics.tar_at_far[far] for far in levels]
-    return (
-        [f"{100 * metrics.accuracy:.2f} ± {100 * metrics.std:.2f}"]
-        + ["-" if tar is None else f"{tar:.4f}" for tar in tars]
-        + [f"{100 * metrics.eer:.2f}", f"{metrics.auc:.5f}"]
-    )

@@ -7,7 +7,7 @@ from typing import Iterable
 import cv2
 import numpy as np
 
-from arcface_mx.data.align.transform import HEIGHT, reference_points
+from arcface_mx.data.align.transform import HEIGHT, reference_landmarks
 from arcface_mx.data.images import decode_or_none
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.files import atomic_write
@@ -39,7 +39,7 @@ def write_mean_face(mean: np.ndarray, path: str) -> None:
     small = mean[:, :, ::-1].round().astype(np.uint8)
     large = cv2.resize(small, (ZOOM * width, ZOOM * height), interpolation=cv2.INTER_CUBIC)
     # Coordinates are of pixel centres: x in the crop is ZOOM·(x + ½) − ½ in the picture.
-    points = reference_points(width * HEIGHT // height) * (height / HEIGHT)
+    points = reference_landmarks(width * HEIGHT // height) * (height / HEIGHT)
     for x, y in np.round(ZOOM * (points + 0.5) - 0.5).astype(int).tolist():
         cv2.circle(large, (x, y), 2 * ZOOM, COLOUR, 1, cv2.LINE_AA)
         cv2.circle(large, (x, y), 1, COLOUR, -1)

@@ -68,7 +68,7 @@ train() {
   arcface export "$RUN" --out "$RUN/export"
   echo
   arcface table "$RUN"
-  arcface table "$RUN" --mirror
+  arcface table "$RUN" --flip sum
   arcface table "$RUN" --tar 0.01
 }
 

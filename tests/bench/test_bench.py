@@ -16,7 +16,7 @@ from arcface_mx.bench import operators as profile
 from arcface_mx.bench.timing import Sample, Timing, compare, rounds, summarise
 from arcface_mx.cli import main
 from arcface_mx.cli.bench import CHOICES
-from arcface_mx.metrics.pairs import evaluate
+from arcface_mx.metrics.verification import evaluate
 from arcface_mx.planning.cost import forward_operations
 from arcface_mx.report import paper
 from arcface_mx.symbols import iresnet

@@ -176,7 +176,7 @@ def test_calibration_is_measured_or_carried_over(run, tiny_pairs, tmp_path):
     levels = []
     for folder in (out, again):
         stored = read_calibration(os.path.join(folder, "model-calibration.json"), folder)
-        levels.append(stored.crop(False).levels)
+        levels.append(stored.for_flip("none").levels)
         with open(os.path.join(folder, "model-card.md"), encoding="utf-8") as stream:
             assert "20 same, 20 different pairs" in stream.read()
     assert levels[0] == levels[1] and levels[0][0.1].accepted <= 2

@@ -1,4 +1,4 @@
-"""The `.npz` files of embeddings and galleries: what is none is named, whatever is in it."""
+"""Files that hold no embeddings or gallery are named, whatever is in them."""
 
 from __future__ import annotations
 

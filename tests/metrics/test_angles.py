@@ -25,28 +25,35 @@ def slow_nearest(rows: np.ndarray) -> float:
 
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(st.integers(0, 10**6), st.integers(2, 12), st.integers(2, 6), st.integers(1, 7))
-def test_statistics_equal_loops_over_all_pairs(seed, people, d, block):
+def test_statistics_equal_loops_over_all_pairs(seed, identities, d, block):
     random = np.random.RandomState(seed)
-    labels = np.sort(random.randint(0, people, 40))
-    embeddings = random.randn(40, d) + 3 * random.randn(people, d)[labels]
-    weight = random.randn(people, d)
-    own = {k: np.mean([e / np.linalg.norm(e) for e in embeddings[labels == k]], axis=0) for k in set(labels)}
-    found = spread(embeddings, labels)
-    assert found.intra == pytest.approx(np.mean([angle(e, own[k]) for e, k in zip(embeddings, labels)]), abs=1e-6)
-    assert found.inter == pytest.approx(slow_nearest(np.stack(list(own.values()))), abs=1e-4)
+    labels = np.sort(random.randint(0, identities, 40))
+    embeddings = random.randn(40, d) + 3 * random.randn(identities, d)[labels]
+    weight = random.randn(identities, d)
+    centre_of = {k: np.mean([e / np.linalg.norm(e) for e in embeddings[labels == k]], axis=0) for k in set(labels)}
+    result = spread(embeddings, labels)
+    assert result.intra == pytest.approx(
+        np.mean([angle(e, centre_of[k]) for e, k in zip(embeddings, labels)]), abs=1e-6
+    )
+    assert result.inter == pytest.approx(slow_nearest(np.stack(list(centre_of.values()))), abs=1e-4)
     centres = centre_angles(weight, embeddings, labels)
-    assert centres.to_embeddings == pytest.approx(np.mean([angle(weight[k], own[k]) for k in own]), abs=1e-6)
+    assert centres.to_embeddings == pytest.approx(
+        np.mean([angle(weight[k], centre_of[k]) for k in centre_of]), abs=1e-6
+    )
     assert centres.inter == pytest.approx(slow_nearest(weight), abs=1e-4)
-    assert nearest_angle(embedding_centres(embeddings, labels)[1], block) == pytest.approx(found.inter, abs=1e-4)
+    assert nearest_angle(embedding_centres(embeddings, labels)[1], (block, block + 1)) == pytest.approx(
+        result.inter, abs=1e-4
+    )
 
 
 def test_known_angles():
-    """Four directions 90° apart, each identity 10° to both sides of its own."""
+    """Four directions 90° apart, each identity 10° to both sides of its direction."""
     labels = np.repeat(np.arange(4), 2)
     degrees = np.radians(90.0 * labels + np.tile([10.0, -10.0], 4))
-    embeddings = np.stack([np.cos(degrees), np.sin(degrees)], axis=1) * np.arange(1, 9)[:, None]  # length plays no part
-    found = spread(embeddings, labels)
-    assert (found.intra, found.inter, found.images, found.identities) == (
+    directions = np.stack([np.cos(degrees), np.sin(degrees)], axis=1)
+    embeddings = directions * np.arange(1, 9)[:, None]  # the length does not matter
+    result = spread(embeddings, labels)
+    assert (result.intra, result.inter, result.images, result.identities) == (
         pytest.approx(10.0),
         pytest.approx(90.0),
         8,

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from arcface_mx.data.bins.read import read_pairs
-from arcface_mx.metrics.pairs import unit_vectors
+from arcface_mx.metrics.similarity import unit_vectors
 from arcface_mx.model import load_model
 from arcface_mx.util.errors import UserError
 from tests.conftest import shared_path

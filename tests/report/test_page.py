@@ -83,8 +83,8 @@ def test_the_page_is_whole_and_needs_nothing_else(page):
 def test_figures_are_those_of_the_run(run, page):
     with open(os.path.join(run, "metrics.json"), encoding="utf-8") as stream:
         result = next(iter(json.load(stream)["sets"].values()))
-    assert f"{100 * result['single']['accuracy']:.2f} ± {100 * result['single']['std']:.2f}" in page
-    assert "20 same, 20 different pairs" in page and "not measurable with 20 different-person pairs" in page
+    assert f"{100 * result['none']['accuracy']:.2f} ± {100 * result['none']['std']:.2f}" in page
+    assert "20 same, 20 different pairs" in page and "not measurable with 20 different pairs" in page
     assert "raw pixels" in page and "<td>--image-size</td><td>32</td><td>112</td>" in page
     with open(os.path.join(run, "environment.json"), encoding="utf-8") as stream:
         assert json.load(stream)["data"]["fingerprint"] in page

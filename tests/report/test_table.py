@@ -20,7 +20,7 @@ def write_run(folder, accuracy, **values):
     with open(os.path.join(folder, "config.json"), "w") as stream:
         json.dump(to_json(from_flat(values)), stream)
     with open(os.path.join(folder, "metrics.json"), "w") as stream:
-        json.dump({"sets": {"faces": {"set": "faces", "method": "x", "single": metrics, "mirror": metrics}}}, stream)
+        json.dump({"sets": {"faces": {"set": "faces", "method": "x", "none": metrics, "sum": metrics}}}, stream)
     return folder
 
 

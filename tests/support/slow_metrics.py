@@ -1,4 +1,4 @@
-"""Verification metrics a second time: counted pair by pair, in exact fractions, no sorting pass."""
+"""Verification metrics, counted pair by pair in exact fractions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def accuracy(scores, same, threshold):
 
 
 def threshold_of(scores, same):
-    """Try every cut between neighbouring scores; of the best cuts the middle one, highest cut first."""
+    """Try every cut between neighbouring scores; return the middle one of the best."""
     values = sorted(set(scores), reverse=True)
     cuts = [float(np.nextafter(values[0], np.inf))]
     cuts += [Fraction(a) / 2 + Fraction(b) / 2 for a, b in zip(values, values[1:])]

@@ -235,5 +235,5 @@ def test_the_headline_is_the_last_checkpoints_and_the_best_is_marked(tmp_path, t
     config = tiny(tmp_path, tiny_faces, eval=(tiny_pairs,), eval_every=4)
     metrics = train(config)
     assert metrics["step"] == 12 and metrics["best_of_run"] == {"step": 4, "mean_accuracy": 1.5}
-    own = [result["single"]["accuracy"] for result in metrics["sets"].values()]
+    own = [result["none"]["accuracy"] for result in metrics["sets"].values()]
     assert metrics["mean_accuracy"] == pytest.approx(float(np.mean(own))) and metrics["mean_accuracy"] <= 1.0

@@ -1,4 +1,4 @@
-"""`identify` and `templates` on folders and lists of photos."""
+"""`identify` and `templates` on folders and lists of images."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 
 from arcface_mx.cli import main
 from arcface_mx.metrics.identification import identify
-from arcface_mx.metrics.roc import error_rates
 from arcface_mx.metrics.templates import pool, template_scores
+from arcface_mx.metrics.verification import error_rates
 from arcface_mx.model import load_model
 from tests.conftest import tiny_photo
 from tests.support import nets
@@ -27,34 +27,34 @@ def model(tmp_path_factory):
     return str(folder)
 
 
-def put(folder, name, person, photo):
-    """Write one photo; returns its RGB pixels."""
+def put(folder, name, identity, image):
+    """Write one image; returns its RGB pixels."""
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    content = tiny_photo(person, photo)
+    content = tiny_photo(identity, image)
     path.write_bytes(content)
     return cv2.imdecode(np.frombuffer(content, np.uint8), 1)[..., ::-1]
 
 
 @pytest.fixture(scope="module")
-def people(tmp_path_factory):
-    """gallery/ (people 0–5, two photos each), probes/ (people 2–9, three each), others/ (flat)."""
-    root = tmp_path_factory.mktemp("people")
+def folders(tmp_path_factory):
+    """gallery/ of identities 0–5, probes/ of identities 2–9, and others/ without sub-folders."""
+    root = tmp_path_factory.mktemp("folders")
     pixels = {"gallery": [], "probes": [], "others": []}
-    for person in range(6):
-        for photo in range(2):
-            pixels["gallery"].append(put(root, f"gallery/p{person}/{photo}.png", person, photo))
-    for person in range(2, 10):
-        for photo in range(10, 13):
-            pixels["probes"].append(put(root, f"probes/p{person}/{photo}.PNG", person, photo))
-    for person in range(40, 45):
-        pixels["others"].append(put(root, f"others/{person}.png", person, 0))
-    (root / "gallery" / "notes.txt").write_text("not a photo")
+    for identity in range(6):
+        for image in range(2):
+            pixels["gallery"].append(put(root, f"gallery/p{identity}/{image}.png", identity, image))
+    for identity in range(2, 10):
+        for image in range(10, 13):
+            pixels["probes"].append(put(root, f"probes/p{identity}/{image}.PNG", identity, image))
+    for identity in range(40, 45):
+        pixels["others"].append(put(root, f"others/{identity}.png", identity, 0))
+    (root / "gallery" / "notes.txt").write_text("not a image")
     return root, pixels
 
 
-def test_identify_on_folders(model, people, tmp_path, capsys):
-    root, pixels = people
+def test_identify_on_folders(model, folders, tmp_path, capsys):
+    root, pixels = folders
     arguments = ["identify", model, str(root / "gallery"), str(root / "probes"), "--distractors", str(root / "others")]
     assert main(arguments + ["--json", str(tmp_path / "r.json")]) == 0
     printed = capsys.readouterr().out
@@ -66,12 +66,12 @@ def test_identify_on_folders(model, people, tmp_path, capsys):
     )
     assert json.loads((tmp_path / "r.json").read_text()) == json.loads(json.dumps(expected.to_json()))
     assert "gallery 6 identities, distractors 5, probes 12 known, 12 unknown" in printed
-    assert f"rank-1        {expected.rank[1]:.4f}" in printed
+    assert f"rank-1         {expected.rank[1]:.4f}" in printed
     assert "DIR@FAR=1e-02, 1e-03, 1e-04, 1e-05, 1e-06: not measurable with 12 unknown probes" in printed
 
 
-def test_identify_on_lists_equals_folders(model, people, tmp_path):
-    root, _ = people
+def test_identify_on_lists_equals_folders(model, folders, tmp_path):
+    root, _ = folders
     for part in ("gallery", "probes"):
         lines = [f"{path.parent.name}/{path.name} {path.parent.name}" for path in (root / part).glob("*/*")]
         (root / part / "list.txt").write_text("\n".join(lines) + "\n\n")
@@ -79,7 +79,18 @@ def test_identify_on_lists_equals_folders(model, people, tmp_path):
     for suffix in ("", "/list.txt"):
         report = str(tmp_path / "r.json")
         assert (
-            main(["identify", model, f"{root}/gallery{suffix}", f"{root}/probes{suffix}", "--mirror", "--json", report])
+            main(
+                [
+                    "identify",
+                    model,
+                    f"{root}/gallery{suffix}",
+                    f"{root}/probes{suffix}",
+                    "--flip",
+                    "sum",
+                    "--json",
+                    report,
+                ]
+            )
             == 0
         )
         results.append(json.load(open(report)))
@@ -88,21 +99,21 @@ def test_identify_on_lists_equals_folders(model, people, tmp_path):
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory):
-    """Folders person/video of frames, an IJB-style list of the same photos, and all pairs of videos."""
+    """Folders identity/video of frames, a list of them as in IJB, and all pairs of videos."""
     root = tmp_path_factory.mktemp("videos")
     names, rows, pixels = [], [], []
-    for person in range(5):
+    for identity in range(5):
         for video in range(4):
-            name = f"person{person}/{video}"
+            name = f"identity{identity}/{video}"
             names.append(name)
             for frame in range(3):
-                photo = f"{name}/{frame}.png"
-                pixels.append(put(root / "crops", photo, person, 10 * video + frame))
-                rows.append((photo, name, frame // 2))  # two frames of one medium, one of another
-    (root / "tid_mid.txt").write_text("".join("%s %s %d\n" % row for row in rows))
+                image = f"{name}/{frame}.png"
+                pixels.append(put(root / "crops", image, identity, 10 * video + frame))
+                rows.append((image, name, frame // 2))  # two frames of one medium, one of another
+    (root / "tid_mid.txt").write_text("".join(f"{image} {template} {medium}\n" for image, template, medium in rows))
     # Interleaved, so that every fold has both kinds.
     pairs = [(names[i], names[(7 * i + j) % 20]) for j in range(1, 20) for i in range(20)]
-    lines = ["%s %s %d" % (a, b, a.split("/")[0] == b.split("/")[0]) for a, b in pairs]
+    lines = [f"{a} {b} {int(a.split('/')[0] == b.split('/')[0])}" for a, b in pairs]
     (root / "pairs.txt").write_text("\n".join(lines))
     return root, rows, pairs, pixels
 
@@ -131,24 +142,24 @@ def test_templates_of_a_list(model, videos, tmp_path, capsys):
     expected = error_rates(scores, same)
     assert json.load(open(report)) == json.loads(json.dumps(expected.to_json()))
     printed = capsys.readouterr().out
-    assert f"TAR@FAR=1e-02 {expected.tar_at_far[0.01]:.4f}" in printed and "accuracy" not in printed
+    assert f"TAR@FAR=1e-02  {expected.tar_at_far[0.01]:.4f}" in printed and "accuracy" not in printed
 
 
 def test_templates_of_a_folder_with_folds(model, videos, capsys):
     root = videos[0]
     assert main(["templates", model, str(root / "crops"), str(root / "pairs.txt"), "--folds", "5"]) == 0
-    assert "accuracy      " in capsys.readouterr().out
+    assert "accuracy  " in capsys.readouterr().out
 
 
-def test_bad_lists_are_named(model, people, videos, tmp_path, capsys):
-    root, _ = people
+def test_bad_lists_are_named(model, folders, videos, tmp_path, capsys):
+    root, _ = folders
     films = videos[0]
 
     def text(name, content):
         (tmp_path / name).write_bytes(content.encode("latin-1"))
         return str(tmp_path / name)
 
-    gallery, probes, crops = str(root / "gallery"), str(root / "probes"), str(films / "crops")
+    gallery, crops = str(root / "gallery"), str(films / "crops")
     cases = [
         (["identify", gallery, text("a.txt", "")], "a.txt: is empty"),
         (["identify", gallery, text("b.txt", "one\n")], "b.txt: line 1: expected"),
@@ -157,9 +168,9 @@ def test_bad_lists_are_named(model, people, videos, tmp_path, capsys):
         (["identify", gallery, str(tmp_path / "none")], "none: no such file"),
         (["identify", gallery, str(root / "others")], "no sub-folder contains an image"),
         (["identify", gallery, crops], "have no identity in common"),
-        (["templates", crops, text("e.txt", "person0/0 person0/1 2\n")], "e.txt: line 1 is"),
-        (["templates", crops, text("f.txt", "person0/0 person9/1 1\n")], "f.txt: there is no template person9/1"),
-        (["templates", crops, text("g.txt", "person0/0 person0/1 1\n")], "1 same and 0 different pairs"),
+        (["templates", crops, text("e.txt", "identity0/0 identity0/1 2\n")], "e.txt: line 1 is"),
+        (["templates", crops, text("f.txt", "identity0/0 identity9/1 1\n")], "f.txt: there is no template identity9/1"),
+        (["templates", crops, text("g.txt", "identity0/0 identity0/1 1\n")], "1 same and 0 different pairs"),
     ]
     for (command, *rest), message in cases:
         assert main([command, model] + rest) == 2
@@ -169,6 +180,6 @@ def test_bad_lists_are_named(model, people, videos, tmp_path, capsys):
     assert main(["identify", model, gallery, str(tmp_path / "empty")]) == 2
     assert "empty: no sub-folder contains an image" in capsys.readouterr().err
     (tmp_path / "p1").mkdir()
-    (tmp_path / "p1" / "x.jpg").write_bytes(b"no photo")
+    (tmp_path / "p1" / "x.jpg").write_bytes(b"no image")
     assert main(["identify", model, gallery, text("h.txt", "p1/x.jpg p1\n")]) == 2
     assert "x.jpg: 8 bytes that are no readable image" in capsys.readouterr().err

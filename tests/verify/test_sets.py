@@ -12,10 +12,11 @@ from sklearn.metrics import roc_auc_score
 from arcface_mx.cli import main
 from arcface_mx.data.bins.read import read_pairs
 from arcface_mx.data.bins.write import write_pairs
-from arcface_mx.metrics.pairs import evaluate
+from arcface_mx.metrics.verification import evaluate
 from arcface_mx.model import Embedder, load_model
 from arcface_mx.util.errors import UserError
-from arcface_mx.verify.sets import result_table, verify_set
+from arcface_mx.verify.sets import verify_set
+from arcface_mx.verify.tables import result_table
 from tests.conftest import shared_path
 from tests.support import nets
 
@@ -38,7 +39,7 @@ def test_scores_are_those_of_embeddings_added_before_normalising(model, tiny_pai
     images = list(pairs.pixels())
     plain = nets.outputs(symbol, arguments, states, images).astype(np.float64)
     both = plain + nets.outputs(symbol, arguments, states, [image[:, ::-1] for image in images])
-    for embeddings, metrics in ((plain, result.single), (both, result.mirror)):
+    for embeddings, metrics in ((plain, result.none), (both, result.sum)):
         unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
         scores = (unit[pairs.left] * unit[pairs.right]).sum(1)
         assert metrics.auc == pytest.approx(roc_auc_score(pairs.same, scores), abs=1e-9)
@@ -60,7 +61,7 @@ def test_each_distinct_image_is_embedded_once(model, tmp_path):
             seen.append(len(images))
             return super().embed(images, batch_size, mirror)
 
-    verify_set(Counting(*model[1:], input_size=SIZE), str(tmp_path / "few.bin"), mirror=False)
+    verify_set(Counting(*model[1:], input_size=SIZE), str(tmp_path / "few.bin"), flip_test=False)
     assert seen == [3]
 
 
@@ -68,7 +69,7 @@ def test_command_prints_one_table_and_writes_json(model, tiny_pairs, tiny_faces,
     report = tmp_path / "report.json"
     assert main(["verify", model[0], tiny_pairs, "--baselines", tiny_faces, "--json", str(report)]) == 0
     printed = capsys.readouterr().out.splitlines()
-    assert printed[0].split() == ["method", "set", "pairs", "crop", "accuracy", "%", "TAR@1e-01", "EER", "%", "AUC"]
+    assert printed[0].split() == ["method", "set", "pairs", "flip", "accuracy", "%", "TAR@1e-01", "EER", "%", "AUC"]
     assert len(printed) == 1 + 2 * 4 + 1
     assert (
         printed[-1]
@@ -76,12 +77,12 @@ def test_command_prints_one_table_and_writes_json(model, tiny_pairs, tiny_faces,
     )
     results = json.loads(report.read_text())
     assert [result["method"] for result in results] == [model[0], "raw pixels", "whitened PCA", "PCA + LDA"]
-    assert f"{100 * results[0]['single']['accuracy']:.2f} ± {100 * results[0]['single']['std']:.2f}" in printed[1]
-    assert results[0]["single"]["tar_at_far"]["1e-02"] is None
+    assert f"{100 * results[0]['none']['accuracy']:.2f} ± {100 * results[0]['none']['std']:.2f}" in printed[1]
+    assert results[0]["none"]["tar_at_far"]["1e-02"] is None
 
 
-def test_single_crops_only(model, tiny_pairs, capsys):
-    assert main(["verify", model[0], tiny_pairs, "--no-mirror", "--devices", "cpu(0),cpu(1)", "--folds", "4"]) == 0
+def test_flip_test_can_be_left_out(model, tiny_pairs, capsys):
+    assert main(["verify", model[0], tiny_pairs, "--no-flip-test", "--devices", "cpu(0),cpu(1)", "--folds", "4"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 3
 
 
@@ -97,7 +98,7 @@ def test_a_later_set_that_is_bad_is_refused_before_any_work(model, tiny_pairs, t
     "arguments, message",
     [
         (["--folds", "41"], "40 pairs do not make 41 folds"),
-        (["--batch-size", "0"], "--batch-size 0"),
+        (["--batch-size", "0"], "--batch-size must be at least 1, got 0"),
         (["--devices", "gpu(99)"], "there is no gpu(99)"),
         (["--layer", "fc9"], "no layer fc9"),
     ],
@@ -142,8 +143,8 @@ def test_a_level_that_one_set_measures_is_shown_for_all(model, tiny_pairs, tmp_p
 
 @pytest.mark.skipif(os.environ.get("ARCFACE_SLOW") != "1", reason="embeds 15,402 images, minutes: set ARCFACE_SLOW=1")
 def test_published_model_on_lfw():
-    """Its README says 99.07 single and 99.13 with mirror; six pairs (0.1 %) are left to the choice of threshold."""
+    """The README of the model says 99.07 % without and 99.13 % with flip test."""
     model = shared_path("zoo/mobileface_v2-symbol.json")[: -len("-symbol.json")] + ",0"
     result = verify_set(load_model(model), shared_path("faces/lfw/lfw.bin"))
-    assert result.single.accuracy == pytest.approx(0.9907, abs=0.001)
-    assert result.mirror.accuracy == pytest.approx(0.9913, abs=0.001)
+    assert result.none.accuracy == pytest.approx(0.9907, abs=0.001)
+    assert result.sum.accuracy == pytest.approx(0.9913, abs=0.001)

@@ -4,42 +4,42 @@ from __future__ import annotations
 
 import argparse
 
-from arcface_mx.cli.shared.model_flags import add_model_flags, open_model
+from arcface_mx.cli.shared.model_flags import add_json_flag, add_model_flags, open_model
 
-HELP = """find label errors in a face set with a model: writes a list, deletes nothing
+HELP = """list the label errors of a face set that a model finds
 
-Listed are photos far from their identity's centre, identities whose centres nearly coincide, and
-with --against identities that are in a test set. LIST is a table to read and edit: each line has
-an action (leave out, keep, merge into LABEL). Then
+Listed are images far from the centre of their identity, identities whose centres nearly coincide,
+and with --against identities that occur in a verification set. Nothing is deleted. LIST is a table
+to read and edit; each line has an action (leave out, keep, merge into LABEL). Then
 
   arcface-mx data clean MODEL SET LIST --apply OUT
 
-writes a copy of the set with the actions done; a LIST that is there is used as it stands, and the
-model is not run."""
+writes a copy of the set with the actions done. If LIST exists it is used as it is, and the model is
+not run."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_flags(parser)
     parser.add_argument("set", metavar="SET", help="folder of the face set")
-    parser.add_argument("list", metavar="LIST", help="table to write (.csv); with --apply, to read where it is there")
+    parser.add_argument("list", metavar="LIST", help="table to write (.csv), or with --apply to read if it exists")
     parser.add_argument(
-        "--against", metavar="BIN", nargs="+", default=[], help="test sets whose people should not be in SET"
+        "--against",
+        metavar="BIN",
+        nargs="+",
+        default=[],
+        help="verification sets whose identities should not be in SET",
     )
-    parser.add_argument(
-        "--far", type=float, default=75.0, metavar="A", help="a photo farther from its identity's centre, degrees (75)"
+    limits = (
+        ("--far", 75.0, "list images farther than this from the centre of their identity"),
+        ("--near", 40.0, "list identities whose centres are nearer than this"),
+        ("--overlap", 50.0, "list identities nearer than this to an image of --against"),
     )
-    parser.add_argument(
-        "--near", type=float, default=40.0, metavar="A", help="identities with centres nearer than this, degrees (40)"
-    )
-    parser.add_argument(
-        "--overlap",
-        type=float,
-        default=50.0,
-        metavar="A",
-        help="identities nearer than this to a test photo, degrees (50)",
-    )
-    parser.add_argument("--apply", metavar="OUT", help="folder to make, with the list's actions done")
-    parser.add_argument("--json", metavar="FILE", help="write the counts there")
+    for flag, default, text in limits:
+        parser.add_argument(
+            flag, type=float, default=default, metavar="A", help=text + ", in degrees (default: %(default)g)"
+        )
+    parser.add_argument("--apply", metavar="OUT", help="folder to write, with the actions of LIST done")
+    add_json_flag(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -48,20 +48,20 @@ def run(args: argparse.Namespace) -> int:
 
     from arcface_mx.data.check.clean_list import apply_list, read_list, write_list
     from arcface_mx.data.recordio.index import RecordIndex
-    from arcface_mx.faces.clean import CleanOptions, find_faults
+    from arcface_mx.faces.clean import CleanOptions, find_label_errors
     from arcface_mx.util.errors import UserError
     from arcface_mx.util.files import write_json
 
     index = RecordIndex.open(args.set)
     if os.path.exists(args.list):
         if not args.apply:
-            raise UserError(f"{args.list}: already there; give another file, or --apply OUT to use it")
+            raise UserError(f"{args.list}: already exists; give another file, or use it with --apply OUT")
         entries = read_list(args.list, index)
     else:
         options = CleanOptions(far=args.far, near=args.near, overlap=args.overlap)
         options.check()
         embedder = open_model(args)
-        entries = find_faults(
+        entries = find_label_errors(
             index, lambda images: embedder.embed(images, args.batch_size, mirror=True), args.against, options
         )
         write_list(args.list, index, entries)

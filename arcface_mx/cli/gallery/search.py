@@ -1,60 +1,65 @@
-"""`arcface-mx gallery search`: who is it?"""
+"""`arcface-mx gallery search`: name the identities of images."""
 
 from __future__ import annotations
 
 import argparse
 
-from arcface_mx.cli.shared.face_flags import add_calibration_flag, face_options, model_calibration, print_skipped
-from arcface_mx.cli.shared.model_flags import add_images_flag, add_model_flags, open_model
+from arcface_mx.cli.shared.face_flags import (
+    add_calibration_flag,
+    add_workers_flag,
+    face_options,
+    model_calibration,
+    print_skipped,
+)
+from arcface_mx.cli.shared.model_flags import add_images_flag, add_json_flag, add_model_flags, open_model
 
-HELP = """the people of a gallery that photos show, or "unknown"
+HELP = """name the identities that images show, or "unknown"
 
-A stranger among N entries is taken for somebody with probability 1 − (1 − FMR)^N; the threshold is
-the one at which that is --fpir, from the model's own calibration. It rises with the gallery. --fpir
-1 names the nearest in any case. --align and --mirror are those of the gallery.
+Among N entries a stranger is named with probability 1 − (1 − FMR)^N. The threshold makes that
+probability equal to --fpir; it comes from the model's own calibration and rises with the size of
+the gallery. --fpir 1 always names the nearest identity. --align and --flip are those of the
+gallery.
 
   arcface-mx gallery search runs/first people.npz new.jpg --fpir 0.01"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_flags(parser)
-    parser.add_argument("gallery", metavar="GALLERY.npz", help="what gallery build wrote")
-    parser.add_argument("photos", metavar="PHOTOS", help="photo, folder or list")
+    parser.add_argument("gallery", metavar="GALLERY.npz", help="file of gallery build")
+    parser.add_argument("source", metavar="IMAGES", help="image, folder or list")
     add_images_flag(parser)
-    parser.add_argument("-k", type=int, default=3, help="people shown for each photo (default: %(default)s)")
+    parser.add_argument("-k", type=int, default=3, help="identities listed for each image (default: %(default)s)")
     parser.add_argument(
         "--fpir", type=float, default=0.01, help="share of strangers that may be named (default: %(default)s)"
     )
-    parser.add_argument("--faiss", action="store_true", help="search with faiss' flat index (the same answer)")
+    parser.add_argument("--faiss", action="store_true", help="search with faiss' flat index, with the same result")
     add_calibration_flag(parser)
-    parser.add_argument(
-        "--workers", type=int, metavar="W", help="threads or processes that read photos (default: one a core)"
-    )
-    parser.add_argument("--json", metavar="FILE", help="also write the answers to FILE")
+    add_workers_flag(parser)
+    add_json_flag(parser)
 
 
 def run(args: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
     from arcface_mx.data.image_files import image_paths
-    from arcface_mx.faces.find import find_people, table_lines
+    from arcface_mx.faces.find import SearchOptions, answer_lines, find_identities
     from arcface_mx.faces.gallery import read_gallery
     from arcface_mx.util.files import write_json
 
-    gallery, paths = read_gallery(args.gallery), image_paths(args.photos, args.images)
-    args.align, args.mirror = gallery.align, gallery.mirror
-    calibration = model_calibration(args, gallery.mirror) if args.fpir < 1 else None
-    answer = find_people(
+    gallery, paths = read_gallery(args.gallery), image_paths(args.source, args.images)
+    args.align, args.flip = gallery.align, gallery.flip
+    calibration = model_calibration(args) if args.fpir < 1 else None
+    result = find_identities(
         lambda: open_model(args),
         args.model,
         gallery,
         paths,
         calibration,
-        args.fpir,
-        args.k,
         face_options(args),
-        args.faiss,
+        SearchOptions(args.fpir, args.k, args.faiss),
     )
-    print("\n".join(table_lines(answer)))
-    print_skipped(answer.skipped, answer.reasons)
+    print("\n".join(answer_lines(result)))
+    print_skipped(result.skipped)
     if args.json:
-        write_json(args.json, answer.to_json())
-    return 1 if answer.skipped else 0
+        write_json(args.json, asdict(result))
+    return 1 if result.skipped else 0

@@ -1,51 +1,63 @@
-"""Flags shared by commands that take photos of faces, and by those that decide."""
+"""Flags and messages of the commands that read images of faces."""
 
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Sequence
+from typing import TYPE_CHECKING, Dict
+
+from arcface_mx.cli.shared.model_flags import add_flip_flag
 
 if TYPE_CHECKING:
     from arcface_mx.faces.embed import FaceOptions
     from arcface_mx.metrics.calibration import Calibration
 
+MAX_SHOWN = 10  # images without a face that are named
+
 
 def add_face_flags(parser: argparse.ArgumentParser) -> None:
-    """--align, --mirror, --workers."""
+    """--align, --flip, --workers."""
     parser.add_argument(
-        "--align", action="store_true", help="find the face in each photo and crop it (else photos are aligned crops)"
+        "--align", action="store_true", help="find the face in each image and crop it (default: images are aligned)"
     )
-    parser.add_argument("--mirror", action="store_true", help="add the mirror image's embedding")
+    add_flip_flag(parser)
+    add_workers_flag(parser)
+
+
+def add_workers_flag(parser: argparse.ArgumentParser) -> None:
+    """--workers."""
     parser.add_argument(
-        "--workers", type=int, metavar="W", help="threads, or processes with --align (default: one a core)"
+        "--workers",
+        type=int,
+        metavar="W",
+        help="threads, or processes with --align, that read images (default: one a core)",
     )
 
 
 def add_calibration_flag(parser: argparse.ArgumentParser) -> None:
     """--calibration."""
     parser.add_argument(
-        "--calibration", metavar="FILE", help="what arcface-mx calibrate wrote (default: the file beside the model)"
+        "--calibration", metavar="FILE", help="file of arcface-mx calibrate (default: the one beside the model)"
     )
 
 
 def face_options(args: argparse.Namespace) -> FaceOptions:
-    """The flags as options."""
+    """The options that the flags ask for."""
     from arcface_mx.faces.embed import FaceOptions
     from arcface_mx.util.environment import available_cores
 
-    return FaceOptions(args.align, args.mirror, args.batch_size, max(1, args.workers or available_cores()))
+    return FaceOptions(args.align, args.flip, args.batch_size, max(1, args.workers or available_cores()))
 
 
-def model_calibration(args: argparse.Namespace, mirror: bool) -> Calibration:
-    """The model's own calibration for single crops or with the mirror image."""
+def model_calibration(args: argparse.Namespace) -> Calibration:
+    """The calibration of the model for the flip test of the flags."""
     from arcface_mx.verify.calibration_file import calibration_path, read_calibration
 
-    return read_calibration(args.calibration or calibration_path(args.model), args.model).crop(mirror)
+    return read_calibration(args.calibration or calibration_path(args.model), args.model).for_flip(args.flip)
 
 
-def print_skipped(paths: Sequence[str], reasons: Sequence[str], most: int = 10) -> None:
-    """Name the photos that have no embedding."""
-    for path, reason in list(zip(paths, reasons))[:most]:
+def print_skipped(reason_of: Dict[str, str]) -> None:
+    """Name the images that have no embedding."""
+    for path, reason in list(reason_of.items())[:MAX_SHOWN]:
         print(f"no face used: {path}: {reason}")
-    if len(paths) > most:
-        print(f"… and {len(paths) - most} more")
+    if len(reason_of) > MAX_SHOWN:
+        print(f"… and {len(reason_of) - MAX_SHOWN} more")

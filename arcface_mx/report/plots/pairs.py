@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Sequence
 
 import numpy as np
 
-from arcface_mx.metrics.roc import equal_error_rate, sort_scores, sorted_roc
+from arcface_mx.metrics.verification import equal_error_rate, roc_curve
 
 
 class ScoredPairs(NamedTuple):
@@ -19,9 +19,9 @@ class ScoredPairs(NamedTuple):
 
 
 def score_pairs(embedder: Any, path: str, name: str) -> ScoredPairs:
-    """Embed a `.bin` set's images, single crops, and score its pairs; raises UserError as `verify_set` does."""
+    """Embed a `.bin` set's images, without flip test, and score its pairs; raises UserError as `verify_set` does."""
     from arcface_mx.data.bins.read import read_pairs
-    from arcface_mx.metrics.pairs import pair_scores
+    from arcface_mx.metrics.similarity import pair_scores
     from arcface_mx.util.progress import progress
     from arcface_mx.verify.sets import set_name
 
@@ -55,7 +55,7 @@ def draw_roc(scored: Sequence[ScoredPairs], path: str) -> None:
 
     figure, axes = new_figure(1, 5.2, 4.2)
     for one in scored:
-        roc = _roc(one)
+        roc = roc_curve(one.scores, one.same)
         shown = roc.accepted_different >= 1
         axes[0].plot(roc.far[shown], roc.tar[shown], label=_legend(one), linewidth=1.3)
     axes[0].set_xscale("log")
@@ -76,7 +76,7 @@ def draw_det(scored: Sequence[ScoredPairs], path: str) -> None:
     figure, axes = new_figure(1, 4.8, 4.4)
     ticks = np.asarray([0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6])
     for one in scored:
-        roc = _roc(one)
+        roc = roc_curve(one.scores, one.same)
         rejected = 1.0 - roc.tar
         # An error rate of 0 has no place on this axis; below one pair nothing is known.
         shown = (roc.accepted_different >= 1) & (rejected * roc.num_same >= 1)
@@ -96,11 +96,6 @@ def draw_det(scored: Sequence[ScoredPairs], path: str) -> None:
     axes[0].grid(alpha=0.25)
     axes[0].legend(fontsize=7, loc="upper right")
     save(figure, path)
-
-
-def _roc(one: ScoredPairs) -> Any:
-    _, scores, same = sort_scores(one.scores, one.same)
-    return sorted_roc(scores, same)
 
 
 def _legend(one: ScoredPairs) -> str:

@@ -1,0 +1,48 @@
+"""`calibrate` writes a file that is refused for other parameters."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from arcface_mx.cli import main
+from arcface_mx.util.errors import UserError
+from arcface_mx.verify.calibration_file import read_calibration
+from tests.support import nets
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    symbol = nets.embedding((32, 32))
+    return nets.save(tmp_path_factory.mktemp("calibrated"), symbol, *nets.parameters(symbol, (32, 32))) + ",0"
+
+
+def test_command_on_pairs_and_on_a_face_set(model, tiny_pairs, tiny_faces, tmp_path, capsys):
+    for source, pairs, kind in (
+        (tiny_pairs, 20, "independent"),
+        (tiny_faces, 35 * 34 // 2 - 5 * 21, "identities are drawn"),
+    ):
+        path = str(tmp_path / "c.json")
+        assert main(["calibrate", model, source, "--out", path]) == 0
+        shown = capsys.readouterr().out
+        assert f"{pairs} different pairs" in shown and kind in shown and f"not measurable with {pairs}" in shown
+        stored = read_calibration(path, model)
+        assert stored.for_flip("sum").num_different == stored.for_flip("none").num_different == pairs
+
+
+def test_a_calibration_of_other_parameters_is_refused(model, tiny_pairs, tmp_path):
+    path = str(tmp_path / "c.json")
+    assert main(["calibrate", model, tiny_pairs, "--out", path]) == 0
+    symbol = nets.embedding((32, 32))
+    other = nets.save(tmp_path, symbol, *nets.parameters(symbol, (32, 32), seed=1)) + ",0"
+    with pytest.raises(UserError, match="was made with other parameters"):
+        read_calibration(path, other)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", json.dumps({"format": 9}), json.dumps({"format": 2, "flips": 3})])
+def test_a_broken_file_is_named(model, tmp_path, content):
+    path = tmp_path / "c.json"
+    path.write_text(content)
+    with pytest.raises(UserError, match="c.json"):
+        read_calibration(str(path), model)
