@@ -50,6 +50,9 @@ def public_names():
             value = getattr(importlib.import_module(room), name)
             if inspect.isclass(value):
                 methods = [key for key, entry in vars(value).items() if inspect.isroutine(getattr(value, key))]
+                # A method without a docstring that overrides another one has that method's docstring.
+                bases = [vars(base) for base in value.__mro__[1:-1]]
+                methods = [key for key in methods if vars(value)[key].__doc__ or not any(key in base for base in bases)]
                 yield f"{room}.{name}"
                 yield from (f"{room}.{name}.{key}" for key in methods if not key.startswith("_"))
             elif inspect.isroutine(value):

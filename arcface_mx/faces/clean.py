@@ -51,7 +51,7 @@ def find_label_errors(index: RecordIndex, embed: Embed, against: Sequence[str], 
         entries = []
         for at in np.flatnonzero(far)[np.argsort(-angles[far], kind="stable")]:
             why = f"{angles[at]:.0f} degrees from its identity's centre"
-            entries.append(Entry("photo", int(index.numbers[at]), int(index.labels[at]), LEAVE_OUT, why))
+            entries.append(Entry("image", int(index.numbers[at]), int(index.labels[at]), LEAVE_OUT, why))
         for first, second, angle in near_centres(centres, options.near):
             why = f"its centre is {angle:.0f} degrees from that of identity {first}"
             entries.append(Entry("identity", second, second, f"merge into {first}", why))

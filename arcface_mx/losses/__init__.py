@@ -16,6 +16,7 @@ from arcface_mx.losses.margin import CM1, CM2, ArcFace, CombinedMargin, CosFace,
 from arcface_mx.losses.softmax import NormSoftmax, Softmax
 from arcface_mx.losses.sub_centre import SubCentreArcFace
 from arcface_mx.losses.triplet import AngularTriplet, EuclideanTriplet
+from arcface_mx.util.settings import document_settings
 
 _CLASSES = (
     ArcFace,
@@ -33,6 +34,8 @@ _CLASSES = (
     EuclideanTriplet,
     Contrastive,
 )
+for _loss in _CLASSES:
+    document_settings(_loss)
 LOSSES: Dict[str, Type[Loss]] = {loss.name: loss for loss in _CLASSES}
 
 __all__ = ["LOSSES", "Loss", "LossGraph", "LossInputs", *(loss.__name__ for loss in _CLASSES)]

@@ -91,7 +91,16 @@ class Loss:
         check_settings(self)
 
     def build(self, inputs: LossInputs) -> LossGraph:
-        """Return the graph of the loss."""
+        """Return the graph of the loss.
+
+        Parameters
+        ----------
+        inputs : LossInputs
+
+        Returns
+        -------
+        LossGraph
+        """
         raise NotImplementedError(f"{type(self).__name__}.build")
 
     @property
@@ -120,6 +129,11 @@ class Loss:
             Length of the run in updates.
         factor : float
             Images a step, divided by `schedule_batch`.
+
+        Returns
+        -------
+        dict of str to float
+            One value for each of `scheduled_names`.
         """
         return {}
 
@@ -146,6 +160,10 @@ class Loss:
         num_classes : int
         embedding_size : int
 
+        Returns
+        -------
+        float or None
+
         Notes
         -----
         For logits s·cos θ of random unit vectors in d dimensions the cross entropy is
@@ -154,7 +172,12 @@ class Loss:
         return None
 
     def settings(self) -> Dict[str, Any]:
-        """Return the values of all fields by name."""
+        """Return the values of all fields by name.
+
+        Returns
+        -------
+        dict
+        """
         return dataclasses.asdict(self)
 
 
@@ -190,7 +213,16 @@ class ClassificationLoss(Loss):
     )
 
     def head_graph(self, inputs: LossInputs) -> LossGraph:
-        """Return the graph of the cross entropy alone, without extra terms."""
+        """Return the graph of the cross entropy alone, without extra terms.
+
+        Parameters
+        ----------
+        inputs : LossInputs
+
+        Returns
+        -------
+        LossGraph
+        """
         raise NotImplementedError(f"{type(self).__name__}.head_graph")
 
     def build(self, inputs: LossInputs) -> LossGraph:

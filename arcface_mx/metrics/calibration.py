@@ -89,7 +89,22 @@ class Calibration:
     scores: Tuple[float, ...]
 
     def level(self, far: float) -> Level:
-        """Return the level of one of the measured FARs; UserError if it was not measured."""
+        """Return the level of one of the measured FARs.
+
+        Parameters
+        ----------
+        far : float
+            False accept rate, in 0 to 1.
+
+        Returns
+        -------
+        Level
+
+        Raises
+        ------
+        UserError
+            If this FAR was not measured.
+        """
         level = next((level for key, level in self.levels.items() if abs(key / far - 1) < 1e-6), None)
         if level is None:
             known = ", ".join(f"{key:g}" for key, level in self.levels.items() if level)
@@ -97,7 +112,22 @@ class Calibration:
         return level
 
     def threshold(self, far: float) -> float:
-        """Return a threshold of measured FAR at most `far`; UserError below one different pair."""
+        """Return a threshold of measured FAR at most `far`.
+
+        Parameters
+        ----------
+        far : float
+            False accept rate, in 0 to 1.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        UserError
+            If `far` is below one different pair.
+        """
         allowed = allowed_accepts(far, self.num_different)
         if allowed < 1:
             raise UserError(

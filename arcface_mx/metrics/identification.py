@@ -55,7 +55,12 @@ class Identification:
     unknown: int
 
     def to_json(self) -> Dict[str, Any]:
-        """Return plain values, with strings as keys."""
+        """Return plain values, with strings as keys.
+
+        Returns
+        -------
+        dict
+        """
         plain = dataclasses.asdict(self)
         plain["rank"] = {str(k): rate for k, rate in self.rank.items()}
         plain["dir_at_far"] = {f"{far:.0e}": rate for far, rate in self.dir_at_far.items()}

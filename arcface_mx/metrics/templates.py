@@ -32,7 +32,23 @@ class Templates(NamedTuple):
     features: np.ndarray
 
     def rows(self, ids: Ids, name: str = "templates") -> np.ndarray:
-        """Return the row numbers of templates; UserError names an id that does not exist."""
+        """Return the row numbers of templates.
+
+        Parameters
+        ----------
+        ids : sequence of str or int
+        name : str
+            Name of the templates, for messages.
+
+        Returns
+        -------
+        ndarray of int64
+
+        Raises
+        ------
+        UserError
+            If an id does not exist.
+        """
         wanted = np.asarray(ids)
         if self.ids.dtype.kind == "U":
             wanted = wanted.astype(str)

@@ -43,7 +43,12 @@ class Rates:
     num_different: int
 
     def to_json(self) -> Dict[str, Any]:
-        """Return plain values, with FAR levels as strings such as "1e-03"."""
+        """Return plain values, with FAR levels as strings such as "1e-03".
+
+        Returns
+        -------
+        dict
+        """
         plain = dataclasses.asdict(self)
         plain["tar_at_far"] = {f"{far:.0e}": tar for far, tar in self.tar_at_far.items()}
         return plain
@@ -60,6 +65,14 @@ class PairMetrics(Rates):
     fold_accuracies : tuple of float
     thresholds : tuple of float
         The threshold chosen for each fold.
+    tar_at_far : dict
+        TAR by FAR level; None where there are fewer than 1 / FAR different pairs.
+    eer : float
+        Equal error rate.
+    auc : float
+        Area under the ROC curve.
+    num_same, num_different : int
+        Number of pairs of each kind.
     """
 
     accuracy: float

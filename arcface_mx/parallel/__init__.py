@@ -1,1 +1,1 @@
-"""Beyond one device: class centres split over devices, sampled centres, the plan, several machines."""
+"""The classifier split by class over devices and processes."""

@@ -42,7 +42,19 @@ class Augmentation:
     jitter: float = 0.0
 
     def mirrored(self, seed: int, position: int, count: int) -> np.ndarray:
-        """Return which of the images from `position` on are mirrored; bool, shape (count,)."""
+        """Return which of the images from a position on are mirrored.
+
+        Parameters
+        ----------
+        seed : int
+        position : int
+            Number of images before.
+        count : int
+
+        Returns
+        -------
+        ndarray of bool, shape (count,)
+        """
         if not self.mirror:
             return np.zeros(count, bool)
 

@@ -82,6 +82,10 @@ class RecordReader:
         position : int
             Number of images that all workers together have read before.
 
+        Yields
+        ------
+        Batch
+
         Raises
         ------
         UserError

@@ -6,15 +6,15 @@ Any position can be reached at once, so a resumed run continues exactly where it
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Callable, List, Protocol
+from typing import Callable, List
 
 import numpy as np
 
 from arcface_mx.data.recordio.index import RecordIndex
 
 
-class Sampler(Protocol):
-    """An endless order of images."""
+class Sampler:
+    """An endless order of images. Subclasses define `indices`."""
 
     def indices(self, position: int, count: int) -> np.ndarray:
         """Return which images stand at `position` and after it.
@@ -30,10 +30,10 @@ class Sampler(Protocol):
         ndarray of int64, shape (count,)
             Places in the arrays of the RecordIndex.
         """
-        ...
+        raise NotImplementedError(f"{type(self).__name__}.indices")
 
 
-class RandomSampler:
+class RandomSampler(Sampler):
     """Every image once an epoch, in a new random order each epoch.
 
     Parameters
@@ -54,7 +54,7 @@ class RandomSampler:
         return np.random.default_rng([self._seed, 4, epoch]).permutation(self._images)
 
 
-class PKSampler:
+class PKSampler(Sampler):
     """P identities with K images each, side by side, for losses on tuples.
 
     Identities come in rounds. In each round every identity comes once, in a random order, with K of
@@ -82,7 +82,12 @@ class PKSampler:
         return slice_of_rounds(self._round, self._round_size, position, count)
 
     def describe(self) -> str:
-        """Return one line for the start of a run."""
+        """Return one line for the start of a run.
+
+        Returns
+        -------
+        str
+        """
         text = f"batches hold up to {self.images_per_identity} images of each identity"
         if self._single:
             text += f"; {self._single} identities with a single image serve as negatives only"

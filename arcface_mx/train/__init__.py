@@ -1,1 +1,1 @@
-"""Training: graph, module, schedule, loop, checkpoints, run folder."""
+"""Training: one run from configuration to metrics. Start reading in `run.py` and `loop.py`."""

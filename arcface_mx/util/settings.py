@@ -6,6 +6,7 @@ Flags, checks and `config.json` are derived from such fields (`arcface_mx/flags.
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from typing import Any, Optional, Tuple
 
 from arcface_mx.util.errors import UserError
@@ -46,6 +47,18 @@ def setting(
         "common": common,
     }
     return dataclasses.field(default=default, metadata=metadata)
+
+
+def document_settings(cls: type) -> None:
+    """Append a numpydoc section with the settings of a dataclass to its docstring."""
+    lines = ["", "", "Parameters", "----------"]
+    for entry in dataclasses.fields(cls):
+        meta = entry.metadata
+        limits = f" In {meta['low']} to {meta['high']}." if meta["low"] is not None else ""
+        choices = f" One of {', '.join(meta['choices'])}." if meta["choices"] else ""
+        text = meta["help"][0].upper() + meta["help"][1:]
+        lines += [f"{entry.name} : {type(entry.default).__name__}", f"    {text}.{limits}{choices}"]
+    cls.__doc__ = inspect.cleandoc(cls.__doc__ or "") + "\n".join(lines) + "\n"
 
 
 def check_settings(values: Any) -> None:

@@ -47,7 +47,12 @@ class SetResult:
     seconds: float
 
     def to_json(self) -> Dict[str, Any]:
-        """Return plain values, as in `--json` files."""
+        """Return plain values, as in `--json` files.
+
+        Returns
+        -------
+        dict
+        """
         plain = dataclasses.asdict(self)
         plain["none"] = self.none.to_json()
         plain["sum"] = self.sum.to_json() if self.sum else None

@@ -20,14 +20,21 @@ from arcface_mx.util.errors import UserError
 class PairSet:
     """A verification set of P pairs over M distinct images, which stay in the file.
 
-    Attributes
+    Parameters
     ----------
     path : str
         The file.
-    left, right : np.ndarray of int64, shape (P,)
-        The two images of each pair, as numbers 0…M−1.
+    images : list of String
+        Where the M distinct images lie in the file.
+    numbers : np.ndarray of int64, shape (2 * P,)
+        The distinct image at each position of the file's list.
     same : np.ndarray of bool, shape (P,)
         Whether a pair shows one identity.
+
+    Attributes
+    ----------
+    left, right : np.ndarray of int64, shape (P,)
+        The two images of each pair, as numbers 0…M−1.
     positions : np.ndarray of int64, shape (M,)
         The first position of each distinct image in the file's list of 2·P images.
     """
@@ -47,12 +54,25 @@ class PairSet:
         return len(self._images)
 
     def describe(self, number: int) -> str:
-        """File, position and pair of the distinct image `number`, for messages."""
+        """Return file, position and pair of a distinct image, for messages.
+
+        Parameters
+        ----------
+        number : int
+
+        Returns
+        -------
+        str
+        """
         position = int(self.positions[number])
         return f"{self.path}: image {position} (pair {position // 2})"
 
     def images(self) -> Iterator[bytes]:
         """Yield the M distinct images as encoded bytes, in the order of the file.
+
+        Yields
+        ------
+        bytes
 
         Raises
         ------
@@ -67,7 +87,12 @@ class PairSet:
                     raise UserError(f"{self.describe(number)}: {error}") from error
 
     def pixels(self) -> Iterator[np.ndarray]:
-        """Yield the M distinct images decoded: uint8, shape (height, width, 3), RGB.
+        """Yield the M distinct images, decoded.
+
+        Yields
+        ------
+        ndarray of uint8, shape (height, width, 3)
+            RGB.
 
         Raises
         ------

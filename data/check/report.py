@@ -52,7 +52,12 @@ class Report:
         return "\n  ".join([self.path] + lines)
 
     def to_json(self) -> Dict[str, Any]:
-        """The report as a value that JSON can store."""
+        """Return the report as a value that JSON can store.
+
+        Returns
+        -------
+        dict
+        """
 
         def plain(problems: List[Problem]) -> List[Dict[str, Any]]:
             return [{"found": p.message, "remedy": p.remedy, "records": list(p.records)} for p in problems]

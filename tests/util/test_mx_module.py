@@ -1,0 +1,67 @@
+"""The adapter to Module's private names fits the installed MXNet."""
+
+from __future__ import annotations
+
+import mxnet as mx
+import numpy as np
+import pytest
+
+from arcface_mx.util.mx_module import (
+    MXNET_VERSION,
+    batch_slices,
+    initial_arrays,
+    module_arrays,
+    module_contexts,
+    set_updater_state,
+    updater_names,
+    updater_states,
+)
+
+
+@pytest.fixture
+def module():
+    """A bound Module on two devices, after one step."""
+    net = mx.sym.BatchNorm(mx.sym.FullyConnected(mx.sym.Variable("data"), num_hidden=3, name="fc"), name="bn")
+    module = mx.mod.Module(mx.sym.MakeLoss(net), ["data"], None, context=[mx.cpu(0), mx.cpu(1)])
+    module.bind([("data", (4, 5))])
+    module.init_params(mx.init.One())
+    module.init_optimizer("device", "sgd", {"learning_rate": 0.1, "momentum": 0.9})
+    module.forward_backward(mx.io.DataBatch([mx.nd.arange(20).reshape((4, 5))]))
+    module.update()
+    return module
+
+
+def test_the_adapter_is_written_for_the_installed_mxnet():
+    assert mx.__version__ == MXNET_VERSION
+
+
+def test_arrays_are_those_of_each_parameter_and_device(module):
+    arrays = module_arrays(module)
+    assert arrays.names == ["fc_weight", "fc_bias", "bn_gamma", "bn_beta"]
+    shapes = [(3, 5), (3,), (3,), (3,)]
+    for group in (arrays.parameters, arrays.gradients):
+        assert [[array.shape for array in copies] for copies in group] == [[shape] * 2 for shape in shapes]
+        assert all([array.context for array in copies] == [mx.cpu(0), mx.cpu(1)] for copies in group)
+    assert [[array.shape for array in copies] for copies in arrays.auxiliary] == [[(3,)] * 2] * 2
+    assert len(arrays.executors) == 2
+    arrays.parameters[0][0][:] = 7.0  # not a copy
+    assert (arrays.executors[0].arg_dict["fc_weight"].asnumpy() == 7.0).all()
+
+
+def test_devices_rows_and_first_values(module):
+    assert module_contexts(module) == [mx.cpu(0), mx.cpu(1)]
+    assert batch_slices(module) == [slice(0, 2), slice(2, 4)]
+    assert set(initial_arrays(module)) == {"fc_weight", "fc_bias", "bn_gamma", "bn_beta"}
+
+
+def test_the_states_of_the_optimizer_are_read_and_set_by_index(module):
+    names, states = updater_names(module), updater_states(module)
+    assert names == dict(enumerate(name for name in module_arrays(module).names for _ in range(2)))
+    assert set(states) == set(names) and states[0].shape == (3, 5)
+    set_updater_state(module, 1, mx.nd.ones((3, 5), mx.cpu(1)))
+    before = module_arrays(module).parameters[0][1].asnumpy()
+    for copies in module_arrays(module).gradients:
+        for array in copies:
+            array[:] = 0.0
+    module.update()
+    np.testing.assert_allclose(module_arrays(module).parameters[0][1].asnumpy(), before + 0.9, rtol=1e-6)
