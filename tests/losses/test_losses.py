@@ -1,0 +1,175 @@
+"""One battery over every registered loss: settings, flags, schedule, and that each setting reaches the graph."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import math
+
+import mxnet as mx
+import numpy as np
+import pytest
+
+from arcface_mx.config import GROUPS, TrainConfig, differences, from_flat, from_json, to_flat, to_json
+from arcface_mx.flags import add_config_flags, given_values
+from arcface_mx.losses import LOSSES
+from arcface_mx.losses.graph import training_graph, use_native
+from arcface_mx.parallel.graphs import shard_graph
+from arcface_mx.util.errors import UserError
+
+SETTINGS = [(name, entry.name) for name, kind in LOSSES.items() for entry in dataclasses.fields(kind)]
+# Settings that the trainer reads instead of the graph.
+NOT_IN_THE_GRAPH = {"bag", "head", "sample_rate", "lambda_base", "lambda_gamma", "lambda_power", "lambda_min"}
+NEEDS = {  # what must be set as well for the setting to have an effect
+    "triplet_margin": {"triplet_weight": 1.0},
+    "mining": {"triplet_weight": 1.0},
+}
+
+
+def other_value(entry):
+    """An allowed value that differs from the default."""
+    limits, default = entry.metadata, entry.default
+    if isinstance(default, bool):
+        return not default
+    if limits["choices"]:
+        return limits["choices"][-1] if limits["choices"][-1] != default else limits["choices"][0]
+    if isinstance(default, int):
+        return default + 1 if default < limits["high"] else default - 1
+    return default + 0.125 if default + 0.125 <= limits["high"] else default - 0.125
+
+
+def field(name, setting):
+    return LOSSES[name].__dataclass_fields__[setting]
+
+
+def graph(loss):
+    with mx.name.NameManager():
+        embedding = mx.sym.FullyConnected(mx.sym.Variable("data"), num_hidden=8, name="fc1")
+        return training_graph(embedding, loss, 5).symbol.tojson()
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_loss_is_documented_and_its_names_are_its_own(name):
+    kind = LOSSES[name]
+    assert kind.name == name and kind.summary and not kind.summary.endswith(".")
+    others = {entry.name for group in GROUPS.values() for entry in dataclasses.fields(group)} | {"loss", "name"}
+    for entry in dataclasses.fields(kind):
+        assert entry.name not in others and len(entry.metadata["help"]) > 10, entry.name
+        assert f"{entry.name} : {type(entry.default).__name__}" in kind.__doc__
+
+
+@pytest.mark.parametrize("name, setting", SETTINGS)
+def test_every_setting_is_a_flag_and_survives_the_configuration_file(name, setting):
+    value = other_value(field(name, setting))
+    parser = argparse.ArgumentParser()
+    add_config_flags(parser, LOSSES[name])
+    flag = "--" + setting.replace("_", "-")
+    words = [flag] if value is True else [f"{flag}={value}"]
+    config = from_flat(given_values(parser.parse_args(["--loss", name, *words])))
+    assert getattr(config.loss, setting) == value and type(config.loss) is LOSSES[name]
+    assert from_json(to_json(config), "config.json") == config
+    assert differences(from_flat({"loss": name}), config) == {setting: (field(name, setting).default, value)}
+
+
+@pytest.mark.parametrize("name, setting", [(n, s) for n, s in SETTINGS if s not in NOT_IN_THE_GRAPH])
+def test_every_setting_reaches_the_graph(name, setting):
+    needs = {key: value for key, value in NEEDS.get(setting, {}).items() if key in LOSSES[name].__dataclass_fields__}
+    value = other_value(field(name, setting))
+    assert graph(LOSSES[name](**needs)) != graph(LOSSES[name](**{**needs, setting: value}))
+
+
+@pytest.mark.parametrize("name, setting", [(n, s) for n, s in SETTINGS if "lambda" in s or s == "margin_ramp"])
+def test_every_setting_of_a_schedule_reaches_it(name, setting):
+    value = other_value(field(name, setting))
+    if setting == "lambda_min":
+        value = 500.0
+    plain, changed = LOSSES[name](), LOSSES[name](**{setting: value})
+    assert any(plain.scheduled(step, 1000) != changed.scheduled(step, 1000) for step in range(0, 1000, 10))
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_scheduled_inputs_are_inputs_of_the_graph_and_have_a_value(name):
+    for settings in ({}, {"margin_ramp": 0.5}):
+        if set(settings) - set(LOSSES[name].__dataclass_fields__):
+            continue
+        loss = LOSSES[name](**settings)
+        built = training_graph(mx.sym.Variable("data", shape=(4, 8)), loss, 5)
+        assert set(built.scheduled) <= set(loss.scheduled(0, 100))
+        assert set(built.scheduled) == set(built.symbol.list_arguments()) & {"margin_ramp", "lambda"}
+
+
+@pytest.mark.parametrize("name, setting", SETTINGS)
+def test_a_value_out_of_range_is_refused_by_name(name, setting):
+    entry = field(name, setting)
+    if entry.metadata["choices"]:
+        bad = "nonsense"
+    elif entry.metadata["low"] is not None:
+        bad = entry.metadata["high"] + 1
+    else:
+        pytest.skip("a switch has no range")
+    with pytest.raises(UserError, match=f"^`{setting}` must"):
+        LOSSES[name](**{setting: bad})
+
+
+@pytest.mark.parametrize("name", [name for name, kind in LOSSES.items() if kind().centres_per_class])
+@pytest.mark.parametrize("ramp", [0.0, 0.5])
+def test_the_first_loss_is_the_expected_one(name, ramp):
+    """Random embeddings and centres: the cross entropy lies near the announced value."""
+    settings = {"scale": 16.0, "margin_ramp": ramp}
+    loss = LOSSES[name](**{key: value for key, value in settings.items() if key in LOSSES[name].__dataclass_fields__})
+    images, classes, width = 256, 400, 512
+    built = training_graph(mx.sym.Variable("data", shape=(images, width)), loss, classes)
+    executor = built.symbol.simple_bind(mx.cpu(), grad_req="null", label=(images,))
+    random = np.random.RandomState(0)
+    executor.arg_dict["data"][:] = random.normal(size=(images, width))
+    for key, array in executor.arg_dict.items():
+        if key == "fc7_weight":
+            array[:] = random.normal(0, width**-0.5, array.shape)
+    executor.arg_dict["label"][:] = random.randint(0, classes, images)
+    for key, value in loss.scheduled(0, 100).items():
+        if key in executor.arg_dict:
+            executor.arg_dict[key][:] = value
+    measured = executor.forward()[0].asnumpy().mean()
+    # Sub-centres: the largest of several cosines is taken, which the formula leaves out.
+    tolerance = 0.2 if name == "sub_centre" else 0.05
+    assert measured == pytest.approx(loss.expected_first_loss(classes, width), rel=tolerance)
+
+
+def test_cross_entropy_has_no_first_loss_without_classes():
+    assert LOSSES["triplet"]().expected_first_loss(100, 512) is None
+
+
+def test_the_native_head_is_used_only_if_it_is_asked_for_and_possible():
+    arcface = LOSSES["arcface"]
+    assert not use_native(arcface(), "") and not use_native(LOSSES["softmax"](), "")
+    assert not use_native(arcface(head="auto"), "it runs on the CPU")
+    with pytest.raises(UserError, match="`head` native: it runs on the CPU"):
+        use_native(arcface(head="native"), "it runs on the CPU")
+    with pytest.raises(UserError, match="Algorithm 1"):
+        use_native(arcface(head="native", literal=True), "")
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_centre_parallel_takes_the_losses_with_class_centres(name):
+    loss = LOSSES[name]()
+    if loss.centres_per_class:
+        shapes = shard_graph(loss, 6, 4, 8).parameters
+        assert shapes["fc7_weight"] == (6 * loss.centres_per_class, 8)
+    else:
+        with pytest.raises(UserError, match=f"the loss {name} has none"):
+            shard_graph(loss, 6, 4, 8)
+
+
+def test_special_cases_of_the_combined_margin():
+    assert {name: LOSSES[name]().margins for name in ("arcface", "cosface", "sphereface", "cm1", "cm2")} == {
+        "arcface": (1.0, 0.5, 0.0),
+        "cosface": (1.0, 0.0, 0.35),
+        "sphereface": (1.35, 0.0, 0.0),
+        "cm1": (1.0, 0.3, 0.2),
+        "cm2": (0.9, 0.4, 0.15),
+    }
+    assert LOSSES["arcface"](m=0.5).last_angle == pytest.approx(math.pi - 0.5)
+
+
+def test_the_default_loss_is_arcface():
+    assert to_flat(TrainConfig())["loss"] == "arcface" and from_flat({}) == TrainConfig()
