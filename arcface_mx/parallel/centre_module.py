@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from mxnet.symbol import Symbol
 
 Arrays = Dict[str, Any]
+UNIFORM = mx.init.Uniform(0.01)  # Module's default
 
 
 class CentreParallelModule(mx.mod.BaseModule):
@@ -181,7 +182,8 @@ class CentreParallelModule(mx.mod.BaseModule):
         self._images = self._data_shapes[0].shape[0]
         if getattr(self._loss, "sample_rate", 1.0) < 1.0 and grad_req == "add":
             raise UserError(
-                "`accumulate` adds gradients of the same class centres; with `sample_rate` below 1 each batch has others"
+                "`accumulate` adds gradients of the same class centres; with `sample_rate` below 1 each batch has "
+                "other ones"
             )
         if self._images % len(self._context):
             raise ValueError(f"a batch of {self._images} does not split evenly over {len(self._context)} devices")
@@ -204,7 +206,7 @@ class CentreParallelModule(mx.mod.BaseModule):
 
     def init_params(
         self,
-        initializer: Any = mx.init.Uniform(0.01),
+        initializer: Any = UNIFORM,
         arg_params: Optional[Arrays] = None,
         aux_params: Optional[Arrays] = None,
         allow_missing: bool = False,

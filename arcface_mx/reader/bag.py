@@ -1,7 +1,7 @@
-"""Batches mined from bags: several batches are embedded with the present weights, the hardest photos stay.
+"""Batches mined from bags: several batches are embedded by the present weights, and the hardest images stay.
 
-What is taken from a bag is a function of the weights and of the bag, and a bag one of its place in the
-sample order, so that a run that goes on from a checkpoint mines the same.
+The choice is a function of the weights and of the bag, and a bag is a function of its place in the order
+of images. A run that continues from a checkpoint therefore mines the same batches.
 """
 
 from __future__ import annotations
@@ -15,21 +15,31 @@ from arcface_mx.reader.record_reader import Batch
 
 
 class BagMiner:
-    """From a bag, a Batch of a multiple of `size` photos, to the `size` photos of its hardest triplets.
+    """Chooses from a bag of several batches the images of its hardest triplets.
 
-    embed: pixels, NDArray (size, 3, side, side) → embeddings (size, d), by the present weights.
-    distance, margin, mining: see `mining.choose_rows`.
+    Parameters
+    ----------
+    embed : callable
+        Returns the embeddings (batch_size, d) of pixels (batch_size, 3, side, side).
+    batch_size : int
+        Number of images to keep. A bag holds a multiple of it.
+    distance : str
+        "angle" or "squared".
+    margin : float
+    mining : str
+        See `choose_rows`.
     """
 
     def __init__(
-        self, embed: Callable[[Any], np.ndarray], size: int, distance: str, margin: float, mining: str
+        self, embed: Callable[[Any], np.ndarray], batch_size: int, distance: str, margin: float, mining: str
     ) -> None:
-        self._embed, self._size, self._rule = embed, size, (distance, margin, mining)
+        self._embed, self._batch_size, self._rule = embed, batch_size, (distance, margin, mining)
 
     def __call__(self, bag: Batch) -> Batch:
         import mxnet as mx
 
-        parts = [self._embed(bag.pixels[start : start + self._size]) for start in range(0, len(bag.labels), self._size)]
-        rows = choose_rows(np.concatenate(parts), bag.labels, self._size, *self._rule)
+        size = self._batch_size
+        parts = [self._embed(bag.pixels[start : start + size]) for start in range(0, len(bag.labels), size)]
+        rows = choose_rows(np.concatenate(parts), bag.labels, size, *self._rule)
         pixels = mx.nd.take(bag.pixels, mx.nd.array(rows, dtype="int32"))
         return Batch(pixels, bag.labels[rows], bag.records[rows])

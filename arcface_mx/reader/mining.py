@@ -1,4 +1,4 @@
-"""Which photos of a bag to train on: those of its hardest triplets. NumPy; no gradient is involved."""
+"""Which images of a bag to train on: those of its hardest triplets. NumPy only, without gradients."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Callable, Dict
 
 import numpy as np
 
-FAR = 1e4  # stands for "no such pair"
+NO_PAIR = 1e4  # distance of a pair that does not exist
 
-# cosine of two embeddings → their distance, by the loss that mines
+# Distance of two embeddings from their cosine, by the loss that mines.
 DISTANCES: Dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "angle": lambda cosine: np.arccos(np.clip(cosine, -1.0, 1.0)),
     "squared": lambda cosine: 2.0 - 2.0 * cosine,
@@ -17,20 +17,31 @@ DISTANCES: Dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 
 def hardest_triplets(distance: np.ndarray, labels: np.ndarray, margin: float, mining: str) -> np.ndarray:
-    """Triplets (T, 3) of row numbers (anchor, positive, negative), largest hinge first, hinges above 0 only.
+    """Return the triplets whose hinge is above 0, largest hinge first.
 
-    distance (M, M), labels (M,). mining as in `symbols/triplet.py`: "batch_hard" takes each anchor's
-    farthest positive and nearest negative; "semi_hard" and "facenet" each positive pair with the
-    nearest negative that is farther than the positive, "semi_hard" the farthest negative where none
-    is. (Among negatives inside the margin "facenet" draws at random in a batch; in a bag the nearest
-    of them is taken, so that the choice is a function of the weights.)
+    Parameters
+    ----------
+    distance : ndarray, shape (M, M)
+    labels : ndarray, shape (M,)
+    margin : float
+    mining : str
+        As in `symbols/triplet.py`. "batch_hard" takes the farthest positive and the nearest negative
+        of each anchor. "semi_hard" and "facenet" take each positive pair with the nearest negative
+        that is farther than the positive. If there is none, "semi_hard" takes the farthest negative.
+        Within a batch "facenet" draws among the negatives inside the margin. Here it takes the
+        nearest, so that the choice is a function of the weights.
+
+    Returns
+    -------
+    ndarray of int, shape (T, 3)
+        Rows of anchor, positive and negative.
     """
     same = labels[:, None] == labels[None]
-    negatives = np.where(same, FAR, distance)
+    negatives = np.where(same, NO_PAIR, distance)
     np.fill_diagonal(same, False)
     if mining == "batch_hard":
-        anchor = np.flatnonzero(same.any(axis=1) & (negatives < FAR).any(axis=1))
-        positive = np.where(same, distance, -FAR)[anchor].argmax(axis=1)
+        anchor = np.flatnonzero(same.any(axis=1) & (negatives < NO_PAIR).any(axis=1))
+        positive = np.where(same, distance, -NO_PAIR)[anchor].argmax(axis=1)
         negative = negatives[anchor].argmin(axis=1)
     else:
         anchor, positive = np.nonzero(same)
@@ -44,27 +55,43 @@ def hardest_triplets(distance: np.ndarray, labels: np.ndarray, margin: float, mi
 
 
 def _farther(negatives: np.ndarray, anchor: np.ndarray, limit: np.ndarray, or_farthest: bool) -> np.ndarray:
-    """For each pair its anchor's nearest negative beyond `limit`; where none is, the farthest one, or −1."""
+    """Return for each pair its anchor's nearest negative beyond `limit`; if there is none, the farthest one, or −1."""
     order = np.argsort(negatives, axis=1, kind="stable")
     ordered = np.take_along_axis(negatives, order, axis=1)
-    counts = (negatives < FAR).sum(axis=1)
+    counts = (negatives < NO_PAIR).sum(axis=1)
     place = np.empty(len(anchor), np.int64)
     bounds = np.searchsorted(anchor, np.arange(len(negatives) + 1))  # anchors ascend
     for row in range(len(negatives)):
-        own = slice(bounds[row], bounds[row + 1])
-        place[own] = np.searchsorted(ordered[row], limit[own], side="right")
+        pairs = slice(bounds[row], bounds[row + 1])
+        place[pairs] = np.searchsorted(ordered[row], limit[pairs], side="right")
     beyond = place >= counts[anchor]
-    found = order[anchor, np.minimum(place, np.maximum(counts[anchor] - 1, 0))]
+    nearest = order[anchor, np.minimum(place, np.maximum(counts[anchor] - 1, 0))]
     missing = (counts[anchor] == 0) | (beyond & (not or_farthest))
-    return np.where(missing, -1, found)
+    return np.where(missing, -1, nearest)
 
 
 def choose_rows(
     embeddings: np.ndarray, labels: np.ndarray, size: int, distance: str, margin: float, mining: str
 ) -> np.ndarray:
-    """`size` distinct rows of a bag (M, d), M >= size: those of its hardest triplets, then the first others.
+    """Return the rows of a bag's hardest triplets, filled up with its first other rows.
 
-    Rows come in the bag's order. Embeddings of any length above 0.
+    Parameters
+    ----------
+    embeddings : ndarray, shape (M, d)
+        Of any length above 0.
+    labels : ndarray, shape (M,)
+    size : int
+        Number of rows, at most M.
+    distance : str
+        "angle" or "squared".
+    margin : float
+    mining : str
+        See `hardest_triplets`.
+
+    Returns
+    -------
+    ndarray of int64, shape (size,)
+        Ascending.
     """
     unit = embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-12)
     triplets = hardest_triplets(DISTANCES[distance](unit @ unit.T), labels, margin, mining)

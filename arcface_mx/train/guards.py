@@ -104,9 +104,9 @@ class Guard:
         saved = checkpoint.existing(self._folder)
         latest = saved[0] if saved else os.path.join(self._folder, "checkpoints (none yet)")
         return (
-            f"{before}The last good checkpoint is {latest}; no update of this step was made. Usual causes: the learning "
-            "rate is too high for this scale and margin (try `margin_ramp` 0.3, `warmup_steps` or a lower `lr`); "
-            "`literal`, which gives NaN when an embedding lies along its own centre."
+            f"{before}The last good checkpoint is {latest}; no update of this step was made. Usual causes: the "
+            "learning rate is too high for this scale and margin (try `margin_ramp` 0.3, `warmup_steps` or a lower "
+            "`lr`); `literal`, which gives NaN when an embedding lies along its own centre."
         )
 
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM wait for the end of a step: an update is made whole or not at all."""
+"""Ctrl-C and SIGTERM wait for the end of a step, so that an update is made whole or not at all."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any, Dict
 
 
 class Interrupts:
-    """As a context manager: the first signal sets `asked`, a second Ctrl-C interrupts at once.
+    """A context manager in which the first signal sets `asked` and a second Ctrl-C interrupts at once.
 
-    In other threads than the main one signals are left alone.
+    Outside the main thread it changes nothing.
     """
 
     def __init__(self) -> None:

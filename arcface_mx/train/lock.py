@@ -1,7 +1,7 @@
-"""One process a run folder: `RUN/run.lock`, held with flock while a process trains there.
+"""One process a run folder: `RUN/run.lock` is held with flock while a process trains there.
 
-The kernel lets go of it however the process ends, so a lock never has to be removed by hand; what is
-written in the file only names the process.
+The kernel releases the lock however the process ends, so it never has to be removed by hand. The text in
+the file only names the process.
 """
 
 from __future__ import annotations
@@ -20,9 +20,17 @@ NAME = "run.lock"
 
 
 class RunLock:
-    """Use as a context manager; `take` raises UserError where another process holds the folder.
+    """A context manager that holds a run folder from `take` to its end.
 
-    left_by: after `take`, a line about a process that died here without letting go; else empty.
+    Parameters
+    ----------
+    run : str
+        The run folder.
+
+    Attributes
+    ----------
+    left_by : str
+        After `take`, a line about a process that died while it held the folder; else empty.
     """
 
     def __init__(self, run: str) -> None:
@@ -33,7 +41,13 @@ class RunLock:
         return self
 
     def take(self) -> None:
-        """Make the folder where there is none, and lock it. Taking it twice is taking it once."""
+        """Make the folder if there is none, and lock it. A second call has no effect.
+
+        Raises
+        ------
+        UserError
+            If another process holds the folder.
+        """
         if self._descriptor >= 0:
             return
         make_folder(os.path.abspath(self._run))
@@ -44,16 +58,16 @@ class RunLock:
             holder = _describe(_holder(descriptor))
             os.close(descriptor)
             raise UserError(
-                f"{self._run}: {holder} is training in it; wait for its end, or give another --run"
+                f"{self._run}: {holder} is training in it; wait for its end, or give another `run`"
             ) from None
         except OSError as error:  # a file system without locks
-            self.left_by = (
-                f"{self._run} cannot be locked here ({error.strerror}): see to it that no second process trains in it"
-            )
+            advice = "make sure that no second process trains in it"
+            self.left_by = f"{self._run} cannot be locked on this file system ({error.strerror}): {advice}"
         self._descriptor = descriptor
         holder_before = _holder(descriptor)
         if holder_before:
-            self.left_by = f"{_describe(holder_before)} ended here without a word (killed, or the machine stopped)"
+            reason = "(it was killed, or the machine stopped)"
+            self.left_by = f"{_describe(holder_before)} ended here without releasing the folder {reason}"
         self._write({"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")})
 
     def __exit__(self, *error: object) -> None:

@@ -40,8 +40,8 @@ def preflight(run: Run, module: Any) -> Tuple[List[str], List[str]]:
     free = free_bytes(run.folder.path)
     if needed > free:
         raise UserError(
-            f"{run.folder.path}: its checkpoints need {-(-needed // MB)} MB, and the disk has {free // MB} MB free; make "
-            "room, or keep fewer (`keep_checkpoints`, `keep_every`)"
+            f"{run.folder.path}: its checkpoints need {-(-needed // MB)} MB, and the disk has {free // MB} MB free; "
+            "make room, or keep fewer (`keep_checkpoints`, `keep_every`)"
         )
     layers = max(_planned_mb(executor) for executor in arrays.executors)
     layers += max([_planned_mb(executor) for executor in getattr(module, "head_executors", ())], default=0)
@@ -55,8 +55,8 @@ def preflight(run: Run, module: Any) -> Tuple[List[str], List[str]]:
     available = available_memory()
     if on_cpu and available and on_cpu * (layers * MB + 3 * parameters) > available:
         warnings.append(
-            f"the plan takes {on_cpu * a_device} MB of memory and {available // MB} MB are free: lower `batch_size`, with "
-            "`accumulate` to make up for it"
+            f"the plan takes {on_cpu * a_device} MB of memory and {available // MB} MB are free: lower `batch_size`, "
+            "with `accumulate` to make up for it"
         )
     return messages, warnings
 

@@ -296,10 +296,8 @@ def _introduce(run: Run, log: RunLog, source: str, messages: List[str], warnings
     log.say(f"start: {source}")
     log.say(f"schedule: {schedule.describe()} ({schedule.steps * schedule.images_a_step / images:.1f} epochs)")
     if isinstance(run.reader.sampler, PKSampler):
-        log.say(
-            run.reader.sampler.describe()
-            + (f"; each batch is mined from {run.loss.bag_size}" if run.loss.bag_size > 1 else "")
-        )
+        mined = f"; each batch is mined from {run.loss.bag_size}" if run.loss.bag_size > 1 else ""
+        log.say(run.reader.sampler.describe() + mined)
     if first is not None:
         scale = getattr(run.loss, "scale", None)
         chosen = (

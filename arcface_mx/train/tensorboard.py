@@ -1,4 +1,4 @@
-"""The log's figures for TensorBoard, with tensorboardX (no TensorFlow, no torch)."""
+"""The metrics of the log for TensorBoard, written with tensorboardX, which needs neither TensorFlow nor torch."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ FOLDER = "tensorboard"
 
 
 def check_installed() -> None:
-    """Raise UserError, naming the command, where tensorboardX is missing."""
+    """Raise UserError, naming the command, if tensorboardX is missing."""
     try:
         import tensorboardX  # noqa: F401
     except ImportError:
-        raise UserError("--tensorboard needs tensorboardX: pip install 'arcface-mx[tensorboard]'") from None
+        raise UserError("`tensorboard` needs tensorboardX: pip install 'arcface-mx[tensorboard]'") from None
 
 
 class TensorBoard:
-    """Event files in RUN/tensorboard. first_step: a resumed run hides what it is about to do again."""
+    """Event files in RUN/tensorboard. Events after `first_step` are hidden, because a resumed run writes them again."""
 
     def __init__(self, run: str, first_step: int) -> None:
         import tensorboardX
 
         self._writer = tensorboardX.SummaryWriter(os.path.join(run, FOLDER), purge_step=first_step + 1)
 
-    def add(self, step: int, figures: Mapping[str, Any]) -> None:
-        """Numbers become scalars; lists of counts, histograms of equal bins over 0° to 180°."""
-        for name, value in figures.items():
+    def add(self, step: int, metrics: Mapping[str, Any]) -> None:
+        """Write numbers as scalars, and lists of counts as histograms of equal bins over 0° to 180°."""
+        for name, value in metrics.items():
             if isinstance(value, (list, tuple)):
                 self._histogram(name, np.asarray(value, float), step)
             elif isinstance(value, (int, float)):

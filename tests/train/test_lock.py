@@ -50,7 +50,7 @@ def test_a_stale_lock_is_recognised(tmp_path, holder):
     holder.wait()
     with RunLock(str(tmp_path / "run")) as lock:
         lock.take()
-        assert f"process {holder.pid} on" in lock.left_by and "ended here without a word" in lock.left_by
+        assert f"process {holder.pid} on" in lock.left_by and "ended here without releasing the folder" in lock.left_by
 
 
 def test_an_end_in_order_leaves_nothing_behind(tmp_path):
@@ -71,7 +71,7 @@ def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(fcntl, "flock", no_locks)
     with RunLock(str(tmp_path / "run")) as lock:
         lock.take()
-        assert "cannot be locked here (No locks available)" in lock.left_by
+        assert "cannot be locked on this file system (No locks available)" in lock.left_by
 
 
 def test_training_in_a_folder_that_another_process_holds(tmp_path, tiny_faces, holder):
