@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Fine-tune a trained model on people of one's own, and verify it before and after on people it never saw.
+# Fine-tunes a trained model on identities of your own, and verifies it before and after on other identities.
 #   MODEL=runs/arcface_m0.50-rendered-seed0 DATA=orl/fold1 SET=orl/fold1/orl.bin recipes/fine_tune.sh
 #   MODEL=published/model,0 DATA=faces recipes/fine_tune.sh --steps 60 --lr-drops 45 --freeze-batchnorm
-# MODEL: run folder or PREFIX,EPOCH; its own graph is trained on. DATA: what `arcface-mx data pack
-# --held-out N` made of aligned photos; SET: pairs of other people (default DATA/held_out.bin). Paths
-# are absolute or below the checkout. Class centres are new and learn at 0.1, the network at 0.003.
-# RUN: run folder to write. Any flag of `arcface-mx train` overrides.
+# MODEL: a run folder or PREFIX,EPOCH; its own graph is trained. DATA: the folder that `arcface-mx data pack
+# --held-out N` wrote. SET: pairs of other identities (default: DATA/held_out.bin). RUN: the run folder to
+# write. Paths are absolute or relative to the checkout. The class centres are new and have a learning rate
+# of 0.1, the network has 0.003. Any flag of `arcface-mx train` overrides.
 : "${MODEL:?name a model: a run folder or PREFIX,EPOCH}" "${DATA:?name a face set: what arcface-mx data pack made}"
 SET=${SET:-$DATA/held_out.bin}
 EVAL=$SET

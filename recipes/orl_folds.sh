@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Real people: the four ORL folds. Each fold fine-tunes the rendered ArcFace (0.5) run on 30 people
-# and is verified on the ten others; the new class centres learn at 0.1, the network at 0.003.
-# SEEDS: seeds of the fine-tuning (default "0 1 2").
+# Real photographs: the four folds of ORL. Each fold fine-tunes the ArcFace (0.5) run on 30 identities and is
+# verified on the other ten. The new class centres have a learning rate of 0.1, the network has 0.003.
+# SEEDS: seeds of the fine-tuning (default: "0 1 2").
 . "$(dirname "$0")/lib/common.sh"
 BASE=${BASE:-runs/arcface_m0.50-rendered-seed0}
 [ -e "$BASE/metrics.json" ] || recipes/arcface_m0.50.sh

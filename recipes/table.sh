@@ -1,21 +1,21 @@
 #!/usr/bin/env bash
-# The whole table: every row × seeds, then Markdown, CSV and a picture. Finished runs are not run again,
-# interrupted ones go on where they stopped.
+# The whole table: trains every row with every seed, then writes Markdown, CSV and a picture. Finished runs
+# are not repeated, and interrupted runs continue.
 #
 #   recipes/table.sh                                       all rows, seeds 0 1 2, the default data
 #   recipes/table.sh --rows 'softmax arcface_m0.50' --seeds '0 1'
 #   DATA=/data/faces_webface_112x112 recipes/table.sh --jobs 1 -- --devices 'gpu(0),gpu(1)'
 #   DATA=faces EVAL=lfw.bin BUDGET=table STEPS=700 recipes/table.sh --seeds '0 1'
 #
-# The default data is run with photos of 32 pixels (BUDGET=table); BUDGET=laptop gives the recipes' own.
+# On the default data the images have 32 pixels (BUDGET=table). BUDGET=laptop takes those of the single recipes.
 #
-# --rows    names of recipes; "paper" (default): the paper's twenty; "all": the others, too
-# --seeds   seeds (0 1 2)
+# --rows    names of recipes; "paper" (default) for the paper's twenty rows, "all" for every recipe
+# --seeds   seeds (default: 0 1 2)
 # --data    the same as DATA=; EVAL= chooses the verification sets
-# --jobs    runs at a time, each on one thread (as many as cores); 1: one run on all cores
-# --out     folder of runs and tables (runs/table-DATA)
-# --slim    folder that also gets each finished run's configuration, environment and metrics, and the
-#           table: what is worth keeping once the runs are deleted. Runs found there count as finished.
+# --jobs    number of runs at a time, each on one thread (default: number of cores); 1 gives a run all cores
+# --out     folder for runs and tables (default: runs/table-DATA)
+# --slim    folder for the tables and for each finished run's configuration, environment and metrics, which
+#           are kept when the runs are deleted. Runs in this folder count as finished.
 # --        flags of `arcface-mx train` for every run
 set -euo pipefail
 cd "$(dirname "$0")/.."

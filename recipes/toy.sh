@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# The paper's toy figure: 8 identities on a 2-d embedding, softmax beside ArcFace, through the same trainer.
-# Rendered people, 400 photos each. Ends with runs/toy/figures/plane.png.
-# ArcFace goes on from softmax: on a circle centres cannot pass each other, so it starts where the people
-# already are (--init-centres mean), slowly (near the origin the direction of a 2-d embedding turns with
-# every step), and with the logit that keeps falling past π − m (results/README.md has what else was tried).
+# The paper's toy figure: 8 identities in a 2-d embedding, softmax beside ArcFace.
+# The data are rendered, 400 images an identity. The picture is runs/toy/figures/plane.png.
+# ArcFace starts from the softmax run, with its class centres at the mean embeddings, because class centres on
+# a circle cannot pass each other. The learning rate is low, because the direction of a 2-d embedding changes
+# quickly near the origin. The policy "linear" keeps the target logit falling beyond π − m.
 . "$(dirname "$0")/lib/common.sh"
 FACES=$CACHE/rendered-8x400-seed3
 [ -e "$FACES/property" ] || arcface data rendered "$FACES" --identities 8 --images 400 --seed 3

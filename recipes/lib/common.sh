@@ -1,12 +1,16 @@
-# Sourced by every recipe: what all rows of the table share. A recipe adds its row's flags and no more.
+# Sourced by every recipe: what all rows of the table share. A recipe adds only the flags of its row.
 #
-#   recipes/NAME.sh                                    the default data, made on this machine once
+#   recipes/NAME.sh                                    the default data, which is made on this machine once
 #   DATA=/data/faces_webface_112x112 recipes/NAME.sh   the paper's settings on CASIA-WebFace
 #   recipes/NAME.sh --seed 1 --devices 'gpu(0)'        any flag of `arcface-mx train` overrides
 #
-# Environment: DATA (a folder in InsightFace's layout), EVAL (verification sets, default all .bin of
-# DATA), BUDGET (paper, laptop, or table: a laptop's with smaller photos; default paper with DATA, laptop
-# without), STEPS (of the laptop's), RUN (run folder), SEED, and PYTHON, VENV of setup.sh.
+# Environment variables:
+#   DATA          a folder in InsightFace's layout
+#   EVAL          verification sets (default: all .bin files of DATA)
+#   BUDGET        paper, laptop, or table, which is laptop with smaller images (default: paper with DATA, else laptop)
+#   STEPS         steps of the laptop and table budgets
+#   RUN, SEED     run folder and seed
+#   PYTHON, VENV  see setup.sh
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . recipes/lib/setup.sh demo,rendered
@@ -45,8 +49,8 @@ else
   SETTINGS=(--preset laptop --image-size $SIDE --steps $STEPS --lr-drops $((STEPS * 9 / 14)),$((STEPS * 25 / 28)))
 fi
 
-# own_schedule STEPS DROPS BATCH: the schedule of a row that another paper trains in its own way; on a
-# laptop the same shares of its steps.
+# own_schedule STEPS DROPS BATCH prints the schedule of a row that another paper defines. In the laptop budget
+# the learning rate drops after the same shares of the steps.
 own_schedule() {
   if [ "$BUDGET" = paper ]; then
     echo "--steps $1 --lr-drops $2 --batch-size $3 --schedule-batch $3"
@@ -58,7 +62,8 @@ own_schedule() {
   fi
 }
 
-# Train, verify, export; then the row beside the paper's. JUST_TRAIN: without the rest (table.sh).
+# train FLAGS trains, verifies and exports, then prints the row beside the paper's figures. With JUST_TRAIN
+# it stops after the training.
 train() {
   local evals=() set
   for set in $EVAL; do evals+=(--eval "$set"); done
@@ -72,7 +77,7 @@ train() {
   arcface table "$RUN" --tar 0.01
 }
 
-# baselines RUN: what methods without a network reach on the same sets, for the table's first lines.
+# baselines RUN measures methods without a network on the same sets, for the first lines of the table.
 baselines() {
   [ -e "$1/baselines.json" ] || arcface baselines "$DATA" $EVAL --json "$1/baselines.json" >/dev/null
 }

