@@ -25,7 +25,7 @@ def command_line(recipe, budget):
         body = stream.read()
     with open(os.path.join(RECIPES, "lib", "common.sh"), encoding="utf-8") as stream:
         common = stream.read()
-    own_schedule = common[common.index("own_schedule() {") : common.index("# Train, verify, export")]
+    own_schedule = common[common.index("own_schedule() {") : common.index("# train FLAGS trains")]
     script = f'train() {{ printf "%s\\n" "$@"; }}\nSTEPS=320\nBUDGET={budget}\n{own_schedule}\n'
     script += body.replace('. "$(dirname "$0")/lib/common.sh"', "")
     done = subprocess.run(["bash", "-euo", "pipefail", "-c", script], capture_output=True, text=True, check=True)
