@@ -142,6 +142,7 @@ REFUSED = {
     "only a mark": b"(.",
     "name too long": b"c" + b"a" * 1000 + b"\nb\n.",
     "memo place that is no number": b"gx\n.",
+    "number too long": b"I" + b"1" * 100_000_000 + b"\n.",
 }
 
 

@@ -164,6 +164,14 @@ def test_undecodable_image_is_named(tmp_path):
         list(pairs.pixels())
 
 
+@pytest.mark.parametrize("content", [b"", b"short", b"\x80\x02" + b"N" * 9999])
+def test_a_file_that_changed_is_refused(tmp_path, content):
+    pairs = read_pairs(stored(tmp_path, (IMAGES, SAME)))
+    stored(tmp_path, content)
+    with pytest.raises(UserError, match=r"set.bin: image 0 \(pair 0\): "):
+        list(pairs.images())
+
+
 def test_pixels_are_rgb():
     import cv2
 
