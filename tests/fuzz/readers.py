@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -94,13 +95,15 @@ def read_records(changed):
 # .params and checkpoints
 
 
+ARRAYS = {"arg:w": np.arange(6, dtype=np.float32).reshape(2, 3), "aux:m": np.ones(2, np.float32)}
+
+
 def params(checksums):
     def seeds():
         from arcface_mx.util.params import write_arrays
 
-        arrays = {"arg:w": np.arange(6, dtype=np.float32).reshape(2, 3), "aux:m": np.ones(2, np.float32)}
         stream = io.BytesIO()
-        write_arrays(stream, arrays, {"a": 1})
+        write_arrays(stream, ARRAYS, {"a": 1})
         whole = stream.getvalue()
         if checksums:
             return [whole]
@@ -123,13 +126,12 @@ def read_guarded_params(content, folder):
 
 
 def states():
-    root = os.path.join(
-        os.path.dirname(os.path.dirname(__file__)), "train", "fixtures", "format_1", "checkpoints", "step-00000007"
-    )
-    return [
-        open(os.path.join(root, "state.json"), "rb").read(),
-        b'{"format": 2, "step": 7, "best": {}, "skipped": 0, "arrays": "", "sha256": ""}',
-    ]
+    from arcface_mx.util.params import write_arrays
+
+    digest = write_arrays(io.BytesIO(), ARRAYS, {"a": 1})
+    note = {"format": 2, "step": 7, "best": {}, "skipped": 0, "arrays": digest}
+    note["sha256"] = hashlib.sha256(json.dumps(note, sort_keys=True).encode()).hexdigest()
+    return [json.dumps(note).encode()]
 
 
 def read_state_note(content, folder):
