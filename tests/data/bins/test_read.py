@@ -63,14 +63,14 @@ FORMS = {
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 @pytest.mark.parametrize("form", sorted(FORMS))
-def test_python_3_pickles(tmp_path, form, protocol):
+def test_python_3_pickles_are_read(tmp_path, form, protocol):
     pairs = read_pairs(stored(tmp_path, FORMS[form](IMAGES, SAME), protocol))
     assert contents(pairs) == (IMAGES, SAME)
     assert (len(pairs), pairs.num_images) == (2, 3)
 
 
 @pytest.mark.parametrize("protocol", sorted(PYTHON2))
-def test_python_2_pickles(tmp_path, protocol):
+def test_python_2_pickles_are_read(tmp_path, protocol):
     pairs = read_pairs(stored(tmp_path, base64.b64decode(PYTHON2[protocol])))
     assert contents(pairs) == (PYTHON2_IMAGES, SAME)
 
@@ -134,12 +134,12 @@ def test_bad_contents_are_named(tmp_path, case):
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xd8\xff\xe0 a photo", b"PK\x03\x04", b"hello world\n"])
-def test_another_kind_of_file(tmp_path, content):
+def test_other_kinds_of_file_are_refused(tmp_path, content):
     with pytest.raises(UserError, match="expected a verification set"):
         read_pairs(stored(tmp_path, content))
 
 
-def test_missing_file_and_folder(tmp_path):
+def test_missing_file_and_folder_are_refused(tmp_path):
     for path in (tmp_path / "none.bin", tmp_path):
         with pytest.raises(UserError, match="cannot be read"):
             read_pairs(str(path))
