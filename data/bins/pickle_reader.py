@@ -128,6 +128,11 @@ class _Machine:
         del self.stack[-count:]
         return values
 
+    def extend(self, values: List[Any]) -> None:
+        if not self.stack or not isinstance(self.stack[-1], list):
+            raise InvalidPickle("values are appended to something that is not a list")
+        self.stack[-1].extend(values)
+
     def execute(self, name: str, argument: Any, position: int) -> None:
         """Carry out one opcode."""
         stack = self.stack
@@ -152,12 +157,11 @@ class _Machine:
         elif name in ("LIST", "TUPLE", "APPENDS", "POP_MARK"):
             self.stack = self.marks.pop()
             if name == "APPENDS":
-                self.stack[-1].extend(stack)
+                self.extend(stack)
             elif name != "POP_MARK":
                 self.stack.append(stack if name == "LIST" else tuple(stack))
         elif name == "APPEND":
-            (value,) = self.pop(1)
-            stack[-1].append(value)
+            self.extend(self.pop(1))
         elif name in ("TUPLE1", "TUPLE2", "TUPLE3"):
             stack.append(tuple(self.pop(int(name[-1]))))
         elif name == "POP":
@@ -173,8 +177,11 @@ class _Machine:
                 raise InvalidPickle("a call of a value that is not a known constructor")
             stack.append(constructor(*arguments))
         elif name == "BUILD":
-            (state,) = self.pop(1)
-            stack[-1].set_state(*state)
+            target, state = self.pop(2)
+            if not isinstance(target, (Array, Dtype)):
+                raise InvalidPickle("a state is set on a value that is not a numpy array")
+            target.set_state(*state)
+            stack.append(target)
         elif name not in ("PROTO", "FRAME"):
             raise InvalidPickle(f"opcode {name} is not allowed")
 
@@ -224,8 +231,12 @@ def _scalar(dtype: Dtype, value: String) -> int:
     return number
 
 
+def _ndarray(*arguments: object) -> Array:
+    raise InvalidPickle("a call of numpy.ndarray")
+
+
 def _empty_array(kind: Any, *rest: object) -> Array:
-    if kind is not Array:
+    if kind is not _ndarray:
         raise InvalidPickle("an array class other than numpy's own")
     return Array()
 
@@ -239,7 +250,7 @@ def _full_array(values: String, dtype: Dtype, shape: Tuple[int, ...], order: Str
 CONSTRUCTORS: Dict[str, Callable[..., Any]] = {
     "_codecs encode": _byte_string,
     "numpy dtype": _dtype,
-    "numpy ndarray": Array,
+    "numpy ndarray": _ndarray,
     **{f"{module} {name}": _byte_string for module in ("builtins", "__builtin__") for name in ("bytes", "bytearray")},
     **{f"numpy.{core}.multiarray _reconstruct": _empty_array for core in ("core", "_core")},
     **{f"numpy.{core}.multiarray scalar": _scalar for core in ("core", "_core")},

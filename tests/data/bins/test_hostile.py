@@ -132,6 +132,7 @@ REFUSED = {
     "call of a value": b"K\x01)R.",
     "call of a list": b"])R.",
     "state on a list": b"]K\x01b.",
+    "state on a constructor": b"cnumpy\nndarray\n(cnumpy\nndarray\nK\x01)cnumpy\ndtype\nU\x02u1\x85RK\x00U\x01atb.",
     "append to a tuple": b")K\x01a.",
     "pop of nothing": b"0.",
     "pop over a mark": b"(0.",
