@@ -202,7 +202,7 @@ class Dtype(NamedTuple):
 class Array:
     """A flat NumPy array, whose values stay in the file."""
 
-    code = ""  # of its type
+    code = "u1"  # of its type
     values = String(0, 0, False, b"")
 
     def set_state(self, version: int, shape: Tuple[int, ...], dtype: Dtype, is_fortran: bool, values: String) -> None:

@@ -185,6 +185,15 @@ def test_deep_nesting_is_refused_as_an_argument(tmp_path, before, after):
         read_pairs(str(path))
 
 
+def test_an_array_without_values_is_refused(tmp_path):
+    path = tmp_path / "hostile.bin"
+    array = call("numpy.core.multiarray", "_reconstruct", b"cnumpy\nndarray\n", b"K\x00\x85", text("b"))
+    for content in (b"](U\x01aU\x01be" + array + b"\x86.", b"](" + array + b"U\x01be]\x88a\x86."):
+        path.write_bytes(content)
+        with pytest.raises(UserError, match="hostile.bin: (it holds no pairs|its array of labels|image 0 is empty)"):
+            read_pairs(str(path))
+
+
 def test_doubling_lists_stay_small(tmp_path):
     """Each of forty lists holds the previous list twice. A walk over all items would take 2**40 steps."""
     content = io.BytesIO()
