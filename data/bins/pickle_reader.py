@@ -19,7 +19,7 @@ import numpy as np
 
 from arcface_mx.util.errors import UserError
 
-MAX_NAME = 64  # bytes of a name or scalar
+MAX_NAME = 64  # bytes of a name, of a scalar, and of a line with a number
 CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
 NUMBERS = {"INT", "LONG", "LONG1", "LONG4", "BININT", "BININT1", "BININT2"}
 TEXTS = {"UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"}
@@ -60,6 +60,11 @@ class PickleFile(io.BufferedReader):
         opcode = OPCODES.get(self.read(1))
         if opcode is None:
             raise InvalidPickle("no opcode; the file is empty, truncated or of another kind")
+        if opcode.name in ("INT", "LONG", "GET", "PUT"):  # older Pythons take quadratic time for a long number
+            line = self.readline(MAX_NAME)
+            if not line.endswith(b"\n"):
+                raise InvalidPickle(f"a number of more than {MAX_NAME} characters, or without end")
+            self.seek(-len(line), os.SEEK_CUR)
         if opcode.name == "STRING":  # pickletools would decode it as ASCII
             quoted = pickletools.read_stringnl(self, decode=False)  # type: ignore[attr-defined]
             return opcode.name, codecs.escape_decode(quoted)[0]  # type: ignore[attr-defined]
@@ -86,7 +91,7 @@ def read_pickle(path: str) -> Any:
     try:
         with PickleFile(path) as file:
             machine = _Machine()
-            for _ in range(1_000_000 + file.size // 16):  # a verification set has about ten opcodes per image
+            for _ in range(250_000 + file.size // 16):  # a verification set has 5 to 20 opcodes per image
                 position = file.tell()
                 name, argument = file.operation()
                 if name == "STOP":
@@ -123,6 +128,11 @@ class _Machine:
         del self.stack[-count:]
         return values
 
+    def extend(self, values: List[Any]) -> None:
+        if not self.stack or not isinstance(self.stack[-1], list):
+            raise InvalidPickle("values are appended to something that is not a list")
+        self.stack[-1].extend(values)
+
     def execute(self, name: str, argument: Any, position: int) -> None:
         """Carry out one opcode."""
         stack = self.stack
@@ -147,12 +157,11 @@ class _Machine:
         elif name in ("LIST", "TUPLE", "APPENDS", "POP_MARK"):
             self.stack = self.marks.pop()
             if name == "APPENDS":
-                self.stack[-1].extend(stack)
+                self.extend(stack)
             elif name != "POP_MARK":
                 self.stack.append(stack if name == "LIST" else tuple(stack))
         elif name == "APPEND":
-            (value,) = self.pop(1)
-            stack[-1].append(value)
+            self.extend(self.pop(1))
         elif name in ("TUPLE1", "TUPLE2", "TUPLE3"):
             stack.append(tuple(self.pop(int(name[-1]))))
         elif name == "POP":
@@ -168,8 +177,11 @@ class _Machine:
                 raise InvalidPickle("a call of a value that is not a known constructor")
             stack.append(constructor(*arguments))
         elif name == "BUILD":
-            (state,) = self.pop(1)
-            stack[-1].set_state(*state)
+            target, state = self.pop(2)
+            if not isinstance(target, (Array, Dtype)):
+                raise InvalidPickle("a state is set on a value that is not a numpy array")
+            target.set_state(*state)
+            stack.append(target)
         elif name not in ("PROTO", "FRAME"):
             raise InvalidPickle(f"opcode {name} is not allowed")
 
@@ -190,7 +202,7 @@ class Dtype(NamedTuple):
 class Array:
     """A flat NumPy array, whose values stay in the file."""
 
-    code = ""  # of its type
+    code = "u1"  # of its type
     values = String(0, 0, False, b"")
 
     def set_state(self, version: int, shape: Tuple[int, ...], dtype: Dtype, is_fortran: bool, values: String) -> None:
@@ -219,8 +231,12 @@ def _scalar(dtype: Dtype, value: String) -> int:
     return number
 
 
+def _ndarray(*arguments: object) -> Array:
+    raise InvalidPickle("a call of numpy.ndarray")
+
+
 def _empty_array(kind: Any, *rest: object) -> Array:
-    if kind is not Array:
+    if kind is not _ndarray:
         raise InvalidPickle("an array class other than numpy's own")
     return Array()
 
@@ -234,7 +250,7 @@ def _full_array(values: String, dtype: Dtype, shape: Tuple[int, ...], order: Str
 CONSTRUCTORS: Dict[str, Callable[..., Any]] = {
     "_codecs encode": _byte_string,
     "numpy dtype": _dtype,
-    "numpy ndarray": Array,
+    "numpy ndarray": _ndarray,
     **{f"{module} {name}": _byte_string for module in ("builtins", "__builtin__") for name in ("bytes", "bytearray")},
     **{f"numpy.{core}.multiarray _reconstruct": _empty_array for core in ("core", "_core")},
     **{f"numpy.{core}.multiarray scalar": _scalar for core in ("core", "_core")},

@@ -138,9 +138,8 @@ def guided(name, runs, seed, seconds):
     import atheris
 
     with atheris.instrument_imports(include=["arcface_mx"]):
-        import arcface_mx.data.bins.bins  # noqa: F401
-
         import arcface_mx.config  # noqa: F401
+        import arcface_mx.data.bins.read  # noqa: F401
         import arcface_mx.data.image_files  # noqa: F401
         import arcface_mx.data.pack.unpack  # noqa: F401
         import arcface_mx.data.recordio.index  # noqa: F401

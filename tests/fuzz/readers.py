@@ -1,7 +1,8 @@
-"""What is fuzzed: a reader's name → sound files to start from, and the call that may only raise UserError."""
+"""The readers that are fuzzed: valid files to start from, and a call that may only raise UserError."""
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -14,11 +15,11 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Reader:
-    """seeds: sound contents. read: takes contents and a folder to put them in. native: C++ sees them."""
+    """A reader of files."""
 
-    seeds: Callable[[], List[bytes]]
-    read: Callable[[bytes, str], None]
-    native: bool = False
+    seeds: Callable[[], List[bytes]]  # contents of valid files
+    read: Callable[[bytes, str], None]  # takes contents and a folder for the file
+    native: bool = False  # whether C++ reads them, so that the process may die
 
 
 def put(folder, name, content):
@@ -52,7 +53,7 @@ def read_bin(content, folder):
 
 
 def records():
-    """Two people, three photos, in one file: the three parts joined with their lengths."""
+    """The files of a set with two identities and three images."""
     import tempfile
 
     from arcface_mx.data.recordio.writer import RecordWriter
@@ -74,17 +75,17 @@ def small_image(suffix):
     return cv2.imencode(suffix, pixels)[1].tobytes()
 
 
-_SOUND: Dict[str, bytes] = {}
+_VALID: Dict[str, bytes] = {}
 
 
 def read_records(changed):
     def read(content, folder):
         from arcface_mx.data.recordio.index import RecordIndex
 
-        if not _SOUND:
-            _SOUND.update(records())
-        for name, sound in _SOUND.items():
-            put(folder, name, content if name == changed else sound)
+        if not _VALID:
+            _VALID.update(records())
+        for name, valid in _VALID.items():
+            put(folder, name, content if name == changed else valid)
         for _ in RecordIndex.open(folder).images():
             pass
 
@@ -94,13 +95,15 @@ def read_records(changed):
 # .params and checkpoints
 
 
+ARRAYS = {"arg:w": np.arange(6, dtype=np.float32).reshape(2, 3), "aux:m": np.ones(2, np.float32)}
+
+
 def params(checksums):
     def seeds():
         from arcface_mx.util.params import write_arrays
 
-        arrays = {"arg:w": np.arange(6, dtype=np.float32).reshape(2, 3), "aux:m": np.ones(2, np.float32)}
         stream = io.BytesIO()
-        write_arrays(stream, arrays, {"a": 1})
+        write_arrays(stream, ARRAYS, {"a": 1})
         whole = stream.getvalue()
         if checksums:
             return [whole]
@@ -117,19 +120,18 @@ def read_params(content, folder):
 
 
 def read_guarded_params(content, folder):
-    """Whatever differs from what was written is refused, be it sound for MXNet or not."""
+    """Any difference from the written file is refused, even if MXNet could read the file."""
     read_params(content, folder)
     assert content == params(True)()[0] or content[8:16] == bytes(8), "changed, and read"
 
 
 def states():
-    root = os.path.join(
-        os.path.dirname(os.path.dirname(__file__)), "train", "fixtures", "format_1", "checkpoints", "step-00000007"
-    )
-    return [
-        open(os.path.join(root, "state.json"), "rb").read(),
-        b'{"format": 2, "step": 7, "best": {}, "skipped": 0, "arrays": "", "sha256": ""}',
-    ]
+    from arcface_mx.util.params import write_arrays
+
+    digest = write_arrays(io.BytesIO(), ARRAYS, {"a": 1})
+    note = {"format": 2, "step": 7, "best": {}, "skipped": 0, "arrays": digest}
+    note["sha256"] = hashlib.sha256(json.dumps(note, sort_keys=True).encode()).hexdigest()
+    return [json.dumps(note).encode()]
 
 
 def read_state_note(content, folder):
@@ -218,19 +220,19 @@ def read_lists(content, folder):
     protocols = [reader for name, reader in PROTOCOLS.items() if not name.startswith("cfp")]  # those read folders
     for reader in [images_by_identity, read_names, read_identities, read_template_pairs, read_landmarks] + protocols:
         try:
-            found = reader(path)
+            names = reader(path)
         except UserError as error:
             refusal = error
             continue
         good += 1
-        if reader is read_names:  # names become folders: none may lead out of one
-            for name in found.values():
+        if reader is read_names:  # names become folders, which must be inside the given one
+            for name in names.values():
                 assert os.path.dirname(os.path.normpath(os.path.join("/top", name))) == "/top", name
     if not good:
         raise refusal
 
 
-# Images and graphs: C++ sees them
+# Images and graphs, which C++ reads
 
 
 def images():
@@ -249,7 +251,7 @@ def read_image(content, folder):
 
 
 def graphs():
-    """A small embedding network, and a piece of each kind of layer."""
+    """A small embedding network, and an IResNet, which has most kinds of layer."""
     import mxnet as mx
 
     from arcface_mx import symbols
@@ -261,7 +263,7 @@ def graphs():
 
 
 def read_graph(content, folder):
-    """Load the graph, give it parameters of the shapes that it asks for, embed one image."""
+    """Load the graph with parameters of the shapes that it asks for, and embed one image."""
     import mxnet as mx
 
     from arcface_mx.model import load_model

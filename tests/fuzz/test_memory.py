@@ -1,4 +1,4 @@
-"""Reading a large file takes less than twice its size in memory; measured in processes of their own."""
+"""Reading a large file takes less memory than twice its size. Each reader is measured in its own process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from arcface_mx.data.bins.write import write_pairs
 from arcface_mx.data.recordio.writer import RecordWriter
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-# Both files are read by the same calls; the small one first, so that imports do not count.
+# A small file is read first, so that imports do not count.
 MEASURE = """
 import sys
 import arcface_mx.symbols
@@ -38,14 +38,14 @@ def records(path):
 read = {"bin": bins, "rec": records, "params": read_parameters, "checkpoint": checkpoint.load}[sys.argv[1]]
 read(sys.argv[2])
 with open("/proc/self/clear_refs", "w") as stream:
-    stream.write("5")  # the peak begins anew
+    stream.write("5")  # resets the peak
 before = status("VmRSS")
 result = read(sys.argv[3])
 print(status("VmHWM") - before)
 """
 
 
-def photos(count, random):
+def images(count, random):
     noise = [
         cv2.imencode(".png", random.randint(0, 256, (112, 112, 3), np.uint8))[1].tobytes() for _ in range(20)
     ]  # 38 kB each
@@ -54,16 +54,16 @@ def photos(count, random):
 
 
 def make(kind, folder, megabytes):
-    """A sound file of about that size; (path to read, path whose size counts)."""
+    """Write a file of about that size. Returns the path to read and the path whose size counts."""
     random, count = np.random.RandomState(0), 28 * megabytes
     path = os.path.join(folder, f"{kind}-{megabytes}")
     if kind == "bin":
-        write_pairs(path, photos(count, random), [True, False] * (count // 4))
+        write_pairs(path, images(count, random), [True, False] * (count // 4))
         return path, path
     if kind == "rec":
         with RecordWriter(path) as writer:
-            for number, photo in enumerate(photos(count, random)):
-                writer.add(number * 2 // count, photo)
+            for number, image in enumerate(images(count, random)):
+                writer.add(number * 2 // count, image)
         return path, os.path.join(path, "train.rec")
     import mxnet as mx
 
@@ -86,9 +86,9 @@ def test_reading_takes_less_than_twice_the_file(kind, tmp_path):
     large, counted = make(kind, str(tmp_path), 48)
     size = os.path.getsize(counted)
     assert size > 40 << 20
-    said = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", MEASURE, kind, small, large], cwd=ROOT, capture_output=True, text=True
     )
-    assert said.returncode == 0, said.stderr
-    taken = int(said.stdout)
+    assert result.returncode == 0, result.stderr
+    taken = int(result.stdout)
     assert 0 <= taken < 2 * size, f"{taken / size:.2f} times the file"

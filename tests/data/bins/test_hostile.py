@@ -132,6 +132,7 @@ REFUSED = {
     "call of a value": b"K\x01)R.",
     "call of a list": b"])R.",
     "state on a list": b"]K\x01b.",
+    "state on a constructor": b"cnumpy\nndarray\n(cnumpy\nndarray\nK\x01)cnumpy\ndtype\nU\x02u1\x85RK\x00U\x01atb.",
     "append to a tuple": b")K\x01a.",
     "pop of nothing": b"0.",
     "pop over a mark": b"(0.",
@@ -142,6 +143,7 @@ REFUSED = {
     "only a mark": b"(.",
     "name too long": b"c" + b"a" * 1000 + b"\nb\n.",
     "memo place that is no number": b"gx\n.",
+    "number too long": b"I" + b"1" * 100_000_000 + b"\n.",
 }
 
 
@@ -181,6 +183,15 @@ def test_deep_nesting_is_refused_as_an_argument(tmp_path, before, after):
     path.write_bytes(before + b"K\x01" + b"\x85" * 200_000 + after)
     with pytest.raises(UserError, match="nothing in it was executed"):
         read_pairs(str(path))
+
+
+def test_an_array_without_values_is_refused(tmp_path):
+    path = tmp_path / "hostile.bin"
+    array = call("numpy.core.multiarray", "_reconstruct", b"cnumpy\nndarray\n", b"K\x00\x85", text("b"))
+    for content in (b"](U\x01aU\x01be" + array + b"\x86.", b"](" + array + b"U\x01be]\x88a\x86."):
+        path.write_bytes(content)
+        with pytest.raises(UserError, match="hostile.bin: (it holds no pairs|its array of labels|image 0 is empty)"):
+            read_pairs(str(path))
 
 
 def test_doubling_lists_stay_small(tmp_path):

@@ -20,15 +20,17 @@ SAME = [True, False]
 
 # pickle.dumps((images, [True, False]), protocol) by Python 2.7.18.
 PYTHON2 = {
-    0: "KChscDEKUydceDAwXHgwMVx4MDJceDAzXHgwNFx4MDVceDA2XHgwN1x4MDhcdFxuXHgwYlx4MGNcclx4MGVceDBmXHgxMFx4MTFceDEyXHgxM1x4MTRc"
-    "eDE1XHgxNlx4MTdceDE4XHgxOVx4MWFceDFiXHgxY1x4MWRceDFlXHgxZiAhIiMkJSZcJ1wnXG5cciJcXCcKcDIKYVMnWltcXF1eX2BhYmNkZWZnaGlqa2xt"
-    "bm9wcXJzdHV2d3h5ent8fX5ceDdmXHg4MFx4ODFcJ1xuXHIiXFwnCnAzCmFTJ1x4YzhceGM5XHhjYVx4Y2JceGNjXHhjZFx4Y2VceGNmXHhkMFx4ZDFceGQy"
-    "XHhkM1x4ZDRceGQ1XHhkNlx4ZDdceGQ4XHhkOVx4ZGFceGRiXHhkY1x4ZGRceGRlXHhkZlx4ZTBceGUxXHhlMlx4ZTNceGU0XHhlNVx4ZTZceGU3XHhlOFx4"
-    "ZTlceGVhXHhlYlx4ZWNceGVkXHhlZVx4ZWZcJ1xuXHIiXFwnCnA0CmFnMgphKGxwNQpJMDEKYUkwMAphdC4=",
-    1: "KF1xAShVLQABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4fICEiIyQlJicnCg0iXHECVS1aW1xdXl9gYWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXp7"
-    "fH1+f4CBJwoNIlxxA1UtyMnKy8zNzs/Q0dLT1NXW19jZ2tvc3d7f4OHi4+Tl5ufo6err7O3u7ycKDSJccQRoAmVdcQUoSTAxCkkwMApldC4=",
-    2: "gAJdcQEoVS0AAQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyAhIiMkJSYnJwoNIlxxAlUtWltcXV5fYGFiY2RlZmdoaWprbG1ub3BxcnN0dXZ3eHl6"
-    "e3x9fn+AgScKDSJccQNVLcjJysvMzc7P0NHS09TV1tfY2drb3N3e3+Dh4uPk5ebn6Onq6+zt7u8nCg0iXHEEaAJlXXEFKIiJZYYu",
+    0: "KChscDEKUydceDAwXHgwMVx4MDJceDAzXHgwNFx4MDVceDA2XHgwN1x4MDhcdFxuXHgwYlx4MGNcclx4MGVceDBmXHgxMFx4MTFceDEyXHgxM1"
+    "x4MTRceDE1XHgxNlx4MTdceDE4XHgxOVx4MWFceDFiXHgxY1x4MWRceDFlXHgxZiAhIiMkJSZcJ1wnXG5cciJcXCcKcDIKYVMnWltcXF1eX2Bh"
+    "YmNkZWZnaGlqa2xtbm9wcXJzdHV2d3h5ent8fX5ceDdmXHg4MFx4ODFcJ1xuXHIiXFwnCnAzCmFTJ1x4YzhceGM5XHhjYVx4Y2JceGNjXHhjZF"
+    "x4Y2VceGNmXHhkMFx4ZDFceGQyXHhkM1x4ZDRceGQ1XHhkNlx4ZDdceGQ4XHhkOVx4ZGFceGRiXHhkY1x4ZGRceGRlXHhkZlx4ZTBceGUxXHhl"
+    "Mlx4ZTNceGU0XHhlNVx4ZTZceGU3XHhlOFx4ZTlceGVhXHhlYlx4ZWNceGVkXHhlZVx4ZWZcJ1xuXHIiXFwnCnA0CmFnMgphKGxwNQpJMDEKYU"
+    "kwMAphdC4=",
+    1: "KF1xAShVLQABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4fICEiIyQlJicnCg0iXHECVS1aW1xdXl9gYWJjZGVmZ2hpamtsbW5vcHFyc3"
+    "R1dnd4eXp7fH1+f4CBJwoNIlxxA1UtyMnKy8zNzs/Q0dLT1NXW19jZ2tvc3d7f4OHi4+Tl5ufo6err7O3u7ycKDSJccQRoAmVdcQUoSTAxCkkw"
+    "MApldC4=",
+    2: "gAJdcQEoVS0AAQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyAhIiMkJSYnJwoNIlxxAlUtWltcXV5fYGFiY2RlZmdoaWprbG1ub3Bxcn"
+    "N0dXZ3eHl6e3x9fn+AgScKDSJccQNVLcjJysvMzc7P0NHS09TV1tfY2drb3N3e3+Dh4uPk5ebn6Onq6+zt7u8nCg0iXHEEaAJlXXEFKIiJZYYu",
 }
 PYTHON2_IMAGES = [bytes(range(k, k + 40)) + b"'\n\r\"\\" for k in (0, 90, 200, 0)]
 
@@ -63,14 +65,14 @@ FORMS = {
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 @pytest.mark.parametrize("form", sorted(FORMS))
-def test_python_3_pickles(tmp_path, form, protocol):
+def test_python_3_pickles_are_read(tmp_path, form, protocol):
     pairs = read_pairs(stored(tmp_path, FORMS[form](IMAGES, SAME), protocol))
     assert contents(pairs) == (IMAGES, SAME)
     assert (len(pairs), pairs.num_images) == (2, 3)
 
 
 @pytest.mark.parametrize("protocol", sorted(PYTHON2))
-def test_python_2_pickles(tmp_path, protocol):
+def test_python_2_pickles_are_read(tmp_path, protocol):
     pairs = read_pairs(stored(tmp_path, base64.b64decode(PYTHON2[protocol])))
     assert contents(pairs) == (PYTHON2_IMAGES, SAME)
 
@@ -134,12 +136,12 @@ def test_bad_contents_are_named(tmp_path, case):
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xd8\xff\xe0 a photo", b"PK\x03\x04", b"hello world\n"])
-def test_another_kind_of_file(tmp_path, content):
+def test_other_kinds_of_file_are_refused(tmp_path, content):
     with pytest.raises(UserError, match="expected a verification set"):
         read_pairs(stored(tmp_path, content))
 
 
-def test_missing_file_and_folder(tmp_path):
+def test_missing_file_and_folder_are_refused(tmp_path):
     for path in (tmp_path / "none.bin", tmp_path):
         with pytest.raises(UserError, match="cannot be read"):
             read_pairs(str(path))
@@ -162,6 +164,14 @@ def test_undecodable_image_is_named(tmp_path):
     pairs = read_pairs(stored(tmp_path, ([b"a", b"b"], [True])))
     with pytest.raises(UserError, match=r"set.bin: image 0 \(pair 0\): 1 bytes that are no readable image"):
         list(pairs.pixels())
+
+
+@pytest.mark.parametrize("content", [b"", b"short", b"\x80\x02" + b"N" * 9999])
+def test_a_file_that_changed_is_refused(tmp_path, content):
+    pairs = read_pairs(stored(tmp_path, (IMAGES, SAME)))
+    stored(tmp_path, content)
+    with pytest.raises(UserError, match=r"set.bin: image 0 \(pair 0\): "):
+        list(pairs.images())
 
 
 def test_pixels_are_rgb():

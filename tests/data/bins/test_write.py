@@ -17,7 +17,7 @@ def load(path):
 
 
 @pytest.mark.parametrize("pairs", [1, 499, 500, 501, 1500])
-def test_round_trip_through_pickle(tmp_path, pairs):
+def test_pickle_loads_what_was_written(tmp_path, pairs):
     images = [b"\xff\xd8" + bytes([k % 251, k // 251, 255]) * (1 + k % 200) for k in range(2 * pairs)]
     same = [k % 3 == 0 for k in range(pairs)]
     path = str(tmp_path / "a.bin")
@@ -35,7 +35,7 @@ def test_bytes_stay_bytes_and_repeats_are_stored_once(tmp_path):
     assert load(str(path)) == ([image] * 20, [True] * 10)
 
 
-def test_only_protocol_2_opcodes_that_python_2_knows(tmp_path):
+def test_only_opcodes_of_python_2_are_written(tmp_path):
     path = tmp_path / "a.bin"
     write_pairs(str(path), [b"one", b"two"] * 600, [True] * 600)
     operations = [operation for operation, _, _ in pickletools.genops(path.read_bytes())]

@@ -195,7 +195,7 @@ def test_folder_reports_on_its_pairs_too(tmp_path):
 # The command
 
 
-def test_command(tmp_path, capsys):
+def test_command_reports_and_sets_the_exit_code(tmp_path, capsys):
     folder = str(tmp_path / "faces")
     write_set(folder)
     mean, out = str(tmp_path / "mean.png"), str(tmp_path / "out.json")

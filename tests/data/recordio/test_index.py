@@ -68,7 +68,7 @@ def test_missing_index_file_is_rebuilt(original, faces):
 
 @pytest.mark.parametrize("first", [0, 1])
 @pytest.mark.parametrize("with_index", [True, False])
-def test_plain_file_with_array_labels(tmp_path, first, with_index):
+def test_plain_file_with_array_labels_is_read(tmp_path, first, with_index):
     path = str(tmp_path / "any.rec")
     images = [jpeg(i) for i in range(4)]
     write_plain(path, [(1, 7.5), (0, 3), (2, 9), (0, 1)], images, first)
@@ -100,7 +100,7 @@ def test_image_that_holds_the_magic_number_is_read_whole(tmp_path, with_index):
     assert "cut off" in refusal(path)
 
 
-def test_missing_folder_and_empty_files(tmp_path):
+def test_missing_folder_and_empty_files_are_refused(tmp_path):
     assert "no such file or folder" in refusal(tmp_path / "nowhere")
     assert "no file train.rec" in refusal(tmp_path)
     write_bytes(str(tmp_path / "train.rec"), b"")
@@ -110,7 +110,7 @@ def test_missing_folder_and_empty_files(tmp_path):
 
 
 @pytest.mark.parametrize("text", [b"", b"3", b"3,112", b"a,b,c", b"3,0,112", b"\xff\xfe", b"3,112,112,112"])
-def test_unreadable_property(faces, text):
+def test_unreadable_property_is_refused(faces, text):
     write_bytes(os.path.join(faces, "property"), text)
     assert "property: must hold classes,height,width" in refusal(faces)
 
@@ -124,7 +124,7 @@ def test_unreadable_property(faces, text):
         (b"3,112,96", "record 1 is 112×112 (height×width), but property says 112×96"),
     ],
 )
-def test_property_that_disagrees(faces, text, message):
+def test_property_that_contradicts_the_images_is_refused(faces, text, message):
     write_bytes(os.path.join(faces, "property"), text)
     assert message in refusal(faces)
 
@@ -142,7 +142,7 @@ def test_property_that_disagrees(faces, text, message):
         (2.0, "record 4 has label 2, but its identity record's other images have label 1"),
     ],
 )
-def test_label_of_one_record_changed(faces, label, message):
+def test_changed_label_is_refused(faces, label, message):
     offset = RecordIndex.open(faces).offsets[3]
     patch(os.path.join(faces, "train.rec"), offset + 8 + 4, float_bytes(label))
     if "other images" in message:  # identity 1 would keep one image of two: change the larger identity 0
@@ -152,7 +152,7 @@ def test_label_of_one_record_changed(faces, label, message):
     assert message in refusal(faces)
 
 
-def test_two_identities_merged_by_their_labels(faces):
+def test_identities_merged_by_their_labels_are_refused(faces):
     index = RecordIndex.open(faces)
     for offset in index.offsets[3:5]:
         patch(index.path, offset + 12, float_bytes(0))
@@ -163,7 +163,7 @@ def test_two_identities_merged_by_their_labels(faces):
     assert "two identity records have the same label" in refusal(faces)
 
 
-def test_stale_header_and_identity_records(faces):
+def test_stale_header_and_identity_records_are_refused(faces):
     index = RecordIndex.open(faces)
     patch(index.path, 8 + 24, float_bytes(9, 12))
     assert "the header record says images end before record 9" in refusal(faces)
@@ -173,7 +173,7 @@ def test_stale_header_and_identity_records(faces):
     assert "identity record 2 holds images 6…8, which does not join" in refusal(faces)
 
 
-def test_index_that_does_not_fit(faces):
+def test_index_of_another_file_is_refused(faces):
     path = os.path.join(faces, "train.idx")
     lines = read_bytes(path).decode().splitlines()
 
@@ -196,7 +196,7 @@ def test_index_that_does_not_fit(faces):
     assert "line 1 is not" in message([])
 
 
-def test_record_taken_out_of_both_files(faces):
+def test_record_taken_out_of_both_files_is_missed(faces):
     index = RecordIndex.open(faces)
     data, (start, end) = read_bytes(index.path), index.offsets[4:6]
     write_bytes(index.path, data[:start] + data[end:])
@@ -221,7 +221,7 @@ def test_rec_cut_off_anywhere_is_refused(original, faces):
         assert "train.rec" in refusal(faces), size
 
 
-def test_image_record_without_image(tmp_path):
+def test_image_record_without_image_is_refused(tmp_path):
     path = str(tmp_path / "any.rec")
     write_plain(path, [(0,), (1,), (1,)], [jpeg(0), b"", jpeg(1)])
     assert "record 1 holds no image" in refusal(path)
@@ -237,7 +237,7 @@ def test_survey_lists_all_problems_and_leaves_unreadable_records_out(faces):
     assert "record 3 starts at" in text and "record 8 has label 7" in text
 
 
-def test_file_that_shrinks_after_opening(faces):
+def test_file_that_shrinks_after_opening_is_refused(faces):
     index = RecordIndex.open(faces)
     os.truncate(index.path, 5000)
     with pytest.raises(UserError, match="record 9"):
