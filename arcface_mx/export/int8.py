@@ -3,6 +3,28 @@
 Weights are rounded per output channel, activations per tensor, to the range between the smallest
 and the largest value on sample images. PReLU and sums stay in float32. MXNet's own quantisation
 was slower and failed on MobileFaceNet (recipes/results/README.md).
+
+Weights have 7 bits, from -64 to 64. On x86-64 processors without VNNI, ONNX Runtime multiplies
+with `vpmaddubsw`, which adds pairs of products (unsigned activation × weight) in 16 bits: with
+8-bit weights, the sum of up to 2 × 255 × 127 saturates at 32,767. Depthwise convolutions have
+kernels of their own, which do not saturate, and keep 8 bits. The file therefore gives the same
+embeddings on every processor. Mean cosine to the embedding in float32, on 32 images:
+
+=======================================  ============  ============  ============  ============
+Weights (per channel, activations u8)    IR-ResNet18*  on AVX2†      MobileFace‡   on AVX2†
+=======================================  ============  ============  ============  ============
+8 bits, signed                           0.9941        0.8805        0.9920        0.8943
+7 bits, signed                           0.9925        0.9925        0.9859        0.9859
+7 bits, depthwise 8 bits (used here)     0.9925        0.9925        0.9893        0.9893
+8 bits, unsigned                         0.9929        0.9929        0.9912        0.9912
+=======================================  ============  ============  ============  ============
+
+* Width 0.25 and random weights, as in the tests; on a processor with VNNI and AMX.
+† The same file on a Haswell emulated by qemu.
+‡ The published mobileface_v2 on LFW's images; on a processor with VNNI and AMX.
+
+Unsigned weights do not saturate either, but have no AMX kernel: there, IR-ResNet50 takes 99 ms an
+image on one core with unsigned weights, 34 ms with signed ones and 88 ms in float32.
 """
 
 from __future__ import annotations
@@ -13,7 +35,7 @@ import logging
 import os
 import tempfile
 import warnings
-from typing import Dict, Iterator, Mapping, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
 import numpy as np
 
@@ -55,14 +77,28 @@ def quantise(data: bytes, images: np.ndarray) -> bytes:
                 _Batches(graph.input[0].name, images),
                 quant_format=QuantFormat.QDQ,
                 per_channel=True,
+                reduce_range=True,
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
+                extra_options={"TensorQuantOverrides": _full_range_of_depthwise(graph, QuantType.QInt8)},
             )
         except Exception as error:  # ONNX Runtime raises exceptions of many unrelated classes
             reason = (str(error).splitlines() or [repr(error)])[0]
             raise UserError(f"`int8`: ONNX Runtime cannot quantise this graph: {reason}") from error
         with open(target, "rb") as stream:
             return stream.read()
+
+
+def _full_range_of_depthwise(graph: Any, weight_type: Any) -> Dict[str, List[Dict[str, Any]]]:
+    """Return settings that let the weights of depthwise convolutions use all 8 bits."""
+    shapes = {weight.name: weight.dims for weight in graph.initializer}
+    setting = {"axis": 0, "reduce_range": False, "quant_type": weight_type, "symmetric": True}
+    settings = {}
+    for node in graph.node:
+        groups = next((attribute.i for attribute in node.attribute if attribute.name == "group"), 1)
+        if node.op_type == "Conv" and groups > 1 and list(shapes.get(node.input[1], ())[:2]) == [groups, 1]:
+            settings[node.input[1]] = [dict(setting)]
+    return settings
 
 
 def write_int8(prefix: str, data: bytes, metadata: Mapping[str, str]) -> str:
