@@ -46,7 +46,7 @@ int8() {
   echo "== int8 ($(date -u +%H:%M))"
   {
     echo '```'
-    "$ARCFACE_MX" export "$MODEL" --out "$WORK/int8" --int8 --photos "$PHOTOS" 2>/dev/null | sed "s|$WORK/||g"
+    "$ARCFACE_MX" export "$MODEL" --out "$WORK/int8" --int8 --images "$PHOTOS" 2>/dev/null | sed "s|$WORK/||g"
     for engine in mxnet onnx int8; do
       echo "\$ arcface-mx verify int8 $(basename "$SET") --engine $engine"
       "$ARCFACE_MX" verify "$WORK/int8" "$SET" --engine "$engine" --json "$WORK/bench_int8_$engine.json" | sed "s|$WORK/||g"

@@ -53,7 +53,7 @@ def setup(
 
     def run() -> int:
         if together:
-            embedder.embed_with_mirror(images, batch)
+            embedder.embed_with_flip(images, batch)
         else:
             embedder.embed(images, batch)
             embedder.embed(images[:, :, ::-1], batch)

@@ -17,7 +17,7 @@ FORMS: Dict[str, Tuple[str, Dict[str, str]]] = {
     "MXNet, BatchNorm folded": ("folded", {}),
     "MXNet, folded, fast PReLU": ("folded_fast_prelu", {}),
     "MXNet, folded, fused by oneDNN": ("folded", FUSING),
-    "arcface-mx (folded, fast PReLU, fused)": ("fast_form", {}),
+    "arcface-mx (folded, fast PReLU, fused)": ("optimise", {}),
     "ONNX Runtime, folded": ("onnx", {}),
     "ONNX Runtime, int8": ("int8", {}),
 }
@@ -54,10 +54,10 @@ def setup(network: str, width: float, side: int, size: int, batch: int, form: st
     plain, _, _ = random_network(network, width, side, size, fast=False)
     slopes = {key: value.reshape((-1,)) if _is_slope(key) else value for key, value in args.items()}
     expected = _module(plain, slopes, aux, images)()
-    if form == "fast_form":
-        from arcface_mx.model.optimise import fast_form
+    if form == "optimise":
+        from arcface_mx.model.optimise import optimise
 
-        symbol, args, aux = fast_form(symbol, args, aux, "data", (side, side))
+        symbol, args, aux = optimise(symbol, args, aux, "data", (side, side))
     elif "folded" in form or form in ("onnx", "int8"):
         from arcface_mx.model.fold import fold_batchnorm
 
@@ -142,9 +142,10 @@ def _module(symbol: Any, args: Dict[str, Any], aux: Dict[str, Any], images: Any)
 def _session(
     symbol: Any, args: Dict[str, Any], aux: Dict[str, Any], side: int, images: Any, form: str
 ) -> Callable[[], Any]:
-    from arcface_mx.export.int8 import quantised
-    from arcface_mx.model.to_onnx import onnx_bytes, onnx_session
+    from arcface_mx.export.int8 import quantise
+    from arcface_mx.model.engines import onnx_session
+    from arcface_mx.model.to_onnx import to_onnx
 
-    data = onnx_bytes(symbol, args, aux, "data", (side, side), {})
-    session = onnx_session(quantised(data, images) if form == "int8" else data, form)
+    data = to_onnx(symbol, args, aux, "data", (side, side), {})
+    session = onnx_session(quantise(data, images) if form == "int8" else data, form)
     return lambda: session.run(None, {"data": images})[0]

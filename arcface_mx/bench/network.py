@@ -115,14 +115,14 @@ def _forward(network: str, width: float, side: int, size: int, images: Any, tune
     import mxnet as mx
 
     from arcface_mx import symbols
-    from arcface_mx.model.optimise import fast_form
+    from arcface_mx.model.optimise import optimise
 
     symbol = symbols.backbone(network, mx.sym.Variable("data"), embedding_size=size, width=width, input_size=side)
     module = _bound(symbol, images)
     module.init_params(mx.init.Xavier())
     if tuned:
         plain = module.get_params()
-        symbol, args, aux = fast_form(symbol, plain[0], plain[1], "data", (side, side))
+        symbol, args, aux = optimise(symbol, plain[0], plain[1], "data", (side, side))
         module = _bound(symbol, images)
         module.set_params(args, aux)
 

@@ -1,27 +1,26 @@
-"""Export a model: MXNet files, folded or not, ONNX, calibration and model card, checked on photos."""
+"""Write a model for use elsewhere: MXNet files, ONNX, int8, calibration and model card."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
 from arcface_mx.export.card import Card, write_card
-from arcface_mx.export.int8 import agreement, quantised, write_int8
-from arcface_mx.export.parity import PHOTOS, check_photos, difference
-from arcface_mx.model import Embedder, load_model
+from arcface_mx.export.int8 import cosine_parity, quantise, write_int8
+from arcface_mx.export.parity import NUM_IMAGES, check_images, onnx_embeddings, parity
 from arcface_mx.model.attributes import describe, with_attributes
 from arcface_mx.model.backbone import make_backbone
-from arcface_mx.model.embedder import batch_of
-from arcface_mx.model.fold import fold_batchnorm
-from arcface_mx.model.load import locate, read_parameters
+from arcface_mx.model.embedder import Embedder, to_batch
+from arcface_mx.model.engines import Network
+from arcface_mx.model.load import load_model, locate, read_parameters
 from arcface_mx.model.save import save_model
-from arcface_mx.model.to_onnx import onnx_bytes, onnx_embeddings, write_onnx
 from arcface_mx.train import checkpoint
 from arcface_mx.train.folder import CONFIG, read_config
 from arcface_mx.util.errors import UserError
+from arcface_mx.util.files import atomic_write
 from arcface_mx.verify.calibrate import calibrate_model
 from arcface_mx.verify.calibration_file import (
     StoredCalibration,
@@ -31,66 +30,98 @@ from arcface_mx.verify.calibration_file import (
     write_calibration,
 )
 
-SHARE = 4  # for int8: one photo in four to compare on, the others to take ranges from
+CALIBRATION_SHARE = 4  # int8: one image in four is for the comparison, the others are for the ranges
 
 
 @dataclasses.dataclass(frozen=True)
 class ExportOptions:
-    """fold: BatchNorm into neighbours. int8: the form for that engine. photos: what forms are compared on, and
-    int8's ranges taken from. calibrate: sets for thresholds."""
+    """What to export.
+
+    Parameters
+    ----------
+    fold : bool
+        Fold BatchNorm into the neighbouring layers. The result cannot be trained further.
+    onnx : bool
+        Also write ``model.onnx``.
+    int8 : bool
+        Also write ``model-int8.onnx``, the form for the engine "int8".
+    images : str, optional
+        Images on which the forms are compared and from which int8 takes its ranges: a .bin file, a
+        face set, a folder or a list. By default a run's own sets.
+    calibrate : tuple of str
+        Verification sets on which thresholds are measured. By default the source's own calibration
+        is kept.
+    """
 
     fold: bool = False
     onnx: bool = False
     int8: bool = False
-    photos: Optional[str] = None
+    images: Optional[str] = None
     calibrate: Tuple[str, ...] = ()
 
 
-def export_model(source: str, folder: Optional[str], options: ExportOptions) -> List[str]:
-    """Write the embedding network of a run (its newest checkpoint) or of PREFIX,EPOCH into `folder`.
+class _Sample(NamedTuple):
+    """Images on which forms are compared, and others from which int8 takes its ranges."""
 
-    folder: None is the run folder itself. Returns lines that say what was written and measured.
-    Raises UserError, with nothing written, on bad input or where a form's embeddings differ.
+    compare: List[np.ndarray]
+    ranges: List[np.ndarray]
+
+
+class _Forms(NamedTuple):
+    """The forms to write. `checks` are pairs (form, largest difference of unit embeddings)."""
+
+    network: Network
+    onnx: Optional[bytes]
+    int8: Optional[bytes]
+    cosines: Tuple[float, float]  # of int8: mean, lowest
+    checks: Sequence[Tuple[str, float]]
+
+
+def export_model(source: str, out: Optional[str], options: ExportOptions) -> List[str]:
+    """Write the embedding network of a run or of a published model into a folder.
+
+    Parameters
+    ----------
+    source : str
+        A run folder, whose latest checkpoint is taken, or PREFIX,EPOCH.
+    out : str or None
+        The folder to write to; None is the run folder itself.
+    options : ExportOptions
+
+    Returns
+    -------
+    list of str
+        Lines that say what was written and measured.
+
+    Raises
+    ------
+    UserError
+        If the input is bad or the embeddings of a form differ; nothing is written then.
     """
     is_run = os.path.exists(os.path.join(source, CONFIG)) or not _is_model(source)
-    network = _of_run(source) if is_run else load_model(source)
-    if folder is None and (options.fold or not is_run):
-        raise UserError(f"--out is missing: name a folder for the {'folded model' if options.fold else 'export'}")
-    folder = folder or source
-    lines, checks, form = [], [], network
-    photos, typical = (
-        _photos(source, is_run, network, options) if options.fold or options.onnx or options.int8 else ([], [])
-    )
-    expected = network.embed(photos) if photos else np.zeros((0, 0))
-    if options.fold:
-        form = _folded(network)
-        checks.append(("folded, MXNet", difference(expected, form.embed(photos), "folded model")))
+    network = _read_run(source) if is_run else load_model(source)
+    if out is None and (options.fold or not is_run):
+        raise UserError(f"`out` is missing: name a folder for the {'folded model' if options.fold else 'export'}")
     attributes = describe(network.input_size, network.embedding_size, aligned=is_run)
-    graph, (args, aux) = with_attributes(form.symbol, form.image_input, attributes), form.params
-    data = b""
-    if options.onnx:
-        data = onnx_bytes(graph, args, aux, form.image_input, network.input_size, attributes)
-        for batch_size in (len(photos), 1):  # the first axis is open
-            worst = difference(expected, onnx_embeddings(data, batch_of(photos), batch_size), "ONNX model")
-        checks.append(("ONNX, ONNX Runtime", worst))
-    small, cosines = _int8(form, typical, expected, photos) if options.int8 else (b"", (0.0, 0.0))
-    prefix = save_model(graph, args, aux, folder)
-    lines.append(f"{prefix}-symbol.json, {prefix}-0000.params: {'; '.join(network.notes) or network.name}")
-    if options.onnx:
-        write_onnx(prefix + ".onnx", data)
+    sample = _sample(source if is_run else None, network, options)
+    forms = _forms(network, sample, attributes, options)
+    symbol, arg_params, aux_params = forms.network[:3]
+    prefix = save_model(symbol, arg_params, aux_params, out or source)
+    notes = "; ".join(network.notes) or network.name
+    lines = [f"{prefix}-symbol.json, {prefix}-0000.params: {notes}"]
+    count = len(sample.compare)
+    if forms.onnx is not None:
+        with atomic_write(prefix + ".onnx") as stream:
+            stream.write(forms.onnx)
         lines.append(f"{prefix}.onnx")
-    if options.int8:
-        path = write_int8(prefix, small, attributes)
-        lines.append(
-            "%s: cosine to the network's embedding %.4f (lowest %.4f) on %d photos" % (path, *cosines, len(photos))
-        )
-    lines += [
-        f"{name}: unit embeddings differ by at most {worst:.1e} on {len(photos)} photos" for name, worst in checks
-    ]
+    if forms.int8 is not None:
+        path, (mean, lowest) = write_int8(prefix, forms.int8, attributes), forms.cosines
+        lines.append(f"{path}: cosine to the network's embedding {mean:.4f} (lowest {lowest:.4f}) on {count} images")
+    for name, difference in forms.checks:
+        lines.append(f"{name}: unit embeddings differ by at most {difference:.1e} on {count} images")
     calibration = _calibration(source, network, prefix + ",0", options)
-    write_card(
-        prefix + "-card.md", Card(source, is_run, network, attributes, options.fold, checks, len(photos), calibration)
-    )
+    card = Card(source, is_run, network, attributes, options.fold, forms.checks, count, calibration)
+    write_card(prefix + "-card.md", card)
     return lines + [f"{prefix}-card.md"]
 
 
@@ -98,8 +129,8 @@ def _is_model(source: str) -> bool:
     return not os.path.isdir(source) or os.path.exists(os.path.join(source, "model-symbol.json"))
 
 
-def _of_run(run: str) -> Embedder:
-    """The network of a run's newest checkpoint. Raises UserError where there is none."""
+def _read_run(run: str) -> Embedder:
+    """Return the network of a run's latest checkpoint. Raises UserError if there is none."""
     config = read_config(run)
     state = checkpoint.latest(run)
     if state is None:
@@ -110,69 +141,74 @@ def _of_run(run: str) -> Embedder:
     return Embedder(symbol, args, aux, None, (side, side), f"{run}, step {state.step}")
 
 
-def _photos(
-    source: str, is_run: bool, network: Embedder, options: ExportOptions
-) -> Tuple[List[np.ndarray], List[np.ndarray]]:
-    """Photos to compare on, and others that show int8 typical input: of --photos, else of those the run was
-    verified on, else of those it was trained on."""
-    own: Sequence[str] = ()
-    if is_run:
-        data = read_config(source).data
-        own = [path for path in tuple(data.eval) + (data.data,) if os.path.exists(path)]
-    if not options.photos and not own:
+def _sample(run: Optional[str], network: Embedder, options: ExportOptions) -> _Sample:
+    """Read `options.images`, else images that the run was verified or, failing that, trained on."""
+    if not (options.fold or options.onnx or options.int8):
+        return _Sample([], [])
+    source = options.images
+    if source is None and run is not None:
+        data = read_config(run).data
+        source = next(filter(os.path.exists, tuple(data.eval) + (data.data,)), None)
+    if source is None:
         raise UserError(
-            "--photos is missing: name faces to compare the exported forms on (.bin, face set, folder or list)"
+            "`images` is missing: name faces to compare the exported forms on (.bin, face set, folder or list)"
         )
-    found = check_photos(options.photos or own[0], network.input_size, PHOTOS * (SHARE if options.int8 else 1))
     if not options.int8:
-        return found, []
-    if len(found) < 2:
+        return _Sample(check_images(source, network.input_size), [])
+    images = check_images(source, network.input_size, NUM_IMAGES * CALIBRATION_SHARE)
+    if len(images) < 2:
         raise UserError(
-            f"--photos {options.photos}: {len(found)} photo is too little to take ranges from and to compare on; give at least 2"
+            f"`images` {source}: {len(images)} image is not enough for int8, which takes ranges from some images "
+            "and is compared on others; give at least 2"
         )
-    return found[::SHARE], [photo for number, photo in enumerate(found) if number % SHARE]
+    return _Sample(
+        images[::CALIBRATION_SHARE], [image for number, image in enumerate(images) if number % CALIBRATION_SHARE]
+    )
 
 
-def _int8(
-    form: Embedder, typical: List[np.ndarray], expected: np.ndarray, photos: List[np.ndarray]
-) -> Tuple[bytes, Tuple[float, float]]:
-    """The int8 form's bytes, and its cosines to the network's embeddings of `photos`."""
-    symbol, args, aux = fold_batchnorm(form.symbol, *form.params)
-    data = quantised(onnx_bytes(symbol, args, aux, form.image_input, form.input_size, {}), batch_of(typical))
-    return data, agreement(expected, data, batch_of(photos))
-
-
-def _folded(network: Embedder) -> Embedder:
-    symbol, args, aux = fold_batchnorm(network.symbol, *network.params)
-    return Embedder(symbol, args, aux, network.contexts, network.input_size, network.name)
+def _forms(network: Embedder, sample: _Sample, attributes: Mapping[str, str], options: ExportOptions) -> _Forms:
+    """Make the forms and compare each with the network. Raises UserError where one differs."""
+    form, data, int8, cosines = network.network, None, None, (0.0, 0.0)
+    checks: List[Tuple[str, float]] = []
+    expected = network.embed(sample.compare)
+    if options.fold:
+        form = form.folded()
+        embedder = Embedder(*form[:3], network.contexts, form.size, form.name)
+        checks.append(("folded, MXNet", parity(expected, embedder.embed(sample.compare), "folded model")))
+    if options.onnx:
+        data, batch = form.to_onnx(attributes), to_batch(sample.compare)
+        # The batch axis of the file is open: several images and one by one.
+        by_size = [parity(expected, onnx_embeddings(data, batch, size), "ONNX model") for size in (len(batch), 1)]
+        checks.append(("ONNX, ONNX Runtime", max(by_size)))
+    if options.int8:
+        int8 = quantise(form.folded().to_onnx({}), to_batch(sample.ranges))
+        cosines = cosine_parity(expected, int8, to_batch(sample.compare))
+    form = form._replace(symbol=with_attributes(form.symbol, form.image, dict(attributes)))
+    return _Forms(form, data, int8, cosines, checks)
 
 
 def _calibration(source: str, network: Embedder, exported: str, options: ExportOptions) -> Optional[StoredCalibration]:
-    """Measure it, or carry over that of the source; it is written beside the export."""
+    """Measure the calibration or carry over the source's, and write it beside the export."""
     if options.calibrate:
-        stored = calibrate_model(load_model(exported), exported, options.calibrate)
+        calibration = calibrate_model(load_model(exported), exported, options.calibrate)
     else:
-        found = _own_calibration(source, network)
-        if found is None:
+        stored = _stored_calibration(source, network)
+        if stored is None:
             return None
-        stored = dataclasses.replace(found, model=model_fingerprint(exported))
-    write_calibration(calibration_path(exported), stored)
-    return stored
+        calibration = dataclasses.replace(stored, model=model_fingerprint(exported))
+    write_calibration(calibration_path(exported), calibration)
+    return calibration
 
 
-def _own_calibration(source: str, network: Embedder) -> Optional[StoredCalibration]:
-    """The source's calibration where it was made with the very arrays that are exported."""
+def _stored_calibration(source: str, network: Embedder) -> Optional[StoredCalibration]:
+    """Return the source's calibration, if it was measured with exactly the exported arrays."""
     if not _is_model(source) or not os.path.exists(calibration_path(source)):
         return None
-    if not _same_arrays(network.params[0], read_parameters(locate(source)[1])[0]):
-        return None
+    stored = read_parameters(locate(source)[1])[0]
+    for name, value in network.params[0].items():
+        if name not in stored or not np.array_equal(value.asnumpy(), stored[name].asnumpy()):
+            return None
     try:
         return read_calibration(calibration_path(source), source)
     except UserError:
-        return None  # of parameters that are no more
-
-
-def _same_arrays(used: Dict[str, Any], stored: Dict[str, Any]) -> bool:
-    return all(
-        name in stored and np.array_equal(value.asnumpy(), stored[name].asnumpy()) for name, value in used.items()
-    )
+        return None  # it belongs to other parameters

@@ -1,4 +1,4 @@
-"""Does an exported form compute what the network computes? Judged on photos, and refused if not."""
+"""Whether an exported form computes what the network computes, judged on images."""
 
 from __future__ import annotations
 
@@ -10,46 +10,59 @@ from arcface_mx.data.bins.read import read_pairs
 from arcface_mx.data.image_files import image_paths
 from arcface_mx.data.images import decode_rgb
 from arcface_mx.metrics.similarity import unit_vectors
-from arcface_mx.model.embedder import fit
+from arcface_mx.model.embedder import resize_to_input
+from arcface_mx.model.engines import OnnxEngine
 from arcface_mx.model.graph import Size
 from arcface_mx.util.errors import UserError
 from arcface_mx.verify.images import is_face_set, labelled_images, load_images
 
 TOLERANCE = 1e-4  # largest difference between elements of unit embeddings
-PHOTOS = 32
+NUM_IMAGES = 32
 
 
-def check_photos(source: str, size: Size, most: int = PHOTOS) -> List[np.ndarray]:
-    """At most `most` photos, spread over a .bin, a face set, a folder or a list; uint8 (H, W, 3) of the network's size.
+def check_images(source: str, size: Size, limit: int = NUM_IMAGES) -> List[np.ndarray]:
+    """Read at most `limit` images (H, W, 3), uint8, RGB, spread evenly over a source.
 
-    Raises UserError naming what cannot be read.
+    The source is a .bin file, a face set, a folder or a list; `size` is (H, W) of the network's
+    input. Raises UserError if the source or an image cannot be read.
     """
     if source.endswith(".bin"):
         pairs = read_pairs(source)
-        wanted = set(np.linspace(0, pairs.num_images - 1, most).astype(int).tolist())
-        photos: Iterable[np.ndarray] = (
-            decode_rgb(image) for number, image in enumerate(pairs.images()) if number in wanted
-        )
+        wanted = set(np.linspace(0, pairs.num_images - 1, limit).astype(int).tolist())
+        encoded = (image for number, image in enumerate(pairs.images()) if number in wanted)
+        images: Iterable[np.ndarray] = map(decode_rgb, encoded)
     elif is_face_set(source):
-        photos, _ = labelled_images(source, most)
+        images, _ = labelled_images(source, limit)
     else:
         paths = image_paths(source)
-        photos = load_images(paths[:: -(-len(paths) // most)])
+        images = load_images(paths[:: -(-len(paths) // limit)])
     try:
-        return [fit(photo, size) for photo in photos]
+        return [resize_to_input(image, size) for image in images]
     except ValueError as error:
-        raise UserError(f"--photos {source}: {error}") from error
+        raise UserError(f"`images` {source}: {error}") from error
 
 
-def difference(expected: np.ndarray, found: np.ndarray, what: str) -> float:
-    """Largest difference between elements of unit embeddings. Raises UserError when it is over TOLERANCE."""
-    if expected.shape != found.shape:
+def onnx_embeddings(data: bytes, images: np.ndarray, batch_size: int) -> np.ndarray:
+    """Return embeddings (n, d) of images (n, 3, H, W), float32, by the ONNX file `data`."""
+    engine = OnnxEngine(data, "ONNX model")
+    batches = [images[start : start + batch_size] for start in range(0, len(images), batch_size)]
+    return np.concatenate([engine.start(batch, batch_size)() for batch in batches])
+
+
+def parity(expected: np.ndarray, embeddings: np.ndarray, form: str) -> float:
+    """Return the largest difference between elements of unit embeddings, both (n, d).
+
+    Raises UserError if it exceeds TOLERANCE; the message calls the exported form `form`.
+    """
+    if expected.shape != embeddings.shape:
         raise UserError(
-            f"{what}: embeddings of shape {found.shape}, the network gives {expected.shape}; nothing written"
+            f"{form}: its embeddings have shape {embeddings.shape}, the network's have {expected.shape}; "
+            "nothing was written"
         )
-    worst = float(np.abs(unit_vectors(expected) - unit_vectors(found, what)).max())
-    if not worst <= TOLERANCE:
+    difference = float(np.abs(unit_vectors(expected) - unit_vectors(embeddings, form)).max())
+    if not difference <= TOLERANCE:
         raise UserError(
-            f"{what}: its unit embeddings differ from the network's by up to {worst:.1e} (allowed {TOLERANCE:.0e}) on {len(expected)} photos; nothing written"
+            f"{form}: its unit embeddings differ from the network's by up to {difference:.1e} "
+            f"(at most {TOLERANCE:.0e} is allowed) on {len(expected)} images; nothing was written"
         )
-    return worst
+    return difference

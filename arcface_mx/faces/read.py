@@ -13,7 +13,7 @@ import numpy as np
 from arcface_mx.data.align.detector import Detector
 from arcface_mx.data.align.image import AlignOptions, align_image
 from arcface_mx.data.images import decode_rgb
-from arcface_mx.model.embedder import NARROW_CROP, fit
+from arcface_mx.model.embedder import NARROW_CROP, resize_to_input
 from arcface_mx.model.graph import Size
 
 AHEAD = 64  # images read before they are asked for
@@ -77,7 +77,7 @@ def _read_crop(size: Size, path: str) -> Face:
     except ValueError as error:
         return Face(path, None, str(error))
     try:
-        return Face(path, fit(pixels, size), "")
+        return Face(path, resize_to_input(pixels, size), "")
     except ValueError as error:
         return Face(path, None, f"{error}; --align finds and crops the face")
 
@@ -89,4 +89,6 @@ def _read_aligned(size: Size, options: AlignOptions, path: str) -> Face:
         return Face(path, None, f"cannot be read: {error.strerror}")
     if not outcome.is_aligned or outcome.crop is None:
         return Face(path, None, outcome.status)
-    return Face(path, fit(decode_rgb(outcome.crop), size), "" if outcome.status == "aligned" else outcome.status)
+    return Face(
+        path, resize_to_input(decode_rgb(outcome.crop), size), "" if outcome.status == "aligned" else outcome.status
+    )

@@ -1,6 +1,8 @@
-"""Embedding models: ours or anybody's in MXNet's format. `load_model` reads one, `Embedder` runs it."""
+"""Embedding networks: read and write them in MXNet's format, and run them over images."""
 
 from arcface_mx.model.embedder import Embedder
+from arcface_mx.model.fold import fold_batchnorm
 from arcface_mx.model.load import load_model
+from arcface_mx.model.save import save_model
 
-__all__ = ["Embedder", "load_model"]
+__all__ = ["Embedder", "fold_batchnorm", "load_model", "save_model"]

@@ -1,4 +1,4 @@
-"""What an exported graph says of itself, as attributes on its image variable (in ONNX: metadata)."""
+"""What an exported graph states about itself, as attributes on its image variable."""
 
 from __future__ import annotations
 
@@ -15,18 +15,21 @@ ALIGNMENT = "five points by similarity transform to ArcFace's reference points i
 
 
 def describe(size: Tuple[int, int], embedding_size: int, aligned: bool = True) -> Dict[str, str]:
-    """The attributes of a network for images of `size` (height, width); aligned: trained on our alignment."""
-    values = {
-        INPUT_SIZE_ATTRIBUTE: "%d,%d" % size,
+    """Return the attributes of a network for images of `size` (height, width).
+
+    `aligned` says whether it was trained on images that were aligned as this project aligns them.
+    """
+    attributes = {
+        INPUT_SIZE_ATTRIBUTE: f"{size[0]},{size[1]}",
         "arcface_colour_order": "RGB",
         "arcface_pixels": "0 to 255; normalised inside the graph",
         EMBEDDING_SIZE_ATTRIBUTE: str(embedding_size),
     }
-    return dict(values, arcface_alignment=ALIGNMENT) if aligned else values
+    return dict(attributes, arcface_alignment=ALIGNMENT) if aligned else attributes
 
 
-def with_attributes(symbol: mx.sym.Symbol, image: str, values: Dict[str, str]) -> mx.sym.Symbol:
-    """The same graph with `values` on the variable `image`."""
+def with_attributes(symbol: mx.sym.Symbol, image: str, attributes: Dict[str, str]) -> mx.sym.Symbol:
+    """Return the same graph with `attributes` on the variable `image`."""
     graph = Graph(symbol)
-    next(node for node in graph.nodes() if node.name == image).attrs.update(values)
+    next(node for node in graph.nodes() if node.name == image).attrs.update(attributes)
     return graph.symbol()

@@ -1,9 +1,12 @@
-"""BatchNorm folding: at inference it is a factor and a shift a channel, which a neighbour takes over.
+"""BatchNorm folding: at inference, BatchNorm is a factor and a shift that a neighbour can apply.
 
-With stored statistics BatchNorm is y = a·x + b, a = γ/√(σ² + ε), b = β − a·μ. After a convolution
-or fully connected layer W·x + c it goes into that layer: W' = a·W, c' = a·c + b. Before one without
-padding it goes into that: W' = W·a, c' = c + W·b. Before a padded convolution it stays: the border
-is 0, not b. Dropout, which does nothing at inference, goes.
+With stored statistics, BatchNorm is y = a·x + b with a = γ/√(σ² + ε) and b = β − a·μ.
+
+- After a convolution or fully connected layer W·x + c, it becomes W' = a·W and c' = a·c + b.
+- Before a layer without padding, it becomes W' = W·a and c' = c + W·b.
+- Before a convolution with padding it stays, because the border is 0 and not b.
+
+Dropout, which does nothing at inference, is removed.
 """
 
 from __future__ import annotations
@@ -25,18 +28,32 @@ LAYERS = ("Convolution", "FullyConnected")
 def fold_batchnorm(
     symbol: mx.sym.Symbol, arg_params: Mapping[str, Any], aux_params: Mapping[str, Any]
 ) -> Tuple[mx.sym.Symbol, Dict[str, mx.nd.NDArray], Dict[str, mx.nd.NDArray]]:
-    """The same function at inference with fewer BatchNorms: (symbol, arg_params, aux_params), all new.
+    """Fold BatchNorm layers into their neighbours.
 
-    A folded layer takes the name of the BatchNorm after it, so that "fc1" stays the embedding; its
-    parameters keep their names, and `<layer>_bias` is made where there was none. What is given is
-    not changed. Works in float64, gives float32.
+    Parameters
+    ----------
+    symbol : Symbol
+        The graph. It and the arrays are not changed.
+    arg_params, aux_params : dict of str to NDArray
+        Its parameters and auxiliary states.
+
+    Returns
+    -------
+    symbol : Symbol
+        A graph with the same output at inference and fewer BatchNorm layers.
+    arg_params, aux_params : dict of str to NDArray, float32
+        Its parameters and auxiliary states.
+
+    Notes
+    -----
+    A folded layer takes the name of the BatchNorm after it, so that "fc1" stays the embedding.
+    Parameters keep their names; a layer without a bias gets `<layer>_bias`. Folding is computed in
+    float64.
     """
     import mxnet as mx
 
     graph = Graph(symbol)
-    arrays = {
-        name: value.asnumpy().astype(np.float64) for group in (arg_params, aux_params) for name, value in group.items()
-    }
+    arrays = {name: value.asnumpy().astype(np.float64) for name, value in {**arg_params, **aux_params}.items()}
     for node in graph.nodes():
         if node.op == "Dropout":
             graph.replace(node, node.inputs[0])
@@ -45,50 +62,49 @@ def fold_batchnorm(
             _fold(graph, node, arrays)
     folded = graph.symbol()
 
-    def kept(names: List[str]) -> Dict[str, Any]:
+    def used(names: List[str]) -> Dict[str, Any]:
         return {name: mx.nd.array(arrays[name].astype(np.float32)) for name in names if name in arrays}
 
-    return folded, kept(folded.list_arguments()), kept(folded.list_auxiliary_states())
+    return folded, used(folded.list_arguments()), used(folded.list_auxiliary_states())
 
 
 def _fold(graph: Graph, norm: Node, arrays: Arrays) -> None:
-    users = graph.users()
+    consumers = graph.consumers()
     before = norm.inputs[0].node
-    if _takes(before, users) and len(users[id(before)]) == 1 and not graph.is_head(before):
+    if _is_foldable(before, consumers) and len(consumers[id(before)]) == 1 and not graph.is_head(before):
         factor, shift = _factor_and_shift(norm, arrays)
-        weight = arrays[before.inputs[1].node.name]
-        arrays[before.inputs[1].node.name] = weight * factor.reshape((-1,) + (1,) * (weight.ndim - 1))
+        name = before.inputs[1].node.name
+        arrays[name] = arrays[name] * factor.reshape((-1,) + (1,) * (arrays[name].ndim - 1))
         _set_bias(before, factor * _bias(before, arrays, len(factor)) + shift, arrays)
         graph.replace(norm, Source(before))
         before.name = norm.name
         return
-    after = _layer_after(graph, norm, users)
+    after = _layer_after(graph, norm, consumers)
     if after is not None:
-        factor, shift = _factor_and_shift(norm, arrays)
-        _fold_forward(after, factor, shift, arrays)
+        _fold_forward(after, *_factor_and_shift(norm, arrays), arrays)
         graph.replace(norm, norm.inputs[0])
 
 
-def _takes(layer: Node, users: Mapping[int, List[Node]]) -> bool:
-    """Whether a layer's weights are its own and lie as (outputs, inputs…)."""
+def _is_foldable(layer: Node, consumers: Mapping[int, List[Node]]) -> bool:
+    """Whether no other layer shares this layer's weights, and their axes are (outputs, inputs…)."""
     if layer.op not in LAYERS or layer.attrs.get("layout", "None") not in ("None", "NCHW"):
         return False
     if layer.op == "FullyConnected" and not layer.flag("flatten", True):
         return False
-    return all(source.node.op == "null" and len(users[id(source.node)]) == 1 for source in layer.inputs[1:])
+    return all(source.node.op == "null" and len(consumers[id(source.node)]) == 1 for source in layer.inputs[1:])
 
 
-def _layer_after(graph: Graph, norm: Node, users: Mapping[int, List[Node]]) -> Optional[Node]:
-    """The one unpadded layer that a BatchNorm feeds, directly or through Flatten."""
+def _layer_after(graph: Graph, norm: Node, consumers: Mapping[int, List[Node]]) -> Optional[Node]:
+    """Return the only layer after a BatchNorm, or after Flatten, if it has no padding."""
     node = norm
     while True:
-        following = users.get(id(node), [])
+        following = consumers.get(id(node), [])
         if len(following) != 1 or graph.is_head(node):
             return None
         node = following[0]
         if node.op != "Flatten":
             break
-    if not _takes(node, users):
+    if not _is_foldable(node, consumers):
         return None
     padded = node.op == "Convolution" and any(np.ravel(ast.literal_eval(node.attrs.get("pad", "0"))))
     return None if padded else node

@@ -1,19 +1,20 @@
-"""Look at a graph's JSON before MXNet does: its reader and its shape inference trust what they are given.
+"""Check the JSON of a graph before MXNet reads it, because MXNet trusts what it reads.
 
 A `-symbol.json` can name an operator that takes a memory address (`_Native`), reads files
-(`_cvimread`) or runs Python (`Custom`), can point at nodes and outputs that do not exist, divide by a
-stride of 0 or ask for terabytes. Refused here is what no embedding network has.
+(`_cvimread`) or runs Python (`Custom`). It can refer to nodes and outputs that do not exist, divide
+by a stride of 0 or ask for terabytes. What no embedding network has is refused here.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import Any, Dict, List
 
 MAX_BYTES, MAX_NODES, MAX_VALUES = 1 << 26, 1 << 16, 1 << 28
 
-# Operators that networks, losses and exporters of this field use; none calls back or reads files.
+# Operators of the field's networks, losses and exporters. None reads files or calls Python.
 OPERATORS = frozenset(
     """
 null Activation BatchNorm BatchNorm_v1 BlockGrad Cast Concat Convolution Convolution_v1 Crop Deconvolution Dropout
@@ -41,43 +42,27 @@ _not_equal _not_equal_scalar _ones _plus _plus_scalar _power _power_scalar _rdiv
 _rpower_scalar _split_v2 _sub _zeros
 """.split()
 )
-# Outputs of operators that have more than one; others have one.
+# Number of outputs of the operators that have more than one.
 OUTPUTS = {
-    "BatchNorm": 3,
-    "BatchNorm_v1": 3,
-    "Dropout": 2,
-    "LayerNorm": 3,
-    "GroupNorm": 3,
-    "InstanceNorm": 3,
-    "LRN": 2,
-    "L2Normalization": 2,
-    "LeakyReLU": 2,
-    "Pooling": 2,
-    "moments": 2,
-    "topk": 2,
+    **dict.fromkeys(("BatchNorm", "BatchNorm_v1", "LayerNorm", "GroupNorm", "InstanceNorm"), 3),
+    **dict.fromkeys(("Dropout", "LRN", "L2Normalization", "LeakyReLU", "Pooling", "moments", "topk"), 2),
 }
-POSITIVE = (
-    "kernel",
-    "stride",
-    "dilate",
-    "num_filter",
-    "num_group",
-    "num_hidden",
-    "num_outputs",
-    "block_size",
-    "factor",
-    "scale_size",
-)
-AT_LEAST_0 = ("pad", "adj")
-LARGEST = 1 << 24
+WITHOUT_INPUTS = {"_arange", "_eye", "_full", "_linspace", "_ones", "_zeros"}  # they may have some all the same
+# The least value of attributes that are whole numbers.
+MINIMUM = {
+    **dict.fromkeys(("kernel", "stride", "dilate", "num_filter", "num_group", "num_hidden", "num_outputs"), 1),
+    **dict.fromkeys(("block_size", "factor", "scale_size"), 1),
+    **dict.fromkeys(("pad", "adj"), 0),
+}
+MAX_ATTRIBUTE = 1 << 24
 
 
 class InvalidGraph(Exception):
-    """Why a graph is refused."""
+    """The reason why a graph is refused."""
 
 
 def check_graph(raw: bytes) -> str:
-    """The graph's JSON as text. Raises InvalidGraph where MXNet should not see it."""
+    """Return the graph's JSON as text. Raises InvalidGraph if MXNet must not read it."""
     if len(raw) > MAX_BYTES:
         raise InvalidGraph(f"{len(raw)} bytes are too many for a graph")
     try:
@@ -86,108 +71,98 @@ def check_graph(raw: bytes) -> str:
     except RecursionError:
         raise InvalidGraph("it is nested too deeply") from None
     except ValueError as error:
-        raise InvalidGraph(f"it is no JSON: {error}") from None
-    if (
-        not isinstance(graph, dict)
-        or not isinstance(graph.get("nodes"), list)
-        or not 0 < len(graph["nodes"]) <= MAX_NODES
-    ):
-        raise InvalidGraph("it holds no list of nodes")
+        raise InvalidGraph(f"it is not JSON: {error}") from None
+    nodes = graph.get("nodes") if isinstance(graph, dict) else None
+    if not isinstance(nodes, list) or not 0 < len(nodes) <= MAX_NODES:
+        raise InvalidGraph("it has no list of nodes")
     outputs: List[int] = []
     names = set()
-    for number, node in enumerate(graph["nodes"]):
+    for number, node in enumerate(nodes):
         outputs.append(_check_node(number, node, outputs))
         if node["op"] == "null" and node["name"] in names:
-            raise InvalidGraph(f"two inputs are called {node['name']!r:.60}")
+            raise InvalidGraph(f"two inputs have the name {node['name']!r:.60}")
         names.add(node["name"])
     heads = graph.get("heads")
     if not isinstance(heads, list) or not heads:
         raise InvalidGraph("it has no heads")
     for head in heads:
         _check_entry("its heads", head, outputs)
-    _check_numbers(graph, outputs)
+    _check_node_numbers(graph, outputs)
     return text
 
 
+def check_output_sizes(shapes: List[Any], names: List[str]) -> None:
+    """Raise InvalidGraph if a layer, of `names`, has an output that is too large for one image."""
+    for name, shape in zip(names, shapes):
+        if math.prod(max(0, length) for length in shape) > MAX_VALUES:
+            raise InvalidGraph(f"the output of {name} has shape {shape} for one image: more than {MAX_VALUES} values")
+
+
 def _check_node(number: int, node: Any, outputs: List[int]) -> int:
-    """Number of outputs of a node whose inputs all stand before it."""
+    """Return the number of outputs of a node, whose inputs must be outputs of nodes before it."""
     if not isinstance(node, dict) or not isinstance(node.get("name"), str) or not isinstance(node.get("op"), str):
         raise InvalidGraph(f"node {number} has no name or no operator")
-    where = f"node {number} ({node['name']!s:.60})"
-    if "\0" in node["name"] or not node["name"]:
+    name, operator = node["name"], node["op"]
+    where = f"node {number} ({name:.60})"
+    if "\0" in name or not name:
         raise InvalidGraph(f"node {number} has an impossible name")
-    if node["op"] not in OPERATORS:
-        raise InvalidGraph(f"{where}: the operator {node['op']!r:.60} is not one that an embedding network needs")
+    if operator not in OPERATORS:
+        raise InvalidGraph(f"{where}: the operator {operator!r:.60} is not one that an embedding network needs")
     if node.get("subgraphs") or node.get("control_deps"):
-        raise InvalidGraph(f"{where} holds another graph")
+        raise InvalidGraph(f"{where} contains another graph")
     inputs = node.get("inputs")
-    if not isinstance(inputs, list) or (node["op"] == "null") != (not inputs) and node["op"] not in CREATORS:
+    if not isinstance(inputs, list) or (operator == "null") != (not inputs) and operator not in WITHOUT_INPUTS:
         raise InvalidGraph(f"{where} has no list of inputs")
     for entry in inputs:
         _check_entry(where, entry, outputs)
-    settings: Dict[str, str] = {}
-    for key in ("attrs", "attr", "param"):
+    attributes: Dict[str, str] = {}
+    for key in ("attrs", "attr", "param"):  # the names that versions of MXNet use
         part = node.get(key, {})
         if not isinstance(part, dict) or not all(isinstance(value, str) for value in part.values()):
-            raise InvalidGraph(f"{where}: its settings are not texts")
-        settings.update(part)
-    _check_settings(where, settings)
-    if node["op"] in ("SliceChannel", "split"):
-        return _whole(where, "num_outputs", settings.get("num_outputs", ""))[0]
-    if node["op"] == "_split_v2":
-        sections = _numbers(settings.get("sections", "0"))
-        return max(sections + [len(_numbers(settings.get("indices", "")))])
-    return OUTPUTS.get(node["op"], 1)
-
-
-CREATORS = ("_arange", "_eye", "_full", "_linspace", "_ones", "_zeros")
+            raise InvalidGraph(f"{where}: its attributes are not strings")
+        attributes.update(part)
+    _check_attributes(where, attributes)
+    if operator in ("SliceChannel", "split"):
+        return _whole_numbers(where, "num_outputs", attributes.get("num_outputs", ""))[0]
+    if operator == "_split_v2":
+        sections = _numbers(attributes.get("sections", "0"))
+        return max(sections + [len(_numbers(attributes.get("indices", "")))])
+    return OUTPUTS.get(operator, 1)
 
 
 def _check_entry(where: str, entry: Any, outputs: List[int]) -> None:
-    good = (
-        isinstance(entry, list) and 2 <= len(entry) <= 3 and all(type(value) is int and value >= 0 for value in entry)
-    )
-    if not good or entry[0] >= len(outputs) or entry[1] >= outputs[entry[0]]:
-        raise InvalidGraph(f"{where}: the input {entry!s:.40} is no output of a node before it")
+    """Check that an entry [node, output] or [node, output, version] refers to an output."""
+    valid = isinstance(entry, list) and 2 <= len(entry) <= 3 and all(type(n) is int and n >= 0 for n in entry)
+    if not valid or entry[0] >= len(outputs) or entry[1] >= outputs[entry[0]]:
+        raise InvalidGraph(f"{where}: the input {entry!r:.40} is not an output of a node before it")
 
 
-def _check_settings(where: str, settings: Dict[str, str]) -> None:
-    for key, value in settings.items():
-        if key in POSITIVE or key in AT_LEAST_0:
-            numbers = _whole(where, key, value)
-            if any(number < (key in POSITIVE) or number > LARGEST for number in numbers):
-                raise InvalidGraph(f"{where}: {key} is {value!s:.60}")
+def _check_attributes(where: str, attributes: Dict[str, str]) -> None:
+    for key, value in attributes.items():
+        if key in MINIMUM:
+            numbers = _whole_numbers(where, key, value)
+            if any(not MINIMUM[key] <= number <= MAX_ATTRIBUTE for number in numbers):
+                raise InvalidGraph(f"{where}: {key} is {value:.60}")
         elif any(len(digits) > 18 for digits in re.findall(r"(?<![.\d])\d+(?![.\d])", value)) and "." not in value:
-            raise InvalidGraph(f"{where}: {key!s:.40} is {value!s:.60}")
+            raise InvalidGraph(f"{where}: {key:.40} is {value:.60}")
 
 
-def _whole(where: str, key: str, value: str) -> List[int]:
-    if not re.fullmatch(r"[\s(\[]*(-?\d{1,18}[\sL,]*)*[\s)\]]*", value) or (
-        key == "num_outputs" and len(_numbers(value)) != 1
-    ):
+def _whole_numbers(where: str, key: str, value: str) -> List[int]:
+    parts = [part for part in re.split(r"[\sL,]+", value.strip("()[] \t\n")) if part]
+    if not all(re.fullmatch(r"-?[0-9]{1,18}", part) for part in parts) or (key == "num_outputs" and len(parts) != 1):
         raise InvalidGraph(f"{where}: {key} is {value!r:.60}, not whole numbers")
-    return _numbers(value)
+    return [int(part) for part in parts]
 
 
 def _numbers(value: str) -> List[int]:
     return [int(digits) for digits in re.findall(r"-?\d{1,18}", value)]
 
 
-def _check_numbers(graph: Dict[str, Any], outputs: List[int]) -> None:
-    """The lists of node numbers that some versions write beside the nodes."""
-    for key, largest in (("arg_nodes", len(outputs) - 1), ("node_row_ptr", sum(outputs) + len(outputs))):
+def _check_node_numbers(graph: Dict[str, Any], outputs: List[int]) -> None:
+    """Check the lists of node numbers that some versions of MXNet write beside the nodes."""
+    for key, limit in (("arg_nodes", len(outputs)), ("node_row_ptr", sum(outputs) + len(outputs) + 1)):
         numbers = graph.get(key, [])
-        if not isinstance(numbers, list) or not all(type(value) is int and 0 <= value <= largest for value in numbers):
-            raise InvalidGraph(f"its {key} do not belong to its nodes")
+        if not isinstance(numbers, list) or not all(type(number) is int and 0 <= number < limit for number in numbers):
+            raise InvalidGraph(f"its {key} do not match its nodes")
     if any(graph["nodes"][number]["op"] != "null" for number in graph.get("arg_nodes", [])):
-        raise InvalidGraph("its arg_nodes are no inputs")
-
-
-def check_extent(shapes: List[Any], names: List[str]) -> None:
-    """Raise InvalidGraph where a layer's output for one image is too large; shapes: as inferred, by `names`."""
-    for name, shape in zip(names, shapes):
-        count = 1
-        for side in shape:
-            count *= max(0, side)
-        if count > MAX_VALUES:
-            raise InvalidGraph(f"the output of {name} has shape {shape} for one image: more than {MAX_VALUES} values")
+        raise InvalidGraph("its arg_nodes are not inputs")

@@ -1,9 +1,11 @@
-"""A graph's fast form for the CPU: the same embeddings, BatchNorm folded, PReLU as depthwise convolutions,
-convolutions fused with what follows them.
+"""The form of a graph that is fastest on CPUs: the same embeddings from fewer and fused operators.
 
-oneDNN runs convolutions in a layout of its own; MXNet's PReLU operator leaves it, so that each one
-costs two copies. slope·x + (1 − slope)·relu(x), each product a depthwise 1×1 convolution, stays in it
-(`symbols/backbones/prelu.py` has the training form).
+BatchNorm is folded, PReLU becomes depthwise convolutions, and convolutions are fused with the
+operators after them. oneDNN keeps the output of a convolution in a memory layout of its own.
+MXNet's PReLU operator does not know this layout, so each PReLU costs two copies. The equal
+expression slope·x + (1 − slope)·relu(x), with each product as a depthwise 1×1 convolution, keeps
+the layout.
+The form for training is in `symbols/backbones/prelu.py`.
 """
 
 from __future__ import annotations
@@ -17,18 +19,19 @@ if TYPE_CHECKING:
     import mxnet as mx
 
 
-def fast_form(
+def optimise(
     symbol: mx.sym.Symbol,
     arg_params: Mapping[str, Any],
     aux_params: Mapping[str, Any],
     image: str,
     size: Tuple[int, int],
 ) -> Tuple[mx.sym.Symbol, Dict[str, mx.nd.NDArray], Dict[str, mx.nd.NDArray]]:
-    """(symbol, arg_params, aux_params) that give the same output at inference; what is given stays as it is.
+    """Return (symbol, arg_params, aux_params) with the same output at inference.
 
-    image, size: name and (height, width) of the graph's input. Equal to rounding, about 1e-6 of the
-    largest value. Fused operators have names of their own, the output too, and keep a copy of their
-    weights: new values need a new form.
+    `image` and `size` are the name and (height, width) of the graph's input. Results differ by
+    rounding, about 1e-6 of the largest value. Fused operators, and with them the output, have other
+    names. They keep a copy of their weights: for new parameter values, call this again. The
+    arguments are not changed.
     """
     folded, args, aux = fold_batchnorm(symbol, arg_params, aux_params)
     internals = folded.get_internals()
@@ -38,17 +41,19 @@ def fast_form(
     graph = Graph(folded)
     for node in graph.nodes():
         if node.op == "LeakyReLU" and node.attrs.get("act_type") == "prelu":
-            slope = node.inputs[1].node.name
+            slopes = args[node.inputs[1].node.name].shape
             shape = shapes[node.name + "_output"]
-            if len(shape) == 4 and args[slope].shape == (shape[1],):
-                _as_convolutions(graph, node, args, shape[1])
+            if len(shape) == 4 and slopes == (shape[1],):
+                _replace_prelu(graph, node, args, shape[1])
         if node.op == "FullyConnected" and node.flag("flatten", True):
-            _flattened(node)
-    return _fused(graph.symbol()), args, aux
+            # A fused layer that reads a convolution's output of 1×1 pixels, as in MobileFaceNet,
+            # works once and then fails: "We can't generate TBlob for MKLDNN data".
+            node.inputs[0] = Source(Node("Flatten", node.name + "_flat", {}, node.inputs[0]))
+    return _fuse(graph.symbol()), args, aux
 
 
-def _fused(symbol: mx.sym.Symbol) -> mx.sym.Symbol:
-    """oneDNN's graph pass: convolution, activation and sum in one operator. A build without oneDNN has none."""
+def _fuse(symbol: mx.sym.Symbol) -> mx.sym.Symbol:
+    """Fuse convolution, activation and sum into one operator, where MXNet is built with oneDNN."""
     import mxnet as mx
 
     if not mx.runtime.Features().is_enabled("MKLDNN"):
@@ -56,30 +61,17 @@ def _fused(symbol: mx.sym.Symbol) -> mx.sym.Symbol:
     return symbol.get_backend_symbol("MKLDNN")
 
 
-def _flattened(dense: Node) -> None:
-    """Flatten before a fully connected layer: the fused one, given a convolution's own output of 1×1 pixels, as in
-    MobileFaceNet, works once and then fails ("We can't generate TBlob for MKLDNN data")."""
-    dense.inputs[0] = Source(_node("Flatten", dense.name + "_flat", {}, dense.inputs[0]))
-
-
-def _as_convolutions(graph: Graph, prelu: Node, args: Dict[str, Any], channels: int) -> None:
-    data, slope = prelu.inputs[0], prelu.inputs[1].node
-    name = prelu.name
+def _replace_prelu(graph: Graph, prelu: Node, args: Dict[str, Any], channels: int) -> None:
+    data, slope, name = prelu.inputs[0], prelu.inputs[1].node, prelu.name
     kernels = args[slope.name].reshape((channels, 1, 1, 1))
     args[slope.name] = kernels
     args[name + "_above_weight"] = 1.0 - kernels
-    positive = _node("Activation", name + "_positive", {"act_type": "relu"}, data)
-    above = _depthwise(name + "_above", channels, Source(positive), Node("null", name + "_above_weight", {}))
-    below = _depthwise(name + "_below", channels, data, Node("null", slope.name, {}))
-    graph.replace(prelu, Source(_node("elemwise_add", name, {}, Source(above), Source(below))))
+    positive = Node("Activation", name + "_positive", {"act_type": "relu"}, data)
+    above = _depthwise(name + "_above", channels, Source(positive), name + "_above_weight")
+    below = _depthwise(name + "_below", channels, data, slope.name)
+    graph.replace(prelu, Source(Node("elemwise_add", name, {}, above, below)))
 
 
-def _depthwise(name: str, channels: int, data: Source, weight: Node) -> Node:
+def _depthwise(name: str, channels: int, data: Source, weight: str) -> Source:
     attributes = {"kernel": "(1, 1)", "num_filter": str(channels), "num_group": str(channels), "no_bias": "True"}
-    return _node("Convolution", name, attributes, data, Source(weight))
-
-
-def _node(op: str, name: str, attributes: Dict[str, str], *inputs: Source) -> Node:
-    node = Node(op, name, attributes)
-    node.inputs = [Source(source.node, source.output, source.version) for source in inputs]
-    return node
+    return Source(Node("Convolution", name, attributes, data, Source(Node("null", weight, {}))))

@@ -1,1 +1,1 @@
-"""MXNet operators in C++, compiled on this machine the first time they are wanted. Optional."""
+"""Optional MXNet operators in C++, compiled on the user's machine when they are first needed."""

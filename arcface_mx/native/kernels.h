@@ -1,4 +1,5 @@
-// Small dense products for blocks that stay in cache, and exp over vectors. No allocation, no threads.
+// Small matrix products for blocks that stay in cache, and exp over vectors. Nothing here allocates memory
+// or starts threads.
 #pragma once
 
 #include <cmath>
@@ -9,13 +10,13 @@
 namespace arcface {
 
 #if defined(__AVX512F__)
-constexpr int LANES = 16, TILE_ROWS = 12;  // 24 accumulators of 32 registers
+constexpr int LANES = 16, TILE_ROWS = 12;  // the 24 accumulators fit in 32 registers
 #elif defined(__AVX2__)
-constexpr int LANES = 8, TILE_ROWS = 6;  // 12 of 16
+constexpr int LANES = 8, TILE_ROWS = 6;  // the 12 accumulators fit in 16 registers
 #else
 constexpr int LANES = 4, TILE_ROWS = 6;
 #endif
-constexpr int PANEL = 2 * LANES;  // columns of a tile
+constexpr int PANEL = 2 * LANES;  // columns per tile
 
 typedef float Vec __attribute__((vector_size(4 * LANES)));
 typedef int32_t IntVec __attribute__((vector_size(4 * LANES)));
@@ -32,10 +33,10 @@ inline Vec all(float x) { return Vec{} + x; }
 
 inline Vec larger(Vec a, Vec b) { return a > b ? a : b; }
 
-// exp for x <= 0 (Cephes' polynomial, relative error about 1e-7); 0 below -87.
+// exp for x <= 0, by Cephes' polynomial, with a relative error of about 1e-7. The result is 0 below -87.
 inline Vec exp_negative(Vec x) {
   const Vec in_range = larger(x, all(-87.0f));
-  const Vec magic = all(12582912.0f);  // adding and taking away 1.5 * 2^23 rounds to a whole number
+  const Vec magic = all(12582912.0f);  // adding and subtracting 1.5 * 2^23 rounds to an integer
   const Vec n = (in_range * 1.44269504f + magic) - magic;
   const Vec r = (in_range - n * 0.693359375f) - n * -2.12194440e-4f;
   Vec p = all(1.9875691500e-4f);
@@ -51,8 +52,8 @@ inline Vec exp_negative(Vec x) {
   return x > all(-87.0f) ? p * power : Vec{};
 }
 
-// C = A B, or C += A B: `rows` <= TILE_ROWS rows of C, PANEL columns. A's element (m, k) is at
-// a[m * row_step + k * k_step], B's row k at b + k * PANEL (contiguous).
+// C = A B, or C += A B with `add`, for ROWS rows and PANEL columns of C. The element (m, k) of A is
+// a[m * row_step + k * k_step]; row k of B starts at b + k * PANEL and is contiguous.
 template <int ROWS>
 inline void tile(int length, const float* a, size_t row_step, size_t k_step, const float* b, float* c, size_t ldc, bool add) {
   Vec low[ROWS], high[ROWS];
@@ -87,8 +88,8 @@ inline Tile tile_of(int rows) {
   return tiles[rows];
 }
 
-// The same for any number of rows and of whole panels. `panels`: B as [column / PANEL][k][PANEL],
-// panels `panel_step` apart.
+// The same product for any number of rows and of whole panels. `panels` holds B as
+// [column / PANEL][k][PANEL]; two panels are `panel_step` values apart.
 inline void product(int rows, int columns, int length, const float* a, size_t row_step, size_t k_step, const float* panels,
                     size_t panel_step, float* c, size_t ldc, bool add) {
   for (int row = 0; row < rows; row += TILE_ROWS) {

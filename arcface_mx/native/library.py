@@ -1,7 +1,7 @@
-"""Compile the operators of this folder with g++, keep the library in the cache folder, load it into MXNet.
+"""Compile the operators of this folder into the cache folder and load them into MXNet.
 
-Nothing depends on it: where there is no compiler, the graph of MXNet's own operators computes the
-same (`symbols/margin.py`).
+The operators are optional: without a compiler, a graph of MXNet's own operators computes the same
+(`symbols/margin.py`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ FLAGS = ("-O3", "-march=native", "-std=c++17", "-fopenmp", "-fPIC")
 
 @functools.lru_cache(maxsize=None)
 def unavailable() -> str:
-    """Load the operators, once; returns "" or why they cannot be had here."""
+    """Load the operators, once; returns why this machine cannot, or an empty string."""
     if platform.system() != "Linux":
         return "native operators are built on Linux only"
     import mxnet as mx
@@ -40,9 +40,11 @@ def unavailable() -> str:
 
 
 def build() -> str:
-    """Path of the compiled library, compiling it where this machine has not done so before (3 s).
+    """Return the path of the library, which is compiled unless this machine has compiled it before.
 
-    Its name is a hash of sources, compiler, processor and MXNet. Raises UserError without a compiler.
+    Compiling takes about 3 s.
+    The file name is a hash of the sources, the compiler, the processor and MXNet's version. Raises
+    UserError if there is no compiler.
     """
     import mxnet as mx
 
@@ -55,49 +57,47 @@ def build() -> str:
     return path
 
 
-def _compile(compiler: str, engine: str, path: str) -> None:
-    """All sources at the same time, then the library, which takes its name when it is whole."""
-    # MXNet's glue only hands pointers on; without optimisation it compiles in half of the time.
+def _compile(compiler: str, mxnet_folder: str, path: str) -> None:
+    """Compile the sources side by side and link them; `path` appears when it is complete."""
     sources: Dict[str, Tuple[str, ...]] = {source: FLAGS for source in sorted(glob.glob(os.path.join(HERE, "*.cc")))}
-    sources[os.path.join(engine, "src", "lib_api.cc")] = FLAGS + ("-O0",)
+    # MXNet's glue only passes pointers on; without optimisation it compiles in half the time.
+    sources[os.path.join(mxnet_folder, "src", "lib_api.cc")] = FLAGS + ("-O0",)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with tempfile.TemporaryDirectory(dir=os.path.dirname(path)) as folder:
         objects = {source: os.path.join(folder, f"{number}.o") for number, source in enumerate(sources)}
-        include = "-I" + os.path.join(engine, "include")
+        include = "-I" + os.path.join(mxnet_folder, "include")
         _run([[compiler, *flags, include, "-c", source, "-o", objects[source]] for source, flags in sources.items()])
-        made = os.path.join(folder, "native.so")
-        _run([[compiler, *FLAGS, "-shared", *objects.values(), "-o", made]])
-        os.replace(made, path)
+        library = os.path.join(folder, "native.so")
+        _run([[compiler, *FLAGS, "-shared", *objects.values(), "-o", library]])
+        os.replace(library, path)
 
 
 def _run(commands: List[List[str]]) -> None:
-    """Run compilers side by side. Raises UserError with the first error."""
-    running = [
-        subprocess.Popen(one, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
-        for one in commands
+    """Run compilers at the same time. Raises UserError with the first error."""
+    processes = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for command in commands
     ]
-    printed = [process.communicate()[0] for process in running]
-    for process, text in zip(running, printed):
+    outputs = [process.communicate()[0] for process in processes]
+    for process, text in zip(processes, outputs):
         if process.returncode:
             errors = [line for line in text.splitlines() if "error" in line] or [text.strip()[-200:]]
             raise UserError(f"{commands[0][0]} could not compile the native operators: {errors[0]}")
 
 
 def _fingerprint(compiler: str, version: str) -> str:
-    """A hash of all that the compiled code depends on."""
+    """Return a hash of everything that the compiled code depends on."""
     digest = hashlib.sha256()
     for path in sorted(glob.glob(os.path.join(HERE, "*.cc")) + glob.glob(os.path.join(HERE, "*.h"))):
         with open(path, "rb") as stream:
             digest.update(stream.read())
-    described = subprocess.run([compiler, "--version"], stdout=subprocess.PIPE, text=True).stdout
-    digest.update("\n".join([*FLAGS, described, version, platform.machine(), _processor()]).encode())
+    compiler_version = subprocess.run([compiler, "--version"], stdout=subprocess.PIPE, text=True).stdout
+    digest.update("\n".join([*FLAGS, compiler_version, version, platform.machine(), _processor()]).encode())
     return digest.hexdigest()[:16]
 
 
 def _processor() -> str:
-    """What -march=native looks at."""
+    """Return the properties of the processor for which -march=native compiles."""
     with open("/proc/cpuinfo", encoding="utf-8") as stream:
         lines = stream.read().splitlines()
-    return "\n".join(
-        sorted({line for line in lines if line.split(":")[0].strip() in ("model name", "flags", "Features")})
-    )
+    keys = {"model name", "flags", "Features"}
+    return "\n".join(sorted({line for line in lines if line.split(":")[0].strip() in keys}))

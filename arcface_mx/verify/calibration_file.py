@@ -10,7 +10,7 @@ import os
 from typing import Any, Dict, Optional, Tuple
 
 from arcface_mx.metrics.calibration import Calibration, Level
-from arcface_mx.model.load import beside, locate
+from arcface_mx.model.load import locate, model_file
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.files import fingerprint, read_json, write_json
 
@@ -34,7 +34,7 @@ class StoredCalibration:
 
 def calibration_path(model: str) -> str:
     """Path of the calibration of a model (run folder or PREFIX,EPOCH)."""
-    return beside(model, "-calibration.json")
+    return model_file(model, "-calibration.json")
 
 
 def model_fingerprint(model: str) -> str:

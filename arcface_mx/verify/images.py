@@ -113,5 +113,5 @@ def embed_flips(
     """Embeddings (n, d) by flip test: "none" and, with `flip_test`, also "sum"."""
     if not flip_test:
         return {"none": embedder.embed(images, batch_size)}
-    plain, mirrored = embedder.embed_with_mirror(images, batch_size)
-    return {"none": plain, "sum": plain + mirrored}
+    plain, flipped = embedder.embed_with_flip(images, batch_size)
+    return {"none": plain, "sum": plain + flipped}

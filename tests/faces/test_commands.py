@@ -58,7 +58,7 @@ def test_embed_gives_the_embedders_numbers(model, folder, workers, flip):
         == 0
     )
     embeddings = read_embeddings(out)
-    expected = load_model(model).embed([rgb(path) for path in embeddings.paths], mirror=flip == "sum")
+    expected = load_model(model).embed([rgb(path) for path in embeddings.paths], flip=flip == "sum")
     np.testing.assert_allclose(embeddings.vectors, expected, atol=1e-5)
     assert [os.path.relpath(path, folder / "known") for path in embeddings.paths] == [
         f"p{p}/{n}.png" for p in range(5) for n in range(3)

@@ -1,4 +1,4 @@
-"""Folding changes the graph and not the function: independent of where BatchNorm stands."""
+"""Folding BatchNorm does not change what a graph computes, wherever BatchNorm is."""
 
 from __future__ import annotations
 
@@ -15,25 +15,15 @@ from tests.support import nets
 SIZE = (32, 32)
 
 
-def random_parameters(symbol, size=SIZE):
-    """As nets.parameters, with gammas, betas and variances that a trained network could have."""
-    arguments, states = nets.parameters(symbol, size)
-    random = np.random.RandomState(1)
-    for name, value in arguments.items():
-        if name.endswith(("gamma", "beta", "bias")):
-            arguments[name] = mx.nd.array(random.uniform(0.5, 1.5, value.shape))
-    return arguments, states
-
-
-def check(symbol, most=1e-5):
-    """Folds a graph, compares outputs on random images, returns the operators left."""
-    arguments, states = random_parameters(symbol)
+def check(symbol):
+    """Fold a graph and compare outputs on random images; returns the operators that are left."""
+    arguments, states = nets.plausible_parameters(symbol, SIZE)
     before = {name: value.asnumpy() for name, value in dict(arguments, **states).items()}
     folded, new_arguments, new_states = fold_batchnorm(symbol, arguments, states)
-    images = nets.photos(3, SIZE)
+    images = nets.images(3, SIZE)
     expected = nets.outputs(symbol, arguments, states, images)
-    found = nets.outputs(folded, new_arguments, new_states, images)
-    np.testing.assert_allclose(found, expected, rtol=0, atol=most * np.abs(expected).max())
+    outputs = nets.outputs(folded, new_arguments, new_states, images)
+    np.testing.assert_allclose(outputs, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
     assert all((dict(arguments, **states)[name].asnumpy() == value).all() for name, value in before.items())
     assert folded.list_outputs() == symbol.list_outputs()
     assert set(new_arguments) == set(folded.list_arguments()) - {"data"} and set(new_states) == set(
@@ -44,10 +34,10 @@ def check(symbol, most=1e-5):
 
 @pytest.mark.parametrize(
     "name, left",
-    # In IR-ResNet eight units begin with a BatchNorm before a padded convolution, where the border forbids folding.
+    # In IR-ResNet, eight units begin with a BatchNorm before a padded convolution, which stays.
     [("iresnet18", 8), ("mobilefacenet", 0), ("gluoncv:resnet18_v1b", 0), ("gluoncv:mobilenetv2_0.25", 0)],
 )
-def test_backbones(name, left):
+def test_folded_backbones_give_the_same_embeddings(name, left):
     width = {} if name.startswith("gluoncv") else {"width": 0.1}
     symbol = backbone(name, mx.sym.Variable("data"), embedding_size=8, input_size=32, **width)
     operators = check(symbol)
@@ -79,7 +69,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_places(case):
+def test_batchnorm_is_folded_where_the_graph_allows(case):
     build, left = CASES[case]
     symbol = build(mx.sym.Variable("data"))
     if len(symbol.infer_shape(data=(1, 3) + SIZE)[1][0]) == 4:
@@ -87,15 +77,15 @@ def test_places(case):
     assert check(symbol).count("BatchNorm") == left
 
 
-def test_a_layer_that_is_read_twice_is_left_alone():
+def test_a_layer_that_is_read_twice_is_not_folded():
     data = mx.sym.Variable("data")
     layer = conv(data)
     symbol = mx.sym.sum(norm(layer) + layer, axis=(2, 3))
     assert check(symbol).count("BatchNorm") == 1
 
 
-def test_shared_weights_are_left_alone():
+def test_shared_weights_are_not_folded():
     data, weight = mx.sym.Variable("data"), mx.sym.Variable("shared", shape=(6, 3, 3, 3))
-    one, two = conv(data, "one", weight=weight), conv(data, "two", weight=weight)
-    symbol = mx.sym.sum(norm(one) + norm(two, "bn2"), axis=(2, 3))
+    first, second = conv(data, "first", weight=weight), conv(data, "second", weight=weight)
+    symbol = mx.sym.sum(norm(first) + norm(second, "bn2"), axis=(2, 3))
     assert check(symbol).count("BatchNorm") == 2

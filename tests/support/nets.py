@@ -1,14 +1,16 @@
-"""Small embedding graphs with random parameters."""
+"""Small embedding graphs with random parameters, and random images."""
 
 from __future__ import annotations
 
 import mxnet as mx
 import numpy as np
 
+from arcface_mx import symbols
 
-def embedding(size=None, d=8, pooled=False, name="fc1", attribute=True):
-    """Convolution, BatchNorm, FullyConnected from "data" (0–255) to N×d."""
-    attributes = {"arcface_input_size": "%d,%d" % size} if size and attribute else {}
+
+def embedding(size=None, d=8, pooled=False, name="fc1"):
+    """Return a small graph from "data" (0 to 255) to N×d; `size` is stated as an attribute."""
+    attributes = {"arcface_input_size": f"{size[0]},{size[1]}"} if size else {}
     data = mx.sym.Variable("data", attr=attributes)
     scaled = (data - 127.5) * 0.0078125
     net = mx.sym.Convolution(scaled, num_filter=4, kernel=(3, 3), stride=(4, 4), name="conv")
@@ -20,7 +22,7 @@ def embedding(size=None, d=8, pooled=False, name="fc1", attribute=True):
 
 
 def parameters(symbol, size, seed=0, **inputs):
-    """Random (arg_params, aux_params) of a graph for images of this size. inputs: shapes that it needs told."""
+    """Return random (arg_params, aux_params) for images of this size; `inputs` are other shapes."""
     random = np.random.RandomState(seed)
     arg_shapes, _, aux_shapes = symbol.infer_shape(data=(1, 3) + size, **inputs)
     skip = {"data", "softmax_label"}
@@ -36,14 +38,31 @@ def parameters(symbol, size, seed=0, **inputs):
     return arguments, states
 
 
+def plausible_parameters(symbol, size):
+    """Like `parameters`, with gammas, betas and biases that a trained network could have."""
+    arguments, states = parameters(symbol, size)
+    random = np.random.RandomState(1)
+    for name, value in arguments.items():
+        if name.endswith(("gamma", "beta", "bias")):
+            arguments[name] = mx.nd.array(random.uniform(0.5, 1.5, value.shape))
+    return arguments, states
+
+
+def backbone(name, size=(32, 32)):
+    """Return (symbol, arg_params, aux_params) of a small backbone, plausible as trained."""
+    data = mx.sym.Variable("data", attr={"arcface_input_size": f"{size[0]},{size[1]}"})
+    symbol = symbols.backbone(name, data, embedding_size=16, width=0.25, input_size=size[0])
+    return (symbol,) + plausible_parameters(symbol, size)
+
+
 def save(folder, symbol, arguments, states, epoch=0, name="model"):
-    """PREFIX of a saved model."""
+    """Save a model; returns its prefix."""
     prefix = str(folder / name)
     mx.model.save_checkpoint(prefix, epoch, symbol, arguments, states)
     return prefix
 
 
-def photos(count, size=(112, 112), seed=0):
+def images(count, size=(112, 112), seed=0):
     """Smooth random uint8 RGB images."""
     random = np.random.RandomState(seed)
     blocks = random.randint(0, 256, (count, size[0] // 8, size[1] // 8, 3)).astype(np.uint8)
@@ -51,7 +70,7 @@ def photos(count, size=(112, 112), seed=0):
 
 
 def outputs(symbol, arguments, states, images):
-    """The graph's own answer, all images at once."""
+    """Return the output of the graph for all images at once."""
     data = mx.nd.array(np.stack(images).transpose(0, 3, 1, 2).astype(np.float32))
     executor = symbol.bind(mx.cpu(), dict(arguments, data=data), aux_states=states, grad_req="null")
     return executor.forward(is_train=False)[0].asnumpy()

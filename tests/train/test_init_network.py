@@ -56,7 +56,7 @@ def tuned(model, faces, run, **values):
 def test_it_starts_as_the_model_and_its_export_has_the_models_layers(model, tiny_faces, tmp_path, capsys):
     run = str(tmp_path / "run")
     tuned(model, tiny_faces, run, lr=0.0, freeze_batchnorm=True)
-    images = nets.photos(4, SIZE)
+    images = nets.images(4, SIZE)
     np.testing.assert_allclose(load_model(run).embed(images), load_model(model).embed(images), atol=1e-5)
     assert "created anew: class centres" in capsys.readouterr().out
     with open(os.path.join(run, "config.json"), encoding="utf-8") as stream:
@@ -81,7 +81,7 @@ def test_the_run_goes_on_and_exports(model, tiny_faces, tmp_path):
     run = str(tmp_path / "run")
     tuned(model, tiny_faces, run)
     assert main(["train", "--resume", run]) == 0
-    assert main(["export", run, "--out", str(tmp_path / "out"), "--fold", "--photos", tiny_faces]) == 0
+    assert main(["export", run, "--out", str(tmp_path / "out"), "--fold", "--images", tiny_faces]) == 0
 
 
 @pytest.mark.parametrize(

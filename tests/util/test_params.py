@@ -1,4 +1,4 @@
-"""Parameter files: MXNet reads ours, we read MXNet's, and no damage is let in."""
+"""MXNet reads parameter files written here, and vice versa; damaged files are refused."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def write(path, arrays, facts=None):
     return path.read_bytes()
 
 
-def test_mxnet_reads_what_is_written_here_and_back(tmp_path):
+def test_mxnet_reads_files_written_here_and_the_other_way_round(tmp_path):
     arrays = {"arg:" + dtype.name: (np.arange(24).reshape(2, 3, 4) % 2).astype(dtype) for dtype in TYPES}
     ours = write(tmp_path / "ours", arrays, {"note": 1})
     mx.nd.save(
         str(tmp_path / "theirs"), {name: mx.nd.array(value, dtype=value.dtype) for name, value in arrays.items()}
     )
     theirs = (tmp_path / "theirs").read_bytes()
-    assert ours[:8] == theirs[:8] and ours[16 : len(theirs)] == theirs[16:]  # byte for byte but mark and checksums
+    assert ours[:8] == theirs[:8] and ours[16 : len(theirs)] == theirs[16:]  # equal except mark and checksums
     for loaded in (
         mx.nd.load(str(tmp_path / "ours")),
         read_arrays(str(tmp_path / "theirs")).arrays,
@@ -53,7 +53,7 @@ def test_mxnet_reads_what_is_written_here_and_back(tmp_path):
 
 
 def test_files_of_old_mxnet_versions_are_read(tmp_path):
-    """V1 has no storage type; before it a head began with the number of sides, each of 4 bytes."""
+    """V1 has no storage type; before V1, a head began with the number of axes (4 bytes)."""
     values = np.arange(6, dtype="<f4")
     old = {"v1": struct.pack("<Ii2q", 0xF993FAC8, 2, 2, 3), "first": struct.pack("<III", 2, 2, 3)}
     for name, head in old.items():
@@ -74,10 +74,10 @@ def flip(path, bit):
 def test_every_flipped_bit_is_refused_and_the_array_named(tmp_path):
     path = tmp_path / "x.params"
     whole = write(path, some_arrays())
-    ends, place = [], 24
+    ends, offset = [], 24
     for name, value in some_arrays().items():
-        place += 4 + 4 + 4 + 8 * value.ndim + 12 + value.nbytes
-        ends.append((place, name))
+        offset += 4 + 4 + 4 + 8 * value.ndim + 12 + value.nbytes
+        ends.append((offset, name))
     bits = np.random.RandomState(0).permutation(8 * len(whole))[:1000]
     refused = 0
     for bit in bits:
@@ -99,7 +99,7 @@ def test_every_truncation_and_every_zeroed_end_is_refused(tmp_path):
         with pytest.raises(UserError, match="x.params: "):
             read_arrays(str(path))
         if whole[length:].strip(b"\0"):
-            os.truncate(str(path), len(whole))  # what a power cut leaves: the length, and zeros
+            os.truncate(str(path), len(whole))  # a power cut leaves the length, and zeros
             with pytest.raises(UserError, match="x.params: "):
                 read_arrays(str(path))
 
@@ -107,8 +107,8 @@ def test_every_truncation_and_every_zeroed_end_is_refused(tmp_path):
 def test_a_damaged_name_is_named(tmp_path):
     path = tmp_path / "x.params"
     whole = write(path, some_arrays())
-    place = whole.index(b"aux:bn_moving_var")
-    path.write_bytes(whole[:place] + b"arg" + whole[place + 3 :])
+    start = whole.index(b"aux:bn_moving_var")
+    path.write_bytes(whole[:start] + b"arg" + whole[start + 3 :])
     with pytest.raises(UserError, match="name of array aux:bn_moving_var"):
         read_arrays(str(path))
 
@@ -120,9 +120,9 @@ def entry(head, values=b"", count=1, name=b"arg:x"):
 V2_HEAD = struct.pack("<Ii", 0xF993FAC9, 0)
 FOREIGN = {
     "absurd size": entry(V2_HEAD + struct.pack("<i2qiii", 2, 1 << 40, 1 << 40, 1, 0, 0)),
-    "negative side": entry(V2_HEAD + struct.pack("<i1qiii", 1, -4, 1, 0, 0)),
-    "a million sides": entry(V2_HEAD + struct.pack("<i", 1_000_000)),
-    "no sides": entry(V2_HEAD + struct.pack("<i", 0)),
+    "negative length": entry(V2_HEAD + struct.pack("<i1qiii", 1, -4, 1, 0, 0)),
+    "a million axes": entry(V2_HEAD + struct.pack("<i", 1_000_000)),
+    "no axes": entry(V2_HEAD + struct.pack("<i", 0)),
     "unknown type": entry(V2_HEAD + struct.pack("<i1qiii", 1, 1, 1, 0, 99), b"\0" * 8),
     "sparse": entry(struct.pack("<Ii", 0xF993FAC9, 1)),
     "absurd number of arrays": entry(b"", count=1 << 60),
@@ -144,7 +144,7 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize("case", sorted(FOREIGN))
-def test_files_that_would_harm_mxnet_are_refused(tmp_path, case):
+def test_files_that_would_crash_mxnet_are_refused(tmp_path, case):
     path = tmp_path / "x.params"
     path.write_bytes(FOREIGN[case])
     with pytest.raises(UserError, match="x.params: ") as caught:
@@ -152,6 +152,6 @@ def test_files_that_would_harm_mxnet_are_refused(tmp_path, case):
     assert "\n" not in str(caught.value)
 
 
-def test_a_file_that_is_not_there(tmp_path):
+def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(UserError, match="none.params: cannot be read: No such file"):
         read_arrays(os.path.join(str(tmp_path), "none.params"))

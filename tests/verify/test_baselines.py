@@ -8,7 +8,7 @@ import pytest
 from arcface_mx.data.bins.read import read_pairs
 from arcface_mx.util.errors import UserError
 from arcface_mx.verify.baselines import SIDE, fit_baselines, pixel_features, training_images, verify_baselines
-from tests.support.nets import photos
+from tests.support import nets
 
 
 def test_features_are_grey_values_and_their_mirror():
@@ -47,7 +47,7 @@ def test_raw_pixels_are_the_cosine_of_grey_values(tiny_faces, tiny_pairs):
 
 def test_pca_is_white_on_the_training_set_and_lda_separates_it():
     random = np.random.RandomState(0)
-    identities = photos(6, seed=1)
+    identities = nets.images(6, seed=1)
     labels = np.repeat(np.arange(6), 8)
     images = [
         np.clip(identities[k] + random.normal(0, 40, identities[k].shape), 0, 255).astype(np.uint8) for k in labels
@@ -69,7 +69,7 @@ def test_pca_is_white_on_the_training_set_and_lda_separates_it():
 )
 def test_training_sets_that_say_nothing_are_refused(labels, message):
     with pytest.raises(UserError, match=message):
-        fit_baselines(photos(4), labels)
+        fit_baselines(nets.images(4), labels)
 
 
 def test_no_images():

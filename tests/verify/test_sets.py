@@ -48,7 +48,7 @@ def test_scores_are_those_of_embeddings_added_before_normalising(model, tiny_pai
 
 
 def test_each_distinct_image_is_embedded_once(model, tmp_path):
-    images = [nets.photos(1, SIZE, seed)[0] for seed in range(3)]
+    images = [nets.images(1, SIZE, seed)[0] for seed in range(3)]
     import cv2
 
     encoded = [cv2.imencode(".png", image)[1].tobytes() for image in images]
@@ -56,10 +56,10 @@ def test_each_distinct_image_is_embedded_once(model, tmp_path):
     seen = []
 
     class Counting(Embedder):
-        def embed(self, images, batch_size=1, mirror=False):
+        def embed(self, images, batch_size=1, flip=False):
             images = list(images)
             seen.append(len(images))
-            return super().embed(images, batch_size, mirror)
+            return super().embed(images, batch_size, flip)
 
     verify_set(Counting(*model[1:], input_size=SIZE), str(tmp_path / "few.bin"), flip_test=False)
     assert seen == [3]

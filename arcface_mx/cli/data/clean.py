@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
         options.check()
         embedder = open_model(args)
         entries = find_label_errors(
-            index, lambda images: embedder.embed(images, args.batch_size, mirror=True), args.against, options
+            index, lambda images: embedder.embed(images, args.batch_size, flip=True), args.against, options
         )
         write_list(args.list, index, entries)
     counts = collections.Counter(f"{entry.what}: {entry.action.split(' into')[0]}" for entry in entries)
