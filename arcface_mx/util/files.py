@@ -38,13 +38,19 @@ def make_folder(path: str) -> None:
 def atomic_write(path: str, mode: str = "wb") -> Iterator[IO[Any]]:
     """Open a temporary file beside `path`, and rename it to `path` when the block ends.
 
-    If the block raises an exception, the temporary file is removed and `path` stays as it was.
+    If the block raises an exception, the temporary file is removed and `path` stays as it was. What
+    exists and is not a regular file, such as /dev/null or a pipe, is written to directly: a renaming
+    would replace the device.
     """
+    encoding = None if "b" in mode else "utf-8"
+    if os.path.exists(path) and not os.path.isfile(path):
+        with open(path, mode, encoding=encoding) as stream:
+            yield stream
+        return
     folder = os.path.dirname(os.path.abspath(path))
     make_folder(folder)
     descriptor, temporary = tempfile.mkstemp(prefix=f".{os.path.basename(path)}.", dir=folder)
     try:
-        encoding = None if "b" in mode else "utf-8"
         with os.fdopen(descriptor, mode, encoding=encoding) as stream:
             yield stream
             stream.flush()
