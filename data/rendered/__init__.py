@@ -1,5 +1,5 @@
-"""Rendered faces: people and photos drawn from CC0 morph targets, for training and verification.
+"""Rendered faces: identities and photos drawn from CC0 morph targets, for training and verification.
 
-A person is a function of (seed, part, person), a photo of (seed, part, person, photo): see
+A identity is a function of (seed, part, identity), a photo of (seed, part, identity, photo): see
 `streams`. What is drawn, with ranges and reasons, is on README.md of this folder.
 """

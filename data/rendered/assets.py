@@ -13,8 +13,7 @@ from typing import Dict, List, Tuple
 
 import numpy as np
 
-from arcface_mx.data.rendered import asset_wheel as wheel
-from arcface_mx.data.rendered import cylinder, raster
+from arcface_mx.data.rendered import makehuman, raster, uv_map
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.files import atomic_write, cache_folder
 
@@ -23,7 +22,7 @@ LAYOUT = 3
 
 # Ranges of vertices in base.obj, both ends included.
 BODY_END = 13380  # body vertices come first
-LEFT_EYE, RIGHT_EYE = (14598, 14669), (14670, 14741)  # the person's left is +x
+LEFT_EYE, RIGHT_EYE = (14598, 14669), (14670, 14741)  # the identity's left is +x
 UPPER_LASHES = (14742, 14991)
 NOSE_TIP, RIGHT_MOUTH_CORNER, LEFT_MOUTH_CORNER = 297, 424, 7184
 
@@ -57,9 +56,9 @@ def load() -> Dict[str, np.ndarray]:
 
     Raises UserError when neither the cache nor the wheel is there.
     """
-    path = os.path.join(cache_folder(), f"head-{wheel.WHEEL}-{wheel.VERSION}-{LAYOUT}.npz")
+    path = os.path.join(cache_folder(), f"head-{makehuman.WHEEL}-{makehuman.VERSION}-{LAYOUT}.npz")
     if not os.path.exists(path):
-        arrays = build(wheel.data_folder())
+        arrays = build(makehuman.data_folder())
         try:
             with atomic_write(path) as stream:
                 np.savez_compressed(stream, **arrays)
@@ -77,13 +76,13 @@ def load() -> Dict[str, np.ndarray]:
 def build(folder: str) -> Dict[str, np.ndarray]:
     """Read the wheel's data folder. Names and shapes: see the return statement."""
     mpfb = os.path.join(folder, "mpfb2")
-    mesh = wheel.read_mesh(os.path.join(mpfb, "3dobjs", "base.obj"))
+    mesh = makehuman.read_mesh(os.path.join(mpfb, "3dobjs", "base.obj"))
     kept, triangles, material, uv = _cut_head(mesh)
     vertices = mesh.vertices[kept]
     body = kept < BODY_END
 
     def target(path: str) -> np.ndarray:
-        return wheel.read_target(path, len(mesh.vertices))[kept]
+        return makehuman.read_target(path, len(mesh.vertices))[kept]
 
     macro = {
         name: target(path)
@@ -117,11 +116,11 @@ def build(folder: str) -> Dict[str, np.ndarray]:
         "expression_names": np.asarray(list(expression)),
         "expression": np.stack(list(expression.values())).astype(np.float16),  # (E, V, 3)
         "occlusion": raster.ambient_occlusion(vertices, triangles, skin),  # (V,) 1 = open
-        "map": cylinder.bake(vertices, skin),  # (H, W, 3): the template's x, y, z in texture space
+        "map": uv_map.bake(vertices, skin),  # (H, W, 3): the template's x, y, z in texture space
     }
 
 
-def _cut_head(mesh: wheel.Mesh) -> Tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _cut_head(mesh: makehuman.Mesh) -> Tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Kept vertex numbers, triangles and their material, and a texture point for each vertex."""
     corners = mesh.vertices[mesh.faces]
     material = np.full(len(mesh.faces), -1, np.int32)
@@ -178,7 +177,7 @@ def _mask(path: str, uv: np.ndarray) -> np.ndarray:
 
     image = cv2.imread(path, cv2.IMREAD_GRAYSCALE)
     if image is None:
-        raise UserError(f"{path}: not readable; run: {wheel.install_command()}")
+        raise UserError(f"{path}: not readable; run: {makehuman.install_command()}")
     smooth = cv2.GaussianBlur(image.astype(np.float32) / 255, (0, 0), 1.2)
     height, width = smooth.shape
     x = np.clip((uv[:, 0] * width).astype(int), 0, width - 1)

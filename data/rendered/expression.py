@@ -7,7 +7,7 @@ from typing import NamedTuple, Tuple
 import numpy as np
 
 from arcface_mx.data.rendered.head import Head
-from arcface_mx.data.rendered.streams import Stream, chosen
+from arcface_mx.data.rendered.sampling import Stream, weighted_choice
 
 # Presets: share of photos, then target and weight at full strength. A name without Left or Right
 # stands for both sides. Shares are by judgement, set so that the mean mouth looks like LFW's.
@@ -45,10 +45,10 @@ GAZE_ANGLE = (0.6, 0.5)  # rad of the eyeball per such unit
 
 class Expression(NamedTuple):
     weights: np.ndarray  # (E,) float32
-    gaze: Tuple[float, float]  # sideways (to the person's left), up, in lid units
+    gaze: Tuple[float, float]  # sideways (to the identity's left), up, in lid units
 
 
-def draw_expression(head: Head, strength: float, r: Stream) -> Expression:
+def draw_expression(head: Head, strength: float, rng: Stream) -> Expression:
     """`strength` scales presets and strays: 1 as in news photos."""
     index = head.expression_index
     weights = np.zeros(len(index), np.float32)
@@ -56,19 +56,19 @@ def draw_expression(head: Head, strength: float, r: Stream) -> Expression:
     def add(name: str, value: float) -> None:
         for full in (name, name + "Left", name + "Right"):
             if full in index:
-                weights[index[full]] += value * r.uniform(0.8, 1.1)
+                weights[index[full]] += value * rng.uniform(0.8, 1.1)
 
-    preset = chosen(r, [(targets, share) for _, share, targets in PRESETS])
-    amount = r.uniform(*STRENGTH) * strength
+    preset = weighted_choice(rng, [(targets, share) for _, share, targets in PRESETS])
+    amount = rng.uniform(*STRENGTH) * strength
     for name, value in preset:
         add(name, value * amount)
-    for place in r.integers(0, len(weights), STRAYS):
-        stray = r.uniform(0, STRAY_WEIGHT) * strength
+    for place in rng.integers(0, len(weights), STRAYS):
+        stray = rng.uniform(0, STRAY_WEIGHT) * strength
         if not head.expression_names[place].startswith(("eyeLook", "tongueOut", "jawOpen")):
             weights[place] += stray
-    if r.random() < BLINKS:
-        add("eyeBlink", r.uniform(*BLINK_DEPTH))
-    left, up = r.normal(0, GAZE[0]), r.normal(0, GAZE[1])
+    if rng.random() < BLINKS:
+        add("eyeBlink", rng.uniform(*BLINK_DEPTH))
+    left, up = rng.normal(0, GAZE[0]), rng.normal(0, GAZE[1])
     # Lids follow the gaze.
     for name, value in (("OutLeft", left), ("InRight", left), ("InLeft", -left), ("OutRight", -left)):
         weights[index["eyeLook" + name]] = max(0.0, value)

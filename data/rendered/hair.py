@@ -1,6 +1,6 @@
-"""Hair: drawn for every photo from many styles, so that it does not give a person away.
+"""Hair: drawn for every photo from many styles, so that it does not give a identity away.
 
-What belongs to the person is the natural colour (worn in about half of the photos), greying,
+What belongs to the identity is the natural colour (worn in about half of the photos), greying,
 balding and a leaning of the styles by sex. The style, hairline, parting, volume, strands and
 length are the photo's. Hats and head scarves are hair of cloth.
 """
@@ -12,14 +12,14 @@ from typing import Any, Dict, NamedTuple
 import numpy as np
 
 from arcface_mx.data.rendered.colours import DARK_HAIR, FAIR_HAIR, HAIR, linear
-from arcface_mx.data.rendered.identity import Person
-from arcface_mx.data.rendered.streams import Stream, chosen, log_uniform
+from arcface_mx.data.rendered.identity import Identity
+from arcface_mx.data.rendered.sampling import Stream, log_uniform, weighted_choice
 
 # Strand textures, see `hair_mesh.strand_textures`.
 FINE, COARSE, WAVY, CURLY, CLOTH, KNIT = range(6)
 
 # Styles and how often they are worn: (name, weight for women, weight for men). Leanings are kept
-# weak, for sex alone would tell three in four pairs of different people apart.
+# weak, for sex alone would tell three in four pairs of different identities apart.
 STYLES = (
     ("shaved", 0.03, 0.08),
     ("buzz", 0.03, 0.11),
@@ -34,7 +34,7 @@ STYLES = (
     ("cap", 0.03, 0.05),
     ("scarf", 0.02, 0.01),
 )
-# Share of photos in the person's natural colour, the others dyed. In real life it is more; with
+# Share of photos in the identity's natural colour, the others dyed. In real life it is more; with
 # hair that stays the same, networks reach 83 to 88 % on the LFW-like set without the inner face.
 OWN_COLOUR = 0.5
 CLOTHS = ((200, 200, 200), (30, 30, 34), (40, 50, 90), (130, 30, 35), (90, 95, 100), (170, 150, 120), (60, 80, 60))
@@ -66,116 +66,118 @@ class Hair(NamedTuple):
     cloth: bool
 
 
-def draw_hair(person: Person, age: float, grey: float, r: Stream) -> Hair:
+def draw_hair(identity: Identity, age: float, grey: float, rng: Stream) -> Hair:
     """`grey`: share of grey hair at this age, 0…1."""
-    male = person.shape.male
-    style = chosen(r, [(name, (1 - male) * her + male * his) for name, her, his in STYLES])
-    loss = person.balding * max(0.0, age - 25) / 40  # 0 … about 1
-    if style in ("crop", "full", "fringe") and r.random() < 0.5 * loss:
+    male = identity.shape.male
+    style = weighted_choice(rng, [(name, (1 - male) * her + male * his) for name, her, his in STYLES])
+    loss = identity.balding * max(0.0, age - 25) / 40  # 0 … about 1
+    if style in ("crop", "full", "fringe") and rng.random() < 0.5 * loss:
         style = "receding"
     values: Dict[str, Any] = dict(
         cover=1.0,
-        volume=r.uniform(0.03, 0.10),
-        lumps=r.uniform(0.05, 0.25),
-        top=r.normal(7.98, 0.06) + 0.12 * loss,
-        temple=r.normal(0.0, 0.05) - 0.10 * loss,
-        peak=max(0.0, r.normal(0, 0.04)),
-        side=r.normal(7.0, 0.12),
+        volume=rng.uniform(0.03, 0.10),
+        lumps=rng.uniform(0.05, 0.25),
+        top=rng.normal(7.98, 0.06) + 0.12 * loss,
+        temple=rng.normal(0.0, 0.05) - 0.10 * loss,
+        peak=max(0.0, rng.normal(0, 0.04)),
+        side=rng.normal(7.0, 0.12),
         fringe=0.0,
-        sweep=r.normal(0, 0.25),
+        sweep=rng.normal(0, 0.25),
         curtain=0.0,
-        length=r.uniform(5.5, 6.6),
-        flare=r.normal(0.08, 0.10),
-        parting=r.normal(0, 0.25),
-        waves=abs(r.normal(0, 0.03)),
-        seed=r.uniform(0, 6.28),
-        strands=int(r.choice([FINE, COARSE, WAVY])),
-        shift=int(r.integers(0, 320)),
-        soft=r.uniform(0.03, 0.09),
-        colour=_colour(person, grey, r),
-        contrast=r.uniform(0.5, 1.0),
+        length=rng.uniform(5.5, 6.6),
+        flare=rng.normal(0.08, 0.10),
+        parting=rng.normal(0, 0.25),
+        waves=abs(rng.normal(0, 0.03)),
+        seed=rng.uniform(0, 6.28),
+        strands=int(rng.choice([FINE, COARSE, WAVY])),
+        shift=int(rng.integers(0, 320)),
+        soft=rng.uniform(0.03, 0.09),
+        colour=_colour(identity, grey, rng),
+        contrast=rng.uniform(0.5, 1.0),
         cloth=False,
     )
-    values.update(_style(style, r))
+    values.update(_style(style, rng))
     if values["cloth"]:
-        cloth = linear(CLOTHS[int(r.integers(len(CLOTHS)))])
-        values["colour"] = cloth * np.exp(r.normal(0, 0.4)) * np.exp(r.normal(0, 0.1, 3))
+        cloth = linear(CLOTHS[int(rng.integers(len(CLOTHS)))])
+        values["colour"] = cloth * np.exp(rng.normal(0, 0.4)) * np.exp(rng.normal(0, 0.1, 3))
     return Hair(**values)
 
 
-def _style(style: str, r: Stream) -> dict:
+def _style(style: str, rng: Stream) -> dict:
     """What a style sets otherwise than the common draw."""
     if style in ("cap", "scarf"):
-        return _headwear(style, r)
+        return _headwear(style, rng)
     if style in ("bob", "long"):
-        return _long_hair(style, r)
+        return _long_hair(style, rng)
     if style == "shaved":
-        return dict(cover=r.uniform(0.0, 0.45), volume=0.0, strands=FINE, soft=0.12, contrast=0.2)
+        return dict(cover=rng.uniform(0.0, 0.45), volume=0.0, strands=FINE, soft=0.12, contrast=0.2)
     if style == "buzz":
-        return dict(cover=r.uniform(0.5, 0.9), volume=0.02, soft=0.10, contrast=0.4)
+        return dict(cover=rng.uniform(0.5, 0.9), volume=0.02, soft=0.10, contrast=0.4)
     if style == "receding":
-        top, temple = r.uniform(8.2, 8.8), r.uniform(-0.4, 0.0)
-        return dict(top=top, temple=temple, volume=r.uniform(0.02, 0.07), cover=r.uniform(0.6, 1), soft=0.12)
+        top, temple = rng.uniform(8.2, 8.8), rng.uniform(-0.4, 0.0)
+        return dict(top=top, temple=temple, volume=rng.uniform(0.02, 0.07), cover=rng.uniform(0.6, 1), soft=0.12)
     if style == "full":
-        return dict(volume=r.uniform(0.10, 0.22), lumps=r.uniform(0.1, 0.4), fringe=r.uniform(0, 0.12))
+        return dict(volume=rng.uniform(0.10, 0.22), lumps=rng.uniform(0.1, 0.4), fringe=rng.uniform(0, 0.12))
     if style == "curls":
-        volume, lumps = log_uniform(r, 0.08, 0.38), r.uniform(0.2, 0.5)
-        return dict(volume=volume, lumps=lumps, strands=CURLY, soft=0.10, side=r.uniform(6.7, 7.1))
+        volume, lumps = log_uniform(rng, 0.08, 0.38), rng.uniform(0.2, 0.5)
+        return dict(volume=volume, lumps=lumps, strands=CURLY, soft=0.10, side=rng.uniform(6.7, 7.1))
     if style == "fringe":
-        return dict(fringe=r.uniform(0.15, 0.45), volume=r.uniform(0.06, 0.15), side=r.uniform(6.7, 7.0), soft=0.12)
+        return dict(
+            fringe=rng.uniform(0.15, 0.45), volume=rng.uniform(0.06, 0.15), side=rng.uniform(6.7, 7.0), soft=0.12
+        )
     if style == "tied":
-        return dict(volume=r.uniform(0.01, 0.05), lumps=0.05, side=r.uniform(7.0, 7.3), top=r.normal(8.02, 0.05))
+        return dict(volume=rng.uniform(0.01, 0.05), lumps=0.05, side=rng.uniform(7.0, 7.3), top=rng.normal(8.02, 0.05))
     return {}
 
 
-def _long_hair(style: str, r: Stream) -> dict:
-    length = r.uniform(6.2, 6.9) if style == "bob" else r.uniform(5.3, 6.0)
-    fringe = r.uniform(0.15, 0.45) if r.random() < 0.3 else 0.0
-    curly = r.random() < 0.25
+def _long_hair(style: str, rng: Stream) -> dict:
+    length = rng.uniform(6.2, 6.9) if style == "bob" else rng.uniform(5.3, 6.0)
+    fringe = rng.uniform(0.15, 0.45) if rng.random() < 0.3 else 0.0
+    curly = rng.random() < 0.25
     return dict(
-        curtain=r.uniform(0.75, 1.35),
+        curtain=rng.uniform(0.75, 1.35),
         length=length,
         fringe=fringe,
-        volume=r.uniform(0.05, 0.16),
-        strands=CURLY if curly else int(r.choice([FINE, COARSE, WAVY])),
-        waves=r.uniform(0.05, 0.12) if curly else abs(r.normal(0, 0.04)),
-        flare=r.normal(0.15 if curly else 0.05, 0.10),
+        volume=rng.uniform(0.05, 0.16),
+        strands=CURLY if curly else int(rng.choice([FINE, COARSE, WAVY])),
+        waves=rng.uniform(0.05, 0.12) if curly else abs(rng.normal(0, 0.04)),
+        flare=rng.normal(0.15 if curly else 0.05, 0.10),
     )
 
 
-def _headwear(style: str, r: Stream) -> dict:
+def _headwear(style: str, rng: Stream) -> dict:
     common = dict(cloth=True, contrast=0.4, peak=0.0)
     if style == "cap":
         return dict(
             common,
-            volume=r.uniform(0.08, 0.16),
+            volume=rng.uniform(0.08, 0.16),
             lumps=0.02,
-            top=r.uniform(7.65, 7.95),
+            top=rng.uniform(7.65, 7.95),
             temple=0.1,
-            side=r.uniform(7.3, 7.55),
-            strands=int(r.choice([CLOTH, KNIT])),
+            side=rng.uniform(7.3, 7.55),
+            strands=int(rng.choice([CLOTH, KNIT])),
             soft=0.015,
         )
     return dict(
         common,
-        volume=r.uniform(0.06, 0.12),
+        volume=rng.uniform(0.06, 0.12),
         lumps=0.05,
-        top=r.uniform(7.7, 8.0),
+        top=rng.uniform(7.7, 8.0),
         strands=CLOTH,
         soft=0.02,
-        curtain=r.uniform(0.7, 1.0),
-        length=r.uniform(5.3, 5.8),
-        flare=r.uniform(-0.1, 0.15),
+        curtain=rng.uniform(0.7, 1.0),
+        length=rng.uniform(5.3, 5.8),
+        flare=rng.uniform(-0.1, 0.15),
         parting=0.0,
     )
 
 
-def _colour(person: Person, grey: float, r: Stream) -> np.ndarray:
-    colour = person.colours.hair
-    if r.random() > OWN_COLOUR:
-        dark = r.random() < 0.3 + 0.4 * float(person.shape.ancestry[:2].sum())
-        colour = HAIR[str(r.choice(DARK_HAIR if dark else FAIR_HAIR))]
-        grey = grey * r.random()
-    colour = colour * np.exp(r.normal(0, 0.25)) * np.exp(r.normal(0, 0.05, 3))
-    silver = HAIR["grey"] if r.random() < 0.7 else HAIR["white"]
+def _colour(identity: Identity, grey: float, rng: Stream) -> np.ndarray:
+    colour = identity.colours.hair
+    if rng.random() > OWN_COLOUR:
+        dark = rng.random() < 0.3 + 0.4 * float(identity.shape.ancestry[:2].sum())
+        colour = HAIR[str(rng.choice(DARK_HAIR if dark else FAIR_HAIR))]
+        grey = grey * rng.random()
+    colour = colour * np.exp(rng.normal(0, 0.25)) * np.exp(rng.normal(0, 0.05, 3))
+    silver = HAIR["grey"] if rng.random() < 0.7 else HAIR["white"]
     return colour * (1 - grey) + silver * grey

@@ -10,10 +10,10 @@ from typing import Tuple
 
 import numpy as np
 
-from arcface_mx.data.rendered import cylinder, raster
+from arcface_mx.data.rendered import raster, uv_map
 from arcface_mx.data.rendered.hair import Hair
 from arcface_mx.data.rendered.head import Head
-from arcface_mx.data.rendered.streams import noise, smooth_step
+from arcface_mx.data.rendered.sampling import noise, smooth_step
 
 SEATED = (8.44, 8.32, 8.12, 7.88, 7.62, 7.36)  # y of the rows that rest on the scalp, dm
 HANGING = 8  # rows below
@@ -34,7 +34,7 @@ class HairMesh:
         self.triangles = self._grid(head.count)
         self.strands = strand_textures()
         # People's skulls are centred; long hair hangs around an axis 1.5 cm behind the template's.
-        self.hang_z = np.float32(cylinder.AXIS_Z - 0.15 - head.vertices[head.skull, 2].mean())
+        self.hang_z = np.float32(uv_map.AXIS_Z - 0.15 - head.vertices[head.skull, 2].mean())
         theta = np.tile(self.column_theta, self.rows)
         self.theta = theta
         self.row_of = np.repeat(np.arange(self.rows), COLUMNS)
@@ -96,7 +96,7 @@ class HairMesh:
         """Three scalp vertices under each seated point and their weights, (6·COLUMNS, 3) each."""
         head = self.head
         outer = np.flatnonzero(head.body & (head.vertices[:, 1] > 7.0) & (head.ears < 0.1) & (head.inside_mouth < 0.1))
-        radius = np.hypot(head.vertices[outer, 0], head.vertices[outer, 2] - cylinder.AXIS_Z)
+        radius = np.hypot(head.vertices[outer, 0], head.vertices[outer, 2] - uv_map.AXIS_Z)
         # Above the crown's rim all angles are near; below, only the outer skin counts (no sockets).
         outer = outer[(radius > 0.55) | (head.vertices[outer, 1] > 8.0)]
         place = np.stack([head.theta[outer], head.vertices[outer, 1] * 2.0], 1)
@@ -123,11 +123,11 @@ def strand_textures() -> np.ndarray:
     """Six textures of strands (6, H, W) float32 in 0…1: fine, coarse, wavy, curly, cloth, knit."""
     import cv2
 
-    shape = (cylinder.HEIGHT, cylinder.WIDTH)
-    r = np.random.default_rng(TEXTURE_SEED)
+    shape = (uv_map.HEIGHT, uv_map.WIDTH)
+    rng = np.random.default_rng(TEXTURE_SEED)
 
     def combed(across: float, along: float) -> np.ndarray:
-        grain = cv2.GaussianBlur(r.standard_normal(shape).astype(np.float32), (0, 0), sigmaX=across, sigmaY=along)
+        grain = cv2.GaussianBlur(rng.standard_normal(shape).astype(np.float32), (0, 0), sigmaX=across, sigmaY=along)
         return grain / grain.std()
 
     rows = np.arange(shape[0], dtype=np.float32)[:, None].repeat(shape[1], 1)
@@ -136,12 +136,12 @@ def strand_textures() -> np.ndarray:
     wavy = cv2.remap(combed(1.0, 6.0), bent, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
     knit = np.sin(columns * 1.3) + np.sin(rows * 1.1)
     kinds = (
-        0.16 * combed(0.9, 6.0) + 0.08 * noise(r, shape, 14, 2),
-        0.16 * combed(1.8, 9.0) + 0.10 * noise(r, shape, 18, 2),
-        0.17 * wavy + 0.09 * noise(r, shape, 14, 2),
-        0.22 * noise(r, shape, 6, 2),
-        0.12 * noise(r, shape, 30, 2),
-        0.10 * knit + 0.06 * noise(r, shape, 20, 1),
+        0.16 * combed(0.9, 6.0) + 0.08 * noise(rng, shape, 14, 2),
+        0.16 * combed(1.8, 9.0) + 0.10 * noise(rng, shape, 18, 2),
+        0.17 * wavy + 0.09 * noise(rng, shape, 14, 2),
+        0.22 * noise(rng, shape, 6, 2),
+        0.12 * noise(rng, shape, 30, 2),
+        0.10 * knit + 0.06 * noise(rng, shape, 20, 1),
     )
     return np.ascontiguousarray(np.clip(0.5 + np.stack(kinds), 0, 1).astype(np.float32))
 

@@ -1,4 +1,4 @@
-"""The template head, shared by all people: mesh, morph targets, attributes of vertices."""
+"""The template head, shared by all identities: mesh, morph targets, attributes of vertices."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Dict, List
 
 import numpy as np
 
-from arcface_mx.data.rendered import assets, cylinder
-from arcface_mx.data.rendered.streams import smooth_step
+from arcface_mx.data.rendered import assets, uv_map
+from arcface_mx.data.rendered.sampling import smooth_step
 
 
 class Head:
@@ -15,7 +15,7 @@ class Head:
 
     def __init__(self, arrays: Dict[str, np.ndarray]) -> None:
         self.vertices = arrays["vertices"]  # (V, 3) float32, dm
-        self.count = count = len(self.vertices)
+        self.count = len(self.vertices)
         self.triangles = arrays["triangles"]
         self.material = arrays["material"]
         self.skin_triangles = int((self.material == 0).sum())  # they come first
@@ -34,8 +34,8 @@ class Head:
         self.expression = _flat(arrays["expression"])  # (E, 3V)
         self.expression_index = {name: place for place, name in enumerate(self.expression_names)}
 
-        self.theta = cylinder.angle(self.vertices).astype(np.float32)
-        self.u, self.v = cylinder.u_of(self.theta), cylinder.v_of(self.vertices[:, 1])
+        self.theta = uv_map.angle(self.vertices).astype(np.float32)
+        self.u, self.v = uv_map.u_of(self.theta), uv_map.v_of(self.vertices[:, 1])
         # Where the skin shines and blushes: smooth enough for vertices.
         x, y = np.abs(self.vertices[:, 0]), self.vertices[:, 1]
         cheek, nose = blob(x, y, 0.42, 6.92, 0.20, 0.20), blob(x, y, 0.0, 6.95, 0.16, 0.16)

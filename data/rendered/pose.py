@@ -9,7 +9,7 @@ import numpy as np
 
 from arcface_mx.data.align.transform import REFERENCE, similarity_transform
 from arcface_mx.data.rendered.head import Head
-from arcface_mx.data.rendered.streams import Stream, chosen, log_uniform
+from arcface_mx.data.rendered.sampling import Stream, log_uniform, weighted_choice
 
 SIDE = 112  # pixels of a crop
 DISTANCE = (6.0, 30.0)  # camera, dm: a selfie to a long lens across a room
@@ -44,16 +44,16 @@ class View(NamedTuple):
     landmarks: np.ndarray  # (5, 3) camera frame, order of REFERENCE
 
 
-def draw_pose(yaw: Tuple[Spread, ...], pitch: float, r: Stream) -> Pose:
+def draw_pose(yaw: Tuple[Spread, ...], pitch: float, rng: Stream) -> Pose:
     """`pitch`: deviation, degrees."""
-    spread = chosen(r, [(item, item.share) for item in yaw])
+    spread = weighted_choice(rng, [(item, item.share) for item in yaw])
     if spread.kind == NORMAL:
-        angle = r.normal(0, spread.low)
+        angle = rng.normal(0, spread.low)
     else:
-        angle = r.uniform(spread.low, spread.high)
-        if spread.kind == EITHER_SIDE and r.random() < 0.5:
+        angle = rng.uniform(spread.low, spread.high)
+        if spread.kind == EITHER_SIDE and rng.random() < 0.5:
             angle = -angle
-    return Pose(float(angle), float(r.normal(0, pitch)), float(r.normal(0, ROLL)), log_uniform(r, *DISTANCE))
+    return Pose(float(angle), float(rng.normal(0, pitch)), float(rng.normal(0, ROLL)), log_uniform(rng, *DISTANCE))
 
 
 def rotation(pose: Pose) -> np.ndarray:
@@ -65,14 +65,14 @@ def rotation(pose: Pose) -> np.ndarray:
     return tilt @ nod @ turn
 
 
-def look_at(head: Head, points: np.ndarray, pose: Pose, landmark_noise: float, r: Stream) -> View:
+def look_at(head: Head, points: np.ndarray, pose: Pose, landmark_noise: float, rng: Stream) -> View:
     """Put the camera and align. points (V', 3), the head's first; `landmark_noise` in crop pixels."""
     turned = rotation(pose)
     seen: np.ndarray = points @ turned.T.astype(np.float32) - np.asarray([0, 0, pose.distance], np.float32)
     forward = turned @ np.asarray([0, 0, EYE_RADIUS])
     landmarks = np.stack(
         [
-            seen[head.right_eye].mean(0) + forward,  # the person's right eye is the picture's left
+            seen[head.right_eye].mean(0) + forward,  # the identity's right eye is the picture's left
             seen[head.left_eye].mean(0) + forward,
             seen[head.nose],
             seen[head.right_mouth],
@@ -82,7 +82,7 @@ def look_at(head: Head, points: np.ndarray, pose: Pose, landmark_noise: float, r
     plane = image_plane(landmarks)
     clean, _ = similarity_transform(plane, REFERENCE)
     scale = math.hypot(clean[0, 0], clean[1, 0])
-    found = plane + r.normal(0, landmark_noise, (5, 2)) / scale
+    found = plane + rng.normal(0, landmark_noise, (5, 2)) / scale
     matrix, _ = similarity_transform(found, REFERENCE)
     return View(turned, np.ascontiguousarray(seen), matrix, landmarks)
 

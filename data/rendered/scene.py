@@ -1,4 +1,4 @@
-"""One photo's circumstances: everything that is not the person. The ranges of each kind of photo."""
+"""One photo's circumstances: everything that is not the identity. The ranges of each kind of photo."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from typing import NamedTuple, Optional, Tuple
 
 import numpy as np
 
+from arcface_mx.data.rendered.camera import Camera, draw_camera
 from arcface_mx.data.rendered.colours import HAIR, linear
 from arcface_mx.data.rendered.expression import Expression, draw_expression
 from arcface_mx.data.rendered.hair import Hair, draw_hair
 from arcface_mx.data.rendered.head import Head
-from arcface_mx.data.rendered.identity import OLDEST, YOUNGEST, Person
+from arcface_mx.data.rendered.identity import OLDEST, YOUNGEST, Identity
 from arcface_mx.data.rendered.light import Light, draw_light
-from arcface_mx.data.rendered.photo import Camera, draw_camera
+from arcface_mx.data.rendered.occluders import Glasses, draw_glasses
 from arcface_mx.data.rendered.pose import EITHER_SIDE, NORMAL, UNIFORM, Pose, Spread, draw_pose
-from arcface_mx.data.rendered.streams import Stream, chosen, clipped, log_uniform
-from arcface_mx.data.rendered.wear import Glasses, draw_glasses
+from arcface_mx.data.rendered.sampling import Stream, clipped, log_uniform, weighted_choice
 
 GREY_SPAN = 22.0  # years from the first grey hair to the last
 # Deviation of body weight from photo to photo, units of shape.heavier: over half of the 0.38 between
-# people, so that full cheeks alone do not tell who it is.
+# identities, so that full cheeks alone do not tell who it is.
 WEIGHT_CHANGE = 0.22
-MAKE_UP = 0.35  # share of women's photos with lipstick: common in posed photos, never a person's mark
+MAKE_UP = 0.35  # share of women's photos with lipstick: common in posed photos, never a identity's mark
 # Share of the full growth on jaw and upper lip, and how often: most men shave, and every style is worn
-# by every man, so that a beard is the photo's. The person's own density multiplies it.
+# by every man, so that a beard is the photo's. The identity's own density multiplies it.
 BEARDS = (
     ((0.06, 0.08), 0.60),  # shaved
     ((0.28, 0.32), 0.19),  # stubble
@@ -45,7 +45,7 @@ class Mode(NamedTuple):
     pitch: float  # deviation, degrees
     expression: float  # strength, 1 as in news photos
     light: float  # variety, the same
-    age: float  # deviation from the person's age, years
+    age: float  # deviation from the identity's age, years
     covered: float  # share of photos with something before the face
     roughness: float  # of the photo, 1 as in news photos
     grey: float  # share of grey photos
@@ -104,45 +104,45 @@ class Scene(NamedTuple):
     landmark_noise: float
 
 
-def draw_scene(head: Head, person: Person, mode: Mode, r: Stream, age: Optional[float] = None) -> Scene:
+def draw_scene(head: Head, identity: Identity, mode: Mode, rng: Stream, age: Optional[float] = None) -> Scene:
     """Everything of one photo but its background and grain. `age` overrides the draw."""
-    drawn = person.age + r.normal(0, 1) * mode.age
+    drawn = identity.age + rng.normal(0, 1) * mode.age
     years = float(np.clip(drawn if age is None else age, YOUNGEST, OLDEST))
-    grey = float(np.clip((years - person.greying) / GREY_SPAN + r.normal(0, 0.06), 0, 1))
-    man = person.shape.male > 0.5
-    jaw, lip = chosen(r, BEARDS) if man else (0.0, 0.0)
-    lips, made_up = _lips(person, man, r)
+    grey = float(np.clip((years - identity.greying) / GREY_SPAN + rng.normal(0, 0.06), 0, 1))
+    man = identity.shape.male > 0.5
+    jaw, lip = weighted_choice(rng, BEARDS) if man else (0.0, 0.0)
+    lips, made_up = _lips(identity, man, rng)
     return Scene(
         age=years,
-        weight=float(r.normal(0.15 * (years - 35) / 30, WEIGHT_CHANGE)),  # people grow heavier
-        pose=draw_pose(mode.yaw, mode.pitch, r),
-        expression=draw_expression(head, mode.expression, r),
-        light=draw_light(mode.light, r),
-        hair=draw_hair(person, years, grey, r),
+        weight=float(rng.normal(0.15 * (years - 35) / 30, WEIGHT_CHANGE)),  # identities grow heavier
+        pose=draw_pose(mode.yaw, mode.pitch, rng),
+        expression=draw_expression(head, mode.expression, rng),
+        light=draw_light(mode.light, rng),
+        hair=draw_hair(identity, years, grey, rng),
         greying=grey,
-        beard=(jaw * person.beard, lip * person.beard),
+        beard=(jaw * identity.beard, lip * identity.beard),
         lips=lips,
         lip_cover=0.95 if made_up else 0.8,  # bare lips let the skin's texture through
-        lashes=person.lash * (1.5 if made_up else 1.0),
-        blush=clipped(r, 0.15, 0.30, -0.2, 0.9),  # warmth and effort: the photo's, as a rule slightly red
-        gloss=person.colours.gloss * float(np.exp(r.normal(0, 0.4))),
-        gloss_power=log_uniform(r, 8, 26),  # dry to sweaty skin: a highlight 47° to 26° wide
-        pupil=float(r.uniform(0.14, 0.26)),  # 3 to 6 mm across on a 12 mm iris
-        collar=float(r.normal(5.92, 0.08)),  # at the base of the template's neck
-        neckline=float(abs(r.normal(0.10, 0.20))),  # round to a deep V
-        cloth=CLOTHS[int(r.integers(len(CLOTHS)))] * np.exp(r.normal(0, 0.35)) * np.exp(r.normal(0, 0.12, 3)),
-        glasses=draw_glasses(r),
-        covered=bool(r.random() < mode.covered),
-        camera=draw_camera(mode.grey, mode.roughness, r),
+        lashes=identity.lash * (1.5 if made_up else 1.0),
+        blush=clipped(rng, 0.15, 0.30, -0.2, 0.9),  # warmth and effort: the photo's, as a rule slightly red
+        gloss=identity.colours.gloss * float(np.exp(rng.normal(0, 0.4))),
+        gloss_power=log_uniform(rng, 8, 26),  # dry to sweaty skin: a highlight 47° to 26° wide
+        pupil=float(rng.uniform(0.14, 0.26)),  # 3 to 6 mm across on a 12 mm iris
+        collar=float(rng.normal(5.92, 0.08)),  # at the base of the template's neck
+        neckline=float(abs(rng.normal(0.10, 0.20))),  # round to a deep V
+        cloth=CLOTHS[int(rng.integers(len(CLOTHS)))] * np.exp(rng.normal(0, 0.35)) * np.exp(rng.normal(0, 0.12, 3)),
+        glasses=draw_glasses(rng),
+        covered=bool(rng.random() < mode.covered),
+        camera=draw_camera(mode.grey, mode.roughness, rng),
         landmark_noise=mode.landmarks,
     )
 
 
-def _lips(person: Person, man: bool, r: Stream) -> Tuple[np.ndarray, bool]:
-    natural = person.colours.lips * np.exp(r.normal(0, 0.08))
-    if man or r.random() > MAKE_UP:
+def _lips(identity: Identity, man: bool, rng: Stream) -> Tuple[np.ndarray, bool]:
+    natural = identity.colours.lips * np.exp(rng.normal(0, 0.08))
+    if man or rng.random() > MAKE_UP:
         return natural, False
-    stick = linear((r.uniform(120, 185), r.uniform(35, 85), r.uniform(45, 90)))
+    stick = linear((rng.uniform(120, 185), rng.uniform(35, 85), rng.uniform(45, 90)))
     return 0.65 * natural + 0.35 * stick, True
 
 

@@ -6,8 +6,8 @@ import dataclasses
 from typing import List, NamedTuple, Optional, Set, Tuple
 
 from arcface_mx.data.rendered import scene
+from arcface_mx.data.rendered.sampling import pair_stream
 from arcface_mx.data.rendered.scene import Mode
-from arcface_mx.data.rendered.streams import pair_stream
 from arcface_mx.util.errors import UserError
 
 FOLDS = 10
@@ -17,16 +17,16 @@ GOLDEN = 0.6180339887498949  # spreads the slots' ages evenly, however many ther
 
 
 class Kind(NamedTuple):
-    """A kind of photo: its people's part of the random streams, its photos' part, its ranges."""
+    """A kind of photo: its identities's part of the random streams, its photos' part, its ranges."""
 
     name: str
-    people: int
-    photos: int
+    identity_part: int
+    image_part: int
     mode: Mode
-    older: Optional[float] = None  # years added to the slot's age; None: the person's own age
+    older: Optional[float] = None  # years added to the slot's age; None: the identity's own age
 
     def age(self, photo: int) -> Optional[float]:
-        """The age of photo number `photo`: the same for all people, so that no gap gives a pair away."""
+        """The age of photo number `photo`: the same for all identities, so that no gap gives a pair away."""
         if self.older is None:
             return None
         share = (GOLDEN * (photo + 1)) % 1.0
@@ -59,7 +59,7 @@ COMPARISONS = (
     Comparison("rendered_agedb_30", YOUNG, OLD, 3, True),
 )
 
-Photo = Tuple[Kind, int, int]  # kind, person, photo
+Photo = Tuple[Kind, int, int]  # kind, identity, photo
 
 
 class Pair(NamedTuple):
@@ -69,7 +69,7 @@ class Pair(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Options:
+class RenderOptions:
     """What is made. A photo depends on `seed` and `supersampling` and on its own numbers only."""
 
     identities: int = 1000
@@ -101,38 +101,38 @@ class Options:
                 choose_pairs(comparison, self)
 
 
-def choose_pairs(comparison: Comparison, options: Options) -> List[Pair]:
-    """The pairs of a set in folds, one after the other: no person in two folds, half of each fold same.
+def choose_pairs(comparison: Comparison, options: RenderOptions) -> List[Pair]:
+    """The pairs of a set in folds, one after the other: no identity in two folds, half of each fold same.
 
     Raises UserError when there are too few photos for so many distinct pairs.
     """
     if options.pairs % (2 * FOLDS):
         raise UserError(
-            f"--pairs {options.pairs}: give a multiple of {2 * FOLDS} ({FOLDS} folds, half of each the same person)"
+            f"--pairs {options.pairs}: give a multiple of {2 * FOLDS} ({FOLDS} folds, half of each the same identity)"
         )
     half = options.pairs // (2 * FOLDS)
-    r = pair_stream(options.seed, comparison.number)
+    rng = pair_stream(options.seed, comparison.number)
     pairs: List[Pair] = []
     for fold in range(FOLDS):
-        people = range(fold * options.test_identities // FOLDS, (fold + 1) * options.test_identities // FOLDS)
+        identities = range(fold * options.test_identities // FOLDS, (fold + 1) * options.test_identities // FOLDS)
         slots = _slots(comparison, options.test_images)
-        if min(len(people) * len(slots), len(people) * (len(people) - 1) // 2 * len(slots)) < half:
+        if min(len(identities) * len(slots), len(identities) * (len(identities) - 1) // 2 * len(slots)) < half:
             raise UserError(
-                f"{comparison.name}: {len(people)} people with {options.test_images} photos a fold give "
+                f"{comparison.name}: {len(identities)} identities with {options.test_images} photos a fold give "
                 f"fewer than {half} different pairs; raise --test-identities ({options.test_identities}) "
                 f"or --test-images ({options.test_images}), or lower --pairs ({options.pairs})"
             )
-        for number in r.permutation(len(people) * len(slots))[:half]:
-            person, (a, b) = people[int(number) // len(slots)], slots[int(number) % len(slots)]
-            pairs.append(Pair((comparison.first, person, a), (comparison.second, person, b), True))
+        for number in rng.permutation(len(identities) * len(slots))[:half]:
+            identity, (a, b) = identities[int(number) // len(slots)], slots[int(number) % len(slots)]
+            pairs.append(Pair((comparison.first, identity, a), (comparison.second, identity, b), True))
         taken: Set[Tuple[int, int, int, int]] = set()
         while len(taken) < half:
-            i, j = sorted(int(k) for k in r.choice(len(people), 2, replace=False))
-            a, b = slots[int(r.integers(len(slots)))]
+            i, j = sorted(int(k) for k in rng.choice(len(identities), 2, replace=False))
+            a, b = slots[int(rng.integers(len(slots)))]
             if (i, j, a, b) not in taken:
                 taken.add((i, j, a, b))
                 # Either may be the first: in two sets the kinds of the two photos differ.
-                one, two = (people[i], people[j]) if r.random() < 0.5 else (people[j], people[i])
+                one, two = (identities[i], identities[j]) if rng.random() < 0.5 else (identities[j], identities[i])
                 pairs.append(Pair((comparison.first, one, a), (comparison.second, two, b), False))
     return pairs
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections import namedtuple
 
-from arcface_mx.data.rendered.cylinder import REACH
 from arcface_mx.data.rendered.raster import COMPILE, LEFT_EYE, RIGHT_EYE, SKIN, TEETH, njit
 from arcface_mx.data.rendered.raster import HAIR as HAIR_TRIANGLE
 from arcface_mx.data.rendered.skin import BEARD, BLUE, BROW, BUMP_U, BUMP_V, GREEN, MOUSTACHE, RED, SPOTS
+from arcface_mx.data.rendered.uv_map import REACH
 
 # Helpers are inlined by the compiler: called, they cost a third more.
 

@@ -1,4 +1,4 @@
-"""A person's geometry: macro targets (sex, ancestry, build, age) and local ones (parts of the face)."""
+"""A identity's geometry: macro targets (sex, ancestry, build, age) and local ones (parts of the face)."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 
 from arcface_mx.data.rendered.head import Head
-from arcface_mx.data.rendered.streams import Stream, clipped
+from arcface_mx.data.rendered.sampling import Stream, clipped
 
 ANCESTRIES = ("african", "asian", "caucasian")
-# Dirichlet weights below 1: most people are near one corner, some are mixed.
+# Dirichlet weights below 1: most identities are near one corner, some are mixed.
 ANCESTRY_WEIGHTS = (0.33, 0.35, 0.50)
 # Beta(0.35, 0.35): faces lean to one sex, some are between. Clipped: the ends are caricatures.
 SEX_SHAPE, SEX_CLIP = 0.35, 0.04
@@ -43,7 +43,7 @@ YOUNG, OLD = 25.0, 90.0  # years at which the young and old targets stand
 
 
 class Shape(NamedTuple):
-    """Vertices of one person, each (3V,) float32, dm, the skull's mean at the origin."""
+    """Vertices of one identity, each (3V,) float32, dm, the skull's mean at the origin."""
 
     young: np.ndarray  # at 25 years
     old: np.ndarray  # at 90 years
@@ -53,12 +53,12 @@ class Shape(NamedTuple):
     ancestry: np.ndarray  # (3,) african, asian, caucasian; sums to 1
 
 
-def draw_shape(head: Head, r: Stream) -> Shape:
-    male = clipped_beta(r)
-    ancestry = r.dirichlet(ANCESTRY_WEIGHTS)
-    muscle = clipped(r, 0.1 * (male - 0.5), 0.30, -0.8, 0.8)
-    weight = clipped(r, 0.0, 0.38, -0.9, 0.95)
-    coefficients = _local_coefficients(head, r)
+def draw_shape(head: Head, rng: Stream) -> Shape:
+    male = clipped_beta(rng)
+    ancestry = rng.dirichlet(ANCESTRY_WEIGHTS)
+    muscle = clipped(rng, 0.1 * (male - 0.5), 0.30, -0.8, 0.8)
+    weight = clipped(rng, 0.0, 0.38, -0.9, 0.95)
+    coefficients = _local_coefficients(head, rng)
     base = head.vertices.ravel() + np.maximum(coefficients, 0) @ head.positive
     base = base + np.maximum(-coefficients, 0) @ head.negative
     young, old = (base + macro_shape(head, male, ancestry, muscle, weight, age) for age in ("young", "old"))
@@ -69,8 +69,8 @@ def draw_shape(head: Head, r: Stream) -> Shape:
     return Shape(young, old, heavier, aged, male, ancestry)
 
 
-def clipped_beta(r: Stream) -> float:
-    return float(np.clip(r.beta(SEX_SHAPE, SEX_SHAPE), SEX_CLIP, 1 - SEX_CLIP))
+def clipped_beta(rng: Stream) -> float:
+    return float(np.clip(rng.beta(SEX_SHAPE, SEX_SHAPE), SEX_CLIP, 1 - SEX_CLIP))
 
 
 def macro_shape(head: Head, male: float, ancestry: np.ndarray, muscle: float, weight: float, age: str) -> np.ndarray:
@@ -96,16 +96,16 @@ def at_age(shape: Shape, age: float, rate: float, weight_change: float) -> np.nd
     return shape.young * (1 - old) + shape.old * old + shape.heavier * np.float32(weight_change) + shape.aged * own
 
 
-def _local_coefficients(head: Head, r: Stream) -> np.ndarray:
+def _local_coefficients(head: Head, rng: Stream) -> np.ndarray:
     groups: dict = {}
     paired = np.asarray([name[2:] if name[:2] in ("l-", "r-") else name for name in head.row_names])
     for name in paired:
         groups.setdefault(str(name), len(groups))
     deviations = np.asarray([_deviation(name) for name in groups])
-    draws = np.clip(r.standard_normal(len(groups)) * deviations, -1, 1)
+    draws = np.clip(rng.standard_normal(len(groups)) * deviations, -1, 1)
     own = draws[[groups[str(name)] for name in paired]]
     sided = np.asarray([name[:2] in ("l-", "r-") for name in head.row_names])
-    own = own + sided * r.normal(0, SIDE_DEVIATION, len(own))
+    own = own + sided * rng.normal(0, SIDE_DEVIATION, len(own))
     one_sign = ~head.negative.any(axis=1)
     return np.where(one_sign, np.maximum(own, 0), own).astype(np.float32)
 

@@ -32,12 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from arcface_mx.data.rendered.make import make
-    from arcface_mx.data.rendered.sets import Options
+    from arcface_mx.data.rendered.dataset import render_dataset
+    from arcface_mx.data.rendered.sets import RenderOptions
     from arcface_mx.util.environment import available_cores
     from arcface_mx.util.files import write_json
 
-    options = Options(
+    options = RenderOptions(
         identities=args.identities,
         images=args.images,
         seed=args.seed,
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> None:
         supersampling=args.supersampling,
     )
     workers = available_cores() if args.workers is None else args.workers
-    summary = make(args.out, options, workers)
+    summary = render_dataset(args.out, options, workers)
     if args.json:
         write_json(args.json, summary)
     print(f"{args.out}: {summary['photos']} rendered photos, {options.identities} identities to train on")

@@ -6,24 +6,24 @@ from hypothesis import strategies as st
 
 pytest.importorskip("numba", reason="the extra `rendered` is not installed")
 
-from arcface_mx.data.rendered.sets import AGE_GAP, COMPARISONS, FOLDS, OLD, YOUNG, Options, choose_pairs  # noqa: E402
+from arcface_mx.data.rendered.sets import AGE_GAP, COMPARISONS, FOLDS, OLD, YOUNG, RenderOptions, choose_pairs  # noqa: E402
 from arcface_mx.util.errors import UserError  # noqa: E402
 
-SMALL = Options(test_identities=60, test_images=4, pairs=200)
+SMALL = RenderOptions(test_identities=60, test_images=4, pairs=200)
 
 
 @pytest.mark.parametrize("comparison", COMPARISONS, ids=lambda c: c.name)
 @settings(derandomize=True, deadline=None, max_examples=10)
-@given(seed=st.integers(0, 2**31), people=st.integers(40, 90))
-def test_folds_have_their_own_people_and_half_of_the_pairs_are_the_same(comparison, seed, people):
-    options = Options(seed=seed, test_identities=people, test_images=4, pairs=200)
+@given(seed=st.integers(0, 2**31), identities=st.integers(40, 90))
+def test_folds_have_their_own_people_and_half_of_the_pairs_are_the_same(comparison, seed, identities):
+    options = RenderOptions(seed=seed, test_identities=identities, test_images=4, pairs=200)
     pairs = choose_pairs(comparison, options)
     assert len(pairs) == 200 and pairs == choose_pairs(comparison, options)
     seen = set()
     for fold in range(FOLDS):
         part = pairs[fold * 20 : (fold + 1) * 20]
         assert sum(pair.same for pair in part) == 10
-        members = {person for pair in part for _, person, _ in (pair.first, pair.second)}
+        members = {identity for pair in part for _, identity, _ in (pair.first, pair.second)}
         assert not members & seen
         seen |= members
     for pair in pairs:
@@ -48,13 +48,13 @@ def test_thirty_years_lie_between_the_photos_of_every_pair():
 
 
 def test_other_seeds_choose_other_pairs():
-    first, second = (choose_pairs(COMPARISONS[0], Options(seed=seed)) for seed in (0, 1))
+    first, second = (choose_pairs(COMPARISONS[0], RenderOptions(seed=seed)) for seed in (0, 1))
     assert first != second
 
 
 def test_too_few_people_are_refused_with_the_flags_to_change():
     with pytest.raises(UserError, match="--test-identities.*--test-images.*--pairs"):
-        Options(test_identities=30, test_images=2, pairs=3000).check()
+        RenderOptions(test_identities=30, test_images=2, pairs=3000).check()
 
 
 @pytest.mark.parametrize(
@@ -71,4 +71,4 @@ def test_too_few_people_are_refused_with_the_flags_to_change():
 )
 def test_options_that_cannot_be_name_their_flag(change, flag):
     with pytest.raises(UserError, match=flag):
-        Options(**change).check()
+        RenderOptions(**change).check()

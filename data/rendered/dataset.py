@@ -11,14 +11,14 @@ from typing import Any, Dict, Iterator
 from arcface_mx.data.bins.write import write_pairs
 from arcface_mx.data.recordio.writer import RecordWriter
 from arcface_mx.data.rendered import chunks
-from arcface_mx.data.rendered.sets import COMPARISONS, Comparison, Options, choose_pairs
+from arcface_mx.data.rendered.sets import COMPARISONS, Comparison, RenderOptions, choose_pairs
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.files import atomic_directory, fingerprint, write_json
 
 TRAINING_FILES = ("train.rec", "train.idx", "property")
 
 
-def make(folder: str, options: Options, workers: int = 1) -> Dict[str, Any]:
+def render_dataset(folder: str, options: RenderOptions, workers: int = 1) -> Dict[str, Any]:
     """Render the set into `folder`, which appears when all of it is there; returns `rendered.json`.
 
     A progress bar is shown on a terminal. Run again after an interruption it goes on.
@@ -32,7 +32,7 @@ def make(folder: str, options: Options, workers: int = 1) -> Dict[str, Any]:
     if os.path.exists(folder) and (not os.path.isdir(folder) or os.listdir(folder)):
         raise UserError(f"{folder}: already there; give another folder or delete it")
     work = chunks.open_work(folder, options)
-    total = sum(chunk.photos for chunk in chunks.chunks_of(options))
+    total = sum(chunk.image_count for chunk in chunks.chunks_of(options))
     with tqdm(total=total, unit="photo", desc="rendering", disable=not sys.stderr.isatty(), smoothing=0.05) as bar:
         chunks.render_all(work, options, workers, bar.update)
     with atomic_directory(folder) as temporary:
@@ -45,38 +45,38 @@ def make(folder: str, options: Options, workers: int = 1) -> Dict[str, Any]:
     return summary
 
 
-def _write_training(folder: str, work: str, options: Options) -> None:
+def _write_training(folder: str, work: str, options: RenderOptions) -> None:
     with RecordWriter(folder) as writer:
         for chunk in chunks.chunks_of(options):
             if chunk.name == "train":
-                for _, person, _, image in chunks.read_photos(work, chunk):
-                    writer.add(person, image)
+                for _, identity, _, image in chunks.read_chunk(work, chunk):
+                    writer.add(identity, image)
 
 
-def _write_comparisons(folder: str, work: str, options: Options) -> None:
+def _write_comparisons(folder: str, work: str, options: RenderOptions) -> None:
     photos = {
-        (kind.name, person, number): image
+        (kind.name, identity, number): image
         for chunk in chunks.chunks_of(options)
         if chunk.name == "test"
-        for kind, person, number, image in chunks.read_photos(work, chunk)
+        for kind, identity, number, image in chunks.read_chunk(work, chunk)
     }
 
     def images(comparison: Comparison) -> Iterator[bytes]:
         for pair in choose_pairs(comparison, options):
-            for kind, person, number in (pair.first, pair.second):
-                yield photos[kind.name, person, number]
+            for kind, identity, number in (pair.first, pair.second):
+                yield photos[kind.name, identity, number]
 
     for comparison in COMPARISONS:
         same = [pair.same for pair in choose_pairs(comparison, options)]
         write_pairs(os.path.join(folder, comparison.name + ".bin"), images(comparison), same)
 
 
-def _summary(folder: str, options: Options) -> Dict[str, Any]:
+def _summary(folder: str, options: RenderOptions) -> Dict[str, Any]:
     names = sorted(name for name in os.listdir(folder))
     return {
-        "what": "rendered faces; no photographs of people",
+        "what": "rendered faces; no photographs of identities",
         "options": dataclasses.asdict(options),
-        "photos": sum(chunk.photos for chunk in chunks.chunks_of(options)),
+        "photos": sum(chunk.image_count for chunk in chunks.chunks_of(options)),
         "versions": chunks.versions(),
         "code": chunks.code_fingerprint(),
         "sha256": {name: fingerprint(os.path.join(folder, name)) for name in names},

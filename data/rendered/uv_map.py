@@ -1,7 +1,7 @@
 """Texture space: a cylinder around the head, so that all skin is painted in template coordinates.
 
 MakeHuman's own UV map gives an eye a sixtieth of its width; the cylinder gives it six times that.
-u runs from the person's right to the left over ±110°, v from above the crown to below the neck.
+u runs from the identity's right to the left over ±110°, v from above the crown to below the neck.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ WIDTH, HEIGHT = 320, 256  # texels
 
 
 def angle(points: np.ndarray) -> np.ndarray:
-    """Angle around the axis, 0 in front, positive to the person's left. points (…, 3)."""
+    """Angle around the axis, 0 in front, positive to the identity's left. points (…, 3)."""
     return np.arctan2(points[..., 0], points[..., 2] - AXIS_Z)
 
 

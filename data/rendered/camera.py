@@ -8,7 +8,7 @@ import numpy as np
 
 from arcface_mx.data.rendered.light import BALANCE, colour_gain
 from arcface_mx.data.rendered.pose import SIDE
-from arcface_mx.data.rendered.streams import Stream, noise
+from arcface_mx.data.rendered.sampling import Stream, noise
 
 # Mean linear luminance of the face that the camera aims at, and the spread of its errors.
 EXPOSURE, EXPOSURE_ERROR = 0.19, 0.40
@@ -20,7 +20,7 @@ SOFT = (0.30, 0.95)  # Gaussian blur of every photo, sigma in pixels: aligned cr
 SMALL, SMALL_SIDE = 0.18, (36, 90)  # share of photos enlarged from fewer pixels, and how many
 GRAIN = 0.016  # deviation of the sensor noise's strength before the blur, display units
 QUALITY = (55, 96)  # JPEG
-WARMTH = np.asarray([1.06, 1.0, 0.88])  # mean tint of rooms behind people in LFW
+WARMTH = np.asarray([1.06, 1.0, 0.88])  # mean tint of rooms behind identities in LFW
 
 
 class Camera(NamedTuple):
@@ -36,40 +36,40 @@ class Camera(NamedTuple):
     quality: int
 
 
-def draw_camera(grey: float, roughness: float, r: Stream) -> Camera:
+def draw_camera(grey: float, roughness: float, rng: Stream) -> Camera:
     """`grey`: share of grey photos."""
-    saturation = float(np.exp(r.normal(*SATURATION)))
+    saturation = float(np.exp(rng.normal(*SATURATION)))
     return Camera(
-        exposure=float(EXPOSURE * np.exp(r.normal(0, EXPOSURE_ERROR))),
-        balance=colour_gain(r, BALANCE),
-        contrast=float(np.exp(r.normal(*CONTRAST))),
-        saturation=0.0 if r.random() < grey else saturation,
-        blur=float(r.uniform(*SOFT)) * (0.6 + 0.4 * roughness),
-        side=int(r.integers(*SMALL_SIDE)) if r.random() < SMALL * roughness else SIDE,
-        grain=abs(float(r.normal(0, GRAIN))) * roughness,
-        quality=int(r.integers(*QUALITY)),
+        exposure=float(EXPOSURE * np.exp(rng.normal(0, EXPOSURE_ERROR))),
+        balance=colour_gain(rng, BALANCE),
+        contrast=float(np.exp(rng.normal(*CONTRAST))),
+        saturation=0.0 if rng.random() < grey else saturation,
+        blur=float(rng.uniform(*SOFT)) * (0.6 + 0.4 * roughness),
+        side=int(rng.integers(*SMALL_SIDE)) if rng.random() < SMALL * roughness else SIDE,
+        grain=abs(float(rng.normal(0, GRAIN))) * roughness,
+        quality=int(rng.integers(*QUALITY)),
     )
 
 
-def background(r: Stream) -> np.ndarray:
+def background(rng: Stream) -> np.ndarray:
     """Linear RGB (112, 112, 3) float32: an out-of-focus room, wall or crowd, drawn anew each time."""
     import cv2
 
     shape = (SIDE, SIDE)
-    level = np.exp(r.normal(-2.35, 1.2))
-    tint = WARMTH * colour_gain(r, 0.22) * np.exp(r.normal(0, 0.06, 3))
-    structure = noise(r, shape, r.uniform(12, 60), 3)
-    picture = level * tint * np.exp(r.uniform(0.05, 0.7) * structure)[..., None]
+    level = np.exp(rng.normal(-2.35, 1.2))
+    tint = WARMTH * colour_gain(rng, 0.22) * np.exp(rng.normal(0, 0.06, 3))
+    structure = noise(rng, shape, rng.uniform(12, 60), 3)
+    picture = level * tint * np.exp(rng.uniform(0.05, 0.7) * structure)[..., None]
     picture = np.ascontiguousarray(picture, np.float32)
-    for _ in range(int(r.integers(0, 5))):  # door frames, lamps, people behind
-        x, y = int(r.integers(-20, SIDE)), int(r.integers(-60, 100))
-        w, h = int(r.integers(5, 60)), int(r.integers(20, 150))
-        colour = level * np.exp(r.normal(0, 0.8)) * colour_gain(r, 0.25) * np.exp(r.normal(0, 0.10, 3))
-        if r.random() < 0.6:
+    for _ in range(int(rng.integers(0, 5))):  # door frames, lamps, identities behind
+        x, y = int(rng.integers(-20, SIDE)), int(rng.integers(-60, 100))
+        w, h = int(rng.integers(5, 60)), int(rng.integers(20, 150))
+        colour = level * np.exp(rng.normal(0, 0.8)) * colour_gain(rng, 0.25) * np.exp(rng.normal(0, 0.10, 3))
+        if rng.random() < 0.6:
             cv2.rectangle(picture, (x, y), (x + w, y + h), colour.tolist(), -1)
         else:
-            cv2.ellipse(picture, (x, y), (w, h), float(r.uniform(0, 180)), 0, 360, colour.tolist(), -1)
-    return cv2.GaussianBlur(picture, (0, 0), float(r.uniform(0.8, 5)))
+            cv2.ellipse(picture, (x, y), (w, h), float(rng.uniform(0, 180)), 0, 360, colour.tolist(), -1)
+    return cv2.GaussianBlur(picture, (0, 0), float(rng.uniform(0.8, 5)))
 
 
 def expose(face: np.ndarray, cover: np.ndarray, behind: np.ndarray, camera: Camera) -> np.ndarray:
@@ -90,7 +90,7 @@ def grey_of(picture: np.ndarray) -> np.ndarray:
     return (picture[..., 0] + picture[..., 1] + picture[..., 2]) * np.float32(1 / 3)
 
 
-def develop(picture: np.ndarray, camera: Camera, r: Stream) -> bytes:
+def develop(picture: np.ndarray, camera: Camera, rng: Stream) -> bytes:
     """Display values 0…1 to JPEG bytes."""
     import cv2
 
@@ -100,7 +100,7 @@ def develop(picture: np.ndarray, camera: Camera, r: Stream) -> bytes:
         small = cv2.resize(picture, (camera.side, camera.side), interpolation=cv2.INTER_AREA)
         picture = cv2.resize(small, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
     if camera.grain > 0.002:
-        picture = picture + np.float32(camera.grain) * r.standard_normal(picture.shape, dtype=np.float32)
+        picture = picture + np.float32(camera.grain) * rng.standard_normal(picture.shape, dtype=np.float32)
     picture = cv2.GaussianBlur(picture, (0, 0), camera.blur)
     pixels = (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
     _, encoded = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, camera.quality])

@@ -1,4 +1,4 @@
-"""A person and a scene to a photo: geometry, camera, z-buffer, shading, camera again."""
+"""A identity and a scene to a photo: geometry, camera, z-buffer, shading, camera again."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from typing import Optional, Tuple
 
 import numpy as np
 
-from arcface_mx.data.rendered import photo, raster, shade
+from arcface_mx.data.rendered import camera, raster, shade
 from arcface_mx.data.rendered.expression import gaze_direction
 from arcface_mx.data.rendered.hair_mesh import HairMesh, materials
 from arcface_mx.data.rendered.head import Head
-from arcface_mx.data.rendered.identity import Person
+from arcface_mx.data.rendered.identity import Identity
+from arcface_mx.data.rendered.occluders import cover_part, put_on_glasses
 from arcface_mx.data.rendered.pose import SIDE, View, look_at, to_crop
+from arcface_mx.data.rendered.sampling import Stream
 from arcface_mx.data.rendered.scene import Mode, Scene, draw_scene, silver
 from arcface_mx.data.rendered.shape import at_age
-from arcface_mx.data.rendered.streams import Stream
-from arcface_mx.data.rendered.wear import cover_part, put_on_glasses
 
 SUPERSAMPLING = 1.5  # pixels drawn for one of the crop, along each side
 # Outline of shoulders and collar in the frame of the skull, from right to left, dm.
@@ -45,26 +45,26 @@ class Renderer:
         self.attributes = self._attributes(vertices)
         self.hair_uv = np.ascontiguousarray(self.attributes[:, [shade.U, shade.V]])
 
-    def photo(self, person: Person, mode: Mode, r: Stream, age: Optional[float] = None) -> bytes:
+    def render(self, identity: Identity, mode: Mode, rng: Stream, age: Optional[float] = None) -> bytes:
         """One aligned 112×112 photo as JPEG bytes."""
-        return self.draw(person, draw_scene(self.head, person, mode, r, age), r)
+        return self.draw(identity, draw_scene(self.head, identity, mode, rng, age), rng)
 
-    def draw(self, person: Person, scene: Scene, r: Stream) -> bytes:
-        view, triangles = self._arrange(person, scene, r)
-        face, cover = self._shade(person, scene, view, triangles)
-        behind = photo.background(r)
+    def draw(self, identity: Identity, scene: Scene, rng: Stream) -> bytes:
+        view, triangles = self._arrange(identity, scene, rng)
+        face, cover = self._shade(identity, scene, view, triangles)
+        behind = camera.background(rng)
         self._shoulders(behind, scene, view)
-        picture = photo.expose(face, cover, behind, scene.camera)
+        picture = camera.expose(face, cover, behind, scene.camera)
         if scene.glasses is not None:
             picture = put_on_glasses(picture, scene.glasses, view)
         if scene.covered:
-            picture = cover_part(picture, person.colours.skin, r)
-        return photo.develop(picture, scene.camera, r)
+            picture = cover_part(picture, identity.colours.skin, rng)
+        return camera.develop(picture, scene.camera, rng)
 
-    def _arrange(self, person: Person, scene: Scene, r: Stream) -> Tuple[View, int]:
+    def _arrange(self, identity: Identity, scene: Scene, rng: Stream) -> Tuple[View, int]:
         """Place all vertices before the camera; returns the view and how many triangles are drawn."""
         head, hair = self.head, scene.hair
-        flat = at_age(person.shape, scene.age, person.ageing, scene.weight)
+        flat = at_age(identity.shape, scene.age, identity.ageing, scene.weight)
         moving = np.flatnonzero(scene.expression.weights)
         flat = flat + scene.expression.weights[moving] @ head.expression[moving]
         points = flat.reshape(-1, 3)
@@ -83,9 +83,9 @@ class Renderer:
             points = np.concatenate([points, curtain])
             self.hair_edge[head.count :] = edge
             count = len(self.triangles)
-        return look_at(head, points.astype(np.float32), scene.pose, scene.landmark_noise, r), count
+        return look_at(head, points.astype(np.float32), scene.pose, scene.landmark_noise, rng), count
 
-    def _shade(self, person: Person, scene: Scene, view: View, count: int) -> Tuple[np.ndarray, np.ndarray]:
+    def _shade(self, identity: Identity, scene: Scene, view: View, count: int) -> Tuple[np.ndarray, np.ndarray]:
         """Linear RGB (112, 112, 3) and cover (112, 112) of the head."""
         import cv2
 
@@ -119,7 +119,7 @@ class Renderer:
             points,
             normals,
             self.attributes,
-            person.texture,
+            identity.texture,
             strands,
             hair.shift,
             self.face,
@@ -128,8 +128,8 @@ class Renderer:
             view.rotation,
             scene.light.lamps,
             scene.light.ambient,
-            _look(person, scene),
-            _colours(person, scene),
+            _look(identity, scene),
+            _colours(identity, scene),
             eyes,
             view.rotation @ gaze_direction(scene.expression),
             self.shadow_map,
@@ -190,10 +190,10 @@ class Renderer:
         return table
 
 
-def _look(person: Person, scene: Scene) -> shade.Look:
+def _look(identity: Identity, scene: Scene) -> shade.Look:
     age, hair = scene.age, scene.hair
     return shade.Look(
-        wrinkles=float(0.25 + np.clip((age - 28) / 40, 0, 1.4) * person.ageing),
+        wrinkles=float(0.25 + np.clip((age - 28) / 40, 0, 1.4) * identity.ageing),
         brow=1 - 0.25 * scene.greying,
         beard=scene.beard[0],
         moustache=scene.beard[1],
@@ -206,20 +206,20 @@ def _look(person: Person, scene: Scene) -> shade.Look:
         scalp_soft=hair.soft,
         scalp_cover=hair.cover,
         strand_contrast=hair.contrast,
-        iris=person.colours.iris_radius,
+        iris=identity.colours.iris_radius,
         pupil=scene.pupil,
         shadow=scene.light.shadow,
     )
 
 
-def _colours(person: Person, scene: Scene) -> np.ndarray:
-    brows = person.colours.brows
+def _colours(identity: Identity, scene: Scene) -> np.ndarray:
+    brows = identity.colours.brows
     table = np.empty((shade.COLOURS, 3), np.float32)
     table[shade.LIP_COLOUR] = scene.lips
     table[shade.BEARD_COLOUR] = silver(brows * [1.15, 1.0, 0.95], 0.9 * scene.greying)
     table[shade.BROW_COLOUR] = silver(brows, 0.6 * scene.greying)
     table[shade.HAIR_COLOUR] = scene.hair.colour
-    table[shade.IRIS_COLOUR] = person.colours.iris
-    table[shade.SCLERA_COLOUR] = person.colours.sclera
+    table[shade.IRIS_COLOUR] = identity.colours.iris
+    table[shade.SCLERA_COLOUR] = identity.colours.sclera
     table[shade.CLOTH_COLOUR] = scene.cloth
     return table

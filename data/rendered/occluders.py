@@ -8,7 +8,7 @@ from typing import NamedTuple, Optional
 import numpy as np
 
 from arcface_mx.data.rendered.pose import SIDE, View, to_crop
-from arcface_mx.data.rendered.streams import Stream
+from arcface_mx.data.rendered.sampling import Stream
 
 GLASSES, SUNGLASSES = 0.17, 0.10  # share of photos with glasses, share of these that are dark
 OUTLINE = np.linspace(0, 2 * math.pi, 25)
@@ -25,20 +25,20 @@ class Glasses(NamedTuple):
     tint: float  # how dark the lenses are, 0…1
 
 
-def draw_glasses(r: Stream) -> Optional[Glasses]:
-    if r.random() > GLASSES:
+def draw_glasses(rng: Stream) -> Optional[Glasses]:
+    if rng.random() > GLASSES:
         return None
-    tone = r.uniform(0, 0.35)
-    colour = np.clip(tone + r.random(3) * 0.12 * (r.random() < 0.4), 0, 1)
-    dark = r.random() < SUNGLASSES
+    tone = rng.uniform(0, 0.35)
+    colour = np.clip(tone + rng.random(3) * 0.12 * (rng.random() < 0.4), 0, 1)
+    dark = rng.random() < SUNGLASSES
     return Glasses(
-        width=r.uniform(0.19, 0.26),
-        height=r.uniform(0.12, 0.20),
-        squareness=r.uniform(2, 4),
+        width=rng.uniform(0.19, 0.26),
+        height=rng.uniform(0.12, 0.20),
+        squareness=rng.uniform(2, 4),
         colour=colour,
-        thickness=1 if r.random() < 0.75 else 2,
-        strength=r.uniform(0.35, 0.9),
-        tint=r.uniform(0.5, 0.9) if dark else r.uniform(0, 0.08),
+        thickness=1 if rng.random() < 0.75 else 2,
+        strength=rng.uniform(0.35, 0.9),
+        tint=rng.uniform(0.5, 0.9) if dark else rng.uniform(0, 0.08),
     )
 
 
@@ -76,23 +76,23 @@ def put_on_glasses(image: np.ndarray, glasses: Glasses, view: View) -> np.ndarra
     return image * (1 - rim) + glasses.colour.astype(np.float32) * rim
 
 
-def cover_part(image: np.ndarray, skin: np.ndarray, r: Stream) -> np.ndarray:
+def cover_part(image: np.ndarray, skin: np.ndarray, rng: Stream) -> np.ndarray:
     """Hide a part of the crop: a scarf or microphone from below, or a hand from the side."""
     import cv2
 
-    colour = np.clip(r.uniform(0.05, 0.85) + r.normal(0, 0.08, 3), 0, 1)
+    colour = np.clip(rng.uniform(0.05, 0.85) + rng.normal(0, 0.08, 3), 0, 1)
     mask = np.zeros((SIDE, SIDE), np.float32)
-    if r.random() < 0.5:
-        edge, bend = r.uniform(88, 106), r.uniform(-8, 8)
+    if rng.random() < 0.5:
+        edge, bend = rng.uniform(88, 106), rng.uniform(-8, 8)
         line = [(x, edge + bend * math.sin(x / SIDE * math.pi)) for x in np.linspace(0, SIDE, 9)]
         cv2.fillPoly(mask, [np.round(line + [(SIDE, SIDE), (0, SIDE)]).astype(np.int32)], (1.0,))
     else:
-        if r.random() < 0.6:
-            colour = skin ** (1 / 2.2) * r.uniform(0.6, 1.1)
-        x = int(r.integers(0, 22)) if r.random() < 0.5 else int(r.integers(90, SIDE))
-        axes = (int(r.integers(10, 26)), int(r.integers(14, 40)))
-        cv2.ellipse(mask, (x, int(r.integers(40, SIDE))), axes, float(r.uniform(0, 180)), 0, 360, (1.0,), -1)
-    folds = 0.8 + 0.4 * cv2.resize(r.random((9, 9), dtype=np.float32), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
+        if rng.random() < 0.6:
+            colour = skin ** (1 / 2.2) * rng.uniform(0.6, 1.1)
+        x = int(rng.integers(0, 22)) if rng.random() < 0.5 else int(rng.integers(90, SIDE))
+        axes = (int(rng.integers(10, 26)), int(rng.integers(14, 40)))
+        cv2.ellipse(mask, (x, int(rng.integers(40, SIDE))), axes, float(rng.uniform(0, 180)), 0, 360, (1.0,), -1)
+    folds = 0.8 + 0.4 * cv2.resize(rng.random((9, 9), dtype=np.float32), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
     soft = cv2.GaussianBlur(mask, (0, 0), 1.0)[..., None]
     return image * (1 - soft) + np.clip(colour.astype(np.float32) * folds[..., None], 0, 1) * soft
 

