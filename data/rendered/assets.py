@@ -13,7 +13,7 @@ from typing import Dict, List, Tuple
 
 import numpy as np
 
-from arcface_mx.data.rendered import makehuman, raster, uv_map
+from arcface_mx.data.rendered import makehuman, raster, shadows, uv_map
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.files import atomic_write, cache_folder
 
@@ -115,8 +115,8 @@ def build(folder: str) -> Dict[str, np.ndarray]:
         "row_positive": positive,
         "expression_names": np.asarray(list(expression)),
         "expression": np.stack(list(expression.values())).astype(np.float16),  # (E, V, 3)
-        "occlusion": raster.ambient_occlusion(vertices, triangles, skin),  # (V,) 1 = open
-        "map": uv_map.bake(vertices, skin),  # (H, W, 3): the template's x, y, z in texture space
+        "occlusion": shadows.ambient_occlusion(vertices, triangles, skin),  # (V,) 1 = open
+        "map": uv_map.bake_positions(vertices, skin),  # (H, W, 3): the template's x, y, z in texture space
     }
 
 

@@ -7,7 +7,6 @@ that are whole and goes on; `plan.json` there says which settings and code they 
 from __future__ import annotations
 
 import concurrent.futures
-import glob
 import json
 import multiprocessing
 import multiprocessing.connection
@@ -18,9 +17,10 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Tuple
 
 import numpy as np
 
+from arcface_mx.data.rendered.kernels import source_fingerprint
 from arcface_mx.data.rendered.sets import TEST_KINDS, TRAINING, Kind, RenderOptions
 from arcface_mx.util.errors import UserError
-from arcface_mx.util.files import atomic_write, fingerprint, write_json
+from arcface_mx.util.files import atomic_write, write_json
 
 IDENTITIES_PER_CHUNK = 10  # a chunk
 
@@ -85,7 +85,7 @@ def make_plan(options: RenderOptions) -> Dict[str, Any]:
         "test_images": options.test_images,
         "supersampling": options.supersampling,
         "versions": versions(),
-        "code": code_fingerprint(),
+        "code": source_fingerprint(),
     }
 
 
@@ -103,11 +103,6 @@ def versions() -> Dict[str, str]:
         "numba": numba.__version__,
         makehuman.WHEEL: makehuman.VERSION,
     }
-
-
-def code_fingerprint() -> str:
-    """SHA-256 of this folder's sources, in the order of their names."""
-    return fingerprint(*sorted(glob.glob(os.path.join(os.path.dirname(os.path.abspath(__file__)), "*.py"))))
 
 
 def render_all(work: str, options: RenderOptions, workers: int, done: Callable[[int], None]) -> None:
@@ -156,7 +151,7 @@ def prepare(options: RenderOptions) -> None:
     from arcface_mx.data.rendered.renderer import Renderer
     from arcface_mx.data.rendered.sampling import image_stream
 
-    if _RENDERER is None or _RENDERER.scale != options.supersampling:
+    if _RENDERER is None or _RENDERER.supersampling != options.supersampling:
         head = Head.load() if _RENDERER is None else _RENDERER.head
         _RENDERER = Renderer(head, options.supersampling)
         _RENDERER.render(draw_identity(head, 0, TRAINING.identity_part, 0), TRAINING.mode, image_stream(0, 0, 0, 0))

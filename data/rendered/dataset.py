@@ -11,6 +11,7 @@ from typing import Any, Dict, Iterator
 from arcface_mx.data.bins.write import write_pairs
 from arcface_mx.data.recordio.writer import RecordWriter
 from arcface_mx.data.rendered import chunks
+from arcface_mx.data.rendered.kernels import source_fingerprint
 from arcface_mx.data.rendered.sets import COMPARISONS, Comparison, RenderOptions, choose_pairs
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.files import atomic_directory, fingerprint, write_json
@@ -78,6 +79,6 @@ def _summary(folder: str, options: RenderOptions) -> Dict[str, Any]:
         "options": dataclasses.asdict(options),
         "photos": sum(chunk.image_count for chunk in chunks.chunks_of(options)),
         "versions": chunks.versions(),
-        "code": chunks.code_fingerprint(),
+        "code": source_fingerprint(),
         "sha256": {name: fingerprint(os.path.join(folder, name)) for name in names},
     }

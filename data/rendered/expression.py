@@ -50,7 +50,7 @@ class Expression(NamedTuple):
 
 def draw_expression(head: Head, strength: float, rng: Stream) -> Expression:
     """`strength` scales presets and strays: 1 as in news photos."""
-    index = head.expression_index
+    index = {name: number for number, name in enumerate(head.expression_names)}
     weights = np.zeros(len(index), np.float32)
 
     def add(name: str, value: float) -> None:

@@ -15,7 +15,7 @@ KEY, FILL = (0.4, 1.2), 0.5  # strength of the key lamp, share of the others
 AMBIENT = (0.15, 0.45)
 # Colour runs along the red-blue axis only, as daylight and lamps do: independent red, green and
 # blue gains make green identities. Deviations of the logarithm of the gain.
-LAMP_COLOUR, AMBIENT_COLOUR, BALANCE = 0.07, 0.08, 0.06
+LAMP_COLOUR, AMBIENT_COLOUR, WHITE_BALANCE = 0.07, 0.08, 0.06
 SHADOWS = 0.75  # share of photos whose key lamp casts them
 SHADOW_DEPTH = (0.35, 1.0)
 

@@ -42,7 +42,7 @@ def draw_glasses(rng: Stream) -> Optional[Glasses]:
     )
 
 
-def put_on_glasses(image: np.ndarray, glasses: Glasses, view: View) -> np.ndarray:
+def draw_glasses_on(image: np.ndarray, glasses: Glasses, view: View) -> np.ndarray:
     """image (112, 112, 3) float32 display values 0…1."""
     import cv2
 
@@ -76,7 +76,7 @@ def put_on_glasses(image: np.ndarray, glasses: Glasses, view: View) -> np.ndarra
     return image * (1 - rim) + glasses.colour.astype(np.float32) * rim
 
 
-def cover_part(image: np.ndarray, skin: np.ndarray, rng: Stream) -> np.ndarray:
+def draw_obstacle_on(image: np.ndarray, skin: np.ndarray, rng: Stream) -> np.ndarray:
     """Hide a part of the crop: a scarf or microphone from below, or a hand from the side."""
     import cv2
 

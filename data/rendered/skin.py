@@ -42,16 +42,16 @@ def paint(head: Head, colours: Colours, male: float, rng: Stream) -> np.ndarray:
 def _skin_colour(head: Head, colours: Colours, rng: Stream) -> np.ndarray:
     x, y = np.abs(head.map_x), head.map_y
     melanin = 0.05 * noise(rng, SIZE, 90, 2) + 0.02 * noise(rng, SIZE, 18, 2)
-    melanin += rng.normal(0.17, 0.07) * blob(x, y, 0.30, 7.17, 0.17, 0.06)  # under the eyes
-    melanin += rng.normal(0.20, 0.09) * blob(x, y, 0.31, 7.33, 0.20, 0.07)  # lids
-    melanin -= 0.03 * blob(x, y, 0.0, 7.8, 0.55, 0.25)  # forehead
+    melanin += rng.normal(0.17, 0.07) * blob(x, y, (0.30, 7.17), (0.17, 0.06))  # under the eyes
+    melanin += rng.normal(0.20, 0.09) * blob(x, y, (0.31, 7.33), (0.20, 0.07))  # lids
+    melanin -= 0.03 * blob(x, y, (0.0, 7.8), (0.55, 0.25))  # forehead
     blood = 0.05 * noise(rng, SIZE, 40, 2)
-    blood += rng.normal(0.10, 0.06) * blob(x, y, 0.42, 6.92, 0.20, 0.20)  # cheeks
-    blood += rng.normal(0.10, 0.06) * blob(x, y, 0.0, 6.95, 0.16, 0.16)  # nose
-    blood += rng.normal(0.06, 0.04) * blob(x, y, 0.0, 6.3, 0.20, 0.14)  # chin
+    blood += rng.normal(0.10, 0.06) * blob(x, y, (0.42, 6.92), (0.20, 0.20))  # cheeks
+    blood += rng.normal(0.10, 0.06) * blob(x, y, (0.0, 6.95), (0.16, 0.16))  # nose
+    blood += rng.normal(0.06, 0.04) * blob(x, y, (0.0, 6.3), (0.20, 0.14))  # chin
     freckles = max(0.0, rng.normal(-0.25, 0.5)) * (1 - colours.melanin)
     if freckles > 0:
-        melanin += 0.7 * freckles * smooth_step(1.0, 1.8, noise(rng, SIZE, 5)) * blob(x, y, 0.25, 7.0, 0.4, 0.3)
+        melanin += 0.7 * freckles * smooth_step(1.0, 1.8, noise(rng, SIZE, 5)) * blob(x, y, (0.25, 7.0), (0.4, 0.3))
     melanin += _moles(rng)
     absorbed: Any = melanin[..., None] * np.asarray(MELANIN_ABSORBS, np.float32)
     absorbed += blood[..., None] * np.asarray(BLOOD_ABSORBS, np.float32)
@@ -85,7 +85,7 @@ def _brows(head: Head, male: float, rng: Stream) -> np.ndarray:
     brow = brow * (1 - smooth_step(0.9, 1.06, along)) * (head.map_z > 0.2) * (y > 7.2)
     brow = brow * np.clip(0.95 + 0.07 * noise(rng, SIZE, 2.2), 0.3, 1.15)
     if rng.random() < 0.12:  # brows that meet
-        brow = np.maximum(brow, 0.45 * rng.random() * blob(x, y, 0.0, height, 0.1, 0.04))
+        brow = np.maximum(brow, 0.45 * rng.random() * blob(x, y, (0.0, height), (0.1, 0.04)))
     return brow
 
 
@@ -96,8 +96,8 @@ def _beard(head: Head, rng: Stream) -> Tuple[np.ndarray, np.ndarray]:
     thinness = np.clip(0.85 + 0.13 * noise(rng, SIZE, 2.2) + 0.10 * noise(rng, SIZE, 25), 0, 1.2)
     top = 6.62 + rng.normal(0.0, 0.06) + 0.75 * smooth_step(0.45, 1.1, theta)
     jaw = (1 - smooth_step(top - 0.20, top + 0.10, y + 0.03 * noise(rng, SIZE, 14))) * smooth_step(5.95, 6.12, rows)
-    jaw = jaw * (1 - smooth_step(1.35, 1.6, theta)) * thinness * (1 - 0.5 * blob(x, y, 0, 6.46, 0.09, 0.05))
-    jaw = jaw * (1 - 0.3 * blob(x, y, 0, 6.62, 0.27, 0.10))
+    jaw = jaw * (1 - smooth_step(1.35, 1.6, theta)) * thinness * (1 - 0.5 * blob(x, y, (0, 6.46), (0.09, 0.05)))
+    jaw = jaw * (1 - 0.3 * blob(x, y, (0, 6.62), (0.27, 0.10)))
     middle, width = rng.normal(6.775, 0.012), rng.uniform(0.045, 0.065)
     lip = np.exp(-((np.abs(y - middle + 0.10 * np.clip(x - 0.08, 0, 1)) / width) ** 2.5))
     return jaw, lip * (1 - smooth_step(0.22, 0.33, x)) * thinness * (head.map_z > 1)
