@@ -1,28 +1,29 @@
-"""Things in front of the face, drawn on the finished crop: glasses, a scarf, a hand."""
+"""Occluders: glasses, a scarf or a hand, drawn on the finished crop."""
 
 from __future__ import annotations
 
 import math
 from typing import NamedTuple, Optional
 
+import cv2
 import numpy as np
 
 from arcface_mx.data.rendered.pose import SIDE, View, to_crop
 from arcface_mx.data.rendered.sampling import Stream
 
-GLASSES, SUNGLASSES = 0.17, 0.10  # share of photos with glasses, share of these that are dark
+GLASSES, SUNGLASSES = 0.17, 0.10  # share of images with glasses, share of the glasses that are dark
 OUTLINE = np.linspace(0, 2 * math.pi, 25)
-SUBPIXEL = 3  # bits, for cv2's anti-aliased drawing
+SUBPIXEL = 3  # fractional bits of coordinates, for anti-aliased drawing by cv2
 
 
 class Glasses(NamedTuple):
-    width: float  # half a lens, dm
-    height: float
-    squareness: float  # exponent of the superellipse: 2 round, 4 square
-    colour: np.ndarray  # display RGB 0…1
-    thickness: int  # pixels
-    strength: float  # how opaque the rim is
-    tint: float  # how dark the lenses are, 0…1
+    width: float  # half of a lens, dm
+    height: float  # the same
+    squareness: float  # exponent of the superellipse: 2 is round, 4 is square
+    colour: np.ndarray  # (3,) display values in 0…1
+    thickness: int  # of the rim, pixels
+    strength: float  # opacity of the rim, 0…1
+    tint: float  # darkness of the lenses, 0…1
 
 
 def draw_glasses(rng: Stream) -> Optional[Glasses]:
@@ -42,22 +43,19 @@ def draw_glasses(rng: Stream) -> Optional[Glasses]:
     )
 
 
-def draw_glasses_on(image: np.ndarray, glasses: Glasses, view: View) -> np.ndarray:
-    """image (112, 112, 3) float32 display values 0…1."""
-    import cv2
-
-    right, up, forward = view.rotation[:, 0], view.rotation[:, 1], view.rotation[:, 2]
+def add_glasses(image: np.ndarray, glasses: Glasses, view: View) -> np.ndarray:
+    """The image with glasses. image (112, 112, 3) float32, display values in 0…1."""
+    right, up, forward = view.rotation.T
     middle, half = (view.landmarks[0] + view.landmarks[1]) / 2, (view.landmarks[1] - view.landmarks[0]) / 2
     power = 2 / glasses.squareness
     across = np.sign(np.cos(OUTLINE)) * np.abs(np.cos(OUTLINE)) ** power * glasses.width
     along = np.sign(np.sin(OUTLINE)) * np.abs(np.sin(OUTLINE)) ** power * glasses.height
-    rim = np.zeros((SIDE, SIDE), np.float32)
-    lenses = np.zeros((SIDE, SIDE), np.float32)
+    rim, lenses = np.zeros((2, SIDE, SIDE), np.float32)
 
     def stroke(points: np.ndarray, closed: bool) -> None:
         cv2.polylines(rim, [_fixed(to_crop(view, points))], closed, (1.0,), glasses.thickness, cv2.LINE_AA, SUBPIXEL)
 
-    turned = forward[0]  # > 0: the face looks to the picture's right
+    turned = forward[0]  # positive when the face looks to the image's right
     for side in (-1, 1):
         if abs(turned) > 0.75 and turned * side > 0:
             continue  # the nose hides the far lens
@@ -66,20 +64,21 @@ def draw_glasses_on(image: np.ndarray, glasses: Glasses, view: View) -> np.ndarr
         outline = outline - forward * (np.clip(across * side, 0, 1)[:, None] * 0.25)  # wraps around the face
         cv2.fillPoly(lenses, [_fixed(to_crop(view, outline))], (1.0,), cv2.LINE_AA, SUBPIXEL)
         stroke(outline, True)
-        if turned * side <= 0.1:  # the arm on the visible side
+        if turned * side <= 0.1:  # the temple arm on the visible side
             hinge = middle + half * side * 1.03 + right * (side * glasses.width * 0.98) - forward * 0.07
             stroke(np.stack([hinge, hinge + right * (side * 0.12) - forward * 0.9]), False)
     bridge = forward * 0.23
     stroke(np.stack([middle - half * 0.35 + bridge, middle + half * 0.35 + bridge]), False)
     image = image * (1 - lenses[..., None] * glasses.tint)
-    rim = rim[..., None] * glasses.strength
-    return image * (1 - rim) + glasses.colour.astype(np.float32) * rim
+    opacity = rim[..., None] * glasses.strength
+    return image * (1 - opacity) + glasses.colour.astype(np.float32) * opacity
 
 
-def draw_obstacle_on(image: np.ndarray, skin: np.ndarray, rng: Stream) -> np.ndarray:
-    """Hide a part of the crop: a scarf or microphone from below, or a hand from the side."""
-    import cv2
+def add_obstacle(image: np.ndarray, skin: np.ndarray, rng: Stream) -> np.ndarray:
+    """The image with a scarf or microphone from below, or a hand from the side.
 
+    image (112, 112, 3) float32, display values in 0…1; skin (3,) linear RGB.
+    """
     colour = np.clip(rng.uniform(0.05, 0.85) + rng.normal(0, 0.08, 3), 0, 1)
     mask = np.zeros((SIDE, SIDE), np.float32)
     if rng.random() < 0.5:
@@ -98,4 +97,5 @@ def draw_obstacle_on(image: np.ndarray, skin: np.ndarray, rng: Stream) -> np.nda
 
 
 def _fixed(points: np.ndarray) -> np.ndarray:
+    """Fixed-point coordinates for cv2."""
     return np.round(points * 2**SUBPIXEL).astype(np.int32)

@@ -13,7 +13,7 @@ from arcface_mx.data.rendered.expression import gaze_direction
 from arcface_mx.data.rendered.hair_mesh import HairMesh
 from arcface_mx.data.rendered.head import Head
 from arcface_mx.data.rendered.identity import Identity
-from arcface_mx.data.rendered.occluders import draw_glasses_on, draw_obstacle_on
+from arcface_mx.data.rendered.occluders import add_glasses, add_obstacle
 from arcface_mx.data.rendered.pose import SIDE, View, look_at, to_crop
 from arcface_mx.data.rendered.sampling import Stream
 from arcface_mx.data.rendered.scene import Mode, Scene, draw_scene
@@ -57,9 +57,9 @@ class Renderer:
         draw_shoulders(background, scene.clothes.colour, scene.pose, scene.light, view)
         image = camera.expose(face, cover, background, scene.camera)
         if scene.glasses is not None:
-            image = draw_glasses_on(image, scene.glasses, view)
+            image = add_glasses(image, scene.glasses, view)
         if scene.covered:
-            image = draw_obstacle_on(image, identity.colours.skin, rng)
+            image = add_obstacle(image, identity.colours.skin, rng)
         return camera.develop(image, scene.camera, rng)
 
     def _deform(self, identity: Identity, scene: Scene) -> Tuple[raster.Mesh, np.ndarray]:

@@ -1,27 +1,28 @@
-"""Random numbers: one independent stream for every identity and every photo, and the draws shared by all.
+"""Random numbers: a stream for every identity and every image, and the distributions drawn from.
 
-Every draw comes from the stream of (seed, part, identity) or (seed, part, identity, photo), so that
-neither the order of the work nor the number of workers or identities changes a byte.
+The key of a stream is (seed, part, identity) or (seed, part, identity, image), so neither the
+order of the work nor the number of workers or identities changes a byte.
 """
 
 from __future__ import annotations
 
-from typing import Sequence, Tuple, TypeVar, Union
+from typing import Any, Sequence, Tuple, TypeVar
 
+import cv2
 import numpy as np
 
 T = TypeVar("T")
 Stream = np.random.Generator
 
-IDENTITY, IMAGE, PAIRS = 1, 2, 3  # what a stream is for; the second number of its key
+IDENTITY, IMAGE, PAIRS = 1, 2, 3  # what a stream is for: the second number of its key
 
 
 def identity_stream(seed: int, part: int, identity: int) -> Stream:
     return np.random.default_rng([seed, IDENTITY, part, identity])
 
 
-def image_stream(seed: int, part: int, identity: int, photo: int) -> Stream:
-    return np.random.default_rng([seed, IMAGE, part, identity, photo])
+def image_stream(seed: int, part: int, identity: int, image: int) -> Stream:
+    return np.random.default_rng([seed, IMAGE, part, identity, image])
 
 
 def pair_stream(seed: int, part: int) -> Stream:
@@ -38,9 +39,8 @@ def log_uniform(rng: Stream, low: float, high: float) -> float:
 
 
 def weighted_choice(rng: Stream, weighted: Sequence[Tuple[T, float]]) -> T:
-    """One of the items, with probability in proportion to its weight."""
-    total = sum(weight for _, weight in weighted)
-    left = rng.random() * total
+    """One of the items, with a probability in proportion to its weight."""
+    left = rng.random() * sum(weight for _, weight in weighted)
     for item, weight in weighted:
         left -= weight
         if left < 0:
@@ -48,16 +48,14 @@ def weighted_choice(rng: Stream, weighted: Sequence[Tuple[T, float]]) -> T:
     return weighted[-1][0]
 
 
-def smooth_step(low: Union[float, np.ndarray], high: Union[float, np.ndarray], value: np.ndarray) -> np.ndarray:
-    """0 below `low`, 1 above `high`, a smooth cubic between."""
+def smooth_step(low: Any, high: Any, value: np.ndarray) -> np.ndarray:
+    """0 below `low`, 1 above `high`, a smooth cubic between. `low` and `high` are numbers or arrays."""
     t = np.clip((value - low) / (high - low), 0, 1)
     return t * t * (3 - 2 * t)
 
 
 def noise(rng: Stream, shape: Tuple[int, int], cell: float, octaves: int = 1) -> np.ndarray:
-    """Smooth noise, mean 0, deviation about 1, features `cell` pixels wide. (H, W) float32."""
-    import cv2
-
+    """Smooth noise (H, W) float32 with mean 0, deviation about 1, and features `cell` pixels wide."""
     total = np.zeros(shape, np.float32)
     power = 0.0
     for octave in range(octaves):

@@ -27,7 +27,7 @@ WRINKLE_DEPTH, PORE_DEPTH = 2.7, 0.10
 Point = Tuple[float, float, float]
 
 
-def paint(head: Head, colours: Colours, male: float, rng: Stream) -> np.ndarray:
+def paint_skin(head: Head, colours: Colours, male: float, rng: Stream) -> np.ndarray:
     """The texture (H, W, 9) float32 of one identity."""
     texture = np.zeros(SIZE + (CHANNELS,), np.float32)
     texture[..., :3] = _skin_colour(head, colours, rng)
