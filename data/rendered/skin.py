@@ -1,13 +1,15 @@
-"""A identity's skin, painted in texture space: colour, brows, beard growth, wrinkles.
+"""Skin of an identity, painted in texture space: colour, brows, growth of the beard, wrinkles.
 
-Lengths along the face are in decimetres of the template, noise cells and strokes in texels.
+Lengths along the face are in dm of the template, noise cells and strokes in texels. A mean and a
+standard deviation stand for a normal distribution.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any, Callable, Dict, Sequence, Tuple
 
+import cv2
 import numpy as np
 
 from arcface_mx.data.rendered import uv_map
@@ -21,20 +23,22 @@ CHANNELS = 9
 SIZE = (uv_map.HEIGHT, uv_map.WIDTH)
 # Absorption of melanin and of blood in red, green, blue.
 MELANIN_ABSORBS, BLOOD_ABSORBS = (0.68, 0.95, 1.12), (0.05, 0.50, 0.42)
-MOLES = 1.2  # a identity, on average
+MOLES = 1.2  # mean number
 WRINKLE_DEPTH, PORE_DEPTH = 2.7, 0.10
 
-Point = Tuple[float, float, float]
+Point = Tuple[float, float, float]  # on the template
+Furrow = Callable[[Sequence[Point], float, float], None]
 
 
 def paint_skin(head: Head, colours: Colours, male: float, rng: Stream) -> np.ndarray:
-    """The texture (H, W, 9) float32 of one identity."""
+    """The texture of one identity, (H, W, 9) float32."""
     texture = np.zeros(SIZE + (CHANNELS,), np.float32)
     texture[..., :3] = _skin_colour(head, colours, rng)
     texture[..., BROW] = _brows(head, male, rng)
     texture[..., BEARD], texture[..., MOUSTACHE] = _beard(head, rng)
     relief = _wrinkles(rng) * WRINKLE_DEPTH + PORE_DEPTH * (0.35 * noise(rng, SIZE, 3) + 0.25 * noise(rng, SIZE, 18))
-    texture[..., BUMP_U], texture[..., BUMP_V] = _slopes(relief)
+    texture[..., BUMP_U] = cv2.Sobel(relief, cv2.CV_32F, 1, 0, ksize=3) / 4
+    texture[..., BUMP_V] = -cv2.Sobel(relief, cv2.CV_32F, 0, 1, ksize=3) / 4
     texture[..., SPOTS] = _age_spots(rng)
     return texture
 
@@ -90,7 +94,7 @@ def _brows(head: Head, male: float, rng: Stream) -> np.ndarray:
 
 
 def _beard(head: Head, rng: Stream) -> Tuple[np.ndarray, np.ndarray]:
-    """Where hair grows on jaw and lip; how much of it shows is the photo's."""
+    """Where hair grows on the jaw and on the upper lip. `look` draws how much of it shows."""
     x, y = np.abs(head.map_x), head.map_y
     theta, rows = np.abs(uv_map.texel_angles()), uv_map.texel_heights()
     thinness = np.clip(0.85 + 0.13 * noise(rng, SIZE, 2.2) + 0.10 * noise(rng, SIZE, 25), 0, 1.2)
@@ -104,9 +108,7 @@ def _beard(head: Head, rng: Stream) -> Tuple[np.ndarray, np.ndarray]:
 
 
 def _wrinkles(rng: Stream) -> np.ndarray:
-    """Furrows at full age, depth ≤ 0; strokes of one width are blurred together."""
-    import cv2
-
+    """Depth of the furrows at full age, (H, W) float32, at most 0. Strokes of one width are blurred together."""
     layers: Dict[float, np.ndarray] = {}
 
     def furrow(points: Sequence[Point], width: float, depth: float) -> None:
@@ -116,57 +118,47 @@ def _wrinkles(rng: Stream) -> np.ndarray:
 
     _forehead_lines(rng, furrow)
     for side in (-1, 1):
-        for k in range(int(rng.integers(2, 5))):  # crow's feet
-            y = 7.30 - 0.07 * k + rng.normal(0, 0.01)
-            ends = [(side * (0.50 + 0.14 * t), y + (0.05 - 0.04 * k) * t, 1.15 - 0.1 * t) for t in _steps(6)]
-            furrow(ends, 1.8, rng.uniform(0.2, 1.0))
-        furrow(  # nasolabial
-            [(side * (0.17 + 0.20 * t**0.8), 6.98 - 0.42 * t - 0.04 * t * t, 1.45 - 0.1 * t) for t in _steps(12)],
-            3.0,
-            rng.uniform(0.5, 1.4),
-        )
-        furrow(  # under the eye
-            [
-                (side * (0.15 + 0.34 * t), 7.17 - 0.07 * math.sin(t * math.pi) + 0.02 * t, 1.38 - 0.1 * t)
-                for t in _steps(12)
-            ],
-            2.4,
-            rng.uniform(0.2, 0.9),
-        )
-        furrow([(side * (0.28 + 0.04 * t), 6.58 - 0.28 * t, 1.35) for t in _steps(8)], 3.0, rng.uniform(0.05, 0.7))
-        x = side * rng.uniform(0.04, 0.07)
-        furrow([(x, 7.42 + 0.16 * t, 1.52) for t in _steps(6)], 2.4, rng.uniform(0, 0.9))  # between the brows
+        _side_lines(side, rng, furrow)
     relief = np.zeros(SIZE, np.float32)
     for width, layer in layers.items():
         relief -= cv2.GaussianBlur(layer, (0, 0), width) * width
     return relief
 
 
-def _forehead_lines(rng: Stream, furrow) -> None:  # type: ignore[no-untyped-def]
+def _forehead_lines(rng: Stream, furrow: Furrow) -> None:
     count = int(rng.integers(2, 6))
     for k in range(count):
         y, wave = 7.66 + 0.32 * k / count + rng.normal(0, 0.02), rng.uniform(0.01, 0.04)
         phase, reach = rng.uniform(0, 6), rng.uniform(0.25, 0.5)
-        ends = [(x, y + wave * math.sin(phase + x * 6) + 0.08 * x * x, 1.4) for x in np.linspace(-reach, reach, 15)]
-        furrow(ends, 2.4, rng.uniform(0.2, 1.1))
+        xs = np.linspace(-reach, reach, 15)
+        line = [(x, y + wave * math.sin(phase + x * 6) + 0.08 * x * x, 1.4) for x in xs]
+        furrow(line, 2.4, rng.uniform(0.2, 1.1))
 
 
-def _slopes(relief: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-    import cv2
-
-    return cv2.Sobel(relief, cv2.CV_32F, 1, 0, ksize=3) / 4, -cv2.Sobel(relief, cv2.CV_32F, 0, 1, ksize=3) / 4
+def _side_lines(side: int, rng: Stream, furrow: Furrow) -> None:
+    six, eight, twelve = (np.linspace(0, 1, count).tolist() for count in (6, 8, 12))
+    for k in range(int(rng.integers(2, 5))):  # crow's feet
+        y = 7.30 - 0.07 * k + rng.normal(0, 0.01)
+        line = [(side * (0.50 + 0.14 * t), y + (0.05 - 0.04 * k) * t, 1.15 - 0.1 * t) for t in six]
+        furrow(line, 1.8, rng.uniform(0.2, 1.0))
+    nasolabial = [(side * (0.17 + 0.20 * t**0.8), 6.98 - 0.42 * t - 0.04 * t * t, 1.45 - 0.1 * t) for t in twelve]
+    furrow(nasolabial, 3.0, rng.uniform(0.5, 1.4))
+    droop = [(7.17 - 0.07 * math.sin(t * math.pi) + 0.02 * t) for t in twelve]
+    under_eye = [(side * (0.15 + 0.34 * t), y, 1.38 - 0.1 * t) for t, y in zip(twelve, droop)]
+    furrow(under_eye, 2.4, rng.uniform(0.2, 0.9))
+    mouth_corner = [(side * (0.28 + 0.04 * t), 6.58 - 0.28 * t, 1.35) for t in eight]
+    furrow(mouth_corner, 3.0, rng.uniform(0.05, 0.7))
+    x = side * rng.uniform(0.04, 0.07)
+    between_brows = [(x, 7.42 + 0.16 * t, 1.52) for t in six]
+    furrow(between_brows, 2.4, rng.uniform(0, 0.9))
 
 
 def _age_spots(rng: Stream) -> np.ndarray:
     aside = np.abs(uv_map.texel_angles()) > 0.3
-    return smooth_step(0.9, 1.7, noise(rng, SIZE, 14, 2)) * (0.4 + 0.6 * aside) + 0.35 * np.clip(
-        noise(rng, SIZE, 18), 0, 2
-    )
+    spots = smooth_step(0.9, 1.7, noise(rng, SIZE, 14, 2)) * (0.4 + 0.6 * aside)
+    return spots + 0.35 * np.clip(noise(rng, SIZE, 18), 0, 2)
 
 
 def _texel(theta: float, y: float) -> Tuple[float, float]:
-    return (theta / uv_map.REACH + 1) / 2 * uv_map.WIDTH, float(uv_map.v_of(np.float64(y))) * uv_map.HEIGHT
-
-
-def _steps(count: int) -> List[float]:
-    return [float(t) for t in np.linspace(0, 1, count)]
+    """Column and row of a point of the template."""
+    return uv_map.u_of(theta) * uv_map.WIDTH, uv_map.v_of(y) * uv_map.HEIGHT
