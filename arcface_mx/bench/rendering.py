@@ -13,11 +13,11 @@ def measure(images: int, repetitions: int) -> List[Timing]:
     from arcface_mx.data.rendered.sets import RenderOptions
 
     options = RenderOptions()
-    chunks.prepare(options)
+    chunks.renderer(options.supersampling)
     chunk = chunks.chunks_of(options)[0]
     people = iter(range(1 << 20))
 
     def render() -> int:
-        return len(chunks.render_identity(chunk.kinds, options.seed, next(people), images))
+        return len(chunks.render_identity(options, chunk.kinds, next(people), images))
 
     return compare({"arcface-mx data rendered, one process": render}, repetitions)

