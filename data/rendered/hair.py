@@ -35,46 +35,37 @@ class Style(NamedTuple):
     changes: Dict[str, Any]
 
 
-_HEADWEAR = dict(contrast=0.4, peak=0.0)
-_SCARF = dict(strands=CLOTH, curtain=(0.7, 1.0), length=(5.3, 5.8), flare=(-0.1, 0.15), parting=0.0)
+def _style(women: float, men: float, **changes: Any) -> Style:
+    return Style(women, men, changes)
+
+
+def _curl_volume(rng: Stream) -> float:
+    return log_uniform(rng, 0.08, 0.38)
+
+
+def _tied_top(rng: Stream) -> float:
+    return rng.normal(8.02, 0.05)
+
+
+_HAT = dict(contrast=0.4, peak=0.0)
+_VEIL = dict(curtain=(0.7, 1.0), length=(5.3, 5.8), flare=(-0.1, 0.15), parting=0.0)
 # The frequencies of women and men differ little, because sex alone would tell three in four pairs
 # of different identities apart.
 STYLES = {
-    "shaved": Style(0.03, 0.08, dict(cover=(0.0, 0.45), volume=0.0, strands=FINE, soft=0.12, contrast=0.2)),
-    "buzz": Style(0.03, 0.11, dict(cover=(0.5, 0.9), volume=0.02, soft=0.10, contrast=0.4)),
-    "receding": Style(
-        0.01, 0.09, dict(top=(8.2, 8.8), temple=(-0.4, 0.0), volume=(0.02, 0.07), cover=(0.6, 1), soft=0.12)
+    "shaved": _style(0.03, 0.08, cover=(0.0, 0.45), volume=0.0, strands=FINE, soft=0.12, contrast=0.2),
+    "buzz": _style(0.03, 0.11, cover=(0.5, 0.9), volume=0.02, soft=0.10, contrast=0.4),
+    "receding": _style(0.01, 0.09, top=(8.2, 8.8), temple=(-0.4, 0.0), volume=(0.02, 0.07), cover=(0.6, 1), soft=0.12),
+    "crop": _style(0.12, 0.24),
+    "full": _style(0.12, 0.17, volume=(0.10, 0.22), lumps=(0.1, 0.4), fringe=(0, 0.12)),
+    "curls": _style(0.10, 0.08, volume=_curl_volume, lumps=(0.2, 0.5), strands=CURLY, soft=0.10, side=(6.7, 7.1)),
+    "fringe": _style(0.10, 0.07, fringe=(0.15, 0.45), volume=(0.06, 0.15), side=(6.7, 7.0), soft=0.12),
+    "tied": _style(0.12, 0.02, volume=(0.01, 0.05), lumps=0.05, side=(7.0, 7.3), top=_tied_top),
+    "bob": _style(0.14, 0.03, length=(6.2, 6.9)),
+    "long": _style(0.18, 0.05, length=(5.3, 6.0)),
+    "cap": _style(
+        0.03, 0.05, **_HAT, volume=(0.08, 0.16), lumps=0.02, top=(7.65, 7.95), temple=0.1, side=(7.3, 7.55), soft=0.015
     ),
-    "crop": Style(0.12, 0.24, {}),
-    "full": Style(0.12, 0.17, dict(volume=(0.10, 0.22), lumps=(0.1, 0.4), fringe=(0, 0.12))),
-    "curls": Style(
-        0.10,
-        0.08,
-        dict(
-            volume=lambda rng: log_uniform(rng, 0.08, 0.38), lumps=(0.2, 0.5), strands=CURLY, soft=0.10, side=(6.7, 7.1)
-        ),
-    ),
-    "fringe": Style(0.10, 0.07, dict(fringe=(0.15, 0.45), volume=(0.06, 0.15), side=(6.7, 7.0), soft=0.12)),
-    "tied": Style(
-        0.12, 0.02, dict(volume=(0.01, 0.05), lumps=0.05, side=(7.0, 7.3), top=lambda rng: rng.normal(8.02, 0.05))
-    ),
-    "bob": Style(0.14, 0.03, dict(length=(6.2, 6.9))),
-    "long": Style(0.18, 0.05, dict(length=(5.3, 6.0))),
-    "cap": Style(
-        0.03,
-        0.05,
-        dict(
-            _HEADWEAR,
-            volume=(0.08, 0.16),
-            lumps=0.02,
-            top=(7.65, 7.95),
-            temple=0.1,
-            side=(7.3, 7.55),
-            strands=lambda rng: int(rng.choice([CLOTH, KNIT])),
-            soft=0.015,
-        ),
-    ),
-    "scarf": Style(0.02, 0.01, dict(_HEADWEAR, volume=(0.06, 0.12), lumps=0.05, top=(7.7, 8.0), soft=0.02, **_SCARF)),
+    "scarf": _style(0.02, 0.01, **_HAT, volume=(0.06, 0.12), lumps=0.05, top=(7.7, 8.0), soft=0.02, **_VEIL),
 }
 
 
@@ -136,6 +127,7 @@ def draw_hair(identity: Identity, age: float, grey: float, rng: Stream) -> Hair:
     if name in ("bob", "long"):
         values.update(_long_hair(rng))
     if name in ("cap", "scarf"):
+        values["strands"] = CLOTH if name == "scarf" else int(rng.choice([CLOTH, KNIT]))
         cloth = linear(CLOTHS[int(rng.integers(len(CLOTHS)))])
         values["colour"] = cloth * np.exp(rng.normal(0, 0.4)) * np.exp(rng.normal(0, 0.1, 3))
     return Hair(**values)

@@ -103,16 +103,11 @@ class Renderer:
         shadow = shadow_map(
             scene.light, scene.pose.distance, points[: head.count], head.skin_triangles, self.shadow_buffers
         )
-        vertices, textures = shade.Vertices(points, normals, self.attributes), shade.Textures(skin, strands)
-        image = shade.shade(mesh, vertices, frame, textures, scene.look, scene.light, shadow, self.fragments)
+        vertices = shade.Vertices(points, normals, self.attributes, skin, strands)
+        image = shade.shade(mesh, vertices, frame, scene.look, scene.light, shadow, self.fragments)
         cover = (self.fragments.triangle >= 0).astype(np.float32)
-        if self.supersampling == 1:
-            return image, cover
-        size = (SIDE, SIDE)
-        return (
-            cv2.resize(image, size, interpolation=cv2.INTER_AREA),
-            cv2.resize(cover, size, interpolation=cv2.INTER_AREA),
-        )
+        image, cover = (cv2.resize(layer, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for layer in (image, cover))
+        return image, cover
 
 
 def _attributes(head: Head, hair: HairMesh) -> np.ndarray:

@@ -37,28 +37,12 @@ class Mode(NamedTuple):
     landmarks: float = 0.9  # standard deviation of the five points, pixels of the crop
 
 
-TRAIN = Mode(
-    yaw=(Spread(0.60, NORMAL, 16), Spread(0.25, UNIFORM, -50, 50), Spread(0.15, EITHER_SIDE, 45, 90)),
-    pitch=10,
-    expression=1.0,
-    light=1.0,
-    age=7,
-    covered=0.08,
-    roughness=1.0,
-    grey=0.05,
-)
+_TRAIN_YAW = (Spread(0.60, NORMAL, 16), Spread(0.25, UNIFORM, -50, 50), Spread(0.15, EITHER_SIDE, 45, 90))
+_LFW_YAW = (Spread(0.75, NORMAL, 18), Spread(0.25, EITHER_SIDE, 20, 55))
+TRAIN = Mode(_TRAIN_YAW, 10, 1.0, 1.0, 7, 0.08, 1.0, 0.05)
 # The images of LFW are nearly frontal. This set is harder, so that the results of the losses stay
 # below 100 %: wider yaw, more years between two images, more covered faces.
-LFW = Mode(
-    yaw=(Spread(0.75, NORMAL, 18), Spread(0.25, EITHER_SIDE, 20, 55)),
-    pitch=10,
-    expression=1.1,
-    light=1.1,
-    age=8,
-    covered=0.10,
-    roughness=1.1,
-    grey=0.03,
-)
+LFW = Mode(_LFW_YAW, 10, 1.1, 1.1, 8, 0.10, 1.1, 0.03)
 FRONTAL = Mode((Spread(1, EITHER_SIDE, 0, 10),), 6, 0.8, 0.9, 2, 0.03, 0.7, 0.0)
 PROFILE = Mode((Spread(1, EITHER_SIDE, 60, 90),), 8, 0.8, 0.9, 2, 0.03, 0.7, 0.0)
 AGES = Mode((Spread(1, NORMAL, 14),), 7, 0.8, 0.9, 0, 0.04, 1.0, 0.15)

@@ -22,14 +22,11 @@ TEETH_SHADOW = 0.6  # softens the lips' shadow on the teeth, because the depth m
 
 
 class Vertices(NamedTuple):
-    """Vertices of one image, in the camera's frame."""
+    """Vertices of one image in the camera's frame, and the textures that they refer to."""
 
     points: np.ndarray  # (V, 3) float32, dm
     normals: np.ndarray  # (V, 3) float32, unit vectors
     attributes: np.ndarray  # (V, 10) float32; the columns are named in `materials`
-
-
-class Textures(NamedTuple):
     skin: np.ndarray  # (h, w, 9) float32; the channels are named in `skin`
     strands: np.ndarray  # (h, w) float32 in 0…1
 
@@ -87,11 +84,10 @@ def _specular(normal, view, lamp, cosine, gloss, power):
 
 
 @compiled
-def shade(mesh, vertices, frame, textures, look, light, shadow, fragments):
+def shade(mesh, vertices, frame, look, light, shadow, fragments):
     """Linear RGB of every pixel, (H, W, 3) float32; 0 where no triangle is."""
     triangles, material = mesh
-    points, normals, attributes = vertices
-    skin, strands = textures
+    points, normals, attributes, skin, strands = vertices
     lamps, ambient, shadow_strength = light
     shadow_depth, shadow_matrix = shadow
     _, face, first, second = fragments
