@@ -10,14 +10,14 @@ from arcface_mx.bench.timing import Timing, compare
 def measure(images: int, repetitions: int) -> List[Timing]:
     """Photos a second: `images` photos of each of people 0, 1, …, drawn and developed, JPEG included."""
     from arcface_mx.data.rendered import chunks
-    from arcface_mx.data.rendered.sets import Options
+    from arcface_mx.data.rendered.sets import RenderOptions
 
-    options = Options()
-    chunks.prepare(options)
+    options = RenderOptions()
+    chunks.renderer(options.supersampling)
     chunk = chunks.chunks_of(options)[0]
     people = iter(range(1 << 20))
 
     def render() -> int:
-        return len(chunks.person_photos(chunk.kinds, options.seed, next(people), images))
+        return len(chunks.render_identity(options, chunk.kinds, next(people), images))
 
     return compare({"arcface-mx data rendered, one process": render}, repetitions)

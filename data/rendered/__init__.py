@@ -1,5 +1,6 @@
-"""Rendered faces: people and photos drawn from CC0 morph targets, for training and verification.
+"""Rendered faces: identities and images from CC0 morph targets, for training and verification."""
 
-A person is a function of (seed, part, person), a photo of (seed, part, person, photo): see
-`streams`. What is drawn, with ranges and reasons, is on README.md of this folder.
-"""
+from arcface_mx.data.rendered.dataset import render_dataset
+from arcface_mx.data.rendered.sets import RenderOptions
+
+__all__ = ["RenderOptions", "render_dataset"]

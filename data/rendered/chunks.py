@@ -1,237 +1,203 @@
-"""Photos of a few people at a time, each chunk one file, by one process or several.
+"""Chunks: the images of a few identities each, rendered by one or several processes into files.
 
-Chunks lie in a hidden work folder beside the result. A run that was interrupted finds the chunks
-that are whole and goes on; `plan.json` there says which settings and code they are of.
+The files are in a hidden work folder beside the result. A run after an interruption uses the
+chunks that are complete. `plan.json` in that folder states their settings, versions and code.
 """
 
 from __future__ import annotations
 
 import concurrent.futures
-import glob
-import json
+import contextlib
+import functools
+import importlib.metadata
 import multiprocessing
 import multiprocessing.connection
 import os
 import signal
 import threading
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Tuple
+import zipfile
+from typing import Dict, Iterator, List, NamedTuple, Tuple
 
+import cv2
 import numpy as np
 
-from arcface_mx.data.rendered.sets import TEST_KINDS, TRAINING, Kind, Options
+from arcface_mx.data.rendered import makehuman
+from arcface_mx.data.rendered.head import Head
+from arcface_mx.data.rendered.identity import draw_identity
+from arcface_mx.data.rendered.kernels import source_fingerprint
+from arcface_mx.data.rendered.renderer import Renderer
+from arcface_mx.data.rendered.sampling import image_stream
+from arcface_mx.data.rendered.sets import TEST_KINDS, TRAINING, Kind, RenderOptions
 from arcface_mx.util.errors import UserError
-from arcface_mx.util.files import atomic_write, fingerprint, write_json
+from arcface_mx.util.files import atomic_write, read_json, write_json
 
-PEOPLE = 10  # a chunk
+CHUNK_SIZE = 10  # identities
 
 
 class Chunk(NamedTuple):
-    """People first … first + PEOPLE − 1 of the training set or of the test sets."""
+    """At most CHUNK_SIZE identities of the training set or of the verification sets."""
 
-    name: str  # "train" or "test"
-    first: int
-    people: int
-    images: int  # of a person and kind
+    part: str  # "train" or "test"
+    first: int  # number of the first identity
+    identities: int
+    images: int  # of one identity and kind
 
     @property
     def kinds(self) -> Tuple[Kind, ...]:
-        return (TRAINING,) if self.name == "train" else TEST_KINDS
+        return (TRAINING,) if self.part == "train" else TEST_KINDS
 
     @property
-    def photos(self) -> int:
-        return self.people * self.images * len(self.kinds)
+    def keys(self) -> List[Tuple[Kind, int, int]]:
+        """Kind, identity and number of every image, in the order of the file."""
+        return [
+            (kind, identity, number)
+            for identity in range(self.first, self.first + self.identities)
+            for kind in self.kinds
+            for number in range(self.images)
+        ]
 
     def path(self, work: str) -> str:
-        return os.path.join(work, f"{self.name}-{self.first:07d}-{self.people}.npz")
+        return os.path.join(work, f"{self.part}-{self.first:07d}-{self.identities}.npz")
 
 
-def chunks_of(options: Options) -> List[Chunk]:
-    """All chunks of a run, training people first."""
-    both = (("train", options.identities, options.images), ("test", options.test_identities, options.test_images))
+def chunks_of(options: RenderOptions) -> List[Chunk]:
+    """All chunks of a data set, the training identities first."""
+    parts = (("train", options.identities, options.images), ("test", options.test_identities, options.test_images))
     return [
-        Chunk(name, first, min(PEOPLE, people - first), images)
-        for name, people, images in both
-        for first in range(0, people, PEOPLE)
+        Chunk(part, first, min(CHUNK_SIZE, identities - first), images)
+        for part, identities, images in parts
+        for first in range(0, identities, CHUNK_SIZE)
     ]
 
 
-def open_work(folder: str, options: Options) -> str:
-    """The work folder for `folder`, made or found. Raises UserError if it is another run's."""
-    folder = os.path.abspath(folder)
-    work = os.path.join(os.path.dirname(folder), f".{os.path.basename(folder)}.rendering")
+def open_work(folder: str, options: RenderOptions) -> str:
+    """The work folder of `folder`, which is made if it is missing. Raises UserError if its plan differs."""
+    parent, name = os.path.split(os.path.abspath(folder))
+    work = os.path.join(parent, f".{name}.rendering")
     path = os.path.join(work, "plan.json")
-    plan = make_plan(options)
-    if os.path.exists(path):
-        try:
-            with open(path, encoding="utf-8") as stream:
-                found = json.load(stream)
-        except ValueError:
-            found = None
-        if found != plan:
-            raise UserError(
-                f"{work}: left by an interrupted run with other settings, libraries or code; delete it, or repeat that run's command"
-            )
-    else:
+    plan = {name: getattr(options, name) for name in ("seed", "images", "test_images", "supersampling")}
+    plan.update(versions=versions(), code=source_fingerprint())
+    if not os.path.exists(path):
         os.makedirs(work, exist_ok=True)
         write_json(path, plan)
-    return work
-
-
-def make_plan(options: Options) -> Dict[str, Any]:
-    """What a chunk's bytes depend on besides its numbers."""
-    return {
-        "seed": options.seed,
-        "images": options.images,
-        "test_images": options.test_images,
-        "supersampling": options.supersampling,
-        "versions": versions(),
-        "code": code_fingerprint(),
-    }
+        return work
+    with contextlib.suppress(ValueError):
+        if read_json(path) == plan:
+            return work
+    raise UserError(
+        f"{work}: left by an interrupted run with other settings, libraries or code; delete it, or repeat the "
+        "command of that run"
+    )
 
 
 def versions() -> Dict[str, str]:
-    """Libraries whose version may change grey levels."""
-    import importlib.metadata
-
-    import numba
-
-    from arcface_mx.data.rendered import asset_wheel as wheel
-
+    """Versions of the libraries that may change grey levels."""
     return {
         "numpy": np.__version__,
         "opencv-python": importlib.metadata.version("opencv-python"),
-        "numba": numba.__version__,
-        wheel.WHEEL: wheel.VERSION,
+        "numba": importlib.metadata.version("numba"),
+        makehuman.WHEEL: makehuman.VERSION,
     }
 
 
-def code_fingerprint() -> str:
-    """SHA-256 of this folder's sources, in the order of their names."""
-    return fingerprint(*sorted(glob.glob(os.path.join(os.path.dirname(os.path.abspath(__file__)), "*.py"))))
-
-
-def render_all(work: str, options: Options, workers: int, done: Callable[[int], None]) -> None:
-    """Make every chunk that is not there yet; `done` is called with the photos of each, made or found."""
+def render_chunks(work: str, options: RenderOptions, workers: int) -> Iterator[Chunk]:
+    """Render the chunks that are not in the work folder. Yields every chunk as soon as its file is complete."""
     missing = []
     for chunk in chunks_of(options):
         if os.path.exists(chunk.path(work)):
-            done(chunk.photos)
+            yield chunk
         else:
             missing.append(chunk)
     if not missing:
         return
-    prepare(options)  # compiles, and fills the caches once, before there are several processes
+    renderer(options.supersampling)  # fills the caches before several processes would do it at once
     if workers == 1:
-        with one_thread():
+        with single_threaded():
             for chunk in missing:
-                render_chunk(work, chunk, options.seed)
-                done(chunk.photos)
+                render_chunk(work, chunk, options)
+                yield chunk
         return
     context = multiprocessing.get_context("spawn")
-    pool = concurrent.futures.ProcessPoolExecutor(workers, context, _start_worker, (options,))
-    futures = {pool.submit(render_chunk, work, chunk, options.seed): chunk for chunk in missing}
-    try:
-        for future in concurrent.futures.as_completed(futures):
-            future.result()
-            done(futures[future].photos)
-    except concurrent.futures.process.BrokenProcessPool:
-        raise UserError(
-            "a worker process ended before its work was done (out of memory?); run the same command again, "
-            "with fewer --workers, to go on"
-        ) from None
-    finally:
-        for future in futures:
-            future.cancel()
-        pool.shutdown()
+    with concurrent.futures.ProcessPoolExecutor(workers, context, _start_worker) as pool:
+        futures = {pool.submit(render_chunk, work, chunk, options): chunk for chunk in missing}
+        try:
+            for future in concurrent.futures.as_completed(futures):
+                future.result()
+                yield futures[future]
+        except concurrent.futures.process.BrokenProcessPool:
+            raise UserError(
+                "a worker process died (out of memory?); run the same command again with fewer `workers` to continue"
+            ) from None
+        finally:
+            for future in futures:
+                future.cancel()
 
 
-_RENDERER: Any = None  # one a process
+@functools.lru_cache(maxsize=1)
+def renderer(supersampling: float) -> Renderer:
+    """The renderer of this process, with compiled kernels."""
+    head = Head.load()
+    result = Renderer(head, supersampling)
+    result.render(draw_identity(head, 0, TRAINING.identity_part, 0), TRAINING.mode, image_stream(0, 0, 0, 0))
+    return result
 
 
-def prepare(options: Options) -> None:
-    """Load the head and compile, once a process and supersampling."""
-    global _RENDERER
-    from arcface_mx.data.rendered.head import Head
-    from arcface_mx.data.rendered.identity import draw_person
-    from arcface_mx.data.rendered.render import Renderer
-    from arcface_mx.data.rendered.streams import photo_stream
-
-    if _RENDERER is None or _RENDERER.scale != options.supersampling:
-        head = Head.load() if _RENDERER is None else _RENDERER.head
-        _RENDERER = Renderer(head, options.supersampling)
-        _RENDERER.photo(draw_person(head, 0, TRAINING.people, 0), TRAINING.mode, photo_stream(0, 0, 0, 0))
-
-
-def render_chunk(work: str, chunk: Chunk, seed: int) -> None:
-    """Draw a chunk's photos and write its file."""
+def render_chunk(work: str, chunk: Chunk, options: RenderOptions) -> None:
+    """Render the images of a chunk and write its file."""
     images: List[bytes] = []
-    for person in range(chunk.first, chunk.first + chunk.people):
-        images += person_photos(chunk.kinds, seed, person, chunk.images)
-    lengths = np.asarray([len(image) for image in images], np.int64)
+    for identity in range(chunk.first, chunk.first + chunk.identities):
+        images += render_identity(options, chunk.kinds, identity, chunk.images)
     with atomic_write(chunk.path(work)) as stream:
-        np.savez(stream, lengths=lengths, bytes=np.frombuffer(b"".join(images), np.uint8))
+        np.savez(stream, *(np.frombuffer(image, np.uint8) for image in images))
 
 
-def person_photos(kinds: Tuple[Kind, ...], seed: int, person: int, images: int) -> List[bytes]:
-    """All photos of one person, kind by kind. `prepare` comes first. The kinds share their people."""
-    from arcface_mx.data.rendered.identity import draw_person
-    from arcface_mx.data.rendered.streams import photo_stream
-
-    who = draw_person(_RENDERER.head, seed, kinds[0].people, person)
+def render_identity(options: RenderOptions, kinds: Tuple[Kind, ...], identity: int, images: int) -> List[bytes]:
+    """JPEG bytes of `images` images of each kind, kind by kind. The kinds share the identity."""
+    engine, seed = renderer(options.supersampling), options.seed
+    appearance = draw_identity(engine.head, seed, kinds[0].identity_part, identity)
     return [
-        _RENDERER.photo(who, kind.mode, photo_stream(seed, kind.photos, person, number), kind.age(number))
+        engine.render(appearance, kind.mode, image_stream(seed, kind.image_part, identity, number), kind.age(number))
         for kind in kinds
         for number in range(images)
     ]
 
 
-def read_photos(work: str, chunk: Chunk) -> Iterator[Tuple[Kind, int, int, bytes]]:
-    """Kind, person, photo number and JPEG bytes of every photo of a chunk."""
+def read_chunk(work: str, chunk: Chunk) -> Iterator[Tuple[Tuple[Kind, int, int], bytes]]:
+    """Key (kind, identity, number) and JPEG bytes of every image of a chunk."""
     path = chunk.path(work)
     try:
         with np.load(path, allow_pickle=False) as stored:
-            lengths, data = stored["lengths"], stored["bytes"].tobytes()
-        if len(lengths) != chunk.photos or lengths.sum() != len(data):
-            raise ValueError(f"{len(lengths)} photos, expected {chunk.photos}")
-    except (OSError, ValueError, KeyError) as error:
+            images = [stored[name].tobytes() for name in stored.files]
+        if len(images) != len(chunk.keys):
+            raise ValueError(f"{len(images)} images, expected {len(chunk.keys)}")
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise UserError(f"{path}: damaged ({error}); delete it and run the same command again") from None
-    ends = np.cumsum(lengths)
-    place = 0
-    for person in range(chunk.first, chunk.first + chunk.people):
-        for kind in chunk.kinds:
-            for number in range(chunk.images):
-                yield kind, person, number, data[ends[place] - lengths[place] : ends[place]]
-                place += 1
+    yield from zip(chunk.keys, images)
 
 
-def _start_worker(options: Options) -> None:
+def _start_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent stops the pool
     threading.Thread(target=_follow_parent, daemon=True).start()
-    one_thread().__enter__()  # for the life of the process
-    prepare(options)
+    single_threaded().__enter__()  # for the life of the process
 
 
 def _follow_parent() -> None:
-    """End this worker when the parent is gone, however it ended."""
+    """End this worker when its parent has ended, for whatever reason."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         multiprocessing.connection.wait([parent.sentinel])
         os._exit(1)
 
 
-class one_thread:
-    """One thread for BLAS and OpenCV: workers are the parallelism, and sums keep their order."""
+class single_threaded:
+    """One thread for BLAS and OpenCV: the processes run in parallel, and sums keep their order."""
 
     def __enter__(self) -> None:
-        import cv2
-        from threadpoolctl import threadpool_limits
+        from threadpoolctl import threadpool_limits  # optional, like numba
 
-        self.limits = threadpool_limits(1)
-        self.cv_threads = cv2.getNumThreads()
+        self.limits, self.threads = threadpool_limits(1), cv2.getNumThreads()
         cv2.setNumThreads(1)
 
     def __exit__(self, *_: object) -> None:
-        import cv2
-
         self.limits.restore_original_limits()
-        cv2.setNumThreads(self.cv_threads)
+        cv2.setNumThreads(self.threads)

@@ -1,4 +1,4 @@
-"""Colours: of skin, hair, eyes. Linear light, RGB in 0…1."""
+"""Colours of skin, hair and eyes. Linear light, RGB in 0…1."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import NamedTuple, Sequence
 
 import numpy as np
 
-from arcface_mx.data.rendered.streams import Stream, clipped
+from arcface_mx.data.rendered.sampling import Stream, clipped
 
 
-def linear(rgb: Sequence[float]) -> np.ndarray:
-    """sRGB 0…255 to linear light 0…1."""
-    c = np.asarray(rgb, float) / 255
+def linear(srgb: Sequence[float]) -> np.ndarray:
+    """Linear light in 0…1 of sRGB in 0…255."""
+    c = np.asarray(srgb, float) / 255
     return np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
 
 
@@ -19,7 +19,7 @@ def linear(rgb: Sequence[float]) -> np.ndarray:
 MELANIN = np.asarray([0, 0.2, 0.4, 0.6, 0.8, 1.0])
 TONES = ((250, 222, 206), (236, 196, 172), (212, 168, 140), (170, 124, 96), (118, 80, 60), (70, 47, 37))
 SKIN = np.stack([linear(tone) for tone in TONES])
-# Mean melanin index of african, asian, caucasian; people differ by 0.09 around it.
+# Mean melanin index of african, asian and caucasian identities, and the standard deviation around it.
 ANCESTRY_MELANIN, MELANIN_DEVIATION = (0.76, 0.36, 0.20), 0.09
 
 HAIR = {
@@ -34,6 +34,7 @@ HAIR = {
 }
 DARK_HAIR = ("black", "black", "dark brown", "dark brown")
 FAIR_HAIR = ("dark brown", "brown", "brown", "light brown", "light brown", "blond", "blond", "red")
+DARKER = {"blond": "brown", "light brown": "brown", "brown": "dark brown", "red": "dark brown"}
 IRIS = {
     "dark brown": linear((48, 28, 18)),
     "brown": linear((90, 56, 32)),
@@ -48,12 +49,12 @@ SCLERA = linear((188, 174, 164))
 
 
 class Colours(NamedTuple):
-    """A person's own colours; what changes from photo to photo is drawn in `hair` and `scene`."""
+    """Colours of an identity. `hair` and `look` draw what changes from image to image."""
 
     melanin: float
     skin: np.ndarray  # (3,)
     lips: np.ndarray
-    hair: np.ndarray  # grown, before greying and dyeing
+    hair: np.ndarray  # natural, before greying
     brows: np.ndarray
     iris: np.ndarray
     sclera: np.ndarray
@@ -61,27 +62,27 @@ class Colours(NamedTuple):
     gloss: float  # specular reflectance of the skin
 
 
-def draw_colours(r: Stream, ancestry: np.ndarray) -> Colours:
-    melanin = clipped(r, float(ancestry @ np.asarray(ANCESTRY_MELANIN)), MELANIN_DEVIATION, 0, 1)
-    undertone = r.normal(0, 1, 2)
+def draw_colours(rng: Stream, ancestry: np.ndarray) -> Colours:
+    """Draw the colours. ancestry (3,) are the shares of african, asian and caucasian."""
+    melanin = clipped(rng, float(ancestry @ np.asarray(ANCESTRY_MELANIN)), MELANIN_DEVIATION, 0, 1)
+    undertone = rng.normal(0, 1, 2)
     skin = np.asarray([np.interp(melanin, MELANIN, SKIN[:, k]) for k in range(3)])
     skin = skin * [1 + 0.03 * undertone[0], 1 - 0.02 * undertone[0], 1 - 0.06 * undertone[1]]
-    dark = clipped(r, float(ancestry[0] + ancestry[1]), 0.12, 0, 1)
-    name = str(r.choice(DARK_HAIR if r.random() < dark else FAIR_HAIR))
-    hair = HAIR[name] * np.exp(r.normal(0, 0.18)) * np.exp(r.normal(0, 0.05, 3))
-    darker = {"blond": "brown", "light brown": "brown", "brown": "dark brown", "red": "dark brown"}
-    brows = 0.45 * hair + 0.55 * HAIR[darker.get(name, "black")]
-    iris = IRIS[str(r.choice(DARK_IRIS if r.random() < dark else FAIR_IRIS))]
-    red = clipped(r, 0, 0.35, -0.8, 0.8)
-    lips = skin * [0.84 + 0.06 * red, 0.60 - 0.08 * red, 0.60 - 0.05 * red] * np.exp(r.normal(-0.08, 0.12))
+    dark = clipped(rng, float(ancestry[0] + ancestry[1]), 0.12, 0, 1)
+    name = str(rng.choice(DARK_HAIR if rng.random() < dark else FAIR_HAIR))
+    hair = HAIR[name] * np.exp(rng.normal(0, 0.18)) * np.exp(rng.normal(0, 0.05, 3))
+    brows = 0.45 * hair + 0.55 * HAIR[DARKER.get(name, "black")]
+    iris = IRIS[str(rng.choice(DARK_IRIS if rng.random() < dark else FAIR_IRIS))]
+    red = clipped(rng, 0, 0.35, -0.8, 0.8)
+    lips = skin * [0.84 + 0.06 * red, 0.60 - 0.08 * red, 0.60 - 0.05 * red] * np.exp(rng.normal(-0.08, 0.12))
     return Colours(
         melanin=melanin,
         skin=skin,
         lips=lips,
         hair=hair,
-        brows=brows * np.exp(r.normal(-0.25, 0.15)),
-        iris=iris * np.exp(r.normal(-0.5, 0.2)),
-        sclera=SCLERA * np.exp(r.normal(0, 0.04)),
-        iris_radius=clipped(r, 0.46, 0.02, 0.40, 0.50),
-        gloss=float(np.exp(r.normal(np.log(0.03), 0.35))),
+        brows=brows * np.exp(rng.normal(-0.25, 0.15)),
+        iris=iris * np.exp(rng.normal(-0.5, 0.2)),
+        sclera=SCLERA * np.exp(rng.normal(0, 0.04)),
+        iris_radius=clipped(rng, 0.46, 0.02, 0.40, 0.50),
+        gloss=float(np.exp(rng.normal(np.log(0.03), 0.35))),
     )

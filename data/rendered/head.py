@@ -1,25 +1,28 @@
-"""The template head, shared by all people: mesh, morph targets, attributes of vertices."""
+"""The template head, which all identities share: mesh, morph targets, vertex attributes."""
 
 from __future__ import annotations
 
-from typing import Dict, List
+from typing import Dict, List, Tuple
 
 import numpy as np
 
-from arcface_mx.data.rendered import assets, cylinder
-from arcface_mx.data.rendered.streams import smooth_step
+from arcface_mx.data.rendered import assets, uv_map
+from arcface_mx.data.rendered.raster import SKIN, Mesh
+from arcface_mx.data.rendered.sampling import smooth_step
 
 
 class Head:
-    """The arrays of `assets.build`, ready for use. V vertices, T triangles, R rows, E expressions."""
+    """The arrays of `assets.build`, ready for use.
+
+    V vertices, T triangles, R local coefficients, E expression targets. Lengths are in decimetres.
+    """
 
     def __init__(self, arrays: Dict[str, np.ndarray]) -> None:
-        self.vertices = arrays["vertices"]  # (V, 3) float32, dm
-        self.count = count = len(self.vertices)
-        self.triangles = arrays["triangles"]
-        self.material = arrays["material"]
-        self.skin_triangles = int((self.material == 0).sum())  # they come first
-        self.body = arrays["body"]
+        self.vertices = arrays["vertices"]  # (V, 3) float32
+        self.count = len(self.vertices)
+        self.mesh = Mesh(arrays["triangles"], arrays["material"])
+        self.skin_triangles = self.mesh.triangles[self.mesh.material == SKIN]
+        self.body = arrays["body"]  # (V,) bool; False on eyes, teeth and tongue
         self.skull = np.flatnonzero(self.body & (self.vertices[:, 1] > assets.SKULL))
         self.left_eye, self.right_eye = arrays["left_eye"], arrays["right_eye"]
         self.nose, self.right_mouth, self.left_mouth = (int(number) for number in arrays["landmarks"])
@@ -32,14 +35,13 @@ class Head:
         self.negative, self.positive = _flat(arrays["row_negative"]), _flat(arrays["row_positive"])  # (R, 3V)
         self.expression_names: List[str] = arrays["expression_names"].tolist()
         self.expression = _flat(arrays["expression"])  # (E, 3V)
-        self.expression_index = {name: place for place, name in enumerate(self.expression_names)}
 
-        self.theta = cylinder.angle(self.vertices).astype(np.float32)
-        self.u, self.v = cylinder.u_of(self.theta), cylinder.v_of(self.vertices[:, 1])
-        # Where the skin shines and blushes: smooth enough for vertices.
+        self.theta = uv_map.angle(self.vertices).astype(np.float32)
+        self.u, self.v = uv_map.u_of(self.theta), uv_map.v_of(self.vertices[:, 1])
+        # Gloss and blush vary slowly, so vertex attributes are fine enough for them.
         x, y = np.abs(self.vertices[:, 0]), self.vertices[:, 1]
-        cheek, nose = blob(x, y, 0.42, 6.92, 0.20, 0.20), blob(x, y, 0.0, 6.95, 0.16, 0.16)
-        forehead, chin = blob(x, y, 0.0, 7.8, 0.55, 0.25), blob(x, y, 0.0, 6.3, 0.20, 0.14)
+        cheek, nose = blob(x, y, (0.42, 6.92), (0.20, 0.20)), blob(x, y, (0.0, 6.95), (0.16, 0.16))
+        forehead, chin = blob(x, y, (0.0, 7.8), (0.55, 0.25)), blob(x, y, (0.0, 6.3), (0.20, 0.14))
         self.gloss = (0.6 + 0.9 * nose + 0.6 * forehead + 0.4 * cheek + 0.2 * chin).astype(np.float32)
         self.blush = ((cheek + 0.7 * nose) * smooth_step(0.6, 1.0, self.vertices[:, 2])).astype(np.float32)
 
@@ -50,9 +52,9 @@ class Head:
         return cls(assets.load())
 
 
-def blob(x: np.ndarray, y: np.ndarray, cx: float, cy: float, wx: float, wy: float) -> np.ndarray:
-    """A Gaussian spot on the template around (cx, cy) dm, exp(-1) at wx or wy."""
-    return np.exp(-(((x - cx) / wx) ** 2 + ((y - cy) / wy) ** 2))
+def blob(x: np.ndarray, y: np.ndarray, centre: Tuple[float, float], width: Tuple[float, float]) -> np.ndarray:
+    """A Gaussian spot on the template, exp(-1) at `width` from its centre. Lengths in dm."""
+    return np.exp(-(((x - centre[0]) / width[0]) ** 2 + ((y - centre[1]) / width[1]) ** 2))
 
 
 def _flat(targets: np.ndarray) -> np.ndarray:

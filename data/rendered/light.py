@@ -7,48 +7,43 @@ from typing import NamedTuple
 
 import numpy as np
 
-from arcface_mx.data.rendered.streams import Stream, clipped
+from arcface_mx.data.rendered.sampling import Stream, clipped
 
-AZIMUTH = (0.8, 1.3)  # deviation of the key lamp and of the others, rad
-ELEVATION = (0.55, 0.35)  # mean and deviation, rad: lamps hang above
-KEY, FILL = (0.4, 1.2), 0.5  # strength of the key lamp, share of the others
+AZIMUTH = (0.8, 1.3)  # standard deviation for the key lamp and for the others, rad
+ELEVATION = (0.55, 0.35)  # mean and standard deviation, rad: lamps hang above the head
+KEY, FILL = (0.4, 1.2), 0.5  # strength of the key lamp, share of it for the others
 AMBIENT = (0.15, 0.45)
-# Colour runs along the red-blue axis only, as daylight and lamps do: independent red, green and
-# blue gains make green people. Deviations of the logarithm of the gain.
-LAMP_COLOUR, AMBIENT_COLOUR, BALANCE = 0.07, 0.08, 0.06
-SHADOWS = 0.75  # share of photos whose key lamp casts them
-SHADOW_DEPTH = (0.35, 1.0)
+# Colours run along the red-blue axis only, as those of daylight and lamps do: independent gains of
+# red, green and blue give green faces. Standard deviations of the logarithm of the gain.
+LAMP_COLOUR, AMBIENT_COLOUR, WHITE_BALANCE = 0.07, 0.08, 0.06
+SHADOWS = 0.75  # share of images whose key lamp casts shadows
+SHADOW_STRENGTH = (0.35, 1.0)
 
 
 class Light(NamedTuple):
-    lamps: np.ndarray  # (L, 6) float32: unit direction towards the lamp, RGB
-    ambient: np.ndarray  # (4, 3) float32: constant, and slopes along x, y, z of the normal
-    shadow: float  # depth of the key lamp's shadow, 0: none
+    """Lamps and ambient light in the camera's frame, linear RGB."""
+
+    lamps: np.ndarray  # (L, 6) float32: unit vector towards the lamp, RGB; the key lamp is first
+    ambient: np.ndarray  # (4, 3) float32: constant RGB, and its slopes along x, y, z of the normal
+    shadow: float  # strength of the key lamp's shadow, 0…1
 
 
-def draw_light(variety: float, r: Stream) -> Light:
-    """`variety` scales the lamps' angles and the share of shadows: 1 as in news photos."""
-    count = 1 + int(r.integers(0, 3))
-    lamps = np.zeros((count, 6), np.float32)
-    for k in range(count):
-        azimuth = r.normal(0, AZIMUTH[min(k, 1)]) * variety
-        elevation = clipped(r, ELEVATION[0], ELEVATION[1], -0.5, 1.3)
-        lamps[k, :3] = (
-            math.sin(azimuth) * math.cos(elevation),
-            math.sin(elevation),
-            math.cos(azimuth) * math.cos(elevation),
-        )
-        lamps[k, 3:] = colour_gain(r, LAMP_COLOUR) * r.uniform(*KEY) * (1 if k == 0 else FILL)
-    base = colour_gain(r, AMBIENT_COLOUR) * r.uniform(*AMBIENT)
-    ambient = np.zeros((4, 3), np.float32)
-    ambient[0] = base
-    for axis, mean in ((0, 0.0), (1, 0.15), (2, 0.0)):
-        ambient[1 + axis] = base * colour_gain(r, 0.06) * r.normal(mean, 0.25)
-    shadow = r.uniform(*SHADOW_DEPTH) if r.random() < SHADOWS * variety else 0.0
-    return Light(lamps, ambient, float(shadow))
+def draw_light(variety: float, rng: Stream) -> Light:
+    """Draw the light. `variety` scales angles and share of shadows; 1 is that of news photographs."""
+    lamps = np.zeros((1 + int(rng.integers(0, 3)), 6), np.float32)
+    for k, lamp in enumerate(lamps):
+        azimuth = rng.normal(0, AZIMUTH[min(k, 1)]) * variety
+        elevation = clipped(rng, ELEVATION[0], ELEVATION[1], -0.5, 1.3)
+        level = math.cos(elevation)
+        lamp[:3] = math.sin(azimuth) * level, math.sin(elevation), math.cos(azimuth) * level
+        lamp[3:] = colour_gain(rng, LAMP_COLOUR) * rng.uniform(*KEY) * (1 if k == 0 else FILL)
+    base = colour_gain(rng, AMBIENT_COLOUR) * rng.uniform(*AMBIENT)
+    slopes = [base * colour_gain(rng, 0.06) * rng.normal(mean, 0.25) for mean in (0.0, 0.15, 0.0)]
+    shadow = rng.uniform(*SHADOW_STRENGTH) if rng.random() < SHADOWS * variety else 0.0
+    return Light(lamps, np.asarray([base, *slopes], np.float32), float(shadow))
 
 
-def colour_gain(r: Stream, deviation: float) -> np.ndarray:
-    """Gains of red, green, blue: warm or cool, hardly green or purple."""
-    warmth, tint = r.normal(0, deviation), r.normal(0, deviation * 0.2)
+def colour_gain(rng: Stream, deviation: float) -> np.ndarray:
+    """Gains (3,) of red, green and blue: warm or cool, hardly green or purple."""
+    warmth, tint = rng.normal(0, deviation), rng.normal(0, deviation * 0.2)
     return np.exp(np.asarray([warmth, tint, -warmth]))

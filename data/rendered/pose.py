@@ -1,4 +1,4 @@
-"""Pose, camera and the alignment: the five points that a detector would find, with its errors."""
+"""Pose and camera position, and the alignment by five points with the errors of a detector."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import numpy as np
 
 from arcface_mx.data.align.transform import REFERENCE, similarity_transform
 from arcface_mx.data.rendered.head import Head
-from arcface_mx.data.rendered.streams import Stream, chosen, log_uniform
+from arcface_mx.data.rendered.sampling import Stream, log_uniform, weighted_choice
 
 SIDE = 112  # pixels of a crop
-DISTANCE = (6.0, 30.0)  # camera, dm: a selfie to a long lens across a room
-ROLL = 6.0  # degrees; the alignment takes it out, the light keeps it
-EYE_RADIUS = 0.12  # the eye's landmark lies on the eyeball, not in it, dm
+DISTANCE = (6.0, 30.0)  # of the camera, dm: from a selfie to a long lens across a room
+ROLL = 6.0  # standard deviation, degrees; the alignment removes it, the light keeps it
+EYE_RADIUS = 0.12  # dm: the landmark of an eye is on the eyeball's front
 
 NORMAL, UNIFORM, EITHER_SIDE = "normal", "uniform", "either side"
 
 
 class Spread(NamedTuple):
-    """A share of the yaw angles: N(0, low) or U(low, high), degrees, the last with a random sign."""
+    """A share of the yaw angles: N(0, low) or U(low, high), degrees. EITHER_SIDE adds a random sign."""
 
     share: float
     kind: str
@@ -29,35 +29,37 @@ class Spread(NamedTuple):
 
 
 class Pose(NamedTuple):
-    yaw: float  # degrees, positive turns the face to the picture's right
+    """Angles in degrees. A positive yaw turns the face to the image's right."""
+
+    yaw: float
     pitch: float
     roll: float
     distance: float  # dm
 
 
 class View(NamedTuple):
-    """Where everything is on the crop. Camera at the origin, looking along -z, y up."""
+    """Vertices in the camera's frame: camera at the origin, looking along -z, y up. Lengths in dm."""
 
-    rotation: np.ndarray  # (3, 3) head to camera
-    points: np.ndarray  # (V, 3) float32 in the camera's frame
-    similarity: np.ndarray  # (2, 3) from image plane to crop pixels
-    landmarks: np.ndarray  # (5, 3) camera frame, order of REFERENCE
+    rotation: np.ndarray  # (3, 3) from the head's frame to the camera's
+    points: np.ndarray  # (V, 3) float32
+    similarity: np.ndarray  # (2, 3) from the image plane to pixels of the crop
+    landmarks: np.ndarray  # (5, 3) in the order of REFERENCE
 
 
-def draw_pose(yaw: Tuple[Spread, ...], pitch: float, r: Stream) -> Pose:
-    """`pitch`: deviation, degrees."""
-    spread = chosen(r, [(item, item.share) for item in yaw])
+def draw_pose(yaw: Tuple[Spread, ...], pitch: float, rng: Stream) -> Pose:
+    """Draw a pose. `pitch` is a standard deviation in degrees."""
+    spread = weighted_choice(rng, [(item, item.share) for item in yaw])
     if spread.kind == NORMAL:
-        angle = r.normal(0, spread.low)
+        angle = rng.normal(0, spread.low)
     else:
-        angle = r.uniform(spread.low, spread.high)
-        if spread.kind == EITHER_SIDE and r.random() < 0.5:
+        angle = rng.uniform(spread.low, spread.high)
+        if spread.kind == EITHER_SIDE and rng.random() < 0.5:
             angle = -angle
-    return Pose(float(angle), float(r.normal(0, pitch)), float(r.normal(0, ROLL)), log_uniform(r, *DISTANCE))
+    return Pose(float(angle), float(rng.normal(0, pitch)), float(rng.normal(0, ROLL)), log_uniform(rng, *DISTANCE))
 
 
 def rotation(pose: Pose) -> np.ndarray:
-    """Roll · pitch · yaw, (3, 3)."""
+    """The matrix roll · pitch · yaw, (3, 3)."""
     y, p, q = (math.radians(angle) for angle in (pose.yaw, pose.pitch, pose.roll))
     turn = np.asarray([[math.cos(y), 0, math.sin(y)], [0, 1, 0], [-math.sin(y), 0, math.cos(y)]])
     nod = np.asarray([[1, 0, 0], [0, math.cos(p), -math.sin(p)], [0, math.sin(p), math.cos(p)]])
@@ -65,34 +67,31 @@ def rotation(pose: Pose) -> np.ndarray:
     return tilt @ nod @ turn
 
 
-def look_at(head: Head, points: np.ndarray, pose: Pose, landmark_noise: float, r: Stream) -> View:
-    """Put the camera and align. points (V', 3), the head's first; `landmark_noise` in crop pixels."""
-    turned = rotation(pose)
-    seen: np.ndarray = points @ turned.T.astype(np.float32) - np.asarray([0, 0, pose.distance], np.float32)
-    forward = turned @ np.asarray([0, 0, EYE_RADIUS])
-    landmarks = np.stack(
-        [
-            seen[head.right_eye].mean(0) + forward,  # the person's right eye is the picture's left
-            seen[head.left_eye].mean(0) + forward,
-            seen[head.nose],
-            seen[head.right_mouth],
-            seen[head.left_mouth],
-        ]
-    )
+def look_at(head: Head, points: np.ndarray, pose: Pose, landmark_noise: float, rng: Stream) -> View:
+    """Place the camera and align the crop.
+
+    points (V, 3) start with the vertices of the head. `landmark_noise` is in pixels of the crop.
+    """
+    turn = rotation(pose)
+    seen: np.ndarray = points @ turn.T.astype(np.float32) - np.asarray([0, 0, pose.distance], np.float32)
+    forward = turn @ np.asarray([0, 0, EYE_RADIUS])
+    # The right eye is at the image's left.
+    eyes = [seen[head.right_eye].mean(0) + forward, seen[head.left_eye].mean(0) + forward]
+    landmarks = np.stack([*eyes, seen[head.nose], seen[head.right_mouth], seen[head.left_mouth]])
     plane = image_plane(landmarks)
-    clean, _ = similarity_transform(plane, REFERENCE)
-    scale = math.hypot(clean[0, 0], clean[1, 0])
-    found = plane + r.normal(0, landmark_noise, (5, 2)) / scale
-    matrix, _ = similarity_transform(found, REFERENCE)
-    return View(turned, np.ascontiguousarray(seen), matrix, landmarks)
+    exact, _ = similarity_transform(plane, REFERENCE)
+    scale = math.hypot(exact[0, 0], exact[1, 0])
+    detected = plane + rng.normal(0, landmark_noise, (5, 2)) / scale
+    matrix, _ = similarity_transform(detected, REFERENCE)
+    return View(turn, np.ascontiguousarray(seen), matrix, landmarks)
 
 
 def image_plane(points: np.ndarray) -> np.ndarray:
-    """Perspective onto the plane at distance 1, y down, (N, 2)."""
+    """Perspective projection (N, 2) of points (N, 3) onto the plane at distance 1, y down."""
     return np.stack([points[:, 0] / -points[:, 2], points[:, 1] / points[:, 2]], 1)
 
 
 def to_crop(view: View, points: np.ndarray, scale: float = 1.0) -> np.ndarray:
-    """Camera-frame points (N, 3) to crop pixels (N, 2), times `scale`."""
+    """Pixels of the crop (N, 2), times `scale`, of points (N, 3) in the camera's frame."""
     matrix = view.similarity * scale
     return image_plane(points) @ matrix[:, :2].T + matrix[:, 2]

@@ -1,39 +1,39 @@
-"""Who is in the sets, how many photos of each, and which photos make the verification pairs."""
+"""Sets: the kinds of images, the sizes of a data set, and the pairs of the verification sets."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import List, NamedTuple, Optional, Set, Tuple
+from typing import Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from arcface_mx.data.rendered import scene
+from arcface_mx.data.rendered.sampling import Stream, pair_stream
 from arcface_mx.data.rendered.scene import Mode
-from arcface_mx.data.rendered.streams import pair_stream
 from arcface_mx.util.errors import UserError
 
 FOLDS = 10
 YOUNG_AGES = (18.0, 42.0)  # years
-AGE_GAP = 30.0  # between the two photos of a pair, years
-GOLDEN = 0.6180339887498949  # spreads the slots' ages evenly, however many there are
+AGE_GAP = 30.0  # between the two images of a pair, years
+GOLDEN = 0.6180339887498949  # spreads the ages evenly over any number of images
 
 
 class Kind(NamedTuple):
-    """A kind of photo: its people's part of the random streams, its photos' part, its ranges."""
+    """A kind of image."""
 
     name: str
-    people: int
-    photos: int
+    identity_part: int  # part of the identities' random streams
+    image_part: int  # part of the images' random streams
     mode: Mode
-    older: Optional[float] = None  # years added to the slot's age; None: the person's own age
+    older: Optional[float] = None  # years added to the age of an image; None: ages scatter around the identity's
 
-    def age(self, photo: int) -> Optional[float]:
-        """The age of photo number `photo`: the same for all people, so that no gap gives a pair away."""
+    def age(self, number: int) -> Optional[float]:
+        """Age in image `number`. All identities share it, so that no difference gives a pair away."""
         if self.older is None:
             return None
-        share = (GOLDEN * (photo + 1)) % 1.0
+        share = (GOLDEN * (number + 1)) % 1.0
         return YOUNG_AGES[0] + (YOUNG_AGES[1] - YOUNG_AGES[0]) * share + self.older
 
 
-# The numbers are part of the data's definition: changing one changes all bytes.
+# The numbers are part of the definition of the data: changing one changes all bytes.
 TRAINING = Kind("train", 1, 1, scene.TRAIN)
 MIXED = Kind("mixed", 2, 2, scene.LFW)
 FRONTAL = Kind("frontal", 2, 3, scene.FRONTAL)
@@ -44,13 +44,13 @@ TEST_KINDS = (MIXED, FRONTAL, PROFILE, YOUNG, OLD)
 
 
 class Comparison(NamedTuple):
-    """A verification set: the kinds of its first and second photos."""
+    """A verification set: the kinds of the first and of the second images."""
 
     name: str
     first: Kind
     second: Kind
-    number: int  # of its random stream
-    same_slot: bool  # both photos have the same number
+    part: int  # of the random stream
+    same_number: bool  # both images have the same number
 
 
 COMPARISONS = (
@@ -59,88 +59,109 @@ COMPARISONS = (
     Comparison("rendered_agedb_30", YOUNG, OLD, 3, True),
 )
 
-Photo = Tuple[Kind, int, int]  # kind, person, photo
-
 
 class Pair(NamedTuple):
-    first: Photo
-    second: Photo
+    """Two images, each as (kind, identity, number)."""
+
+    first: Tuple[Kind, int, int]
+    second: Tuple[Kind, int, int]
     same: bool
 
 
 @dataclasses.dataclass(frozen=True)
-class Options:
-    """What is made. A photo depends on `seed` and `supersampling` and on its own numbers only."""
+class RenderOptions:
+    """What a data set contains.
+
+    Parameters
+    ----------
+    identities : int, default 1000
+        Training identities.
+    images : int, default 20
+        Images of a training identity.
+    seed : int, default 0
+        Another seed gives other identities.
+    test_identities : int, default 300
+        Identities of the verification sets, which are not trained on; 0 for no verification sets.
+    test_images : int, default 5
+        Images of a test identity and kind (mixed, frontal, profile, young, old).
+    pairs : int, default 3000
+        Pairs of each verification set, a multiple of 20.
+    supersampling : float, default 1.5
+        Pixels drawn for each pixel of an image, along each side, from 1 to 4.
+
+    Notes
+    -----
+    An image depends on `seed`, `supersampling`, its kind and its numbers. A larger data set
+    therefore contains a smaller one.
+    """
 
     identities: int = 1000
-    images: int = 20  # a training identity
+    images: int = 20
     seed: int = 0
-    test_identities: int = 300  # 0: no verification sets
-    test_images: int = 5  # a test identity and kind of photo
-    pairs: int = 3000  # a verification set
+    test_identities: int = 300
+    test_images: int = 5
+    pairs: int = 3000
     supersampling: float = 1.5
 
     def check(self) -> None:
-        """Raise UserError naming the flag that cannot be."""
-        for flag, value, least in (
-            ("--identities", self.identities, 1),
-            ("--images", self.images, 1),
-            ("--seed", self.seed, 0),
-            ("--test-identities", self.test_identities, 0),
-            ("--test-images", self.test_images, 1),
-            ("--pairs", self.pairs, 1),
-        ):
-            if value < least:
-                raise UserError(f"{flag} {value}: give at least {least}")
+        """Raise UserError if a value is out of its range, or the pairs need more test images."""
+        minima = dict(identities=1, images=1, seed=0, test_identities=0, test_images=1, pairs=1)
+        for name, minimum in minima.items():
+            if getattr(self, name) < minimum:
+                raise UserError(f"`{name}` must be at least {minimum}, got {getattr(self, name)}")
         if not 1 <= self.supersampling <= 4:
-            raise UserError(f"--supersampling {self.supersampling:g}: give a number from 1 to 4")
+            raise UserError(f"`supersampling` must be from 1 to 4, got {self.supersampling:g}")
         if self.identities >= 2**24:
-            raise UserError(f"--identities {self.identities}: labels are float32, exact below {2**24} only")
+            raise UserError(f"`identities` must be below {2**24} (labels are float32), got {self.identities}")
         if self.test_identities:
             for comparison in COMPARISONS:
                 choose_pairs(comparison, self)
 
 
-def choose_pairs(comparison: Comparison, options: Options) -> List[Pair]:
-    """The pairs of a set in folds, one after the other: no person in two folds, half of each fold same.
+def choose_pairs(comparison: Comparison, options: RenderOptions) -> List[Pair]:
+    """The pairs of a verification set, fold by fold: half of each fold are of the same identity.
 
-    Raises UserError when there are too few photos for so many distinct pairs.
+    No identity is in two folds. Raises UserError when there are too few images for the pairs.
     """
     if options.pairs % (2 * FOLDS):
         raise UserError(
-            f"--pairs {options.pairs}: give a multiple of {2 * FOLDS} ({FOLDS} folds, half of each the same person)"
+            f"`pairs` must be a multiple of {2 * FOLDS} ({FOLDS} folds, half of each the same identity), "
+            f"got {options.pairs}"
         )
-    half = options.pairs // (2 * FOLDS)
-    r = pair_stream(options.seed, comparison.number)
-    pairs: List[Pair] = []
-    for fold in range(FOLDS):
-        people = range(fold * options.test_identities // FOLDS, (fold + 1) * options.test_identities // FOLDS)
-        slots = _slots(comparison, options.test_images)
-        if min(len(people) * len(slots), len(people) * (len(people) - 1) // 2 * len(slots)) < half:
-            raise UserError(
-                f"{comparison.name}: {len(people)} people with {options.test_images} photos a fold give "
-                f"fewer than {half} different pairs; raise --test-identities ({options.test_identities}) "
-                f"or --test-images ({options.test_images}), or lower --pairs ({options.pairs})"
-            )
-        for number in r.permutation(len(people) * len(slots))[:half]:
-            person, (a, b) = people[int(number) // len(slots)], slots[int(number) % len(slots)]
-            pairs.append(Pair((comparison.first, person, a), (comparison.second, person, b), True))
-        taken: Set[Tuple[int, int, int, int]] = set()
-        while len(taken) < half:
-            i, j = sorted(int(k) for k in r.choice(len(people), 2, replace=False))
-            a, b = slots[int(r.integers(len(slots)))]
-            if (i, j, a, b) not in taken:
-                taken.add((i, j, a, b))
-                # Either may be the first: in two sets the kinds of the two photos differ.
-                one, two = (people[i], people[j]) if r.random() < 0.5 else (people[j], people[i])
-                pairs.append(Pair((comparison.first, one, a), (comparison.second, two, b), False))
-    return pairs
+    rng = pair_stream(options.seed, comparison.part)
+    bounds = [fold * options.test_identities // FOLDS for fold in range(FOLDS + 1)]
+    return [
+        pair
+        for first, end in zip(bounds, bounds[1:])
+        for pair in _choose_fold(comparison, options, range(first, end), rng)
+    ]
 
 
-def _slots(comparison: Comparison, photos: int) -> List[Tuple[int, int]]:
-    """Numbers of the two photos that may be paired."""
-    if comparison.same_slot:
-        return [(k, k) for k in range(photos)]
-    if comparison.first is comparison.second:
-        return [(a, b) for a in range(photos) for b in range(a + 1, photos)]
-    return [(a, b) for a in range(photos) for b in range(photos)]
+def _choose_fold(comparison: Comparison, options: RenderOptions, identities: range, rng: Stream) -> Iterator[Pair]:
+    half, count = options.pairs // (2 * FOLDS), len(identities)
+    numbers = _number_pairs(comparison, options.test_images)
+    if min(count, count * (count - 1) // 2) * len(numbers) < half:
+        raise UserError(
+            f"{comparison.name}: {count} identities with {options.test_images} images in a fold give fewer than {half} "
+            f"different pairs; raise `test_identities` ({options.test_identities}) or `test_images` "
+            f"({options.test_images}), or lower `pairs` ({options.pairs})"
+        )
+    for choice in rng.permutation(count * len(numbers))[:half]:
+        identity, (a, b) = identities[int(choice) // len(numbers)], numbers[int(choice) % len(numbers)]
+        yield Pair((comparison.first, identity, a), (comparison.second, identity, b), True)
+    taken: Set[Tuple[int, int, int, int]] = set()
+    while len(taken) < half:
+        i, j = sorted(int(k) for k in rng.choice(count, 2, replace=False))
+        a, b = numbers[int(rng.integers(len(numbers)))]
+        if (i, j, a, b) not in taken:
+            taken.add((i, j, a, b))
+            # Either identity may be the first, because the kinds of the two images may differ.
+            first, second = (i, j) if rng.random() < 0.5 else (j, i)
+            yield Pair((comparison.first, identities[first], a), (comparison.second, identities[second], b), False)
+
+
+def _number_pairs(comparison: Comparison, images: int) -> List[Tuple[int, int]]:
+    """Numbers of the two images that may be paired."""
+    if comparison.same_number:
+        return [(k, k) for k in range(images)]
+    return [(a, b) for a in range(images) for b in range(images) if a < b or comparison.first is not comparison.second]

@@ -35,7 +35,7 @@ def test_z_buffer_shows_the_nearest_front_face(seed):
     x, y = r.uniform(-4, 28, (2, 30)).astype(np.float32)
     z = r.uniform(1, 9, 30).astype(np.float32)
     triangles = r.integers(0, 30, (25, 3)).astype(np.int32)
-    face, first, second = raster.plain_buffer(triangles, x, y, z, 24, 20)
+    _, face, first, second = raster.rasterize(triangles, np.stack([x, y, z], 1), raster.empty_fragments(24, 20), 1e-6)
     expected, nearest = slow_buffer(triangles, *(v.astype(float) for v in (x, y, z)), 24, 20)
     # Pixels whose centre lies on an edge may go either way in float32; slivers have many.
     assert ((face >= 0) != (expected >= 0)).mean() < 0.01
@@ -52,8 +52,7 @@ def test_depth_map_keeps_the_smallest_depth(seed):
     x, y = r.uniform(0, 16, (2, 20)).astype(np.float32)
     z = r.uniform(1, 9, 20).astype(np.float32)
     triangles = r.integers(0, 20, (15, 3)).astype(np.int32)
-    depth = np.empty((16, 16), np.float32)
-    raster.depth_map(triangles, len(triangles), x, y, z, depth)
+    depth = raster.rasterize(triangles, np.stack([x, y, z], 1), raster.empty_fragments(16, 16)).depth
     _, expected = slow_buffer(triangles, *(v.astype(float) for v in (x, y, z)), 16, 16)
     both = np.isfinite(expected) & (depth < raster.FAR)
     assert (np.isfinite(expected) != (depth < raster.FAR)).mean() < 0.01
@@ -68,7 +67,7 @@ def test_normals_of_a_sphere_point_outwards():
     triangles = np.concatenate([np.stack([a, b, c], 1), np.stack([a, c, d], 1)]).astype(np.int32)
     points = ball.reshape(-1, 3)
     normals = np.empty_like(points)
-    raster.vertex_normals(points, triangles, len(triangles), normals)
+    raster.vertex_normals(points, triangles, normals)
     inner = (corner[2:-2, 1:-1]).ravel()
     assert (normals[inner] * points[inner]).sum(1).min() > 0.99
 

