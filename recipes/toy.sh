@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The paper's toy figure: 8 identities on a 2-d embedding, softmax beside ArcFace, through the same trainer.
-# Rendered people, 400 photos each. Ends with runs/toy/figures/plane.png.
+# Rendered people, 400 photos each. Ends with runs/toy/plots/plane.png.
 # ArcFace goes on from softmax: on a circle centres cannot pass each other, so it starts where the people
 # already are (--init-centres mean), slowly (near the origin the direction of a 2-d embedding turns with
 # every step), and with the logit that keeps falling past π − m (results/README.md has what else was tried).
@@ -15,4 +15,4 @@ toy() {
 toy --run "$OUT/softmax" --loss softmax --lr 0.05 "$@"
 toy --run "$OUT/arcface" --loss arcface --m 0.5 --scale 16 --margin-ramp 0.6 --policy linear --lr 0.003 \
   --init "$OUT/softmax" --init-centres mean --freeze-batchnorm "$@"
-arcface figures "$OUT/softmax" "$OUT/arcface" --out "$OUT/figures"
+arcface plots "$OUT/softmax" "$OUT/arcface" --out "$OUT/plots"
