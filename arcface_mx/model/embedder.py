@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 Image = Union[np.ndarray, bytes]  # uint8 (height, width, 3) RGB, or encoded
 
-# Photos at once on each device, by `arcface-mx bench batch`. On a CPU more are no faster, for MobileFaceNet a sixth
+# Photos at once on each device, by `bench batch` of version 0.1. On a CPU more are no faster, for MobileFaceNet a sixth
 # slower, and take memory: MXNet's oneDNN path keeps every layer's output, 20 MB an image for MobileFaceNet. On a
 # GPU, where it was not measured, few leave it idle.
 BATCH_SIZES = {"cpu": 8, "gpu": 64}
