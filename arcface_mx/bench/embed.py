@@ -62,8 +62,8 @@ def _engine(name: str, symbol: Any, parameters: Any, pixels: np.ndarray) -> Call
     from arcface_mx.export.int8 import quantised
     from arcface_mx.model import engines, fold, to_onnx
 
-    size = pixels.shape[2:]
-    network = engines.Network(symbol, *parameters, "data", size, name)
+    size = (pixels.shape[2], pixels.shape[3])
+    network = engines.Network(symbol, parameters[0], parameters[1], "data", size, name)
     if name == "mxnet":
         engine: Any = engines.MxnetEngine(network, [mx.cpu()])
     elif name == "onnx":

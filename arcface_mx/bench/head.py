@@ -46,7 +46,7 @@ def setup(head: str, shape: Tuple[int, int, int], update: bool = False) -> Calla
 
     images, classes, size = shape
     random = np.random.default_rng(0)
-    shapes = {"x": (images, size), "w": (classes, size)}
+    shapes: Dict[str, Tuple[int, ...]] = {"x": (images, size), "w": (classes, size)}
     if head != PRODUCTS:
         shapes["label"] = (images,)
     symbol = _symbol(head, {name: mx.sym.Variable(name, shape=value) for name, value in shapes.items()}, classes)

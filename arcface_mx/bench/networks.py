@@ -26,8 +26,13 @@ class Network(NamedTuple):
 
         from arcface_mx import symbols
 
-        options = {"embedding_size": self.embedding_size, "width": self.width, "input_size": self.image_size}
-        return symbols.backbone(self.backbone, mx.sym.Variable("data"), **options)
+        return symbols.backbone(
+            self.backbone,
+            mx.sym.Variable("data"),
+            embedding_size=self.embedding_size,
+            width=self.width,
+            input_size=self.image_size,
+        )
 
     def forward_gflop(self) -> float:
         """Work of a forward pass per image, in 1e9 operations."""

@@ -39,19 +39,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from arcface_mx.model import load_model
-    from arcface_mx.report.angles import angle_table, read_printed
-    from arcface_mx.report.paper import default_path, find_row, read_rows
+    from arcface_mx.report.angles import angle_table
     from arcface_mx.train.folder import read_config
     from arcface_mx.util.devices import parse_devices
     from arcface_mx.util.files import atomic_write, write_json
     from arcface_mx.verify.angles import measure_run
 
-    contexts, printed, paper = parse_devices(args.devices), read_printed(), read_rows(default_path())
-    rows = [find_row(read_config(folder), paper) for folder in args.runs]
+    contexts = parse_devices(args.devices)
+    for folder in args.runs:
+        read_config(folder)  # a folder that is not a run is refused before minutes of embedding
     angles = [
         measure_run(folder, load_model(folder, contexts), args.test, args.data, args.images) for folder in args.runs
     ]
-    table = angle_table(angles, [row.name if row else None for row in rows], printed)
+    table = angle_table(angles)
     print(table)
     if args.markdown:
         with atomic_write(args.markdown, "w") as stream:

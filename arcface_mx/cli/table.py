@@ -37,9 +37,8 @@ def run(args: argparse.Namespace) -> int:
 
     is_accuracy = args.tar is None
     metric = table.accuracy if is_accuracy else table.tar_at(f"{args.tar:.0e}")
-    rows = table.collect(
-        args.runs, paper.read_rows(args.paper or paper.default_path()), metric, args.flip, args.all_rows
-    )
+    printed = paper.read_rows(args.paper) if args.paper else None
+    rows = table.collect(args.runs, metric, args.flip, printed, args.all_rows)
     title = f"Accuracy in %, flip test: {args.flip}; (paper): CASIA-WebFace, ResNet50"
     if not is_accuracy:
         title = f"TAR in % at FAR {args.tar:g}, flip test: {args.flip}"

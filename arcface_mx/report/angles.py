@@ -6,8 +6,9 @@ import csv
 import os
 from typing import Dict, List, Mapping, Optional, Sequence
 
-from arcface_mx.report.paper import default_path
+from arcface_mx.report.paper import default_path, find_row, read_rows
 from arcface_mx.report.table import number
+from arcface_mx.train.folder import read_config
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.tables import markdown_table
 from arcface_mx.verify.angles import RunAngles
@@ -53,30 +54,28 @@ def statistics(angles: RunAngles) -> Dict[str, Optional[float]]:
     return values
 
 
-def angle_table(runs: Sequence[RunAngles], rows: Sequence[Optional[str]], printed: Printed) -> str:
+def angle_table(runs: Sequence[RunAngles]) -> str:
     """Format the statistics of some runs as Markdown, in degrees.
 
     Parameters
     ----------
     runs : sequence of RunAngles
         What `measure_run` returned for each run.
-    rows : sequence of str or None
-        The row of `recipes/paper.csv` that each run is; None if it is not in the paper.
-    printed : mapping
-        What `read_printed` returned.
 
     Returns
     -------
     str
         A line per statistic; for each run its value and, if the paper has one, the paper's.
     """
+    paper, printed = read_rows(default_path()), read_printed()
     measured = [statistics(run) for run in runs]
     lines: List[List[str]] = [["degrees"]] + [[name] for name in dict.fromkeys(sum(map(list, measured), []))]
-    for run, row, values in zip(runs, rows, measured):
-        lines[0].append(row or os.path.basename(os.path.normpath(run.run)))
+    for run, values in zip(runs, measured):
+        row = find_row(read_config(run.run), paper)
+        lines[0].append(row.name if row else os.path.basename(os.path.normpath(run.run)))
         for line in lines[1:]:
             line.append(number(values.get(line[0])))
-        column = COLUMN_OF_ROW.get(row or "")
+        column = COLUMN_OF_ROW.get(row.name) if row else None
         if column:
             lines[0].append("(paper)")
             for line in lines[1:]:

@@ -11,7 +11,7 @@ from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence
 
 import numpy as np
 
-from arcface_mx.report.paper import ABLATION, COLUMNS, PaperRow, find_row
+from arcface_mx.report.paper import ABLATION, COLUMNS, PaperRow, default_path, find_row, read_rows
 from arcface_mx.train.folder import METRICS, read_baselines, read_config, read_data_fingerprint, read_metrics
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.tables import markdown_table
@@ -32,12 +32,34 @@ class TableRow:
 
 
 def accuracy(metrics: Dict[str, Any]) -> Optional[float]:
-    """Ten-fold accuracy in %."""
+    """Return the ten-fold accuracy.
+
+    Parameters
+    ----------
+    metrics : dict
+        The metrics of one flip test, as in `metrics.json`.
+
+    Returns
+    -------
+    float
+        Accuracy in %.
+    """
     return 100.0 * float(metrics["accuracy"])
 
 
 def tar_at(level: str) -> Metric:
-    """TAR in % at a FAR level, which is written as in metrics.json: "1e-02"."""
+    """Make a metric that returns the true accept rate at a false accept rate.
+
+    Parameters
+    ----------
+    level : str
+        The false accept rate, written as in `metrics.json`: "1e-02".
+
+    Returns
+    -------
+    callable
+        Takes the metrics of one flip test; returns the TAR in %, or None if the set has too few pairs.
+    """
 
     def metric(metrics: Dict[str, Any]) -> Optional[float]:
         value = metrics["tar_at_far"].get(level)
@@ -47,20 +69,24 @@ def tar_at(level: str) -> Metric:
 
 
 def collect(
-    runs: Sequence[str], paper: List[PaperRow], metric: Metric, flip: str = "none", all_rows: bool = False
+    runs: Sequence[str],
+    metric: Metric = accuracy,
+    flip: str = "none",
+    paper: Optional[List[PaperRow]] = None,
+    all_rows: bool = False,
 ) -> List[TableRow]:
-    """Collect the rows of the table; the runs of a row differ in their seeds.
+    """Collect the rows of the ablation table; the runs of a row differ in their seeds.
 
     Parameters
     ----------
     runs : sequence of str
         Folders of finished runs.
-    paper : list of PaperRow
-        The rows of `recipes/paper.csv`, see `read_rows`.
     metric : callable
         What a cell shows: `accuracy`, or `tar_at` a level.
     flip : {"none", "sum"}
         The flip test whose results are shown.
+    paper : list of PaperRow, optional
+        The rows of the paper. By default these are the rows of `recipes/paper.csv`.
     all_rows : bool
         Whether rows of the paper without a run are listed too.
 
@@ -74,6 +100,7 @@ def collect(
     UserError
         If a folder is not a run or the run has not finished.
     """
+    paper = read_rows(default_path()) if paper is None else paper
     baselines: Dict[str, TableRow] = {}
     measured = set()  # baselines do not depend on the seed: they count once per method, set and training set
     rows = {row.name: TableRow(row.name, paper=row) for row in paper}
@@ -153,7 +180,20 @@ def number(value: Optional[float]) -> str:
 
 
 def as_markdown(rows: Sequence[TableRow], paper: bool = True) -> str:
-    """The table as Markdown."""
+    """Format the ablation table as Markdown.
+
+    Parameters
+    ----------
+    rows : sequence of TableRow
+        What `collect` returned.
+    paper : bool
+        Whether the accuracies that the paper prints are shown too.
+
+    Returns
+    -------
+    str
+        A line per row.
+    """
     return markdown_table(cells(rows, paper))
 
 

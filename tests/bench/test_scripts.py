@@ -9,9 +9,9 @@ import subprocess
 import pytest
 
 from arcface_mx.cli.bench import CHOICES
-from arcface_mx.report import paper
 
-RECIPES = os.path.dirname(paper.default_path())
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+RECIPES = os.path.join(ROOT, "recipes")
 
 
 def test_the_script_runs_every_benchmark_and_keeps_its_files(tmp_path):

@@ -14,7 +14,7 @@ from arcface_mx.report.page import angles, html_parts
 from arcface_mx.report.page.hardest import HardPair, hardest_pairs
 from arcface_mx.report.paper import default_path, find_row, read_rows
 from arcface_mx.report.scores import ScoredSet
-from arcface_mx.report.table import accuracy, collect, number, set_names
+from arcface_mx.report.table import collect, number, set_names
 from arcface_mx.train.folder import command_line, read_environment
 from arcface_mx.verify.calibration_file import StoredCalibration, calibration_path, read_calibration
 from arcface_mx.verify.tables import calibration_notes, calibration_rows
@@ -47,7 +47,6 @@ class RunReport(NamedTuple):
 
 def accuracy_section(report: RunReport) -> List[str]:
     """Results on the verification sets, of methods without a network, and in the paper."""
-    paper = read_rows(default_path()) if os.path.exists(default_path()) else []
     parts = [html_parts.paragraph("The run had no verification sets.")]
     if report.results:
         parts = [
@@ -57,14 +56,14 @@ def accuracy_section(report: RunReport) -> List[str]:
                 "of a fold is chosen on the other folds. TAR at FAR is without flip test."
             ),
         ]
-    baselines = [row for row in collect([report.run], paper, accuracy) if not row.runs]
+    baselines = [row for row in collect([report.run]) if not row.runs]
     if baselines:
         names = set_names(baselines)
         lines = [["without a network, %", *names]]
         for row in baselines:
             lines.append([row.name, *(number(*row.values.get(name, [None])) for name in names)])
         parts.append(html_parts.table(lines))
-    row_of_paper = find_row(report.config, paper)
+    row_of_paper = find_row(report.config, read_rows(default_path()))
     if row_of_paper:
         values = [f"{name} {value:.2f}" for name, value in row_of_paper.figures.items() if value is not None]
         parts.append(
@@ -132,7 +131,8 @@ def _hard_pair(pair: HardPair, kind: str) -> str:
 
 def angles_section(report: RunReport) -> List[str]:
     """Angle statistics of the training set and of the verification sets."""
-    rows, parts, data = [angles.HEADER], [], report.config.data.data
+    rows: List[Sequence[str]] = [angles.HEADER]
+    parts, data = [], report.config.data.data
     if os.path.exists(data):
         rows += angles.training_rows(report.run, data, report.embedder, report.max_images)
     else:

@@ -56,8 +56,10 @@ def target_logits(margin: Margin, degrees: np.ndarray) -> np.ndarray:
     if margin.a_softmax_m:
         logits = symbols.a_softmax_logits(x, label, 1, margin.a_softmax_m, lam, weight=weight, dtype="float64")
     else:
-        parameters = {"m1": margin.m1, "m2": margin.m2, "m3": margin.m3, "policy": margin.policy}
-        logits = symbols.margin_logits(x, label, 1, scale=1.0, weight=weight, dtype="float64", **parameters)
+        m1, m2, m3, policy = margin.m1, margin.m2, margin.m3, margin.policy
+        logits = symbols.margin_logits(
+            x, label, 1, scale=1.0, m1=m1, m2=m2, m3=m3, policy=policy, weight=weight, dtype="float64"
+        )
     angle = np.radians(degrees)
     inputs: Dict[str, np.ndarray] = {
         "x": np.stack([np.cos(angle), np.sin(angle)], axis=1),

@@ -16,7 +16,7 @@ RATES = np.asarray([0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6])  # tick
 def draw_pair_angles(scored: Sequence[ScoredSet], path: str) -> None:
     """Draw histograms of the angle between the two images of a pair, one panel per set and model."""
     figure, axes = new_figure(len(scored), 3.4, 3.0)
-    bins = np.arange(0.0, 142.0, 2.0)
+    bins = list(range(0, 142, 2))
     for axis, item in zip(axes, scored):
         angles = np.degrees(np.arccos(np.clip(item.scores, -1.0, 1.0)))
         axis.hist(angles[item.same], bins, alpha=0.6, color="#1f4e79", label="same identity")
