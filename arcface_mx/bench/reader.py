@@ -20,8 +20,7 @@ LOOP_SHARE = 10  # the Python loop reads a tenth of the images
 def cases(data: str, images: int = 0, batch_size: Optional[int] = None) -> List[Case]:
     """Images per second: shuffled, decoded, half of them mirrored, as float32 batches (B, 3, height, width).
 
-    images: per repetition; 0 for an epoch. Few images measure badly: when the clock starts, batches
-    are decoded already.
+    images: per repetition; 0 for an epoch. With few images, starting the reader is a part of the time.
     """
     if not data:
         raise UserError("`data` is missing: name a folder with train.rec")

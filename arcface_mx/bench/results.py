@@ -28,10 +28,10 @@ def table(timings: Sequence[Timing], unit: str) -> str:
                 f"{timing.ratio:.2f}",
                 _short(1e3 * timing.cpu),
                 f"{timing.cpu_ratio:.2f}",
-                _optional("{:.0f}", timing.gflops),
-                _optional("{:.0%}", timing.peak_share),
-                _optional("{:.0f}", timing.peak_mb),
-                _optional("{:.0%}", timing.waiting),
+                _number(timing.gflops),
+                _number(timing.peak_share, percent=True),
+                _number(timing.peak_mb),
+                _number(timing.waiting, percent=True),
             ]
         )
     columns = [column for column in range(len(rows[0])) if any(row[column] for row in rows[1:])]
@@ -42,8 +42,10 @@ def _short(value: float) -> str:
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def _optional(form: str, value: Optional[float]) -> str:
-    return "" if value is None else form.format(value)
+def _number(value: Optional[float], percent: bool = False) -> str:
+    if value is None:
+        return ""
+    return f"{100 * value:.0f} %" if percent else f"{value:.0f}"
 
 
 def report(name: str, settings: Mapping[str, Any], **results: Any) -> Dict[str, Any]:

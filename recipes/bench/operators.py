@@ -27,8 +27,10 @@ def rows(profile: str, steps: int) -> List[List[str]]:
         if share < MIN_SHARE:
             rest += share
         else:
-            result.append([name, f"{entry['Count'] / steps:.0f}", f"{entry['Total'] / steps:.2f}", f"{share:.1%}"])
-    return [*result, ["others", "", "", f"{rest:.1%}"]]
+            result.append(
+                [name, f"{entry['Count'] / steps:.0f}", f"{entry['Total'] / steps:.2f}", f"{100 * share:.1f} %"]
+            )
+    return [*result, ["others", "", "", f"{100 * rest:.1f} %"]]
 
 
 def main(arguments: Any = None) -> None:

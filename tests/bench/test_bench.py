@@ -65,7 +65,7 @@ def test_waiting_is_a_share_of_the_time_of_cases_that_read():
     reads, other = timings = summarise(samples, {}, {})
     assert (reads.waiting, other.waiting) == (0.25, None)
     header, _, first, second = table(timings, "steps/s").splitlines()
-    assert header.endswith("| input wait |") and first.endswith("|        25% |") and second.endswith("|            |")
+    assert header.endswith("| input wait |") and first.endswith("|       25 % |") and second.endswith("|            |")
     assert "GFLOP/s" not in header  # a column without values is left out
 
 

@@ -58,4 +58,4 @@ def test_operators_adds_up_to_a_step(scripts):
 
     profile = {"a": {"Count": 4, "Total": 30.0}, "b": {"Count": 2, "Total": 9.99}, "c": {"Count": 2, "Total": 0.01}}
     rows = operators.rows(json.dumps({"Time": {"operator": profile}}), steps=2)
-    assert rows[1:] == [["a", "2", "15.00", "75.0%"], ["b", "1", "5.00", "25.0%"], ["others", "", "", "0.0%"]]
+    assert rows[1:] == [["a", "2", "15.00", "75.0 %"], ["b", "1", "5.00", "25.0 %"], ["others", "", "", "0.0 %"]]
