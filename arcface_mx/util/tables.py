@@ -7,7 +7,9 @@ from typing import List, Sequence
 
 Rows = Sequence[Sequence[str]]
 
-NUMBER = re.compile(r"[+\-−]?\.?\d")
+_NUMBER = r"[+\-−]?[\d.,]+(?:e[+\-]?\d+)?"
+# "12", "-1.5e-3", "99.5 %", "91.00 ± 1.41", "0.1 to 0.2", "3 / 1500"
+NUMERIC = re.compile(rf"{_NUMBER}(?: (?:±|to|/) {_NUMBER})*(?: %)?")
 NO_NUMBER = ("", "-", "not run")  # what a cell of a column of numbers says when it has no number
 
 
@@ -51,7 +53,7 @@ def markdown_table(rows: Rows) -> str:
 def _numeric_columns(rows: Rows) -> List[bool]:
     """Whether each column, without its header, holds numbers and nothing else."""
     columns = [[cell for cell in column if cell not in NO_NUMBER] for column in zip(*rows[1:])]
-    return [bool(column) and all(map(NUMBER.match, column)) for column in columns] or [False] * len(rows[0])
+    return [bool(column) and all(map(NUMERIC.fullmatch, column)) for column in columns] or [False] * len(rows[0])
 
 
 def _aligned(rows: Rows, right: Sequence[bool]) -> List[List[str]]:

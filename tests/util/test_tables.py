@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from arcface_mx.util.tables import markdown_table, text_table
 
 ROWS = [
@@ -26,6 +28,16 @@ def test_markdown_is_aligned_in_plain_text_and_escapes_bars():
         "| ArcFace (0.5) |   12 | 91.00 ± 1.41 | a\\|b |",
         "| NS            |    - |      not run | 7    |",
     ]
+
+
+@pytest.mark.parametrize("cell", ["12", "-1.5e-3", "99.5 %", "91.00 ± 1.41", "8.5e-02 to 1.2e-01", "3 / 1500", "1,024"])
+def test_numbers_are_aligned_to_the_right(cell):
+    assert text_table([["name", "a long header"], ["x", cell]]).endswith(f"  {cell:>13}")
+
+
+@pytest.mark.parametrize("cell", ["9 in records", "112×112", "3 MB", "v1", "2 to 4, median 3"])
+def test_texts_are_aligned_to_the_left(cell):
+    assert text_table([["name", "a longer header"], ["x", cell]]).endswith(f"x     {cell}")
 
 
 def test_a_header_alone_is_a_table():
