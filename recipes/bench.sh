@@ -61,14 +61,15 @@ int8() {
   cat "$WORK/bench_int8.md"
 }
 
-reading=()
-if [ -f "$DATA/train.rec" ]; then reading=(--data "$DATA"); fi
+needs_data() {
+  [ -f "$DATA/train.rec" ] || { echo "$1: left out, because $DATA has no train.rec; run a recipe first, or set DATA" >&2; false; }
+}
+
 for name in "${@:-input head step embed verify int8}"; do
   for what in $name; do
     case $what in
       input)
-        if [ ${#reading[@]} -gt 0 ]; then measure input input "${reading[@]}"
-        else echo "input: left out, because $DATA has no train.rec; run a recipe first, or set DATA" >&2; fi
+        if needs_data input; then measure input input --data "$DATA"; fi
         ;;
       head)
         measure head_10572 head --classes 10572
@@ -76,7 +77,7 @@ for name in "${@:-input head step embed verify int8}"; do
         ;;
       step)
         for network in recipe iresnet50 mobilefacenet; do
-          measure "step_$network" step --network "$network" ${reading[@]+"${reading[@]}"}
+          if needs_data step; then measure "step_$network" step --network "$network" --data "$DATA"; fi
         done
         ;;
       embed)

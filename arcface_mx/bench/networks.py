@@ -11,14 +11,13 @@ if TYPE_CHECKING:
 
 
 class Network(NamedTuple):
-    """A network with its input and embedding size, and the batch size and classes of a training step."""
+    """A network with its input and embedding size, and the batch size of a training step."""
 
     backbone: str
     width: float
     image_size: int
     embedding_size: int
     batch_size: int
-    classes: int
 
     def symbol(self) -> Symbol:
         """The graph from images to embeddings."""
@@ -47,7 +46,7 @@ class Network(NamedTuple):
 
 
 NETWORKS = {
-    "recipe": Network("iresnet18", 0.25, 48, 128, 128, 1000),  # that of the recipes, by default
-    "iresnet50": Network("iresnet50", 1.0, 112, 512, 8, 10572),
-    "mobilefacenet": Network("mobilefacenet", 1.0, 112, 512, 16, 10572),
+    "recipe": Network("iresnet18", 0.25, 48, 128, 128),  # that of the recipes, by default
+    "iresnet50": Network("iresnet50", 1.0, 112, 512, 8),
+    "mobilefacenet": Network("mobilefacenet", 1.0, 112, 512, 16),
 }

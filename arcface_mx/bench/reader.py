@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from typing import Callable, List, Optional
 
@@ -9,7 +10,9 @@ import numpy as np
 
 from arcface_mx.bench.cases import Case
 from arcface_mx.data.recordio.index import RecordIndex
+from arcface_mx.reader.augment import Augmentation
 from arcface_mx.reader.record_reader import RecordReader
+from arcface_mx.reader.samplers import RandomSampler
 from arcface_mx.util.environment import available_cores
 from arcface_mx.util.errors import UserError
 
@@ -40,25 +43,16 @@ def setup(folder: str, batch_size: int, batches: int, loop: bool) -> Callable[[]
         return lambda: _python_loop(folder, batch_size, batches)
 
     def read() -> int:
-        reader = open_reader(folder, batch_size)
-        for _ in range(batches):
-            next(reader).pixels.wait_to_read()
-        reader.close()
+        index = RecordIndex.open(folder)
+        augmentation = Augmentation(min(index.height, index.width))
+        reader = RecordReader(
+            index, RandomSampler(len(index), 0), augmentation, batch_size, seed=0, threads=available_cores()
+        )
+        for batch in itertools.islice(reader.batches(), batches):
+            batch.pixels.wait_to_read()
         return batches * batch_size
 
     return read
-
-
-def open_reader(folder: str, batch_size: int, image_size: int = 0) -> RecordReader:
-    """The training reader, from the first batch on, with the threads of this machine."""
-    from arcface_mx.config import DataConfig
-    from arcface_mx.reader.image_view import open_view
-    from arcface_mx.reader.samplers import RandomSampler
-
-    view, index = open_view(folder), RecordIndex.open(folder)
-    side = image_size or min(view.height, view.width)
-    config = DataConfig(data=folder, image_size=side, batch_size=batch_size)
-    return RecordReader(view, index, RandomSampler(len(index), seed=0), config, 0, available_cores())
 
 
 def _python_loop(folder: str, batch_size: int, batches: int) -> int:

@@ -1,43 +1,47 @@
-"""`bench step`: a training step of ArcFace; baseline: the same batch again and again, without a reader."""
+"""`bench step`: a training step of ArcFace on a face set; baseline: one batch again and again, without a reader."""
 
 from __future__ import annotations
 
 import itertools
+import os
 import time
 from typing import Any, Callable, Iterator, List, Optional, Tuple
-
-import numpy as np
 
 from arcface_mx.bench.cases import Case
 from arcface_mx.bench.head import peak_case
 from arcface_mx.bench.networks import NETWORKS, Network
-from arcface_mx.bench.reader import open_reader
-from arcface_mx.data.recordio.index import RecordIndex
+from arcface_mx.util.errors import UserError
 
 
-def cases(network: str, batch_size: Optional[int] = None, data: str = "") -> List[Case]:
-    """Images per second of a step; with `data` also of one that reads, and its share of waiting for the reader."""
+def cases(network: str, data: str, batch_size: Optional[int] = None) -> List[Case]:
+    """Images per second of a step, and the share of it that waits for the reader."""
+    if not data:
+        raise UserError("`data` is missing: name a folder with train.rec")
     shape = NETWORKS[network]._replace(batch_size=batch_size or NETWORKS[network].batch_size)
     gflop = 3 * shape.forward_gflop()  # the backward pass is twice the work
-    result = [Case("the same batch", setup, {"network": shape}, gflop)]
-    if data:
-        shape = shape._replace(classes=RecordIndex.open(data).num_classes)
-        result.append(Case("batches from DATA", setup, {"network": shape, "data": data}, gflop))
-    return [*result, peak_case()]
+    arguments = {"network": shape, "data": os.path.abspath(data)}
+    return [
+        Case("one batch, again and again", setup, dict(arguments, reading=False), gflop),
+        Case("batches from the reader", setup, dict(arguments, reading=True), gflop),
+        peak_case(),
+    ]
 
 
-def setup(network: Network, data: str = "") -> Callable[[], Tuple[int, Optional[float]]]:
+def setup(network: Network, data: str, reading: bool) -> Callable[[], Tuple[int, Optional[float]]]:
     """The step of the training loop: the next batch is read while the devices work on this one.
 
-    It returns the number of images and, with `data`, the seconds spent waiting for the reader.
+    It returns the number of images and, with `reading`, the seconds spent waiting for the reader.
     """
     import mxnet as mx
 
-    module, batches = training_module(network), _batches(network, data)
+    module, batches = training_module(network, data)
+    if not reading:
+        batches = itertools.repeat(next(batches))
     following = [next(batches)]
 
     def step() -> Tuple[int, Optional[float]]:
-        module.forward_backward(following.pop())
+        batch = following.pop()
+        module.forward_backward(mx.io.DataBatch([batch.pixels], [mx.nd.array(batch.labels)]))
         outputs = module.get_outputs()
         start = time.perf_counter()
         following.append(next(batches))
@@ -48,36 +52,32 @@ def setup(network: Network, data: str = "") -> Callable[[], Tuple[int, Optional[
         waited = fetched - start if time.perf_counter() - fetched < 1e-3 else 0.0
         module.update()
         mx.nd.waitall()
-        return network.batch_size, waited if data else None
+        return network.batch_size, waited if reading else None
 
     return step
 
 
-def _batches(network: Network, data: str) -> Iterator[Any]:
-    """Batches from the face set `data`, or the same random batch again and again."""
-    import mxnet as mx
-
-    if not data:
-        labels = np.random.default_rng(0).integers(0, network.classes, network.batch_size)
-        yield from itertools.repeat(mx.io.DataBatch([mx.nd.array(network.random_images())], [mx.nd.array(labels)]))
-    for batch in open_reader(data, network.batch_size, network.image_size):
-        yield mx.io.DataBatch([batch.pixels], [mx.nd.array(batch.labels)])
-
-
-def training_module(network: Network) -> Any:
-    """The module of the trainer, with its optimizer, on one CPU."""
-    import mxnet as mx
-
+def training_module(network: Network, data: str) -> Tuple[Any, Iterator[Any]]:
+    """The module of the trainer with its optimizer, on one CPU, and the batches of its reader."""
     from arcface_mx.config import from_flat
-    from arcface_mx.losses.training_graph import training_graph
     from arcface_mx.train.module import build_module, initialise, start_optimizer
-    from arcface_mx.train.schedule import Schedule
+    from arcface_mx.train.run import resolve
+    from arcface_mx.train.worker import join
 
-    values = {"network": network.backbone, "head": "auto"}
-    for name in ("width", "image_size", "embedding_size", "batch_size"):
-        values[name] = getattr(network, name)
-    config = from_flat(values)
-    module = build_module(training_graph(config, network.classes), config, [mx.cpu()])
+    config = from_flat(
+        {
+            "data": data,
+            "head": "auto",
+            "network": network.backbone,
+            "width": network.width,
+            "image_size": network.image_size,
+            "embedding_size": network.embedding_size,
+            "batch_size": network.batch_size,
+            "run": os.path.join(data, ".bench"),  # nothing is written there
+        }
+    )
+    run = resolve(config, join(config.run.kvstore))
+    module = build_module(run)
     initialise(module, 0, {}, {})
-    start_optimizer(module, config, Schedule.of(config), config.run.kvstore)
-    return module
+    start_optimizer(module, run)
+    return module, run.reader.batches()

@@ -7,7 +7,8 @@ from typing import Callable, List, Tuple
 import numpy as np
 
 from arcface_mx.bench.cases import Case
-from arcface_mx.metrics.pairs import evaluate, pair_scores
+from arcface_mx.metrics.similarity import pair_scores
+from arcface_mx.metrics.verification import evaluate
 
 PAIRS, SIZE, FOLDS = 6000, 512, 10
 

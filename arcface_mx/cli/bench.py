@@ -8,7 +8,7 @@ HELP = """measure the speed of this machine, compared with a baseline
 
 input     reading training images; baseline: a Python loop with MXNet's functions
 head      the margin head, forward, backward and with the update of W; baseline: its three matrix products
-step      a whole training step, and with --data its share of waiting for input; baseline: without a reader
+step      a whole training step, and its share of waiting for input; baseline: without a reader
 embed     embedding, by each engine; baseline: the graph as it was trained, in MXNet
 verify    metrics of 6,000 pairs; baseline: InsightFace's 400 thresholds in ten folds
 

@@ -9,8 +9,7 @@ import numpy as np
 from arcface_mx.data.bins.read import PairSet, read_pairs
 from arcface_mx.metrics.similarity import pair_scores
 from arcface_mx.model import Embedder
-from arcface_mx.util.progress import progress
-from arcface_mx.verify.sets import set_name
+from arcface_mx.verify.sets import embed_set, set_name
 
 
 class ScoredSet(NamedTuple):
@@ -31,7 +30,6 @@ class ScoredSet(NamedTuple):
 def embed_and_score(embedder: Embedder, path: str, model: str) -> ScoredSet:
     """Embed the images of a `.bin` set and score its pairs; raises UserError as `verify_set` does."""
     pairs, name = read_pairs(path), set_name(path)
-    embeddings = embedder.embed(progress(pairs.pixels(), name, "image", pairs.num_images))
-    return ScoredSet(
-        model, name, pairs, embeddings, pair_scores(embeddings, pairs.left, pairs.right, f"{model} on {path}")
-    )
+    embeddings = embed_set(embedder, pairs, flip_test=False)["none"]
+    scores = pair_scores(embeddings, pairs.left, pairs.right, f"{model} on {path}")
+    return ScoredSet(model, name, pairs, embeddings, scores)

@@ -1,6 +1,6 @@
-"""Time and memory of the classifier alone, split by class over CPU contexts (recipes/scaling.md has results).
+"""Time and memory of the classifier alone, split by class over CPU contexts (see recipes/results/centres.json).
 
-OMP_NUM_THREADS=1 python recipes/bench/centres.py --classes 10572,85742 --contexts 1,2,4 --batch-size 16
+Run: OMP_NUM_THREADS=1 python recipes/bench/centres.py --classes 10572,85742 --contexts 1,2,4 --batch-size 16
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from typing import Any, Callable
 import numpy as np
 
 from arcface_mx.bench.cases import Case, run_cases
-from arcface_mx.config import LossConfig, from_flat
+from arcface_mx.config import from_flat
+from arcface_mx.losses import ArcFace
 from arcface_mx.parallel.centre_module import CentreParallelModule
 from arcface_mx.planning.plan import make_plan
+from arcface_mx.planning.workload import Workload
 from arcface_mx.util.files import write_json
 from arcface_mx.util.tables import markdown_table
 
@@ -27,7 +29,7 @@ def setup(classes: int, contexts: int, batch_size: int, embedding_size: int, sam
 
     embedding = mx.sym.FullyConnected(mx.sym.Variable("data"), num_hidden=embedding_size, name="fc1")
     devices = [mx.cpu(number) for number in range(contexts)]
-    module = CentreParallelModule(embedding, LossConfig(sample_rate=sample_rate), classes, devices)
+    module = CentreParallelModule(embedding, ArcFace(sample_rate=sample_rate), classes, devices)
     module.bind([("data", (batch_size, 16))], [("label", (batch_size,))])
     module.init_params(mx.init.Xavier())
     module.init_optimizer("device", "sgd", {"learning_rate": 0.1, "momentum": 0.9, "wd": 5e-4})
@@ -48,7 +50,7 @@ def planned_mb(classes: int, contexts: int, batch_size: int, embedding_size: int
     values = {"devices": ",".join(f"cpu({number})" for number in range(contexts)), "parallel": "centres"}
     values.update(batch_size=batch_size, embedding_size=embedding_size, sample_rate=sample_rate)
     values.update(network="iresnet18", width=0.05, image_size=32)
-    parts = make_plan(from_flat(values), classes, 1 << 50).parts
+    parts = make_plan(Workload.of(from_flat(values)), classes, 1 << 50).parts
     return sum(size for name, size in parts.items() if "centres" in name or name == "gathered embeddings") / 1e6
 
 

@@ -1,6 +1,6 @@
 """Reading a face set with the CPU pipeline of NVIDIA DALI, to compare with `arcface-mx bench input`.
 
-  /path/to/python recipes/bench/dali.py faces
+Run: /path/to/python recipes/bench/dali.py faces
 
 The interpreter needs nvidia-dali; nothing here imports arcface_mx. Batches are shuffled, decoded,
 half of their images mirrored, float32 (B, 3, height, width).

@@ -1,6 +1,6 @@
 """Where the time of a training step goes, operator by operator, as MXNet's profiler measures it.
 
-python recipes/bench/operators.py --network iresnet50
+Run: python recipes/bench/operators.py --data faces --network iresnet50
 """
 
 from __future__ import annotations
@@ -35,11 +35,12 @@ def rows(profile: str, steps: int) -> List[List[str]]:
 
 def main(arguments: Any = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", required=True, help="folder with train.rec")
     parser.add_argument("--network", choices=list(NETWORKS), default="recipe", help="default: %(default)s")
     parser.add_argument("--steps", type=int, default=3, help="steps to average over (default: %(default)s)")
     args = parser.parse_args(arguments)
     os.environ["MXNET_EXEC_BULK_EXEC_TRAIN"] = "0"  # operators run one by one, which costs a little
-    run = step.setup(NETWORKS[args.network])
+    run = step.setup(NETWORKS[args.network], args.data, reading=False)
     from mxnet import profiler
 
     for _ in range(2):

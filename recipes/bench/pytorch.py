@@ -1,6 +1,6 @@
 """The networks of `arcface-mx bench step` and `bench embed` in PyTorch, eager, to compare with.
 
-  /path/to/python recipes/bench/pytorch.py --network iresnet50 --training
+Run: /path/to/python recipes/bench/pytorch.py --network iresnet50 --training
 
 The interpreter needs torch and numpy; nothing here imports arcface_mx. Prints images per second and
 processor time per image, as medians of the repetitions.

@@ -21,7 +21,7 @@ from arcface_mx.symbols import iresnet
 from arcface_mx.util.errors import UserError
 from tests.support.bench_cases import setup_that_dies, setup_that_fails, setup_that_writes
 
-TINY = Network("iresnet18", 0.0625, 32, 8, 4, 5)
+TINY = Network("iresnet18", 0.0625, 32, 8, 4)
 
 
 def test_cases_run_in_turn_in_processes_of_their_own(tmp_path, monkeypatch):
@@ -96,11 +96,11 @@ def test_every_engine_embeds(engine, monkeypatch):
 
 
 def test_a_step_that_reads_tells_how_long_it_waited(tiny_faces):
-    run = step.setup(TINY._replace(classes=7), tiny_faces)
+    run = step.setup(TINY, tiny_faces, reading=True)
     for _ in range(12):  # beyond the end of an epoch
         images, waited = run()
         assert images == 4 and 0 <= waited < 60
-    assert step.setup(TINY)() == (4, None)
+    assert step.setup(TINY, tiny_faces, reading=False)() == (4, None)
 
 
 def test_both_ways_of_reading_read_all_batches(tiny_faces):
@@ -135,7 +135,7 @@ def test_mistakes_name_the_argument():
     for name, settings, message in (
         ("input", {"data": ""}, "`data` is missing"),
         ("head", {"classes": 0, "embedding_size": 8}, "`classes` must be at least 1, got 0"),
-        ("step", {"network": "recipe", "batch_size": 0}, "`batch_size` must be at least 1, got 0"),
+        ("step", {"network": "recipe", "data": "x", "batch_size": 0}, "`batch_size` must be at least 1, got 0"),
         ("verify", {}, "`repetitions` must be at least 1, got 0"),
     ):
         with pytest.raises(UserError, match=message):

@@ -62,10 +62,7 @@ def test_one_seed_gives_no_interval_and_few_rows_no_correlation():
 def test_the_table_as_plot_page_and_json(tmp_path, capsys):
     runs = []
     for number, row in enumerate(ROWS[:6]):
-        values = paper.row_values(row.flags)
-        runs.append(
-            write_run(str(tmp_path / (f"run{number}")), 0.8 + 0.01 * number, **{k: values[k] for k in paper.ROW_FIELDS})
-        )
+        runs.append(write_run(str(tmp_path / f"run{number}"), 0.8 + 0.01 * number, **paper.row_values(row.flags)))
     for run in runs:
         with open(os.path.join(run, "environment.json"), "w") as stream:
             json.dump(

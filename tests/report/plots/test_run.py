@@ -19,7 +19,7 @@ def runs(tmp_path_factory, tiny_faces, tiny_pairs):
     """Softmax and ArcFace on a 2-d embedding, twelve steps each."""
     folder = tmp_path_factory.mktemp("runs")
     folders = []
-    for name, flags in (("softmax", ["--loss", "softmax"]), ("arcface", ["--m2", "0.5", "--scale", "8"])):
+    for name, flags in (("softmax", ["--loss", "softmax"]), ("arcface", ["--m", "0.5", "--scale", "8"])):
         folders.append(str(folder / name))
         common = (
             f"--data {tiny_faces} --eval {tiny_pairs} --network iresnet18 --width 0.1 --embedding-size 2 --dropout 0"
