@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-HELP = """angle statistics of finished runs, as in the paper's table
+HELP = """measure angle statistics of finished runs, as in the paper's table
 
 W-EC     mean angle between class centre W_j and the centre of its embeddings
 W-Inter  mean of the smallest angles between class centres

@@ -6,7 +6,7 @@ import argparse
 
 from arcface_mx.metrics.verification import FLIP_TESTS
 
-HELP = """the ablation table from finished runs
+HELP = """print the ablation table of finished runs
 
 The flags of a run tell which row of the paper it is. Runs that differ only in their seed are
 averaged (mean ± standard deviation). The paper's values (CASIA-WebFace, ResNet50) are shown too;
