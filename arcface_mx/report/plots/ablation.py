@@ -24,14 +24,16 @@ def draw_table(rows: Sequence[TableRow], path: str, title: str) -> None:
     """
     rows = [row for row in rows if row.runs]
     names = set_names(rows)
-    figure, axes = new_figure(len(names), width=2.9, height=1.2 + 0.27 * len(rows))
+    height = 1.2 + 0.27 * len(rows)
+    figure, axes = new_figure(len(names), width=2.9, height=height)
     for axis, name in zip(axes, names):
         _draw_panel(axis, rows, name)
         axis.set_ylim(len(rows) - 0.5, -0.5)
         axis.set_yticks(range(len(rows)))
         axis.set_yticklabels([])
     axes[0].set_yticklabels([row.name for row in rows], fontsize=8)
-    figure.suptitle(title, fontsize=10)
+    # Half an inch above the panels, so that the title does not cover the paper's axis.
+    figure.suptitle(title, y=figure.subplotpars.top + 0.5 / height, va="bottom", fontsize=10)
     save(figure, path)
 
 
