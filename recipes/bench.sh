@@ -1,20 +1,20 @@
 #!/usr/bin/env bash
-# All benchmarks: a table and a JSON file each, recipes/results/bench_*.{md,json}, and bench_growth.png.
+# All benchmarks of `arcface-mx bench`; each writes recipes/results/bench_NAME.md and .json.
 #
-#   recipes/bench.sh                      everything, in this order
-#   recipes/bench.sh head step            some
-#   TORCH=/path/python DALI=/path/python  interpreters that have PyTorch or NVIDIA DALI, to compare with
-#   DATA=faces                            folder with train.rec, for `input` (default: the recipes' own)
-#   MODEL=, PHOTOS=, SET=                 for `int8`: a model, photos to take ranges from, a .bin to verify on
-#   ARCFACE_MX=/path/arcface-mx           an installed command, in the place of .venv
+#   recipes/bench.sh                      all of them, in this order
+#   recipes/bench.sh head step            some of them
+#   DATA=faces                            folder with train.rec, for `input` and `step` (default: that of the recipes)
+#   MODEL= PHOTOS= SET=                   for `int8`: a model, images to calibrate it, and a .bin to verify on
+#   ARCFACE_MX=/path/arcface-mx           an installed command, instead of the one in .venv
 #
-# On a quiet machine leave OMP_NUM_THREADS away: MXNet's defaults take half of the cores, arcface-mx all. On one
-# that others use set it to 1, and read the ratios of processor time. The checkout must be clean, so that the commit
-# in the files is what ran; files go to RESULTS when all is done, or when something fails (ANYHOW=1: even so).
+# On an idle machine do not set OMP_NUM_THREADS. On a busy machine set it to 1 and compare processor times.
+# The checkout must be clean, so that the commit in the files is what ran (ANYHOW=1 measures anyway; then the
+# files say "+"). The files are copied to RESULTS at the end, or when a benchmark fails.
+# recipes/bench/ has more: PyTorch and DALI to compare with, operators of a step, the classifier split by class.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 if [ -n "$(git status --porcelain 2>/dev/null)" ] && [ -z "${ANYHOW:-}" ]; then
-  echo "bench.sh: files differ from the commit: commit them first (ANYHOW=1 measures all the same, and the figures say so)" >&2
+  echo "bench.sh: files differ from the commit; commit them first, or set ANYHOW=1" >&2
   exit 2
 fi
 if [ -z "${ARCFACE_MX:-}" ]; then
@@ -26,7 +26,7 @@ DATA=${DATA:-${ARCFACE_MX_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/arcface-mx}/ren
 WORK=$(mktemp -d)
 trap 'find "$WORK" -maxdepth 1 -name "bench_*" -size +0 -exec cp {} "$RESULTS" \; ; rm -rf "$WORK"' EXIT
 
-# measure NAME WHAT ARGUMENTS: one table; what it prints goes into bench_NAME.md.
+# measure NAME ARGUMENTS: one benchmark into bench_NAME.md and bench_NAME.json.
 measure() {
   local name=$1
   shift
@@ -36,11 +36,11 @@ measure() {
   cat "$WORK/bench_$name.md"
 }
 
-# Accuracy of a model by each engine: what int8 costs.
+# Accuracy of a model with each engine: what int8 costs.
 int8() {
   local engine
   if [ -z "${MODEL:-}" ] || [ -z "${PHOTOS:-}" ] || [ -z "${SET:-}" ]; then
-    echo "int8: left out: name MODEL, PHOTOS and SET" >&2
+    echo "int8: left out, because MODEL, PHOTOS or SET is not set" >&2
     return
   fi
   echo "== int8 ($(date -u +%H:%M))"
@@ -61,36 +61,30 @@ int8() {
   cat "$WORK/bench_int8.md"
 }
 
-for what in "${@:-input head backbone step embed batch settings verify render start profile growth int8}"; do
-  for one in $what; do
-    case $one in
+needs_data() {
+  [ -f "$DATA/train.rec" ] || { echo "$1: left out, because $DATA has no train.rec; run a recipe first, or set DATA" >&2; false; }
+}
+
+for name in "${@:-input head step embed verify int8}"; do
+  for what in $name; do
+    case $what in
       input)
-        if [ -f "$DATA/train.rec" ]; then measure input input --data "$DATA" ${DALI:+--dali "$DALI"}
-        else echo "input: left out: $DATA has no train.rec; run a recipe first, or name DATA" >&2; fi
+        if needs_data input; then measure input input --data "$DATA"; fi
         ;;
       head)
         measure head_10572 head --classes 10572
         measure head_85742 head --classes 85742 --repetitions 3
         ;;
-      backbone | step | embed)
+      step)
         for network in recipe iresnet50 mobilefacenet; do
-          measure "${one}_$network" "$one" --network "$network" ${TORCH:+--torch "$TORCH"}
+          if needs_data step; then measure "step_$network" step --network "$network" --data "$DATA"; fi
         done
         ;;
-      batch)
-        for network in recipe iresnet50 mobilefacenet; do
-          measure "batch_$network" batch --network "$network" --repetitions 3
-        done
+      embed)
+        for network in recipe iresnet50 mobilefacenet; do measure "embed_$network" embed --network "$network"; done
         ;;
-      settings) measure settings_iresnet50 settings --network iresnet50 --repetitions 3 ;;
-      profile)
-        for network in recipe iresnet50 mobilefacenet; do
-          measure "profile_$network" profile --network "$network" --repetitions 3
-        done
-        ;;
-      growth) measure growth growth --repetitions 3 --png "$WORK/bench_growth.png" ;;
       int8) int8 ;;
-      *) measure "$one" "$one" ;;
+      *) measure "$what" "$what" ;;
     esac
   done
 done

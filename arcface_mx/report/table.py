@@ -1,4 +1,4 @@
-"""The ablation table from run folders: rows of the paper, measured beside printed."""
+"""The ablation table of finished runs: the rows of the paper, with measured and printed values."""
 
 from __future__ import annotations
 
@@ -7,22 +7,23 @@ import io
 import os
 import re
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence
 
 import numpy as np
 
-from arcface_mx.report.paper import ABLATION, COLUMNS, PaperRow, find_row
+from arcface_mx.report.paper import ABLATION, COLUMNS, PaperRow, default_path, find_row, read_rows
 from arcface_mx.train.folder import METRICS, read_baselines, read_config, read_data_fingerprint, read_metrics
 from arcface_mx.util.errors import UserError
+from arcface_mx.util.tables import markdown_table
 from arcface_mx.verify.sets import set_name
 
-# (metrics of one flip test) → a percentage, None where the set cannot tell
-Figure = Callable[[Dict[str, Any]], Optional[float]]
+# Takes the metrics of one flip test; returns a percentage, or None if the set cannot tell.
+Metric = Callable[[Dict[str, Any]], Optional[float]]
 
 
 @dataclass
 class TableRow:
-    """One line: values[set] has one figure in % a run."""
+    """A row of the table: for each verification set the values of its runs, in %."""
 
     name: str
     runs: int = 0
@@ -31,118 +32,173 @@ class TableRow:
 
 
 def accuracy(metrics: Dict[str, Any]) -> Optional[float]:
-    """Ten-fold accuracy in %."""
+    """Return the ten-fold accuracy.
+
+    Parameters
+    ----------
+    metrics : dict
+        The metrics of one flip test, as in `metrics.json`.
+
+    Returns
+    -------
+    float
+        Accuracy in %.
+    """
     return 100.0 * float(metrics["accuracy"])
 
 
-def tar_at(level: str) -> Figure:
-    """TAR in % at a FAR level written as in metrics.json, such as "1e-02"."""
+def tar_at(level: str) -> Metric:
+    """Make a metric that returns the true accept rate at a false accept rate.
 
-    def figure(metrics: Dict[str, Any]) -> Optional[float]:
+    Parameters
+    ----------
+    level : str
+        The false accept rate, written as in `metrics.json`: "1e-02".
+
+    Returns
+    -------
+    callable
+        Takes the metrics of one flip test; returns the TAR in %, or None if the set has too few pairs.
+    """
+
+    def metric(metrics: Dict[str, Any]) -> Optional[float]:
         value = metrics["tar_at_far"].get(level)
         return None if value is None else 100.0 * float(value)
 
-    return figure
+    return metric
 
 
 def collect(
-    runs: Sequence[str], paper: List[PaperRow], figure: Figure, flip: str = "none", all_rows: bool = False
+    runs: Sequence[str],
+    metric: Metric = accuracy,
+    flip: str = "none",
+    paper: Optional[List[PaperRow]] = None,
+    all_rows: bool = False,
 ) -> List[TableRow]:
-    """Baselines, then the rows of paper.csv in its order, then runs that are no row of it, seeds together.
+    """Collect the rows of the ablation table; the runs of a row differ in their seeds.
 
-    flip: the flip test, "none" or "sum". all_rows: the paper's rows without a run are listed too. Raises UserError where
-    a run has not finished.
+    Parameters
+    ----------
+    runs : sequence of str
+        Folders of finished runs.
+    metric : callable
+        What a cell shows: `accuracy`, or `tar_at` a level.
+    flip : {"none", "sum"}
+        The flip test whose results are shown.
+    paper : list of PaperRow, optional
+        The rows of the paper. By default these are the rows of `recipes/paper.csv`.
+    all_rows : bool
+        Whether rows of the paper without a run are listed too.
+
+    Returns
+    -------
+    list of TableRow
+        Baselines, then rows of the paper in its order, then runs that are no row of it.
+
+    Raises
+    ------
+    UserError
+        If a folder is not a run or the run has not finished.
     """
+    paper = read_rows(default_path()) if paper is None else paper
     baselines: Dict[str, TableRow] = {}
-    measured = set()  # baselines do not depend on the seed: once a method, set and training data
-    rows: Dict[str, TableRow] = {row.name: TableRow(row.name, paper=row) for row in paper}
+    measured = set()  # baselines do not depend on the seed: they count once per method, set and training set
+    rows = {row.name: TableRow(row.name, paper=row) for row in paper}
     others: Dict[str, TableRow] = {}
     for run in runs:
-        metrics = read_metrics(run)
-        if metrics is None:
-            raise UserError(f"{run}: has no {METRICS}; has the run finished? The same train command goes on with it.")
-        config = read_config(run)
+        config, results = read_config(run), read_results(run)
         known = find_row(config, paper)
-        row = rows[known.name] if known else others.setdefault(_name(run), TableRow(_name(run)))
+        name = re.sub(r"-seed\d+$", "", os.path.basename(os.path.normpath(run)))
+        row = rows[known.name] if known else others.setdefault(name, TableRow(name))
         row.runs += 1
-        _add(row, _in_order(metrics["sets"], config.data.eval), figure, flip)
+        _add(row, results, metric, flip)
         for result in read_baselines(run):
-            entry = baselines.setdefault(result["method"], TableRow(result["method"]))
             key = (result["method"], result["set"], read_data_fingerprint(run))
             if key not in measured:
                 measured.add(key)
-                _add(entry, [result], figure, flip)
+                _add(baselines.setdefault(key[0], TableRow(key[0])), [result], metric, flip)
     kept = [row for row in rows.values() if row.runs or (all_rows and row.paper and row.paper.table == ABLATION)]
     return list(baselines.values()) + kept + list(others.values())
 
 
-def _in_order(sets: Dict[str, Any], paths: Sequence[str]) -> List[Any]:
-    """Results in the order of the run's --eval; metrics.json has its keys sorted."""
-    names = [set_name(path) for path in paths]
+def read_results(run: str) -> List[Dict[str, Any]]:
+    """The results of a finished run on its verification sets, in the order of its `eval`."""
+    metrics = read_metrics(run)
+    if metrics is None:
+        raise UserError(f"{run}: has no {METRICS}; has the run finished? The same train command continues it.")
+    names = [set_name(path) for path in read_config(run).data.eval]  # the keys of metrics.json are sorted
     return sorted(
-        sets.values(), key=lambda result: names.index(result["set"]) if result["set"] in names else len(names)
+        metrics["sets"].values(),
+        key=lambda result: names.index(result["set"]) if result["set"] in names else len(names),
     )
 
 
-def _name(run: str) -> str:
-    return re.sub(r"-seed\d+$", "", os.path.basename(os.path.normpath(run)))
-
-
-def _add(row: TableRow, results: Any, figure: Figure, flip: str) -> None:
+def _add(row: TableRow, results: Iterable[Dict[str, Any]], metric: Metric, flip: str) -> None:
     for result in results:
-        value = figure(result[flip]) if result.get(flip) else None
+        value = metric(result[flip]) if result.get(flip) else None
         if value is not None:
             row.values.setdefault(result["set"], []).append(value)
 
 
-def _cells(rows: List[TableRow], paper: bool) -> Tuple[List[str], List[List[str]]]:
-    sets = set_names(rows)
-    columns = _printed(rows) if paper else []
-    header = ["row", "runs"] + sets + [column + " (paper)" for column in columns]
-    body = []
-    for row in rows:
-        measured = [_mean(row.values.get(name), row) for name in sets]
-        figures = row.paper.figures if row.paper else {}
-        body.append([row.name, str(row.runs or "-")] + measured + [_figure(figures.get(column)) for column in columns])
-    return header, body
-
-
-def _printed(rows: List[TableRow]) -> List[str]:
-    """The columns of the printed tables in which one of these rows has a figure."""
-    return [column for column in COLUMNS if any(row.paper and row.paper.figures[column] is not None for row in rows)]
-
-
-def set_names(rows: List[TableRow]) -> List[str]:
-    """Names of the measured sets, in the order of their first appearance."""
+def set_names(rows: Iterable[TableRow]) -> List[str]:
+    """Names of the verification sets, in the order of their first appearance."""
     return list(dict.fromkeys(name for row in rows for name in row.values))
 
 
-def _mean(values: Optional[List[float]], row: TableRow) -> str:
+def cells(rows: Sequence[TableRow], paper: bool = True) -> List[List[str]]:
+    """The cells of the table, header first: mean ± standard deviation over the runs of a row.
+
+    With `paper`, the last columns hold the accuracies that the paper prints, if it has any.
+    """
+    sets = set_names(rows)
+    columns = [name for name in COLUMNS if paper and any(_printed(row, name) is not None for row in rows)]
+    lines = [["row", "runs"] + sets + [column + " (paper)" for column in columns]]
+    for row in rows:
+        measured = [_mean(row, name) for name in sets]
+        lines.append(
+            [row.name, str(row.runs or "-")] + measured + [number(_printed(row, column)) for column in columns]
+        )
+    return lines
+
+
+def _printed(row: TableRow, column: str) -> Optional[float]:
+    return row.paper.figures[column] if row.paper else None
+
+
+def _mean(row: TableRow, name: str) -> str:
+    values = row.values.get(name)
     if not values:
         return "not run" if row.paper and not row.runs else "-"
     if len(values) == 1:
-        return f"{values[0]:.2f}"
+        return number(values[0])
     return f"{np.mean(values):.2f} ± {np.std(values, ddof=1):.2f}"
 
 
-def _figure(value: Optional[float]) -> str:
+def number(value: Optional[float]) -> str:
+    """Two decimals, or a dash."""
     return "-" if value is None else f"{value:.2f}"
 
 
-def as_markdown(rows: List[TableRow], paper: bool = True) -> str:
-    """A Markdown table whose columns line up in plain text too; `paper`: with the paper's accuracies."""
-    header, body = _cells(rows, paper)
-    widths = [max(len(line[column]) for line in [header] + body) for column in range(len(header))]
-    lines = [[cell.ljust(width) for cell, width in zip(line, widths)] for line in [header] + body]
-    lines.insert(1, ["-" * width for width in widths])
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+def as_markdown(rows: Sequence[TableRow], paper: bool = True) -> str:
+    """Format the ablation table as Markdown.
+
+    Parameters
+    ----------
+    rows : sequence of TableRow
+        What `collect` returned.
+    paper : bool
+        Whether the accuracies that the paper prints are shown too.
+
+    Returns
+    -------
+    str
+        A line per row.
+    """
+    return markdown_table(cells(rows, paper))
 
 
-def as_csv(rows: List[TableRow], paper: bool = True) -> str:
-    """The same cells as CSV."""
-    header, body = _cells(rows, paper)
+def as_csv(rows: Sequence[TableRow], paper: bool = True) -> str:
+    """The table as CSV."""
     stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(body)
+    csv.writer(stream, lineterminator="\n").writerows(cells(rows, paper))
     return stream.getvalue()

@@ -1,71 +1,72 @@
-"""Benchmarks run, compare what they say they compare, and their contestants compute the same."""
+"""Benchmarks run, in turn and in processes of their own, and report what they measured."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 
 import mxnet as mx
-import numpy as np
 import pytest
 
-from arcface_mx.bench import batch, growth, head, network, race, suite, table, verification
-from arcface_mx.bench import operators as profile
-from arcface_mx.bench.timing import Sample, Timing, compare, rounds, summarise
+from arcface_mx.bench import embed, head, reader, step, verify
+from arcface_mx.bench.benchmarks import BENCHMARKS, measure
+from arcface_mx.bench.cases import Case, run_cases
+from arcface_mx.bench.networks import NETWORKS, Network
+from arcface_mx.bench.results import origin, report, table
+from arcface_mx.bench.timing import Sample, summarise
 from arcface_mx.cli import main
-from arcface_mx.cli.bench import CHOICES
-from arcface_mx.metrics.verification import evaluate
+from arcface_mx.cli.bench import CHOICES, NETWORK_NAMES
 from arcface_mx.planning.cost import forward_operations
-from arcface_mx.report import paper
 from arcface_mx.symbols import iresnet
 from arcface_mx.util.errors import UserError
+from tests.support.bench_cases import setup_that_dies, setup_that_fails, setup_that_writes
+
+TINY = Network("iresnet18", 0.0625, 32, 8, 4)
 
 
-def contestant(tmp_path, body, name="one", **fields):
-    path = tmp_path / (name + ".py")
-    path.write_text("ENGINE = 'json'\n" + body)
-    return race.Contestant(name, str(path), **fields)
+def test_cases_run_in_turn_in_processes_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.setattr("arcface_mx.bench.cases.SHORT", 0.0)
+    path = str(tmp_path / "calls")
+    cases = [
+        Case("a", setup_that_writes, {"path": path, "name": "a"}),
+        Case("broken", setup_that_fails),
+        Case("b", setup_that_writes, {"path": path, "name": "b", "megabytes": 50}),
+    ]
+    timings, failures = run_cases(cases, repetitions=2)
+    with open(path) as stream:
+        assert stream.read() == "ab" * 3  # the first time is the warm-up
+    assert [timing.name for timing in timings] == ["a", "b"] and failures == ["broken: ValueError: no engine"]
+    assert [len(timing.rates) for timing in timings] == [2, 2] and timings[0].ratio == 1.0
+    assert 45 < timings[1].peak_mb - timings[0].peak_mb < 80
 
 
-def test_repetitions_are_interleaved_and_the_warm_up_is_left_out():
-    calls = []
-
-    def function(name):
-        return lambda: calls.append(name) or 1
-
-    timings = compare({"a": function("a"), "b": function("b")}, repetitions=3)
-    assert calls == ["a", "b"] * 4
-    assert [len(timing.rates) for timing in timings] == [3, 3] and timings[0].ratio == 1.0
+def test_a_baseline_that_cannot_start_is_an_error():
+    with pytest.raises(UserError, match="broken: ValueError: no engine"):
+        run_cases([Case("broken", setup_that_fails), Case("b", setup_that_dies)], 1)
 
 
-def test_ratios_are_medians_of_the_rounds_and_peak_is_the_named_one():
-    taken = {
-        "base": [Sample(2.0, 4.0, 1), Sample(2.0, 4.0, 1), Sample(8.0, 4.0, 1)],
-        "twice": [Sample(1.0, 1.0, 1), Sample(1.0, 1.0, 1), Sample(4.0, 1.0, 1)],
+def test_a_case_that_dies_is_named():
+    with pytest.raises(UserError, match="mortal: BrokenProcessPool"):
+        run_cases([Case("mortal", setup_that_dies)], 1)
+
+
+def test_ratios_are_medians_of_the_rounds_and_the_peak_is_that_of_its_case():
+    samples = {
+        "base": [Sample(2.0, 4.0, 1), Sample(8.0, 4.0, 1)],
+        "twice": [Sample(1.0, 1.0, 1), Sample(4.0, 1.0, 1)],
     }
-    base, twice = summarise(rounds(taken, lambda samples: samples.pop(0), 2), {"base": 3.0, "twice": 3.0}, peak="twice")
+    base, twice = summarise(samples, {"base": 3.0, "twice": 3.0}, {}, peak="twice")
     assert (twice.ratio, twice.cpu_ratio, twice.cpu) == (2.0, 4.0, 1.0)
     assert base.peak_share == pytest.approx(base.gflops / twice.gflops)
 
 
-def test_contestants_run_in_their_own_process_and_environment(tmp_path):
-    body = "import os\ndef setup(items):\n    print('noise')\n    block = bytearray(50 << 20)\n    return lambda: items * int(os.environ['FACTOR'])\n"
-    entries = [
-        contestant(tmp_path, body, name, arguments={"items": 2}, environment={"FACTOR": factor})
-        for name, factor in zip("ab", "15")
-    ]
-    first, second = race.race(entries, repetitions=2)
-    assert len(first.rates) == 2 and 45 < first.peak_mb < 80
-    samples = race._Process(entries[1])
-    with samples:
-        assert samples.sample().items == 10
-
-
-def test_a_contestant_that_fails_is_named(tmp_path):
-    with pytest.raises(UserError, match="broken ended with exit code 1"):
-        race.race([contestant(tmp_path, "def setup():\n    raise ValueError('no')\n", "broken")], 1)
+def test_waiting_is_a_share_of_the_time_of_cases_that_read():
+    samples = {"reads": [Sample(2.0, 1.0, 1, 0.5)] * 3, "reads nothing": [Sample(2.0, 1.0, 1)] * 3}
+    reads, other = timings = summarise(samples, {}, {})
+    assert (reads.waiting, other.waiting) == (0.25, None)
+    header, _, first, second = table(timings, "steps/s").splitlines()
+    assert header.endswith("| input wait |") and first.endswith("|       25 % |") and second.endswith("|            |")
+    assert "GFLOP/s" not in header  # a column without values is left out
 
 
 def test_work_of_a_network_is_that_of_its_layers():
@@ -75,209 +76,74 @@ def test_work_of_a_network_is_that_of_its_layers():
     assert forward_operations(symbol, data=(1, 3, 16, 16)) / 1e9 == pytest.approx(2e-9 * products)
 
 
-def test_heads_step_on_their_own_gradient():
-    for kind in head.HEADS[:2]:
-        step = head.setup(kind, samples=4, classes=6, size=8, update=True)
-        assert step() == 1
+@pytest.mark.parametrize("kind", [head.PRODUCTS, "literal", "graph"])
+def test_a_head_steps(kind):
+    assert head.setup(kind, (4, 6, 8), update=kind != head.PRODUCTS)() == 1
 
 
-def test_by_thresholds_is_as_accurate_as_the_exact_search():
-    embeddings, same = verification.pairs()
-    unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
-    exact = evaluate(np.sum(unit[0::2] * unit[1::2], axis=1), same).accuracy
-    assert verification.by_thresholds(embeddings, same) == pytest.approx(exact, abs=2e-3) and 0.8 < exact < 1.0
+def test_thresholds_give_the_same_accuracy_as_the_exact_search():
+    embeddings, same = verify.random_pairs()
+    exact = verify.exact_accuracy(embeddings, same)
+    assert verify.accuracy_by_thresholds(embeddings, same) == pytest.approx(exact, abs=2e-3) and 0.8 < exact < 1.0
 
 
-def test_every_choice_has_a_measurement():
-    assert set(CHOICES) == set(suite.MEASUREMENTS) | {"growth", "profile", "centres"}
+@pytest.mark.parametrize("engine", list(embed.CASES))
+def test_every_engine_embeds(engine, monkeypatch):
+    if engine in ("onnx", "int8"):
+        pytest.importorskip("onnxruntime")
+    monkeypatch.setitem(NETWORKS, "tiny", TINY)
+    assert embed.setup("tiny", 2, engine)() == 2
 
 
-def test_profile_shares_are_of_a_step_and_add_up():
-    stored = {"Time": {"operator": {"a": {"Count": 4, "Total": 30.0}, "b": {"Count": 2, "Total": 10.0}}}}
-    first, second = profile.shares(json.dumps(stored), steps=2)
-    assert (first.operator, first.calls, first.milliseconds, first.share, second.share) == ("a", 2, 15.0, 0.75, 0.25)
-    assert len(profile.lines([first, second])) == 5
+def test_a_step_that_reads_tells_how_long_it_waited(tiny_faces):
+    run = step.setup(TINY, tiny_faces, reading=True)
+    for _ in range(12):  # beyond the end of an epoch
+        images, waited = run()
+        assert images == 4 and 0 <= waited < 60
+    assert step.setup(TINY, tiny_faces, reading=False)() == (4, None)
 
 
-def test_a_step_that_reads_a_face_set_tells_how_long_it_waited(tmp_path):
-    network.write_faces(str(tmp_path), side=16, images=24)
-    step = network.setup(
-        "iresnet18", 0.0625, 16, 8, batch=8, classes=network.PEOPLE, training=True, tuned=True, folder=str(tmp_path)
-    )
-    for _ in range(4):  # past the end of an epoch
-        images, waited = step()
-        assert images == 8 and 0 <= waited < 60
+def test_both_ways_of_reading_read_all_batches(tiny_faces):
+    for loop in (True, False):
+        assert reader.setup(tiny_faces, batch_size=8, batches=3, loop=loop)() == 24
 
 
-def test_waiting_is_a_share_of_the_time_of_those_who_read():
-    taken = {"reads": [Sample(2.0, 1.0, 1, 0.5)] * 3, "reads nothing": [Sample(2.0, 1.0, 1)] * 3}
-    reads, other = timings = summarise(taken)
-    assert (reads.waiting, other.waiting) == (0.25, None)
-    header, _, first, second = table.lines(timings, "steps/s")
-    assert header.endswith("| input wait |") and first.endswith("| 25 % |") and second.endswith("|  |")
+def test_a_report_names_its_commit_command_and_machine(tmp_path):
+    written = report("x", {"data": str(tmp_path / "faces"), "images": 0, "batch_size": 8})
+    assert written["command"] == "arcface-mx bench x --data faces --batch-size 8"
+    assert written["commit"] is None or len(written["commit"].rstrip("+")) == 40
+    assert (written["commit"] or "unknown")[:7] in origin(written) and sys.platform in written["machine"]["system"]
 
 
-def test_photos_are_embedded_together_or_in_two_passes(tmp_path):
-    for together in (True, False):
-        assert batch.setup("iresnet18", 0.0625, 16, 8, photos=6, engine="mxnet", batch=4, together=together)() == 6
+def test_the_command_knows_every_benchmark_and_network():
+    assert tuple(BENCHMARKS) == CHOICES and tuple(NETWORKS) == NETWORK_NAMES
 
 
-@pytest.mark.parametrize("tuned", [False, True])
-def test_forward_passes_repeat(tuned):
-    forward = network.setup("mobilefacenet", 0.125, 32, 8, batch=2, classes=1, training=False, tuned=tuned)
-    assert [forward() for _ in range(3)] == [2, 2, 2]
-
-
-def test_a_report_names_its_commit():
-    report = table.report("arcface-mx bench x", {})
-    assert report["commit"] is None or len(report["commit"].rstrip("+")) == 40
-    assert (report["commit"] or "unknown")[:7] in table.origin(report)[-1]
-
-
-def test_the_cost_model_of_devices_is_that_of_one_and_what_is_sent(monkeypatch):
-    """Times: one device is met exactly, more add only what they send. Memory: D times a device's plan."""
-    monkeypatch.setattr(
-        growth, "race", lambda entries, repetitions: [Timing("native", [1.0], 100.0, 1.0, 0.003, 1.0, peak_mb=400.0)]
-    )
-    one, two, four = growth._devices(1)
-    assert one.model_milliseconds == pytest.approx(one.cpu_milliseconds) == pytest.approx(3 * 128)
-    sent = two.model_milliseconds - one.model_milliseconds
-    assert sent > 0 and four.model_milliseconds - one.model_milliseconds == pytest.approx(3 * sent)  # D·(D − 1)/D
-    assert 1 < two.model_megabytes / one.model_megabytes < 2
-
-
-def test_the_cost_model_of_the_head_goes_through_its_largest_point():
-    small, large = growth.with_times(
-        [growth.Point("classes", "native", n, 9.0, n / 2 + 1, 1.0, float(n), 1.0) for n in (10, 20)]
-    )
-    assert (small.model_milliseconds, large.model_milliseconds) == (5.5, 11.0)
-
-
-def test_the_script_runs_every_measurement_and_keeps_its_files(tmp_path):
-    """recipes/bench.sh with a command that only writes down how it was called."""
-    fake, calls, results = tmp_path / "arcface-mx", tmp_path / "calls", tmp_path / "results"
-    results.mkdir()
-    fake.write_text(
-        f'#!/bin/bash\necho "$@" >> {calls}\nwhile [ $# -gt 0 ]; do case $1 in --json|--png) echo {{}} > "$2" ;; esac; shift; done\necho table\n'
-    )
-    fake.chmod(0o755)
-    (tmp_path / "faces").mkdir()
-    (tmp_path / "faces" / "train.rec").write_bytes(b"x")
-    settings = {
-        "ARCFACE_MX": fake,
-        "RESULTS": results,
-        "DATA": tmp_path / "faces",
-        "MODEL": "m,0",
-        "PHOTOS": "p",
-        "SET": "s.bin",
-        "ANYHOW": 1,
-    }
-    script = os.path.join(os.path.dirname(paper.default_path()), "bench.sh")
-    environment = dict(os.environ, **{name: str(value) for name, value in settings.items()})
-    subprocess.run(["bash", script], env=environment, check=True, capture_output=True)
-    measured = [line.split()[1] for line in calls.read_text().splitlines() if line.startswith("bench")]
-    order = list(dict.fromkeys(measured))
-    assert order == [
-        "input",
-        "head",
-        "backbone",
-        "step",
-        "embed",
-        "batch",
-        "settings",
-        "verify",
-        "render",
-        "start",
-        "profile",
-        "growth",
-    ]
-    assert set(order) | {"centres"} == set(CHOICES)
-    names = {path.name for path in results.iterdir()}
-    assert {
-        "bench_head_10572.md",
-        "bench_head_10572.json",
-        "bench_backbone_iresnet50.json",
-        "bench_growth.png",
-        "bench_int8.md",
-    } <= names
-    assert {f"bench_int8_{engine}.json" for engine in ("mxnet", "onnx", "int8")} <= names
-
-
-def test_growth_draws_what_it_measured(tmp_path):
-    points = [
-        growth.Point("classes", line, n, n / 10, n / 10, n, 6e-9 * n, n / 2) for n in (10, 20) for line in growth.HEADS
-    ]
-    points.append(growth.Point("devices", "native", 1, 5.0, 5.0, 7.0, None, None))
-    path = tmp_path / "growth.png"
-    growth.draw(points, str(path))
-    assert path.read_bytes().startswith(b"\x89PNG") and len(growth.lines(points)) == 2 + len(points)
-
-
-def test_input_bench_and_its_report(tiny_faces, tmp_path, capsys):
+def test_bench_input_and_its_report(tiny_faces, tmp_path, capsys):
     out = str(tmp_path / "input.json")
-    assert (
-        main(
-            [
-                "bench",
-                "input",
-                "--data",
-                tiny_faces,
-                "--images",
-                "16",
-                "--batch-size",
-                "8",
-                "--repetitions",
-                "1",
-                "--json",
-                out,
-            ]
-        )
-        == 0
-    )
+    flags = ["--data", tiny_faces, "--images", "16", "--batch-size", "8", "--repetitions", "1", "--json", out]
+    assert main(["bench", "input", *flags]) == 0
     with open(out, encoding="utf-8") as stream:
         written = json.load(stream)
-    names = [timing["name"] for timing in written["timings"]]
-    assert names[1:] == ["arcface-mx", "arcface-mx --reader opencv"] and written["machine"]["mxnet"] == "1.9.1"
+    assert [timing["name"] for timing in written["timings"]][1:] == ["arcface-mx"]
+    assert written["machine"]["mxnet"] == "1.9.1" and written["unit"] == "images/s"
     assert written["command"].startswith("arcface-mx bench input --data faces --images 16")
-    assert "| arcface-mx --reader opencv |" in capsys.readouterr().out
+    assert "| arcface-mx " in capsys.readouterr().out
 
 
-def test_mistakes_are_named():
-    for words, message in ((["input"], "--data"), (["head", "--classes", "0"], "--classes 0")):
+def test_mistakes_name_the_argument():
+    for name, settings, message in (
+        ("input", {"data": ""}, "`data` is missing"),
+        ("head", {"classes": 0, "embedding_size": 8}, "`classes` must be at least 1, got 0"),
+        ("step", {"network": "recipe", "data": "x", "batch_size": 0}, "`batch_size` must be at least 1, got 0"),
+        ("verify", {}, "`repetitions` must be at least 1, got 0"),
+    ):
         with pytest.raises(UserError, match=message):
-            suite.measure(words[0], suite.Options(classes=0) if "head" in words else suite.Options())
-
-
-def test_table_has_a_row_each():
-    timings = compare({"a": lambda: 1, "b": lambda: 1}, repetitions=1)
-    assert len(table.lines(timings, "steps/s")) == 4
-    assert sys.platform in table.machine()["system"]
-
-
-def test_centres_bench(tmp_path, capsys):
-    out = str(tmp_path / "centres.json")
-    flags = [
-        "--class-counts",
-        "60",
-        "--contexts",
-        "1,2",
-        "--embedding-size",
-        "16",
-        "--batch-size",
-        "4",
-        "--repetitions",
-        "1",
-        "--steps",
-        "1",
-    ]
-    assert main(["bench", "centres", *flags, "--json", out]) == 0
-    with open(out, encoding="utf-8") as stream:
-        one, two = json.load(stream)
-    assert (one["devices"], two["devices"]) == (1, 2) and one["loss"] > 0 and abs(one["loss"] - two["loss"]) < 1e-3
-    assert capsys.readouterr().out.splitlines()[1].split()[:2] == ["60", "1"]
+            measure(name, settings, repetitions=0 if name == "verify" else 1)
 
 
 def test_mistakes_on_the_command_line(capsys):
     assert main(["bench", "input"]) == 2
-    assert main(["bench", "centres", "--class-counts", "many"]) == 2
-    assert capsys.readouterr().err.count("\n") == 2
+    assert main(["bench", "head", "--classes", "0"]) == 2
+    errors = capsys.readouterr().err
+    assert errors.count("\n") == 2 and "--data is missing" in errors and "--classes must be" in errors

@@ -1,4 +1,4 @@
-"""report.html: one file, no network, no script, every section; laid out by a real browser at a phone's width."""
+"""report.html is one file without network and scripts, has every section, and fits a phone in a real browser."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 from arcface_mx.cli import main
 from arcface_mx.config import from_flat
 from arcface_mx.data.bins.read import read_pairs
-from arcface_mx.report.hardest import hardest_pairs
+from arcface_mx.report.page.hardest import hardest_pairs
 from arcface_mx.train.run import train
 from tests.support.training import TINY
 
@@ -41,7 +41,7 @@ def page(run):
 
 
 class Checker(html.parser.HTMLParser):
-    """Collects titles, sources and links; every tag must be closed in order."""
+    """Collects titles, sources and links, and checks that every tag is closed in order."""
 
     def __init__(self):
         super().__init__()
@@ -68,19 +68,19 @@ class Checker(html.parser.HTMLParser):
             self.titles.append(data)
 
 
-def test_the_page_is_whole_and_needs_nothing_else(page):
+def test_the_page_is_valid_and_needs_no_other_file(page):
     checker = Checker()
     checker.feed(page)
     checker.close()
     assert not checker.open and checker.titles == TITLES
     assert all(source.startswith("data:image/") for source in checker.sources) and all(checker.alts)
-    assert len(checker.sources) == 5 + 2 * 16  # pictures; eight hardest pairs of each kind
+    assert len(checker.sources) == 5 + 2 * 16  # plots, and eight hardest pairs of each kind
     assert all(link[0] == "#" and link[1:] in checker.ids for link in checker.links)
     assert "http://" not in page and "https://" not in page and "url(" not in page and "@import" not in page
     assert "a &lt;b&gt; &amp; &#x27;c&#x27;" in page and "<b>" not in page
 
 
-def test_figures_are_those_of_the_run(run, page):
+def test_values_are_those_of_the_run(run, page):
     with open(os.path.join(run, "metrics.json"), encoding="utf-8") as stream:
         result = next(iter(json.load(stream)["sets"].values()))
     assert f"{100 * result['none']['accuracy']:.2f} ± {100 * result['none']['std']:.2f}" in page
@@ -90,17 +90,17 @@ def test_figures_are_those_of_the_run(run, page):
         assert json.load(stream)["data"]["fingerprint"] in page
 
 
-def test_hardest_pairs_against_sorting(tiny_pairs):
+def test_hardest_pairs_agree_with_sorting(tiny_pairs):
     pairs = read_pairs(tiny_pairs)
     scores = np.random.RandomState(0).uniform(-1, 1, len(pairs))
-    photos = list(pairs.images())
+    images = list(pairs.images())
     same, different = hardest_pairs(pairs, scores, 5)
     expected = sorted((score, k) for k, score in enumerate(scores) if pairs.same[k])[:5]
     assert [(pair.cosine, pair.number) for pair in same] == expected
     expected = sorted(((score, k) for k, score in enumerate(scores) if not pairs.same[k]), reverse=True)[:5]
     assert [(pair.cosine, pair.number) for pair in different] == expected
     for pair in same + different:
-        assert (pair.first, pair.second) == (photos[pairs.left[pair.number]], photos[pairs.right[pair.number]])
+        assert (pair.first, pair.second) == (images[pairs.left[pair.number]], images[pairs.right[pair.number]])
 
 
 def test_a_run_that_has_not_finished_is_named(run, tmp_path, capsys):
@@ -111,25 +111,25 @@ def test_a_run_that_has_not_finished_is_named(run, tmp_path, capsys):
     assert "has the run finished?" in capsys.readouterr().err
 
 
-# Within the page, in a copy: what was laid out, told to the page around it.
+# Added to a copy of the page: it sends what was laid out to the page around it.
 PROBE = """<script>addEventListener("load", () => parent.postMessage([innerWidth, document.documentElement.scrollWidth,
 [...document.images].filter(image => image.naturalWidth > 0).length].join(" "), "*"))</script></body>"""
-# A window is never narrower than 500 pixels; a frame is.
+# A browser window is at least 500 pixels wide, but a frame can be narrower.
 FRAME = """<body style="margin:0"><script>addEventListener("message", event => document.title = event.data)</script>
 <iframe width="%d" height="2000" style="border:0" src="page.html"></iframe></body>"""
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
 @pytest.mark.parametrize("width", [390, 1200])
-def test_a_browser_lays_it_out_without_sideways_scrolling(page, tmp_path, width):
+def test_a_browser_shows_it_without_scrolling_sideways(page, tmp_path, width):
     (tmp_path / "page.html").write_text(page.replace("</body>", PROBE), encoding="utf-8")
     (tmp_path / "frame.html").write_text(FRAME % width, encoding="utf-8")
-    picture, target = str(tmp_path / "page.png"), f"file://{tmp_path / 'frame.html'}"
+    screenshot, target = str(tmp_path / "page.png"), f"file://{tmp_path / 'frame.html'}"
     flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--window-size=1200,2000"]
     flags += [f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=5000"]
-    command = [BROWSER] + flags + ["--dump-dom", f"--screenshot={picture}", target]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    inner, scrolled, images = map(int, re.search(r"<title>(\d+) (\d+) (\d+)</title>", done.stdout).groups())
+    command = [BROWSER] + flags + ["--dump-dom", f"--screenshot={screenshot}", target]
+    browser = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    inner, scrolled, images = map(int, re.search(r"<title>(\d+) (\d+) (\d+)</title>", browser.stdout).groups())
     assert inner == width and scrolled <= width and images == 37
-    drawn = cv2.imread(picture)[:, :width]
-    assert drawn.std() > 10 and (drawn[:, -5:] == 255).all()  # something is there, and nothing at the edge
+    drawn = cv2.imread(screenshot)[:, :width]
+    assert drawn.std() > 10 and (drawn[:, -5:] == 255).all()  # something is shown, and nothing at the right edge

@@ -1,4 +1,4 @@
-"""The table: rows recognised by flags, seeds averaged, the paper's figures from paper.csv alone."""
+"""The table: flags tell the row, seeds are averaged, and the paper's values come from paper.csv alone."""
 
 from __future__ import annotations
 
@@ -24,11 +24,10 @@ def write_run(folder, accuracy, **values):
     return folder
 
 
-def test_the_paper_has_twenty_rows_and_each_is_found_by_its_own_flags():
+def test_the_paper_has_twenty_rows_and_the_flags_of_each_tell_it():
     assert len([row for row in ROWS if row.table == "ArcFace"]) == 20
     for row in ROWS:
-        found = paper.find_row(from_flat({**paper.row_values(row.flags), "run": "x"}), ROWS)
-        assert found is row
+        assert paper.find_row(from_flat({**paper.row_values(row.flags), "run": "x"}), ROWS) is row
 
 
 def test_scale_and_schedule_do_not_change_the_row():
@@ -37,14 +36,14 @@ def test_scale_and_schedule_do_not_change_the_row():
     assert paper.find_row(from_flat({"m": 0.6}), ROWS) is None
 
 
-def test_seeds_are_averaged_and_the_paper_stands_beside(tmp_path, capsys):
+def test_seeds_are_averaged_and_the_papers_values_are_shown(tmp_path, capsys):
     runs = [write_run(str(tmp_path / name), value, seed=seed) for name, value, seed in (("a", 0.9, 0), ("b", 0.92, 1))]
     runs.append(write_run(str(tmp_path / "mine"), 0.8, m=0.6))
     table = str(tmp_path / "table.csv")
     assert main(["table", *runs, "--csv", table]) == 0
     shown = capsys.readouterr().out
-    assert "| ArcFace (0.5) | 2    | 91.00 ± 1.41 | 99.53       | 95.56          | 95.15" in shown
-    assert "| mine          | 1    | 80.00        | -" in shown
+    assert "| ArcFace (0.5) |    2 | 91.00 ± 1.41 |       99.53 |          95.56 |            95.15 |" in shown
+    assert "| mine          |    1 |        80.00 |           - |" in shown
     with open(table, encoding="utf-8") as stream:
         assert stream.read().splitlines()[1] == "ArcFace (0.5),2,91.00 ± 1.41,99.53,95.56,95.15"
 
@@ -55,7 +54,7 @@ def test_rows_that_have_not_run_say_so(tmp_path, capsys):
     assert capsys.readouterr().out.count("not run") == 19
 
 
-def test_tar_that_cannot_be_measured_is_no_figure(tmp_path, capsys):
+def test_tar_that_cannot_be_measured_is_not_shown(tmp_path, capsys):
     run = write_run(str(tmp_path / "a"), 0.9)
     assert main(["table", run, "--tar", "0.01"]) == 0
     assert "45.00" in capsys.readouterr().out

@@ -1,1 +1,1 @@
-"""The geometry behind the figures: angle statistics, curves, histograms, the plane of a 2-d embedding."""
+"""Plots of runs and of the margins. All of them need matplotlib."""

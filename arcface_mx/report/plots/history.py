@@ -1,4 +1,4 @@
-"""What a run's log tells: training curves, and the target angles at the start, middle and end."""
+"""Plots of a run's log: training curves, and the target angles at the start, in the middle and at the end."""
 
 from __future__ import annotations
 
@@ -9,14 +9,23 @@ from typing import Any, Dict, List, Sequence, Tuple
 import numpy as np
 
 from arcface_mx.util.errors import UserError
+from arcface_mx.util.plots import new_figure, save
 
 LOG = "log.jsonl"
+# The key of a log entry, the title of its panel, and a factor.
+CURVES = (
+    ("loss", "loss", 1.0),
+    ("target_angle", "mean target angle, degrees", 1.0),
+    ("accuracy", "training accuracy without margin, %", 100.0),
+    ("lr", "learning rate", 1.0),
+)
 
 
 def read_steps(run: str) -> List[Dict[str, Any]]:
-    """The log's step events, ascending; a step that was logged again after an interruption counts once.
+    """Read the step events of a run's log in ascending order.
 
-    Raises UserError where there is no log, or a line is not JSON (the last line of a killed run may be cut).
+    A step that was logged again after an interruption counts once. Raises UserError if there is no
+    log or a line is not JSON, except for the last line, which may be cut off if the run was killed.
     """
     path = os.path.join(run, LOG)
     try:
@@ -42,61 +51,51 @@ def read_steps(run: str) -> List[Dict[str, Any]]:
 
 
 def angle_histograms(run: str) -> List[Tuple[str, np.ndarray]]:
-    """(name, counts of 2° bins from 0° to 180°) for the first, middle and last log line of a run.
+    """(name, counts per 2° from 0° to 180°) of the first, the middle and the last log entry of a run.
 
-    Empty where the loss has no class centres, or the log is older than the histograms.
+    The list is empty if the loss has no class centres.
     """
     steps = [event for event in read_steps(run) if "target_angle_histogram" in event]
     if not steps:
         return []
-    chosen = [("start", steps[0]), ("middle", steps[(len(steps) - 1) // 2]), ("end", steps[-1])]
-    return [(f"{name}, step {event['step']}", np.asarray(event["target_angle_histogram"])) for name, event in chosen]
+    chosen = {"start": steps[0], "middle": steps[(len(steps) - 1) // 2], "end": steps[-1]}
+    return [
+        (f"{name}, step {event['step']}", np.asarray(event["target_angle_histogram"])) for name, event in chosen.items()
+    ]
 
 
 def draw_angle_histograms(runs: Sequence[Tuple[str, str]], path: str) -> bool:
-    """θ histograms of (name, run folder) pairs, one panel each; False where no run has any."""
-    from arcface_mx.util.plots import new_figure, save
-
-    found = [(name, angle_histograms(run)) for name, run in runs]
-    found = [(name, histograms) for name, histograms in found if histograms]
-    if not found:
+    """Draw the target angles of (name, run folder) pairs, one panel per run; False if no run has any."""
+    panels = [(name, angle_histograms(run)) for name, run in runs]
+    panels = [(name, histograms) for name, histograms in panels if histograms]
+    if not panels:
         return False
-    figure, axes = new_figure(len(found), 3.6, 3.2)
-    for axis, (name, histograms) in zip(axes, found):
-        for (when, counts), colour in zip(histograms, ("#9aa5b1", "#d18f2c", "#1f4e79")):
+    figure, axes = new_figure(len(panels), 3.6, 3.2)
+    for axis, (name, histograms) in zip(axes, panels):
+        for (label, counts), colour in zip(histograms, ("#9aa5b1", "#d18f2c", "#1f4e79")):
             edges = np.linspace(0.0, 180.0, len(counts) + 1)
-            axis.stairs(100.0 * counts / max(1, counts.sum()), edges, fill=True, alpha=0.55, color=colour, label=when)
+            axis.stairs(100.0 * counts / max(1, counts.sum()), edges, fill=True, alpha=0.55, color=colour, label=label)
         axis.set_xlim(0, 120)
         axis.set_title(name, fontsize=9)
-        axis.set_xlabel("θ to the own class centre, degrees", fontsize=8)
+        axis.set_xlabel("θ between embedding and class centre, degrees", fontsize=8)
         axis.tick_params(labelsize=7)
         axis.legend(fontsize=7)
-    axes[0].set_ylabel("% of training samples a bin of 2°", fontsize=8)
+    axes[0].set_ylabel("% of the training images per 2°", fontsize=8)
     save(figure, path)
     return True
 
 
-CURVES = (
-    ("loss", "loss", 1.0),
-    ("target_angle", "mean target angle, degrees", 1.0),
-    ("accuracy", "training accuracy without margin, %", 100.0),
-    ("lr", "learning rate", 1.0),
-)
-
-
 def draw_training_curves(runs: Sequence[Tuple[str, str]], path: str) -> None:
-    """Loss, target angle, accuracy without margin and learning rate over steps, a line a run."""
-    from arcface_mx.util.plots import new_figure, save
-
+    """Draw loss, target angle, accuracy without margin and learning rate over the steps, one line per run."""
     logs = [(name, read_steps(run)) for name, run in runs]
-    shown = [curve for curve in CURVES if any(curve[0] in event for _, steps in logs for event in steps)]
-    figure, axes = new_figure(len(shown), 3.4, 3.0)
-    for axis, (key, label, factor) in zip(axes, shown):
+    curves = [curve for curve in CURVES if any(curve[0] in event for _, steps in logs for event in steps)]
+    figure, axes = new_figure(len(curves), 3.4, 3.0)
+    for axis, (key, title, factor) in zip(axes, curves):
         for name, steps in logs:
             points = [(event["step"], factor * event[key]) for event in steps if key in event]
             if points:
                 axis.plot(*zip(*points), label=name, linewidth=1.3, marker="." if len(points) < 3 else None)
-        axis.set_title(label, fontsize=9)
+        axis.set_title(title, fontsize=9)
         axis.set_xlabel("step", fontsize=8)
         axis.tick_params(labelsize=7)
         axis.grid(alpha=0.25)

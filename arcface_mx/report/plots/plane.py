@@ -1,16 +1,22 @@
-"""The paper's toy: a 2-d embedding of a few people, drawn as it is: samples and directions of class centres."""
+"""The paper's toy example: the 2-d embeddings of a few identities and their class centres."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Optional, Sequence
+from typing import NamedTuple, Optional, Sequence
 
 import numpy as np
 
+from arcface_mx.model import Embedder
+from arcface_mx.train.folder import read_config
 from arcface_mx.util.errors import UserError
+from arcface_mx.util.plots import new_figure, save
+from arcface_mx.verify.angles import class_centres_of, embed_records
+
+MAX_IMAGES = 4000
 
 
 class Plane(NamedTuple):
-    """One run's embeddings (N, 2) with labels (N,), and its class centres (n, 2) or None."""
+    """A run's embeddings (N, 2) with labels (N,), and its class centres (n, 2) or None."""
 
     name: str
     embeddings: np.ndarray
@@ -18,30 +24,27 @@ class Plane(NamedTuple):
     centres: Optional[np.ndarray]
 
 
-def embed_plane(embedder: Any, run: str, name: str, data: Optional[str] = None, most: int = 4000) -> Plane:
-    """Embed a run's training photos; raises UserError unless its embeddings have length 2."""
-    from arcface_mx.train.folder import read_config
-    from arcface_mx.verify.angles import class_centres_of, embed_records
-
+def embed_plane(embedder: Embedder, run: str, name: str, data: Optional[str] = None) -> Plane:
+    """Embed the training images of a run; raises UserError unless its embeddings have length 2."""
     if embedder.embedding_size != 2:
         raise UserError(
-            f"{run}: its embeddings have length {embedder.embedding_size}; the toy's picture needs --embedding-size 2"
+            f"{run}: its embeddings have length {embedder.embedding_size}; only embeddings of length 2 can be drawn"
         )
-    labels, embeddings = embed_records(embedder, data or read_config(run).data.data, most)
+    labels, embeddings = embed_records(embedder, data or read_config(run).data.data, MAX_IMAGES)
     return Plane(name, embeddings, labels, class_centres_of(run))
 
 
 def draw_planes(planes: Sequence[Plane], path: str) -> None:
-    """Directions on the unit circle, a panel a run: a dot a sample (its length jittered by a little, so
-    that dots do not hide each other), a line a class centre."""
-    from arcface_mx.util.plots import new_figure, save
+    """Draw directions on the unit circle, one panel per run: a dot per image, a line per class centre.
 
+    The length of each embedding is drawn at random close to 1, so that the dots do not hide each other.
+    """
     figure, axes = new_figure(len(planes), 4.2, 4.2)
     random = np.random.RandomState(0)
     for axis, plane in zip(axes, planes):
-        colours = [f"C{label % 10}" for label in plane.labels]
         length = np.linalg.norm(plane.embeddings, axis=1, keepdims=True)
         dots = plane.embeddings / np.maximum(length, 1e-12) * random.uniform(0.94, 1.06, length.shape)
+        colours = [f"C{label % 10}" for label in plane.labels]
         axis.scatter(dots[:, 0], dots[:, 1], c=colours, s=3, alpha=0.5, linewidths=0)
         if plane.centres is not None:
             ends = plane.centres / np.linalg.norm(plane.centres, axis=1, keepdims=True)

@@ -1,11 +1,11 @@
-"""Target-logit curves and decision margins against the formulas."""
+"""Target logits and decision margins agree with the formulas."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from arcface_mx.report.plots.curves import BOUNDARIES, MARGINS, POLICIES, boundary, target_logits
+from arcface_mx.report.plots.curves import BOUNDARIES, MARGINS, POLICIES, decision_boundary, target_logits
 from tests.support import reference
 
 
@@ -13,9 +13,8 @@ from tests.support import reference
 def test_a_curve_is_its_formula(margin):
     degrees = np.linspace(1.0, 179.0, 90)
     if margin.a_softmax_m:
-        lam = 5.0 if margin.a_softmax_m > 0 else 0.0
-        theta = np.radians(degrees)
-        expected = [(lam * np.cos(t) + reference.psi(t, abs(margin.a_softmax_m))) / (1 + lam) for t in theta]
+        lam, theta = margin.lam, np.radians(degrees)
+        expected = [(lam * np.cos(t) + reference.psi(t, margin.a_softmax_m)) / (1 + lam) for t in theta]
     else:
         cosines = np.cos(np.radians(degrees))
         expected = [reference.target_curve(c, margin.m1, margin.m2, margin.m3, margin.policy) for c in cosines]
@@ -25,13 +24,13 @@ def test_a_curve_is_its_formula(margin):
 @pytest.mark.parametrize("margin", BOUNDARIES, ids=lambda margin: margin.name)
 def test_on_the_boundary_both_classes_score_alike(margin):
     theta2 = np.linspace(5.0, 85.0, 17)
-    theta1 = boundary(margin, theta2)
+    theta1 = decision_boundary(margin, theta2)
     known = np.isfinite(theta1)
     assert known.any()
-    own = np.cos(margin.m1 * np.radians(theta1[known]) + margin.m2) - margin.m3
-    np.testing.assert_allclose(own, np.cos(np.radians(theta2[known])), atol=1e-5)
+    target = np.cos(margin.m1 * np.radians(theta1[known]) + margin.m2) - margin.m3
+    np.testing.assert_allclose(target, np.cos(np.radians(theta2[known])), atol=1e-5)
 
 
 def test_arcface_keeps_the_same_distance_everywhere():
     theta2 = np.linspace(40.0, 85.0, 10)
-    np.testing.assert_allclose(theta2 - boundary(BOUNDARIES[3], theta2), np.degrees(0.5), atol=1e-3)
+    np.testing.assert_allclose(theta2 - decision_boundary(BOUNDARIES[3], theta2), np.degrees(0.5), atol=1e-3)

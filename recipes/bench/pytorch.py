@@ -1,55 +1,61 @@
-"""The same networks and training step in PyTorch, eager, with its usual parts: a contestant for benchmarks.
+"""The networks of `arcface-mx bench step` and `bench embed` in PyTorch, eager, to compare with.
 
-Run by an interpreter that has torch and numpy; nothing here imports arcface_mx.
+Run: /path/to/python recipes/bench/pytorch.py --network iresnet50 --training
+
+The interpreter needs torch and numpy; nothing here imports arcface_mx. Prints images per second and
+processor time per image, as medians of the repetitions.
 """
 
 # mypy: allow-untyped-defs, no-check-untyped-defs
 
+import argparse
 import math
+import os
+import statistics
+import time
 
-ENGINE = "torch"
-UNITS = {"iresnet18": (2, 2, 2, 2), "iresnet34": (3, 4, 6, 3), "iresnet50": (3, 4, 14, 3), "iresnet100": (3, 13, 30, 3)}
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+UNITS = {"iresnet18": (2, 2, 2, 2), "iresnet50": (3, 4, 14, 3)}
+# As in arcface_mx/bench/networks.py: backbone, width, image size, embedding size, batch size, classes.
+NETWORKS = {
+    "recipe": ("iresnet18", 0.25, 48, 128, 128, 1000),
+    "iresnet50": ("iresnet50", 1.0, 112, 512, 8, 10572),
+    "mobilefacenet": ("mobilefacenet", 1.0, 112, 512, 16, 10572),
+}
 
 
-def setup(network, width, side, size, batch, classes, training, threads):
-    """A function that embeds a fixed random batch, or trains on it, and returns its number of images."""
-    import numpy as np
-    import torch
-
-    torch.set_num_threads(threads)
+def setup(network, training):
+    """A function that embeds a fixed random batch or trains on it, and the number of images."""
+    backbone, width, side, size, batch, classes = NETWORKS[network]
     torch.manual_seed(0)
-    rng = np.random.default_rng(0)
-    images = torch.from_numpy(rng.integers(0, 256, (batch, 3, side, side)).astype(np.float32))
-    labels = torch.from_numpy(rng.integers(0, classes, batch))
-    model = mobilefacenet(width, side, size) if network == "mobilefacenet" else iresnet(network, width, side, size)
+    random = np.random.default_rng(0)
+    images = torch.from_numpy(random.integers(0, 256, (batch, 3, side, side)).astype(np.float32))
+    labels = torch.from_numpy(random.integers(0, classes, batch))
+    model = mobilefacenet(width, side, size) if backbone == "mobilefacenet" else iresnet(backbone, width, side, size)
     if not training:
         model.eval()
 
         def forward():
             with torch.no_grad():
                 model((images - 127.5) / 128)
-            return batch
 
-        return forward
-
-    centres = torch.nn.Parameter(torch.randn(classes, size) / math.sqrt(size))
+        return forward, batch
+    centres = nn.Parameter(torch.randn(classes, size) / math.sqrt(size))
     optimizer = torch.optim.SGD(list(model.parameters()) + [centres], lr=0.1, momentum=0.9, weight_decay=5e-4)
 
     def step():
         optimizer.zero_grad(set_to_none=True)
-        embedding = model((images - 127.5) / 128)
-        loss = arcface(embedding, centres, labels)
-        loss.backward()
+        arcface(model((images - 127.5) / 128), centres, labels).backward()
         optimizer.step()
-        return batch
 
-    return step
+    return step, batch
 
 
 def arcface(embedding, centres, labels, scale=64.0, margin=0.5):
-    import torch
-    from torch.nn import functional
-
     cosine = functional.linear(functional.normalize(embedding), functional.normalize(centres))
     rows = torch.arange(len(labels))
     target = cosine[rows, labels].clamp(-1 + 1e-7, 1 - 1e-7)
@@ -59,8 +65,6 @@ def arcface(embedding, centres, labels, scale=64.0, margin=0.5):
 
 
 def iresnet(network, width, side, size):
-    from torch import nn
-
     filters = [max(1, round(width * count)) for count in (64, 64, 128, 256, 512)]
 
     class Unit(nn.Module):
@@ -94,8 +98,6 @@ def iresnet(network, width, side, size):
 
 
 def mobilefacenet(width, side, size):
-    from torch import nn
-
     def channels(count):
         return max(1, round(width * count))
 
@@ -132,3 +134,25 @@ def mobilefacenet(width, side, size):
     last = channels(512)
     layers += conv(inside, last, 1) + linear(last, last, left, depthwise=True) + [nn.Flatten()]
     return nn.Sequential(*layers, nn.Linear(last, size), nn.BatchNorm1d(size, 2e-5))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--network", choices=list(NETWORKS), default="recipe")
+    parser.add_argument("--training", action="store_true", help="a training step; otherwise a forward pass")
+    parser.add_argument("--repetitions", type=int, default=5)
+    args = parser.parse_args()
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count()))
+    run, images = setup(args.network, args.training)
+    seconds, cpu = [], []
+    for _ in range(args.repetitions + 1):
+        start, cpu_start = time.perf_counter(), time.process_time()
+        run()
+        seconds.append(time.perf_counter() - start)
+        cpu.append(time.process_time() - cpu_start)
+    rate, cost = images / statistics.median(seconds[1:]), 1e3 * statistics.median(cpu[1:]) / images
+    print(f"PyTorch {torch.__version__}, {args.network}: {rate:.3g} images/s, {cost:.3g} CPU ms per image")
+
+
+if __name__ == "__main__":
+    main()

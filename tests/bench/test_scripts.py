@@ -1,0 +1,61 @@
+"""recipes/bench.sh calls every benchmark; the scripts in recipes/bench/ run on tiny inputs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+
+import pytest
+
+from arcface_mx.cli.bench import CHOICES
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+RECIPES = os.path.join(ROOT, "recipes")
+
+
+def test_the_script_runs_every_benchmark_and_keeps_its_files(tmp_path):
+    """With a command that only writes down how it was called."""
+    command, calls, results = tmp_path / "arcface-mx", tmp_path / "calls", tmp_path / "results"
+    results.mkdir()
+    command.write_text(
+        f'#!/bin/bash\necho "$@" >> {calls}\n'
+        'while [ $# -gt 0 ]; do case $1 in --json) echo {} > "$2" ;; esac; shift; done\necho table\n'
+    )
+    command.chmod(0o755)
+    (tmp_path / "faces").mkdir()
+    (tmp_path / "faces" / "train.rec").write_bytes(b"x")
+    settings = {"ARCFACE_MX": command, "RESULTS": results, "DATA": tmp_path / "faces", "ANYHOW": 1}
+    settings.update(MODEL="m,0", PHOTOS="p", SET="s.bin")
+    environment = dict(os.environ, **{name: str(value) for name, value in settings.items()})
+    subprocess.run(["bash", os.path.join(RECIPES, "bench.sh")], env=environment, check=True, capture_output=True)
+    measured = [line.split()[1] for line in calls.read_text().splitlines() if line.startswith("bench")]
+    assert tuple(dict.fromkeys(measured)) == CHOICES
+    names = {path.name for path in results.iterdir()}
+    assert {"bench_head_10572.md", "bench_head_10572.json", "bench_step_iresnet50.json", "bench_int8.md"} <= names
+    assert {f"bench_int8_{engine}.json" for engine in ("mxnet", "onnx", "int8")} <= names
+
+
+@pytest.fixture
+def scripts(monkeypatch):
+    monkeypatch.syspath_prepend(os.path.join(RECIPES, "bench"))
+
+
+def test_centres_measures_the_classifier_split_by_class(scripts, tmp_path, capsys):
+    import centres
+
+    out = str(tmp_path / "centres.json")
+    flags = ["--classes", "60", "--contexts", "1,2", "--embedding-size", "16", "--batch-size", "4"]
+    centres.main([*flags, "--repetitions", "1", "--json", out])
+    with open(out, encoding="utf-8") as stream:
+        one, two = json.load(stream)
+    assert (one["contexts"], two["contexts"]) == (1, 2) and one["planned_mb"] > 0
+    assert capsys.readouterr().out.splitlines()[2].split()[1:4] == ["60", "|", "1"]
+
+
+def test_operators_adds_up_to_a_step(scripts):
+    import operators
+
+    profile = {"a": {"Count": 4, "Total": 30.0}, "b": {"Count": 2, "Total": 9.99}, "c": {"Count": 2, "Total": 0.01}}
+    rows = operators.rows(json.dumps({"Time": {"operator": profile}}), steps=2)
+    assert rows[1:] == [["a", "2", "15.00", "75.0 %"], ["b", "1", "5.00", "25.0 %"], ["others", "", "", "0.0 %"]]
