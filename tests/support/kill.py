@@ -21,17 +21,18 @@ import time
 
 from tests.conftest import write_tiny_faces, write_tiny_pairs
 
-STEPS = 12
+STEPS = 8
 COMMON = {
     "network": "iresnet18",
     "width": 0.07,
+    "units": (1, 1),
     "embedding_size": 16,
     "image_size": 32,
     "batch_size": 8,
     "dropout": 0.3,
     "scale": 16.0,
     "lr": 0.05,
-    "lr_drops": (8,),
+    "lr_drops": (5,),
     "steps": STEPS,
     "log_every": 4,
     "checkpoint_every": 1,
