@@ -8,6 +8,7 @@ battery that all heads are held to, and trained by its recipe's flags.
 
 from __future__ import annotations
 
+import pytest
 import os
 import re
 import shutil
@@ -123,6 +124,7 @@ def run_python(folder: str, *arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_a_new_loss_in_four_steps(tmp_path, tiny_faces):
     folder = str(tmp_path / "copy")
     copy_of_the_code(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ import sys
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
+@pytest.mark.slow
 def test_runs_killed_25_times_end_with_the_same_bits(tmp_path):
     counts = tmp_path / "counts.json"
     # A process of its own: children are forked from one that has not used MXNet's engine yet.
