@@ -8,12 +8,13 @@ battery that all heads are held to, and trained by its recipe's flags.
 
 from __future__ import annotations
 
-import pytest
 import os
 import re
 import shutil
 import subprocess
 import sys
+
+import pytest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
