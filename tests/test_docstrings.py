@@ -57,19 +57,21 @@ def inherits_docstring(cls, method):
     return not vars(cls)[method].__doc__ and bool(inspect.getdoc(getattr(cls, method)))
 
 
-def documented_elsewhere(value):
-    """Parameters of a class that need no entry: settings with help texts, fields listed as attributes."""
-    fields = getattr(value, "__dataclass_fields__", {})
-    names = {name for name, field in fields.items() if field.metadata.get("help")}
-    if "Attributes\n" in (value.__doc__ or ""):
-        names.update(fields, getattr(value, "_fields", ()))
-    no_constructor = value.__init__ in (object.__init__, Exception.__init__) or getattr(value, "_is_protocol", False)
-    return names | {"*args", "**kwargs"} if no_constructor else names
+def needs_no_entry(cls):
+    """Parameters of a class that need no entry: fields listed under Attributes, and those of no constructor."""
+    names = set()
+    if "Attributes\n" in (cls.__doc__ or ""):
+        names.update(getattr(cls, "__dataclass_fields__", ()), getattr(cls, "_fields", ()))
+    if cls.__init__ in (object.__init__, Exception.__init__) or getattr(cls, "_is_protocol", False):
+        names.update(("*args", "**kwargs"))
+    return names
 
 
 def is_excused(code, text, value):
     if code == "PR01" and inspect.isclass(value):
-        return set(re.findall(r"'([^']+)'", text)) <= documented_elsewhere(value)
+        return set(re.findall(r"'([^']+)'", text)) <= needs_no_entry(value)
+    if code == "PR03":
+        return hasattr(value, "__dataclass_fields__")  # inherited fields come first in the signature
     if code in ("RT01", "YD01") and not inspect.isclass(value):
         # What has no parameters may say in its summary what it returns.
         in_summary = re.match(r"(Return|Yield|Whether)", inspect.getdoc(value) or "")
