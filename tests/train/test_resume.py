@@ -165,7 +165,9 @@ def test_a_run_does_not_go_on_with_other_data(tmp_path, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             train(tiny(tmp_path, faces))
     shutil.rmtree(faces)
-    monkeypatch.setattr(conftest, "tiny_photo", lambda person, photo, real=conftest.tiny_photo: real(person + 1, photo))
+    monkeypatch.setattr(
+        conftest, "tiny_image", lambda identity, number, real=conftest.tiny_image: real(identity + 1, number)
+    )
     write_tiny_faces(faces)
     with pytest.raises(UserError, match="started on other images or labels than"):
         train(tiny(tmp_path, faces))
