@@ -47,6 +47,15 @@ def test_readme_is_short():
     assert len(text_of("README.md").splitlines()) <= 150
 
 
+def test_map_lists_every_folder_and_file():
+    page = text_of("arcface_mx/README.md")
+    for entry in (ROOT / "arcface_mx").iterdir():
+        if entry.is_dir() and entry.name != "__pycache__":
+            assert re.search(rf"`{entry.name}/?`|\[{entry.name}\]", page), entry.name
+        elif entry.suffix == ".py" and not entry.name.startswith("__"):
+            assert f"`{entry.name}`" in page, entry.name
+
+
 def python_block(page, word):
     return next(block for block in re.findall(r"```python\n(.*?)```", text_of(page), re.S) if word in block)
 
