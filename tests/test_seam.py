@@ -14,6 +14,8 @@ import shutil
 import subprocess
 import sys
 
+import pytest
+
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 BUILDER = '''
@@ -123,6 +125,7 @@ def run_python(folder: str, *arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_a_new_loss_in_four_steps(tmp_path, tiny_faces):
     folder = str(tmp_path / "copy")
     copy_of_the_code(folder)

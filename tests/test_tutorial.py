@@ -1,4 +1,4 @@
-"""The tutorial runs from first to last command, with few steps, and its page shows an output for each block."""
+"""The commands of the tutorial run from first to last with few steps, and each block shows its output."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import pytest
 from arcface_mx.cli import main
 from tests.support.tutorial import BLOCK, PAGE, blocks, commands
 
-SHORT = ["--steps", "2", "--lr-drops", "1"]  # answers are anybody's, but every command has its input
+SHORT = ["--steps", "2", "--lr-drops", "1"]  # too few to learn, but enough to give every command its input
 
 
+@pytest.mark.slow
 def test_every_command_runs(tmp_path, monkeypatch, capsys):
     for package in ("onnxruntime", "matplotlib"):
         pytest.importorskip(package)
@@ -18,7 +19,7 @@ def test_every_command_runs(tmp_path, monkeypatch, capsys):
         for call in commands(script, str(tmp_path)):
             assert main(call + (SHORT if call[0] == "train" else [])) == 0, call
     printed = capsys.readouterr().out
-    for told in (
+    for text in (
         "300 of 300 images aligned",
         "10 identities held out",
         "PCA + LDA",
@@ -29,12 +30,12 @@ def test_every_command_runs(tmp_path, monkeypatch, capsys):
         "ONNX Runtime",
         "weights of runs/own",
     ):
-        assert told in printed, told
+        assert text in printed, text
 
 
 def test_every_block_shows_its_output():
     with open(PAGE, encoding="utf-8") as stream:
-        found = list(BLOCK.finditer(stream.read()))
-    assert len(found) >= 10
-    for block in found:
+        matches = list(BLOCK.finditer(stream.read()))
+    assert len(matches) >= 10
+    for block in matches:
         assert block.group(2) and block.group(2).strip(), block.group(1)

@@ -70,5 +70,5 @@ def _engine(name: str, symbol: Any, parameters: Any, pixels: np.ndarray) -> Call
         engine = engines.onnx_engine(network)
     else:
         folded = fold.fold_batchnorm(symbol, *parameters)
-        engine = engines.OnnxEngine(quantise(to_onnx.onnx_bytes(*folded, "data", size, {}), pixels), name)
+        engine = engines.OnnxEngine(quantise(to_onnx.to_onnx(*folded, "data", size, {}), pixels), name)
     return lambda: engine.start(pixels, len(pixels))()

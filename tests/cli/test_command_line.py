@@ -79,6 +79,7 @@ def test_an_unknown_flag_names_the_nearest(capsys):
     assert capsys.readouterr().err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_wrong_input_is_one_line_without_traceback():
     done = run("train", "--data", "/nowhere", "--run", "/nowhere/run")
     assert done.returncode == 2

@@ -59,6 +59,7 @@ def test_the_gradients_of_the_reference_are_those_of_finite_differences():
     np.testing.assert_allclose(logits[np.arange(4), label], 64 * np.cos(angle + 0.5))
 
 
+@pytest.mark.slow
 def test_the_product_runs_in_a_child_process():
     result = gpus.run_matmul("cpu(0)")
     assert 0 < result["seconds"] < 60 and result["error"] < gpus.TOLERANCE
@@ -80,6 +81,7 @@ def test_a_device_that_hangs_dies_or_computes_wrongly(code, words):
     assert finding.ok is False and words in finding.text + finding.remedy
 
 
+@pytest.mark.slow
 def test_a_missing_gpu_is_a_finding():
     assert "there is no gpu(77)" in gpus.run_matmul("gpu(77)")["failed"]
 

@@ -14,7 +14,7 @@ from arcface_mx.faces import embed as embedding_files
 from arcface_mx.faces.embed import FaceOptions, embed_to_file, read_embeddings
 from arcface_mx.model import load_model
 from arcface_mx.verify.calibration_file import model_fingerprint
-from tests.conftest import shared_path, tiny_photo
+from tests.conftest import shared_path, tiny_image
 from tests.support import nets
 
 SIZE = (32, 32)
@@ -31,7 +31,7 @@ def model(tmp_path_factory, tiny_pairs):
 
 def put(root, name, identity, image):
     os.makedirs(os.path.dirname(root / name), exist_ok=True)
-    (root / name).write_bytes(tiny_photo(identity, image))
+    (root / name).write_bytes(tiny_image(identity, image))
     return str(root / name)
 
 

@@ -61,6 +61,7 @@ def test_any_bytes_are_read_or_refused(name, folder):
     run()
 
 
+@pytest.mark.slow
 def test_native_readers_survive_changed_files():
     """A child process reads them, so that a death by signal fails this test and does not end all tests."""
     code = (

@@ -79,6 +79,7 @@ def make(kind, folder, megabytes):
     return folder, os.path.join(folder, checkpoint.ARRAYS)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/proc/self/clear_refs"), reason="peak memory is read from Linux's /proc")
 @pytest.mark.parametrize("kind", ["bin", "rec", "params", "checkpoint"])
 def test_reading_takes_less_than_twice_the_file(kind, tmp_path):

@@ -132,6 +132,7 @@ def test_bad_input():
             identify(*arguments)
 
 
+@pytest.mark.slow
 def test_memory_stays_with_the_blocks():
     """4,000 probes against 40,000 entries of 64: the scores alone would be 640 MB."""
     random = np.random.RandomState(0)

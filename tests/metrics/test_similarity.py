@@ -15,6 +15,7 @@ def unit(count, d=16, seed=0):
     return unit_vectors(np.random.RandomState(seed).normal(size=(count, d)).astype(np.float32))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", [BLOCK, (7, 200), (1, 3)])
 @pytest.mark.parametrize(
     "entries, probes, k", [(1, 1, 1), (7, 3, 7), (300, 261, 10), (1283, 40, 5), (1280, 3, 9), (1281, 3, 10)]

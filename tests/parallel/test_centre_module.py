@@ -55,6 +55,7 @@ def test_every_head_over_an_uneven_split(name):
 shapes = st.tuples(st.integers(2, 4), st.integers(1, 4), st.integers(0, 30), st.integers(8, 20), st.integers(0, 999))
 
 
+@pytest.mark.slow
 @given(shapes, st.sampled_from(sorted(HEADS)))
 @settings(max_examples=40)
 def test_random_shapes(shape, name):

@@ -40,6 +40,7 @@ def assert_near(one, two, tolerance):
         )
 
 
+@pytest.mark.slow
 def test_it_learns(tmp_path, tiny_faces):
     config = tiny(tmp_path, tiny_faces, steps=60, log_every=10, devices="cpu(0),cpu(1)", parallel="centres")
     train(config)
@@ -47,6 +48,7 @@ def test_it_learns(tmp_path, tiny_faces):
     assert steps[-1]["loss"] < 0.7 * steps[0]["loss"] and steps[-1]["accuracy"] > 0.6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [{}, {"sample_rate": 0.4, "batch_size": 2}])
 def test_an_interrupted_run_ends_with_the_same_bits(tmp_path, tiny_faces, monkeypatch, more):
     options = dict({"dropout": 0.3, "devices": "cpu(0),cpu(1)", "parallel": "centres"}, **more)

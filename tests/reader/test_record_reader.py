@@ -17,7 +17,7 @@ from arcface_mx.reader.augment import Augmentation
 from arcface_mx.reader.record_reader import RecordReader
 from arcface_mx.reader.samplers import PKSampler, RandomSampler
 from arcface_mx.util.errors import UserError
-from tests.conftest import TINY_PHOTOS, TINY_SIDE, tiny_photo
+from tests.conftest import TINY_IMAGES, TINY_SIDE, tiny_image
 
 PLAIN = Augmentation(TINY_SIDE, mirror=False)
 VARIED = Augmentation(TINY_SIDE, mirror=True, shift=3, rotate=10, jitter=0.2)
@@ -127,7 +127,7 @@ def uneven(tmp_path_factory):
     with RecordWriter(folder, TINY_SIDE, TINY_SIDE) as writer:
         for identity, images in enumerate((5, 1, 3, 2)):
             for image in range(images):
-                writer.add(identity, tiny_photo(identity, image))
+                writer.add(identity, tiny_image(identity, image))
     return RecordIndex.open(folder)
 
 
@@ -139,10 +139,10 @@ def test_tuples_hold_k_images_of_each_identity(index):
 
 
 def test_tuples_show_every_image_equally_often(index):
-    rounds = 2 * TINY_PHOTOS
+    rounds = 2 * TINY_IMAGES
     batches = take(reader(index, 5 * 3, images_per_identity=3), rounds)  # a round a batch
     seen = Counter(record for _, _, records in batches for record in records.tolist())
-    assert len(seen) == 5 * TINY_PHOTOS and set(seen.values()) == {2 * 3}
+    assert len(seen) == 5 * TINY_IMAGES and set(seen.values()) == {2 * 3}
 
 
 def test_identities_with_few_images_bring_all_they_have(uneven):
@@ -159,22 +159,22 @@ def write_faces(folder, *images):
     return RecordIndex.open(folder)
 
 
-@pytest.mark.parametrize("image", [b"not an image", tiny_photo(0, 0)[:-900]], ids=["text", "cut off"])
+@pytest.mark.parametrize("image", [b"not an image", tiny_image(0, 0)[:-900]], ids=["text", "cut off"])
 def test_an_image_that_cannot_be_decoded_is_named(tmp_path, image):
-    faces = write_faces(str(tmp_path / "faces"), tiny_photo(0, 0), image)
+    faces = write_faces(str(tmp_path / "faces"), tiny_image(0, 0), image)
     with pytest.raises(UserError, match="train.rec: record 2 holds no image that can be decoded.*data check"):
         take(reader(faces, 2), 1)
 
 
 def test_an_image_of_another_size_is_named(tmp_path):
     small = cv2.imencode(".png", np.zeros((16, 16, 3), np.uint8))[1].tobytes()
-    faces = write_faces(str(tmp_path / "faces"), tiny_photo(0, 0), small)
+    faces = write_faces(str(tmp_path / "faces"), tiny_image(0, 0), small)
     with pytest.raises(UserError, match="record 2 is 16×16 pixels and must be 32×32"):
         take(reader(faces, 2), 1)
 
 
 def test_a_file_that_changes_while_it_is_read_is_named(tmp_path):
-    faces = write_faces(str(tmp_path / "faces"), tiny_photo(0, 0), tiny_photo(1, 0))
+    faces = write_faces(str(tmp_path / "faces"), tiny_image(0, 0), tiny_image(1, 0))
     batches = reader(faces, 2).batches()
     next(batches)
     with open(os.path.join(str(tmp_path / "faces"), "train.rec"), "r+b") as records:

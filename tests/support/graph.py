@@ -1,11 +1,13 @@
 """Run a Symbol: inputs in, outputs and gradients out.
 
-ARCFACE_TEST_CONTEXT ("cpu", "cpu(1)", "gpu(0)") and ARCFACE_TEST_DTYPE ("float32", "float64", or
-both with a comma) choose where and in what the tests run; the defaults are cpu and both.
+The environment variables ARCFACE_TEST_CONTEXT ("cpu", "cpu(1)", "gpu(0)") and ARCFACE_TEST_DTYPE
+("float32", "float64", or both with a comma) choose the device and the data types of the tests. The
+defaults are cpu and both types.
 """
 
 from __future__ import annotations
 
+import json
 import os
 from typing import Dict, List, Optional, Tuple
 
@@ -15,7 +17,7 @@ from mxnet.symbol import Symbol
 
 DTYPES = os.environ.get("ARCFACE_TEST_DTYPE", "float32,float64").split(",")
 
-# Relative to the largest value compared, for quantities that are well conditioned.
+# Tolerance relative to the largest value compared, for quantities that are well conditioned.
 TOLERANCE = {"float32": 2e-5, "float64": 1e-10}
 
 
@@ -32,9 +34,9 @@ def run(
     train: bool = True,
     aux: Optional[Dict[str, np.ndarray]] = None,
 ) -> Tuple[List[np.ndarray], Dict[str, np.ndarray]]:
-    """All outputs, and the gradients of sum(cotangent·first output), ones by default.
+    """Return all outputs, and the gradients of sum(cotangent·first output); `cotangent` is 1 by default.
 
-    Labels ("label") are float32 and get no gradient; everything else is `dtype`.
+    The input "label" is float32 and gets no gradient; everything else is of type `dtype`.
     """
     types = {name: ("float32" if name == "label" else dtype) for name in symbol.list_arguments()}
     requests = {name: ("null" if name == "label" else "write") for name in symbol.list_arguments()}
@@ -57,17 +59,15 @@ def run(
     return outputs, gradients
 
 
-def assert_close(found: np.ndarray, expected: np.ndarray, tolerance: float, what: str = "") -> None:
-    """Largest difference at most `tolerance` times the largest expected value (or 1)."""
-    assert found.shape == expected.shape, what
+def assert_close(actual: np.ndarray, expected: np.ndarray, tolerance: float, what: str = "") -> None:
+    """The largest difference is at most `tolerance` times the largest expected value, or times 1."""
+    assert actual.shape == expected.shape, what
     limit = tolerance * max(1.0, float(np.max(np.abs(expected), initial=0.0)))
-    error = float(np.max(np.abs(found - expected), initial=0.0))
+    error = float(np.max(np.abs(actual - expected), initial=0.0))
     assert error <= limit, f"{what}: differs by {error:g}, limit {limit:g}"
 
 
 def operators(symbol: Symbol) -> List[Tuple[str, Dict[str, str]]]:
-    """The graph's operators with their attributes, in the order of its JSON, without variables."""
-    import json
-
+    """Return the operators of a graph with their attributes, in the order of its JSON."""
     nodes = json.loads(symbol.tojson())["nodes"]
     return [(node["op"], node.get("attrs", {})) for node in nodes if node["op"] != "null"]

@@ -2,9 +2,9 @@
 
     python -m tests.support.kill --kills 200
 
-Half of the kills come from outside at a random time, half from inside at a random write, fsync,
+Half of the kills come from outside at a random time, and half from inside at a random write, fsync,
 rename or mkdir of the run. Training runs in forked children of a process that has only imported what
-they need. Prints one line a finished run; exit code 1 where two ends differ.
+they need. Each finished run prints one line. The exit code is 1 if two ends differ.
 """
 
 from __future__ import annotations
@@ -21,36 +21,42 @@ import time
 
 from tests.conftest import write_tiny_faces, write_tiny_pairs
 
-STEPS = 12
+STEPS = 8
 COMMON = {
     "network": "iresnet18",
     "width": 0.07,
+    "units": (1, 1),
     "embedding_size": 16,
     "image_size": 32,
     "batch_size": 8,
     "dropout": 0.3,
-    "scale": 16.0,
     "lr": 0.05,
-    "lr_drops": (8,),
+    "lr_drops": (5,),
     "steps": STEPS,
     "log_every": 4,
     "checkpoint_every": 1,
     "eval_every": 3,
 }
 RUNS = {
-    "margin ramped up": {"margin_ramp": 0.5, "keep_every": 5},
+    "margin ramped up": {"scale": 16.0, "margin_ramp": 0.5, "keep_every": 5},
     "A-Softmax's lambda, accumulated gradients": {
         "loss": "a_softmax",
         "accumulate": 2,
         "batch_size": 4,
         "warmup_steps": 3,
     },
-    "triplets mined from bags": {"triplet_weight": 1.0, "images_per_identity": 2, "jitter": 0.2, "bag": 3},
+    "triplets mined from bags": {
+        "scale": 16.0,
+        "triplet_weight": 1.0,
+        "images_per_identity": 2,
+        "jitter": 0.2,
+        "bag": 3,
+    },
 }
 
 
 def train_in_child(config, log, suicide=0):
-    """Fork a child that trains; suicide: the file system call at which it kills itself (0: none)."""
+    """Fork a child that trains and kills itself at file system call number `suicide` (0: never)."""
     child = os.fork()
     if child:
         return child
@@ -90,7 +96,7 @@ def _die_at(call):
 
 
 def contents(run):
-    """All that must be equal at the end: checkpoints, export, metrics."""
+    """Return what must be equal at the end: checkpoints, export, metrics."""
     found = {}
     for folder, _, names in os.walk(run):
         for name in names:
@@ -103,7 +109,7 @@ def contents(run):
 
 
 def without_times(value):
-    """A JSON value less the seconds that something took."""
+    """Return a JSON value without the entries named "seconds"."""
     if isinstance(value, list):
         return [without_times(item) for item in value]
     if isinstance(value, dict):
@@ -112,7 +118,7 @@ def without_times(value):
 
 
 def kill_and_compare(folder, kills, seed, say=print):
-    """Returns counts: kills, of which in a checkpoint's writing, finished runs, differing runs."""
+    """Return the numbers of kills by their kind, of finished runs and of runs that end differently."""
     from arcface_mx.config import from_flat
 
     chance = random.Random(seed)
@@ -155,7 +161,7 @@ def kill_and_compare(folder, kills, seed, say=print):
 
 
 def _killed(config, log, chance, seconds, counts):
-    """One attempt at the run; True when it was killed, False when it came to its end."""
+    """Start or continue the run once. Return True if it was killed, False if it reached its end."""
     suicide = chance.randint(1, 40 * STEPS) if chance.random() < 0.5 else 0
     child = train_in_child(config, log, suicide)
     if not suicide:
@@ -198,7 +204,7 @@ def main():
     start = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="arcface-mx-kill-") as folder:
         counts = kill_and_compare(folder, args.kills, args.seed, lambda text: print(text, flush=True))
-    print("{}; {:.0f} s".format(", ".join("%s %d" % item for item in counts.items()), time.perf_counter() - start))
+    print(", ".join(f"{name} {count}" for name, count in counts.items()) + f"; {time.perf_counter() - start:.0f} s")
     if args.json:
         with open(args.json, "w") as stream:
             json.dump(counts, stream)

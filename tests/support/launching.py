@@ -11,7 +11,7 @@ import time
 
 from arcface_mx.config import field_table, find_loss, from_flat
 from arcface_mx.data.recordio.writer import RecordWriter
-from tests.conftest import TINY_SIDE, tiny_photo
+from tests.conftest import TINY_SIDE, tiny_image
 from tests.support.training import TINY
 
 IMAGES = 40  # one batch holds them all, so the order in which the workers read them does not matter
@@ -26,7 +26,7 @@ def write_faces(folder):
     with RecordWriter(folder, TINY_SIDE, TINY_SIDE) as writer:
         for identity in range(5):
             for number in range(IMAGES // 5):
-                writer.add(identity, tiny_photo(identity, number))
+                writer.add(identity, tiny_image(identity, number))
     return folder
 
 

@@ -1,7 +1,7 @@
-"""Independent implementations in float64 NumPy, written from the formulas, slow and plain.
+"""Independent implementations in float64 NumPy, written from the formulas without regard to speed.
 
-Every function takes real or complex arrays: `gradient` differentiates by the complex step
-(f(x + ih).imag / h), which has no rounding error to speak of. Comparisons look at real parts.
+Every function takes real or complex arrays. `gradient` uses the complex step, f(x + ih).imag / h, whose
+rounding error is negligible. Comparisons between numbers use their real parts.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ STEP = 1e-30
 def gradient(
     function: Callable[..., np.ndarray], arrays: Sequence[np.ndarray], cotangent: np.ndarray
 ) -> List[np.ndarray]:
-    """d sum(cotangent·function(*arrays)) / d each array, element by element."""
+    """The gradient of sum(cotangent·function(*arrays)) with respect to each array, element by element."""
     gradients = []
     for number, array in enumerate(arrays):
         slope = np.zeros(array.shape)
@@ -33,7 +33,7 @@ def gradient(
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
-    """Rows of length 1; MXNet's L2Normalization adds 1e-10 under the root."""
+    """Rows scaled to length 1. MXNet's L2Normalization adds 1e-10 under the root."""
     return rows / np.sqrt(np.sum(rows * rows, axis=1, keepdims=True) + 1e-10)
 
 
@@ -45,7 +45,7 @@ def cosines(x: np.ndarray, w: np.ndarray) -> np.ndarray:
 
 
 def target_curve(cosine: complex, m1: float, m2: float, m3: float, policy: str = "none") -> complex:
-    """Eq. 4's cos(m1·θ + m2) − m3, and what the policy makes of it."""
+    """cos(m1·θ + m2) − m3 of eq. 4, as the policy changes it."""
     theta = np.arccos(cosine)
     if policy == "easy_margin" and cosine.real <= 0:
         return cosine
@@ -71,9 +71,9 @@ def margin_logits(
 ) -> np.ndarray:
     logits = scale * cosines(x, w)
     for i, y in enumerate(label):
-        own = _clipped(logits[i, y] / scale, clip)
+        cosine = _clipped(logits[i, y] / scale, clip)
         r = ramp[i] if len(ramp) else 1.0
-        logits[i, y] = scale * target_curve(own, 1.0 + (m1 - 1.0) * r, m2 * r, m3 * r, policy)
+        logits[i, y] = scale * target_curve(cosine, 1.0 + (m1 - 1.0) * r, m2 * r, m3 * r, policy)
     return logits
 
 
@@ -102,7 +102,7 @@ def a_softmax_logits(x: np.ndarray, w: np.ndarray, label: Numbers, m: int, lam: 
 def sub_centre_logits(
     x: np.ndarray, sub_centres: Sequence[np.ndarray], label: Numbers, scale: float, m: float, clip: float
 ) -> np.ndarray:
-    """sub_centres: K arrays (n, d), one sub-centre a class in each."""
+    """`sub_centres` are K arrays (n, d), each with one sub-centre of every class."""
     every = np.stack([cosines(x, w) for w in sub_centres])
     nearest = np.argmax(every.real, axis=0)
     logits = scale * np.take_along_axis(every, nearest[None], axis=0)[0]
@@ -114,7 +114,7 @@ def sub_centre_logits(
 def adaface_logits(
     x: np.ndarray, w: np.ndarray, label: Numbers, scale: float, m: float, h: float, clip: float
 ) -> np.ndarray:
-    norm = np.clip(np.linalg.norm(x.real, axis=1), 1e-3, 100.0)  # no slope goes through the norm
+    norm = np.clip(np.linalg.norm(x.real, axis=1), 1e-3, 100.0)  # no gradient passes through the norm
     quality = np.clip(h * (norm - norm.mean()) / (norm.std() + 1e-3), -1.0, 1.0)
     logits = scale * cosines(x, w)
     for i, y in enumerate(label):
@@ -128,7 +128,7 @@ def adaface_logits(
 def _clipped(cosine: complex, clip: float) -> complex:
     if clip - 1.0 <= cosine.real <= 1.0 - clip:
         return cosine
-    return cosine * 0 + np.sign(cosine.real) * (1.0 - clip)  # and no slope
+    return cosine * 0 + np.sign(cosine.real) * (1.0 - clip)  # without gradient
 
 
 def cross_entropy(logits: np.ndarray, label: Numbers) -> np.ndarray:
@@ -141,8 +141,8 @@ def cross_entropy(logits: np.ndarray, label: Numbers) -> np.ndarray:
 
 
 def intra_loss(x: np.ndarray, w: np.ndarray, label: Numbers) -> np.ndarray:
-    own = cosines(x, w)[np.arange(len(label)), list(label)]
-    return np.arccos(own) / math.pi
+    cosine = cosines(x, w)[np.arange(len(label)), list(label)]
+    return np.arccos(cosine) / math.pi
 
 
 def inter_loss(w: np.ndarray, label: Numbers) -> np.ndarray:
@@ -158,7 +158,7 @@ def inter_loss(w: np.ndarray, label: Numbers) -> np.ndarray:
 
 
 def angles_of(x: np.ndarray) -> np.ndarray:
-    """Angles between rows; the diagonal, which no loss uses, is 0."""
+    """Angles between rows. The diagonal, which no loss uses, is 0."""
     u = unit(x)
     angle = np.zeros((len(x), len(x)), x.dtype)
     for i in range(len(x)):
@@ -178,7 +178,7 @@ def _hinge(value: complex) -> complex:
 
 
 def triplet_loss(distance: np.ndarray, label: Numbers, margin: float, mining: str) -> np.ndarray:
-    """ "semi_hard" and "batch_hard" as in `symbols/triplet.py`; each anchor's loss."""
+    """The loss of each anchor, with mining "semi_hard" or "batch_hard" as in `symbols/triplet.py`."""
     losses = []
     for a in range(len(label)):
         positives = [p for p in range(len(label)) if label[p] == label[a] and p != a]

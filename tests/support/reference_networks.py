@@ -1,4 +1,4 @@
-"""The two networks in float64 NumPy, in inference: written from the papers' layer tables."""
+"""IR-ResNet and MobileFaceNet in float64 NumPy, for inference, written from the layer tables of the papers."""
 
 from __future__ import annotations
 

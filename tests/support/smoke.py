@@ -1,6 +1,7 @@
-"""What every installation must do, in seconds: the ten lines, a short training run, its export and answers.
+"""A test of an installation in a few seconds: builders, a short training run, its export and embeddings.
 
-Run in an empty folder by the interpreter that has arcface-mx: python smoke.py. Needs no test package.
+Run it in an empty folder with the interpreter that has arcface-mx: python smoke.py. It needs no test
+package.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ TRAIN = (
 
 
 def ten_lines() -> None:
-    """Builders and MXNet's own Module, no trainer."""
+    """Train with the builders and MXNet's Module, without the trainer."""
     data, label = mx.sym.Variable("data"), mx.sym.Variable("label")
     embedding = iresnet(data, layers=18, embedding_size=8, width=0.07, input_size=32)
     logits = margin_logits(embedding, label, num_classes=4, scale=16.0, m2=0.5)
@@ -35,24 +36,24 @@ def ten_lines() -> None:
     assert np.isfinite(net.score(faces, mx.metric.Loss())[0][1])
 
 
-def photos(person: int) -> list[bytes]:
+def images(identity: int) -> list[bytes]:
     import cv2
 
-    random = np.random.RandomState(person)
+    random = np.random.RandomState(identity)
     colour = random.randint(0, 200, (4, 4, 3))
     noisy = [np.kron(colour, np.ones((8, 8, 1))) + random.randint(0, 55, (32, 32, 3)) for _ in range(4)]
     return [cv2.imencode(".png", pixels.astype(np.uint8))[1].tobytes() for pixels in noisy]
 
 
 def whole_path() -> None:
-    """Records → training → export → embeddings."""
+    """Write records, train, export and embed."""
     with RecordWriter("faces", 32, 32) as writer:
-        for person in range(4):
-            for photo in photos(person):
-                writer.add(person, photo)
-    for command in (TRAIN, "data check faces", "export run --out out --fold", "data unpack faces photos"):
+        for identity in range(4):
+            for encoded in images(identity):
+                writer.add(identity, encoded)
+    for command in (TRAIN, "data check faces", "export run --out out --fold", "data unpack faces images"):
         assert main(command.split()) == 0, command
-    assert main(["embed", "out", "photos", "out.npz"]) == 0
+    assert main(["embed", "out", "images", "out.npz"]) == 0
     with np.load("out.npz") as stored:
         assert stored["vectors"].shape == (16, 8) and np.isfinite(stored["vectors"]).all()
     assert load_model("out").embedding_size == 8

@@ -1,4 +1,7 @@
-"""recipes/tutorial.md taken apart for its test; `python tests/support/tutorial.py --write` runs it and writes its outputs."""
+"""The blocks of recipes/tutorial.md, for its test.
+
+`python tests/support/tutorial.py --write` runs the whole page and writes the outputs into it.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +12,20 @@ import sys
 import tempfile
 from typing import List
 
-PAGE = os.path.join(
-    os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "recipes", "tutorial.md"
-)
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+PAGE = os.path.join(ROOT, "recipes", "tutorial.md")
 BLOCK = re.compile(r"```sh\n(.*?)```\n(?:\n```text\n(.*?)```\n)?", re.S)
-QUIET = ("legacy_json_util", "Warning")
+QUIET = ("legacy_json_util", "Warning")  # lines of MXNet that differ between machines
 
 
 def blocks() -> List[str]:
-    """The page's shell scripts, in order."""
+    """The shell scripts of the page, in order."""
     with open(PAGE, encoding="utf-8") as stream:
         return [match.group(1) for match in BLOCK.finditer(stream.read())]
 
 
 def commands(script: str, folder: str) -> List[List[str]]:
-    """The script run in `folder` with arcface-mx left out: the arguments of each such call, as the shell expands them."""
+    """Run a script in `folder` and return the arguments of its calls of arcface-mx, which are not made."""
     record = os.path.join(folder, ".calls")
     function = f'arcface-mx() {{ printf "%s\\0" "$@" >>{record}; printf "\\n" >>{record}; }}\n'
     subprocess.run(["bash", "-euo", "pipefail", "-c", function + script], cwd=folder, check=True)
@@ -36,7 +38,7 @@ def commands(script: str, folder: str) -> List[List[str]]:
 
 
 def outputs(folder: str) -> List[str]:
-    """What each block prints, run as it stands in `folder`."""
+    """Run all blocks in `folder` and return what each prints."""
     environment = dict(os.environ, PATH=os.path.dirname(sys.executable) + os.pathsep + os.environ["PATH"])
     results = []
     for script in blocks():
@@ -55,7 +57,7 @@ def outputs(folder: str) -> List[str]:
 
 
 def write() -> None:
-    """Replace each block's output by what it prints today."""
+    """Replace the output of each block by what it prints today."""
     with tempfile.TemporaryDirectory() as folder:
         printed = iter(outputs(folder))
 

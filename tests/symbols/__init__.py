@@ -4,7 +4,7 @@ import gc
 
 import mxnet  # noqa: F401
 
-# hypothesis collects garbage around every test; with mxnet's thousands of operators that took
-# longer than the tests. Objects that stay for good need no second look.
+# hypothesis collects garbage around every test. With the thousands of operators of mxnet that took
+# longer than the tests. Objects that exist until the end need not be looked at again.
 gc.collect()
 gc.freeze()

@@ -1,4 +1,4 @@
-"""The list that the battery of `test_heads.py` runs over. A new head: one entry here."""
+"""The heads that `test_heads.py` runs over. A new head needs one entry here."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ MARGINS = {
 
 
 class Head(NamedTuple):
-    """A builder from (embedding, label, weight, n, dtype), and what it should give from (x, w, label)."""
+    """A builder from (embedding, label, weight, n, dtype), and its expected values from (x, w, label)."""
 
     build: Callable[[Symbol, Symbol, Symbol, int, str], Symbol]
     reference: Callable[[np.ndarray, np.ndarray, Any], np.ndarray]
-    safe: bool = True  # finite everywhere, as all but the literal graphs are
-    sees_norm: bool = True  # False: the value depends on ‖x‖, and no gradient is sent for it
+    safe: bool = True  # whether it is finite everywhere; only the literal graphs are not
+    sees_norm: bool = True  # False if the value depends on ‖x‖ but sends no gradient for it
 
 
 def margin_head(m1: float, m2: float, m3: float, policy: str = "none", literal: bool = False) -> Head:
@@ -61,7 +61,7 @@ def a_softmax_head(m: int, lam: float) -> Head:
 
 
 def two_centres(x: Symbol, label: Symbol, w: Symbol, n: int, dtype: str) -> Symbol:
-    # The second sub-centre of a class is the first one's mirror image.
+    # The second sub-centre of a class is the first one with its elements in reverse order.
     both = mx.sym.reshape(mx.sym.stack(w, mx.sym.flip(w, axis=1), axis=1), shape=(-3, 0))
     return sub_centre_logits(x, label, n, sub_centres=2, scale=SCALE, m=0.5, weight=both, dtype=dtype)
 

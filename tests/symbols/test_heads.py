@@ -1,4 +1,4 @@
-"""One battery over every head, literal and safe: values, gradients, corners, JSON."""
+"""Tests that run over every head, literal and default: values, gradients, corner cases, JSON."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ def evaluate(
 
 
 def at_angles(degrees: np.ndarray, n: int = 4, d: int = 6, seed: int = 0) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Embeddings of several lengths at given angles to their own centres, the centres, the labels."""
+    """Return embeddings of several lengths at these angles to the centres of their classes, the centres, the labels."""
     random = np.random.RandomState(seed)
     w = random.randn(n, d)
     label = random.randint(0, n, len(degrees))
-    own = w[label] / np.linalg.norm(w[label], axis=1, keepdims=True)
+    centre = w[label] / np.linalg.norm(w[label], axis=1, keepdims=True)
     aside = random.randn(len(degrees), d)
-    aside -= np.sum(aside * own, axis=1, keepdims=True) * own
+    aside -= np.sum(aside * centre, axis=1, keepdims=True) * centre
     aside /= np.linalg.norm(aside, axis=1, keepdims=True)
     angle = np.radians(degrees)[:, None]
     length = random.uniform(0.5, 20.0, (len(degrees), 1))
-    return length * (np.cos(angle) * own + np.sin(angle) * aside), w, label
+    return length * (np.cos(angle) * centre + np.sin(angle) * aside), w, label
 
 
 @EVERY_HEAD
@@ -98,7 +98,7 @@ def test_gradient_is_the_slope_of_the_graph_itself(name: str) -> None:
     assert slope == pytest.approx((ends[0] - ends[1]) / (2 * step), rel=1e-6)
 
 
-CORNERS = ["own centre", "another centre", "opposite", "zero", "one class", "one sample", "tiny"]
+CORNERS = ["centre of the class", "another centre", "opposite", "zero", "one class", "one sample", "tiny"]
 
 
 def corner(kind: str) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -106,7 +106,7 @@ def corner(kind: str) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
     n, samples = (1 if kind == "one class" else 6), (1 if kind == "one sample" else 64)
     w, label = random.randn(n, 16), random.randint(0, n, samples)
     x = {
-        "own centre": w[label],
+        "centre of the class": w[label],
         "another centre": w[(label + 1) % n],
         "opposite": -w[label],
         "zero": np.zeros((samples, 16)),
@@ -131,7 +131,7 @@ def test_head_is_right_and_gradients_finite_in_corners(name: str, dtype: str, ki
 @EVERY_SAFE_HEAD
 @pytest.mark.parametrize("degrees", [0.01, 179.99])
 def test_gradient_stays_moderate_beside_the_clip(name: str, degrees: float) -> None:
-    """arccos's slope is cancelled by that of the cosine: no gradient explodes near a centre."""
+    """The slope of arccos is cancelled by that of the cosine, so no gradient explodes near a centre."""
     x, w, label = at_angles(np.full(50, degrees), d=64)
     x /= np.linalg.norm(x, axis=1, keepdims=True)
     _, gradients = evaluate(HEADS[name], x, w, label, "float32", np.eye(len(w))[label])

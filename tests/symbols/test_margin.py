@@ -1,4 +1,4 @@
-"""What is special about the combined margin: Algorithm 1's graph, the clip, policies, the ramp."""
+"""The combined margin: the graph of Algorithm 1, the clip, the policies, the ramp."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def by_name(m: Tuple[float, float, float]) -> Dict[str, Any]:
 
 
 def test_literal_arcface_is_algorithm_1_node_for_node() -> None:
-    """Operators, order, attributes and wiring, as the graph's JSON has them."""
+    """The JSON of the graph has the same operators, in the same order, with the same attributes and inputs."""
     nodes = json.loads(graph(7, literal=True, m2=0.5, scale=64.0).tojson())["nodes"]
-    found = [
+    actual = [
         (node["op"], node.get("attrs", {}), [nodes[source]["name"] for source, _, _ in node["inputs"]])
         for node in nodes
         if node["op"] != "null"
@@ -46,7 +46,7 @@ def test_literal_arcface_is_algorithm_1_node_for_node() -> None:
     names = [node["name"] for node in nodes if node["op"] != "null"]
     x, W, fc7, original, theta, shifted, marginal, difference, column, one_hot, update, total, _ = names
     one_hot_of = {"depth": "7", "on_value": "1.0", "off_value": "0.0", "dtype": "float32"}
-    assert found == [
+    assert actual == [
         ("L2Normalization", {"mode": "instance"}, ["data"]),  # line 1
         ("L2Normalization", {"mode": "instance"}, ["fc7_weight"]),  # line 2
         ("FullyConnected", {"no_bias": "True", "num_hidden": "7"}, [x, W]),  # line 3
@@ -105,8 +105,8 @@ def test_default_equals_literal_bit_for_bit_inside_the_clip(name: str, dtype: st
         assert (one == other).all()
 
 
-def test_literal_graph_is_not_finite_along_own_centres_and_the_default_is() -> None:
-    """Why there is a clip. If this fails, MXNet changed, and the clip may go."""
+def test_literal_graph_is_not_finite_along_class_centres_and_the_default_is() -> None:
+    """The reason for the clip. If this test fails, MXNet has changed and the clip can be removed."""
     w = np.random.RandomState(6).randn(64, 32)
     inputs = {"data": w, "fc7_weight": w, "label": np.arange(64)}
     for literal in (True, False):
@@ -119,7 +119,7 @@ def curve(degrees: np.ndarray, dtype: str, **arguments: Any) -> np.ndarray:
     """Target logits at scale 1 as a function of the angle: one class, two dimensions."""
     angle = np.radians(degrees)
     inputs = {
-        # Long, so that the 1e-10 in L2Normalization does not count.
+        # The embedding is long, so that the 1e-10 in L2Normalization is negligible.
         "data": 100.0 * np.stack([np.cos(angle), np.sin(angle)], axis=1),
         "fc7_weight": np.array([[100.0, 0.0]]),
         "label": np.zeros(len(angle)),
@@ -146,13 +146,13 @@ def test_target_curve_equals_formula(name: str, policy: str) -> None:
 
 
 def test_policy_linear_continues_arcface_as_cos_minus_m_sin_m() -> None:
-    found = curve(np.array([160.0, 175.0]), "float64", policy="linear", m2=0.5)
-    assert found == pytest.approx(np.cos(np.radians([160.0, 175.0])) - 0.5 * math.sin(0.5), abs=1e-9)
+    logits = curve(np.array([160.0, 175.0]), "float64", policy="linear", m2=0.5)
+    assert logits == pytest.approx(np.cos(np.radians([160.0, 175.0])) - 0.5 * math.sin(0.5), abs=1e-9)
 
 
 def test_curve_without_policy_rises_beyond_pi() -> None:
-    found = curve(np.array([140.0, 151.3, 179.0]), "float64", m2=0.5)
-    assert found[1] < found[0] and found[2] > found[1] + 0.1
+    logits = curve(np.array([140.0, 151.3, 179.0]), "float64", m2=0.5)
+    assert logits[1] < logits[0] and logits[2] > logits[1] + 0.1
 
 
 @pytest.mark.parametrize("policy", POLICIES)
@@ -200,7 +200,7 @@ def test_random_margins_scales_and_shapes(policy: str, m: Tuple[float, float, fl
 @EVERY_MARGIN
 @pytest.mark.parametrize("policy", POLICIES)
 def test_finite_where_angle_and_margin_make_pi(name: str, policy: str) -> None:
-    """Both sides of θ = (π − m2)/m1, and that angle itself as near as float32 comes."""
+    """On both sides of θ = (π − m2)/m1, and as near to it as float32 comes."""
     m1, m2, _ = MARGINS[name]
     start = min(180.0, math.degrees((math.pi - m2) / m1))
     x, w, label = at_angles(start + np.array([-1e-2, -1e-4, 0.0, 1e-4, 1e-2]))

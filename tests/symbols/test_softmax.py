@@ -1,4 +1,4 @@
-"""Cross entropy, A-Softmax's λ, and what a trainer logs."""
+"""Cross entropy, λ of A-Softmax, and what a trainer logs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_cross_entropy_and_its_gradient(dtype: str, scale: float) -> None:
     probability = np.exp(logits - logits.max(axis=1, keepdims=True))
     probability /= probability.sum(axis=1, keepdims=True)
     expected = (probability - np.eye(9)[label]) * cotangent[:, None]
-    # float32 logits of 1,000 are whole to 6e-5, and so is the exponent.
+    # A float32 logit of 1,000 has an error of 6e-5, and so has the exponent.
     assert_close(gradients["data"], expected, max(TOLERANCE[dtype], scale * 1e-7 if dtype == "float32" else 0.0))
 
 
@@ -77,7 +77,7 @@ def test_a_softmax_without_lambda_is_lambda_0() -> None:
 
 
 @pytest.mark.parametrize("m", [0, 2.5])
-def test_a_softmax_wants_a_whole_m(m: float) -> None:
+def test_a_softmax_needs_a_whole_m(m: float) -> None:
     with pytest.raises(ValueError, match="^`m` must"):
         a_softmax_logits(DATA, LABEL, 5, m, weight=WEIGHT)  # type: ignore[arg-type]
 

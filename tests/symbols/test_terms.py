@@ -1,4 +1,4 @@
-"""Every loss that is a vector over samples: intra, inter, triplets, contrastive."""
+"""The losses with one value for each sample: intra, inter, triplets, contrastive."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DATA, LABEL, WEIGHT = (mx.sym.Variable(name) for name in ("data", "label", "fc7_
 
 
 class Term(NamedTuple):
-    """A graph from (number of classes, dtype), and what it should give from (x, w, label)."""
+    """A graph from (number of classes, dtype), and its expected values from (x, w, label)."""
 
     build: Callable[[int, str], Symbol]
     reference: Callable[[np.ndarray, np.ndarray, Any], np.ndarray]
@@ -75,9 +75,6 @@ def evaluate(name: str, x: np.ndarray, w: np.ndarray, label: np.ndarray, dtype: 
     return run(symbol, {key: arrays[key] for key in symbol.list_arguments()}, dtype, cotangent)
 
 
-# Embeddings of a length where the 1e-10 in L2Normalization does not count, as it would in 2 − 2·cos.
-
-
 def check(name: str, x: np.ndarray, w: np.ndarray, label: np.ndarray, dtype: str, tolerance: float) -> None:
     cotangent = np.random.RandomState(len(x)).randn(len(x))
     outputs, gradients = evaluate(name, x, w, label, dtype, cotangent)
@@ -98,6 +95,7 @@ def test_term_equals_reference_for_random_batches(name: str, data: st.DataObject
     random = np.random.RandomState(data.draw(st.integers(0, 10**6)))
     # Identities of any size, in any order: some with one image, some absent.
     label = random.randint(0, n, samples)
+    # The embeddings are long, so that the 1e-10 in L2Normalization is negligible in 2 − 2·cos.
     check(name, 10 * random.randn(samples, d), random.randn(n, d), label, dtype, TOLERANCE[dtype])
 
 
@@ -150,11 +148,11 @@ def test_term_is_finite_in_corners(name: str, dtype: str, kind: str) -> None:
 
 @ON_TUPLES
 def test_identity_with_one_image_changes_nothing_for_triplets_of_others(name: str) -> None:
-    """It has no positive: a triplet loss of 0, no gradient through its own anchor."""
+    """It has no positive, so its triplet loss is 0 and its anchor sends no gradient."""
     random = np.random.RandomState(10)
     x, label = random.randn(7, 5), np.array([0, 0, 0, 1, 1, 1, 2])
-    only_lonely = np.eye(7)[6]
-    outputs, gradients = evaluate(name, x, random.randn(3, 5), label, "float64", only_lonely)
+    last_anchor = np.eye(7)[6]
+    outputs, gradients = evaluate(name, x, random.randn(3, 5), label, "float64", last_anchor)
     if "triplet" in name:
         assert outputs[0][6] == 0.0 and (gradients["data"] == 0.0).all()
     assert (outputs[0][:6] > 0).any()

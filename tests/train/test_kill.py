@@ -7,9 +7,12 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
+@pytest.mark.slow
 def test_runs_killed_25_times_end_with_the_same_bits(tmp_path):
     counts = tmp_path / "counts.json"
     # A process of its own: children are forked from one that has not used MXNet's engine yet.

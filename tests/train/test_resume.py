@@ -96,6 +96,7 @@ def test_nothing_else_changes_between_steps(tmp_path, tiny_faces, monkeypatch):
     assert any("param_arrays" in path for path in changed) and any("aux_arrays" in path for path in changed)
 
 
+@pytest.mark.slow
 def test_random_numbers_drawn_elsewhere_change_nothing(tmp_path, tiny_faces, monkeypatch):
     plain, disturbed = (tiny(tmp_path, tiny_faces, name, dropout=0.3, jitter=0.2) for name in ("plain", "disturbed"))
     train(plain)
@@ -110,6 +111,7 @@ def test_random_numbers_drawn_elsewhere_change_nothing(tmp_path, tiny_faces, mon
     assert_same(final(plain), final(disturbed))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tuples", [False, True])
 def test_other_numbers_of_devices_see_the_same_samples_and_end_alike(tmp_path, tiny_faces, monkeypatch, tuples):
     """1 → 2 → 4 → 1 devices, three steps on each."""
@@ -138,6 +140,7 @@ def test_other_numbers_of_devices_see_the_same_samples_and_end_alike(tmp_path, t
     assert_same(final(unbroken), final(broken), 1e-6)
 
 
+@pytest.mark.slow
 def test_resume_by_name_goes_on_with_the_runs_own_settings(tmp_path, tiny_faces, monkeypatch):
     unbroken, broken = (tiny(tmp_path, tiny_faces, name) for name in ("unbroken", "broken"))
     train(unbroken)
@@ -162,12 +165,15 @@ def test_a_run_does_not_go_on_with_other_data(tmp_path, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             train(tiny(tmp_path, faces))
     shutil.rmtree(faces)
-    monkeypatch.setattr(conftest, "tiny_photo", lambda person, photo, real=conftest.tiny_photo: real(person + 1, photo))
+    monkeypatch.setattr(
+        conftest, "tiny_image", lambda identity, number, real=conftest.tiny_image: real(identity + 1, number)
+    )
     write_tiny_faces(faces)
     with pytest.raises(UserError, match="started on other images or labels than"):
         train(tiny(tmp_path, faces))
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_stops_the_run_and_room_lets_it_go_on(tmp_path, tiny_faces, monkeypatch):
     place, filler, count = tmp_path / "disk", tmp_path / "disk" / "filler", []
     place.mkdir()
@@ -214,6 +220,7 @@ def test_a_resume_elsewhere_is_said_and_written_down(tmp_path, tiny_faces, monke
     assert set(environment["changes_results"]) <= set(environment)
 
 
+@pytest.mark.slow
 def test_two_runs_have_the_same_metrics_and_best(tmp_path, tiny_faces, tiny_pairs):
     from arcface_mx.train.folder import read_metrics
     from tests.support.kill import without_times

@@ -36,6 +36,7 @@ TUPLE_LOSSES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", LOSSES)
 def test_loss_falls_and_accuracy_rises(tmp_path, tiny_faces, loss):
     config = tiny(tmp_path, tiny_faces, **dict({"steps": 60, "log_every": 10}, **loss))
@@ -46,6 +47,7 @@ def test_loss_falls_and_accuracy_rises(tmp_path, tiny_faces, loss):
     assert steps[-1]["target_angle"] < steps[0]["target_angle"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", TUPLE_LOSSES)
 def test_losses_on_tuples_fall(tmp_path, tiny_faces, loss):
     config = tiny(tmp_path, tiny_faces, steps=60, log_every=10, batch_size=20, images_per_identity=4, **loss)
@@ -66,6 +68,7 @@ def test_first_loss_is_as_announced(tmp_path, tiny_faces):
     assert measured == pytest.approx(announced, rel=0.15)
 
 
+@pytest.mark.slow
 def test_same_command_gives_the_same_bits(tmp_path, tiny_faces):
     runs = [tiny(tmp_path, tiny_faces, name, dropout=0.3, jitter=0.2) for name in ("one", "two")]
     for config in runs:
@@ -81,6 +84,7 @@ RAMP = {"margin_ramp": 0.5}
 MINED = {"loss": "triplet", "images_per_identity": 4, "bag": 2}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop, values", [(3, RAMP), (4, RAMP), (9, RAMP), (7, MINED)])
 def test_an_interrupted_run_ends_with_the_same_bits(tmp_path, tiny_faces, monkeypatch, stop, values):
     settings = dict({"dropout": 0.3}, **values)
@@ -95,6 +99,7 @@ def test_an_interrupted_run_ends_with_the_same_bits(tmp_path, tiny_faces, monkey
     assert_same(final(unbroken), final(broken))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_within_an_update_waits_for_the_end_of_the_step(tmp_path, tiny_faces, monkeypatch, number):
     unbroken, broken = (tiny(tmp_path, tiny_faces, name) for name in ("unbroken", "broken"))

@@ -13,7 +13,7 @@ from arcface_mx.metrics.identification import identify
 from arcface_mx.metrics.templates import pool, template_scores
 from arcface_mx.metrics.verification import error_rates
 from arcface_mx.model import load_model
-from tests.conftest import tiny_photo
+from tests.conftest import tiny_image
 from tests.support import nets
 
 SIZE = (32, 32)
@@ -31,7 +31,7 @@ def put(folder, name, identity, image):
     """Write one image; returns its RGB pixels."""
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    content = tiny_photo(identity, image)
+    content = tiny_image(identity, image)
     path.write_bytes(content)
     return cv2.imdecode(np.frombuffer(content, np.uint8), 1)[..., ::-1]
 

@@ -155,6 +155,7 @@ def test_other_opcodes_are_refused(tmp_path, case):
         read_pairs(str(path))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "bomb",
     [b"(" * 1_200_000, b"]" * 1_200_000, b"](" + b")" * 600_000 + b"e(" + b")" * 600_000 + b"e."],

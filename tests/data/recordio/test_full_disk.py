@@ -9,7 +9,7 @@ import pytest
 
 from arcface_mx.data.recordio.writer import RecordWriter
 from arcface_mx.util.errors import UserError
-from tests.conftest import tiny_photo
+from tests.conftest import tiny_image
 
 
 def mount(place, size):
@@ -32,7 +32,7 @@ def test_a_set_on_a_full_disk_leaves_no_file(place, size):
     with pytest.raises(UserError, match="faces: cannot be written"):
         with RecordWriter(folder, 32, 32) as writer:
             for image in range(35):
-                writer.add(image // 7, tiny_photo(image // 7, image))
+                writer.add(image // 7, tiny_image(image // 7, image))
     assert os.listdir(place) == []
 
 

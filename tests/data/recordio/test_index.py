@@ -267,6 +267,7 @@ DAMAGE = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(derandomize=True, deadline=None, max_examples=300)
 @given(
     name=st.sampled_from(["train.rec", "train.idx", "property"]),

@@ -15,13 +15,7 @@ from arcface_mx.data.align.transform import REFERENCE  # noqa: E402
 from arcface_mx.data.bins.read import read_pairs  # noqa: E402
 from arcface_mx.data.images import decode_rgb  # noqa: E402
 from arcface_mx.data.recordio.index import RecordIndex  # noqa: E402
-from arcface_mx.data.rendered import (  # noqa: E402
-    assets,
-    chunks,
-    makehuman,  # noqa: E402
-    pose,
-    sets,
-)
+from arcface_mx.data.rendered import # noqa: E402     assets, chunks, makehuman, # noqa: E402     pose, sets
 from arcface_mx.data.rendered.dataset import render_dataset  # noqa: E402
 from arcface_mx.data.rendered.head import Head  # noqa: E402
 from arcface_mx.data.rendered.identity import draw_identity  # noqa: E402

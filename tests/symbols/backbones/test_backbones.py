@@ -81,6 +81,7 @@ def test_embeddings_of_a_batch_are_those_of_single_images(name: str) -> None:
     assert_close(np.array(alone), together, 1e-4)
 
 
+@pytest.mark.slow
 @EVERY_BACKBONE
 def test_gradient_is_the_slope_of_the_graph_itself(name: str) -> None:
     """Finite differences along a random direction of all parameters, moving statistics frozen."""
@@ -188,6 +189,7 @@ def test_zoo_networks_never_download(monkeypatch: pytest.MonkeyPatch) -> None:
     build("gluoncv:resnet18_v1b")
 
 
+@pytest.mark.slow
 def test_every_zoo_name_makes_an_embedding() -> None:
     """Each family once, at 96 pixels; residual attention networks take other sizes only."""
     names = [name for name in backbone_names() if name.startswith("gluoncv:") and "attention" not in name]
