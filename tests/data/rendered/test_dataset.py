@@ -15,12 +15,19 @@ from arcface_mx.data.align.transform import REFERENCE  # noqa: E402
 from arcface_mx.data.bins.read import read_pairs  # noqa: E402
 from arcface_mx.data.images import decode_rgb  # noqa: E402
 from arcface_mx.data.recordio.index import RecordIndex  # noqa: E402
-from arcface_mx.data.rendered import # noqa: E402     assets, chunks, makehuman, # noqa: E402     pose, sets
+from arcface_mx.data.rendered import (  # noqa: E402
+    assets,
+    chunks,
+    makehuman,  # noqa: E402
+    pose,
+    sets,
+)
 from arcface_mx.data.rendered.dataset import render_dataset  # noqa: E402
 from arcface_mx.data.rendered.head import Head  # noqa: E402
 from arcface_mx.data.rendered.identity import draw_identity  # noqa: E402
+from arcface_mx.data.rendered.options import RenderOptions  # noqa: E402
 from arcface_mx.data.rendered.sampling import identity_stream  # noqa: E402
-from arcface_mx.data.rendered.sets import COMPARISONS, RenderOptions  # noqa: E402
+from arcface_mx.data.rendered.sets import COMPARISONS  # noqa: E402
 from arcface_mx.data.rendered.shape import draw_shape  # noqa: E402
 from arcface_mx.util.errors import UserError  # noqa: E402
 
