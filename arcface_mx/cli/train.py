@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-from typing import Sequence
+import os
+from typing import Any, Dict, Sequence
 
 HELP = """train a network on a face data set
 
@@ -17,8 +17,9 @@ def add_arguments(parser: argparse.ArgumentParser, arguments: Sequence[str] = ()
     from arcface_mx.cli.shared.loss_flag import add_run_flags
     from arcface_mx.presets import PRESETS
 
-    add_run_flags(parser, arguments, _resumed_loss(arguments))
+    add_run_flags(parser, arguments, _stored_loss(arguments))
     parser.add_argument("--preset", metavar=f"{{{','.join(PRESETS)}}}", help="defaults to start from (default: paper)")
+    parser.add_argument("--config", metavar="FILE", help="settings to start from: the config.json of a run folder")
     parser.add_argument("--resume", metavar="RUN", help="continue the run in this folder with its own configuration")
     parser.add_argument("--print-config", action="store_true", help="print what differs from the defaults and stop")
 
@@ -27,16 +28,19 @@ def run(args: argparse.Namespace) -> int:
     from arcface_mx import config as configuration
     from arcface_mx.flags import given_values
     from arcface_mx.presets import preset_values
+    from arcface_mx.util.errors import UserError
 
     values = given_values(args)
+    sources = [name for name in ("preset", "config", "resume") if getattr(args, name)]
+    if len(sources) > 1:
+        raise UserError(f"`{sources[0]}` and `{sources[1]}` cannot be combined: both give the settings to start from")
     if args.preset:
         loss = configuration.find_loss(values.get("loss", configuration.ArcFace.name))
         values = {**preset_values(args.preset, loss), **values}
+    if args.config:
+        values = {**_stored_settings(args.config), "run": "", **values}
     if args.resume:
-        from arcface_mx.train.folder import read_config
-
-        stored = configuration.to_flat(read_config(args.resume))
-        values = {**stored, **values, "run": args.resume}
+        values = {**_stored_settings(os.path.join(args.resume, "config.json")), **values, "run": args.resume}
     config = configuration.from_flat(values)
     if args.print_config:
         for name, (default, value) in configuration.differences(configuration.TrainConfig(), config).items():
@@ -48,15 +52,22 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _resumed_loss(arguments: Sequence[str]) -> str:
-    """Return the loss of the run that `--resume` names, or the default loss."""
-    import os
+def _stored_settings(path: str) -> Dict[str, Any]:
+    """Return {setting: value} of a config.json."""
+    from arcface_mx.config import to_flat
+    from arcface_mx.train.folder import read_config_file
 
-    for flag, run in zip(arguments, arguments[1:]):
-        if flag == "--resume" and os.path.isdir(run):
-            from arcface_mx.train.folder import read_config
-            from arcface_mx.util.errors import UserError
+    return to_flat(read_config_file(path))
 
-            with contextlib.suppress(UserError):  # `run` reports it
-                return read_config(run).loss.name
+
+def _stored_loss(arguments: Sequence[str]) -> str:
+    """Return the loss of the configuration that `--resume` or `--config` names, or the default loss."""
+    from arcface_mx.util.errors import UserError
+
+    for flag, path in zip(arguments, arguments[1:]):
+        if flag in ("--resume", "--config"):
+            try:
+                return _stored_settings(os.path.join(path, "config.json") if flag == "--resume" else path)["loss"]
+            except UserError:
+                break  # `run` reports it
     return "arcface"

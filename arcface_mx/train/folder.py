@@ -22,8 +22,12 @@ CHANGES_RESULTS = ("data", "devices", "mxnet", "opencv", "processor", "threads",
 
 def read_config(run: str) -> TrainConfig:
     """Return the configuration of a run folder. Raises UserError if there is none."""
-    path = os.path.join(run, CONFIG)
-    return from_json(_read_json(path, f"is {run} a run folder?"), path)
+    return read_config_file(os.path.join(run, CONFIG))
+
+
+def read_config_file(path: str) -> TrainConfig:
+    """Return the configuration in a config.json. Raises UserError if there is none."""
+    return from_json(_read_json(path, f"is {os.path.dirname(path) or '.'} a run folder?"), path)
 
 
 def read_metrics(run: str) -> Optional[Dict[str, Any]]:

@@ -152,6 +152,35 @@ def test_resume_by_name_goes_on_with_the_runs_own_settings(tmp_path, tiny_faces,
     assert_same(final(unbroken), final(broken))
 
 
+def test_a_stored_configuration_starts_the_same_run_again(tmp_path, tiny_faces):
+    first = tiny(tmp_path, tiny_faces, "first", loss="cosface", m=0.25)
+    train(first)
+    again = str(tmp_path / "again")
+    assert main(["train", "--config", os.path.join(first.run.run, "config.json"), "--run", again]) == 0
+    assert_same(final(first), final(tiny(tmp_path, tiny_faces, "again", loss="cosface", m=0.25)))
+    shown = os.path.join(first.run.run, "config.json")
+    assert main(["train", "--config", shown, "--m", "0.3", "--steps", "2", "--run", str(tmp_path / "other")]) == 0
+    with open(str(tmp_path / "other" / "config.json"), encoding="utf-8") as stream:
+        assert json.load(stream)["loss"]["m"] == 0.3
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["--config", "nowhere.json"], "nowhere.json: no such file"),
+        (["--config", "a.json", "--resume", "runs/a"], "--config and --resume cannot be combined"),
+        (["--preset", "desktop"], "--preset must be one of paper, laptop, got desktop"),
+        (["--loss", "arcfase"], "--loss must be one of arcface, cosface"),
+    ],
+)
+def test_settings_to_start_from_that_do_not_exist_are_named(words, message, capsys):
+    try:
+        code = main(["train", *words, "--data", "faces", "--run", "runs/x"])
+    except SystemExit as exit:
+        code = exit.code
+    assert code == 2 and message in capsys.readouterr().err
+
+
 def test_resume_of_what_is_no_run(tmp_path, capsys):
     assert main(["train", "--resume", str(tmp_path)]) == 2
     assert f"is {tmp_path} a run folder?" in capsys.readouterr().err
