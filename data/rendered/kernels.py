@@ -15,9 +15,11 @@ from arcface_mx.util.errors import UserError
 from arcface_mx.util.files import cache_folder, fingerprint
 
 try:
-    from numba import config, njit
+    import numba
 except ImportError:
     raise UserError("numba is not installed, rendering needs it; run: pip install 'numba>=0.58,<1'") from None
+
+config: Any = numba.config
 
 
 def source_fingerprint() -> str:
@@ -35,14 +37,14 @@ def compiled(function: Callable) -> Any:
     users_folder, config.CACHE_DIR = config.CACHE_DIR, _CACHE
     try:
         # Without fastmath, sums keep their order on every CPU that has the same instructions.
-        return njit(nogil=True, error_model="numpy", cache=True)(function)
+        return numba.njit(nogil=True, error_model="numpy", cache=True)(function)
     finally:
         config.CACHE_DIR = users_folder
 
 
 def inlined(function: Callable) -> Any:
     """Decorator: compile a helper into the kernels that use it. A call would cost a third of their speed."""
-    return njit(nogil=True, error_model="numpy", forceinline=True)(function)
+    return numba.njit(nogil=True, error_model="numpy", forceinline=True)(function)
 
 
 @inlined

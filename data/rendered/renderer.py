@@ -106,8 +106,10 @@ class Renderer:
         vertices = shade.Vertices(points, normals, self.attributes, skin, strands)
         image = shade.shade(mesh, vertices, frame, scene.look, scene.light, shadow, self.fragments)
         cover = (self.fragments.triangle >= 0).astype(np.float32)
-        image, cover = (cv2.resize(layer, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for layer in (image, cover))
-        return image, cover
+        size = (SIDE, SIDE)
+        return cv2.resize(image, size, interpolation=cv2.INTER_AREA), cv2.resize(
+            cover, size, interpolation=cv2.INTER_AREA
+        )
 
 
 def _attributes(head: Head, hair: HairMesh) -> np.ndarray:

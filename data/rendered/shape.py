@@ -64,7 +64,8 @@ def draw_shape(head: Head, rng: Stream) -> Shape:
     heavy_rows = [k for k, name in enumerate(head.row_names) if name in WEIGHT_ROWS]
     heavier = head.positive[heavy_rows].sum(0) * np.float32(0.8)
     aged = head.positive[head.row_names.index("head-age-incr")]
-    return Shape(*(_centred(head, points) for points in (young, old, heavier, aged)), male, ancestry)
+    young, old, heavier, aged = (_centred(head, points) for points in (young, old, heavier, aged))
+    return Shape(young, old, heavier, aged, male, ancestry)
 
 
 def _macro_shape(head: Head, male: float, ancestry: np.ndarray, build: Tuple[float, float], age: str) -> np.ndarray:
