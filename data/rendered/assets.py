@@ -15,7 +15,7 @@ from typing import Callable, Dict, List, Sequence, Tuple
 import cv2
 import numpy as np
 
-from arcface_mx.data.rendered import makehuman, raster, shadows, uv_map
+from arcface_mx.data.rendered import light, makehuman, raster, uv_map
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.files import atomic_write, cache_folder
 
@@ -109,7 +109,7 @@ def build(folder: str) -> Dict[str, np.ndarray]:
         "row_positive": positive,
         "expression_names": np.asarray(list(expression)),
         "expression": np.stack(list(expression.values())).astype(np.float16),  # (E, V, 3)
-        "occlusion": shadows.ambient_occlusion(vertices, triangles, skin),  # (V,) float32; 1 is open
+        "occlusion": light.ambient_occlusion(vertices, triangles, skin),  # (V,) float32; 1 is open
         "map": uv_map.bake_positions(vertices, skin),  # (H, W, 3) float32: x, y, z at every texel, dm
     }
 

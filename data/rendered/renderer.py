@@ -13,11 +13,11 @@ from arcface_mx.data.rendered.expression import gaze_direction
 from arcface_mx.data.rendered.hair_mesh import HairMesh
 from arcface_mx.data.rendered.head import Head
 from arcface_mx.data.rendered.identity import Identity
+from arcface_mx.data.rendered.light import SHADOW_SIDE, shadow_map
 from arcface_mx.data.rendered.occluders import add_glasses, add_obstacle
 from arcface_mx.data.rendered.pose import SIDE, View, look_at, to_crop
 from arcface_mx.data.rendered.sampling import Stream
 from arcface_mx.data.rendered.scene import Mode, Scene, draw_scene
-from arcface_mx.data.rendered.shadows import SHADOW_SIDE, shadow_map
 from arcface_mx.data.rendered.shape import at_age
 
 EDGE_MARGIN = 1e-6  # closes gaps between triangles that rounding would open, barycentric
