@@ -77,7 +77,7 @@ def chunks_of(options: RenderOptions) -> List[Chunk]:
 
 
 def open_work(folder: str, options: RenderOptions) -> str:
-    """The work folder of `folder`, which is made if it is missing. Raises UserError if its plan differs."""
+    """The work folder of `folder`, new or with the same plan, else a UserError."""
     parent, name = os.path.split(os.path.abspath(folder))
     work = os.path.join(parent, f".{name}.rendering")
     path = os.path.join(work, "plan.json")
@@ -97,13 +97,13 @@ def open_work(folder: str, options: RenderOptions) -> str:
 
 
 def provenance() -> Dict[str, Any]:
-    """Versions of the libraries that may change grey levels, and the fingerprint of the source code."""
+    """Versions of libraries that may change grey levels, and the fingerprint of the source."""
     versions = {name: importlib.metadata.version(name) for name in ("numpy", "opencv-python", "numba")}
     return {"versions": {**versions, makehuman.WHEEL: makehuman.VERSION}, "code": source_fingerprint()}
 
 
 def render_chunks(work: str, options: RenderOptions, workers: int) -> Iterator[Chunk]:
-    """Render the chunks that are not in the work folder. Yields every chunk as soon as its file is complete."""
+    """Render the chunks that are missing. Yields every chunk when its file is complete."""
     missing = []
     for chunk in chunks_of(options):
         if os.path.exists(chunk.path(work)):

@@ -43,7 +43,7 @@ def compiled(function: Callable) -> Any:
 
 
 def inlined(function: Callable) -> Any:
-    """Decorator: compile a helper into the kernels that use it. A call would cost a third of their speed."""
+    """Decorator: compile a helper into the kernels that use it. A call would be much slower."""
     return numba.njit(nogil=True, error_model="numpy", forceinline=True)(function)
 
 
@@ -77,7 +77,7 @@ def unit(x, y, z):
 
 @inlined
 def interpolate(table, place, k):
-    """Column k of a vertex table at a place in a triangle: (three vertex numbers, three weights)."""
+    """Column k of a vertex table at a place: (three vertex numbers, three weights)."""
     (a, b, c), weights = place
     return weights[0] * table[a, k] + weights[1] * table[b, k] + weights[2] * table[c, k]
 

@@ -1,4 +1,4 @@
-"""Light and shadow: one to three lamps, an ambient term that leans to one side, the key lamp's shadow.
+"""Light and shadow: one to three lamps, ambient light, the shadow of the key lamp.
 
 The ambient occlusion of the template is computed once, the shadow map for every image.
 """
@@ -23,7 +23,7 @@ LAMP_COLOUR, AMBIENT_COLOUR, WHITE_BALANCE = 0.07, 0.08, 0.06
 SHADOWS = 0.75  # share of images whose key lamp casts shadows
 SHADOW_STRENGTH = (0.35, 1.0)
 SHADOW_SIDE, SHADOW_SCALE = 128, 42.0  # shadow map: pixels along each side, pixels per dm
-OCCLUSION_SIDE, OCCLUSION_SCALE = 160, 40.0  # depth maps of the ambient occlusion: the same two numbers
+OCCLUSION_SIDE, OCCLUSION_SCALE = 160, 40.0  # the same for the ambient occlusion
 OCCLUSION_DIRECTIONS = 96
 OCCLUSION_BIAS = 0.06  # dm: coarse depth maps shadow the surface itself
 
@@ -40,11 +40,11 @@ class ShadowMap(NamedTuple):
     """What the key lamp sees."""
 
     depth: np.ndarray  # (SHADOW_SIDE, SHADOW_SIDE) float32, dm along the lamp's rays
-    matrix: tuple  # three rows of four numbers, from the camera's frame to the map's pixels and depth
+    matrix: tuple  # (3, 4) numbers, from the camera's frame to the map's pixels and depth
 
 
 def draw_light(variety: float, rng: Stream) -> Light:
-    """Draw the light. `variety` scales angles and share of shadows; 1 is that of news photographs."""
+    """Draw the light. `variety` scales angles and share of shadows; news photographs have 1."""
     lamps = np.zeros((1 + int(rng.integers(0, 3)), 6), np.float32)
     for k, lamp in enumerate(lamps):
         azimuth = rng.normal(0, AZIMUTH[min(k, 1)]) * variety
@@ -75,7 +75,7 @@ def light_frame(direction: np.ndarray) -> np.ndarray:
 def shadow_map(
     light: Light, distance: float, points: np.ndarray, triangles: np.ndarray, buffers: Fragments
 ) -> ShadowMap:
-    """Draw the head as the key lamp sees it; the map stays undefined where the lamp casts no shadow.
+    """Draw the head as the key lamp sees it. Without `light.shadow` the map is undefined.
 
     points (V, 3) are in the camera's frame; `distance` (dm) is that of the head from the camera.
     `buffers` are overwritten.

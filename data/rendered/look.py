@@ -12,7 +12,7 @@ from arcface_mx.data.rendered.identity import Identity
 from arcface_mx.data.rendered.sampling import Stream, clipped, log_uniform, weighted_choice
 
 RGB = Tuple[float, float, float]
-LIPSTICK = 0.35  # share of women's images with lipstick: common in posed photographs, not tied to an identity
+LIPSTICK = 0.35  # share of women's images; it is not tied to an identity
 # Shares of the full growth on jaw and upper lip, and the frequency of each style. Most men shave,
 # and every man wears every style, so a beard does not give an identity away. The identity's own
 # density multiplies the growth.
@@ -112,7 +112,7 @@ def draw_look(
         brow=1 - 0.25 * grey,
         beard=grooming.jaw,
         moustache=grooming.upper_lip,
-        lips=0.95 if grooming.made_up else 0.8,  # the skin's texture shows through lips without lipstick
+        lips=0.95 if grooming.made_up else 0.8,  # bare lips let the skin's texture through
         lash=identity.lash * (1.5 if grooming.made_up else 1.0),
         spots=float(np.clip((age - 35) / 35, 0, 1.2)),
         blush=blush,

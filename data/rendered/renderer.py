@@ -48,7 +48,7 @@ class Renderer:
         self.hair_uv = np.ascontiguousarray(self.attributes[:, [materials.U, materials.V]])
 
     def render(self, identity: Identity, mode: Mode, rng: Stream, age: Optional[float] = None) -> bytes:
-        """JPEG bytes of one aligned image, 112×112 pixels. `age` (years) replaces the drawn age."""
+        """JPEG bytes of one aligned image, 112×112. `age` (years) replaces the drawn age."""
         scene = draw_scene(self.head, identity, mode, rng, age)
         mesh, points = self._deform(identity, scene)
         view = look_at(self.head, points, scene.pose, scene.landmark_noise, rng)
@@ -85,7 +85,7 @@ class Renderer:
         return self.hair.mesh, np.concatenate([points, curtain]).astype(np.float32)
 
     def _shade(self, mesh: raster.Mesh, skin: np.ndarray, scene: Scene, view: View) -> Tuple[np.ndarray, np.ndarray]:
-        """Linear RGB (112, 112, 3) of the head, and the share of each pixel that it covers (112, 112)."""
+        """Linear RGB (112, 112, 3) of the head, and its cover (112, 112) in 0…1."""
         points, head = view.points, self.head
         normals = self.normals[: len(points)]
         raster.vertex_normals(points, mesh.triangles, normals)

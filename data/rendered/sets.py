@@ -23,10 +23,10 @@ class Kind(NamedTuple):
     identity_part: int  # part of the identities' random streams
     image_part: int  # part of the images' random streams
     mode: Mode
-    older: Optional[float] = None  # years added to the age of an image; None: ages scatter around the identity's
+    older: Optional[float] = None  # years added to the image's age; None: no fixed age
 
     def age(self, number: int) -> Optional[float]:
-        """Age in image `number`. All identities share it, so that no difference gives a pair away."""
+        """Age in image `number`, years. All identities share it, so it gives no pair away."""
         if self.older is None:
             return None
         share = (GOLDEN * (number + 1)) % 1.0
