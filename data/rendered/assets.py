@@ -15,7 +15,7 @@ from typing import Callable, Dict, List, Sequence, Tuple
 import cv2
 import numpy as np
 
-from arcface_mx.data.rendered import makehuman, raster, shadows, uv_map
+from arcface_mx.data.rendered import light, makehuman, raster, uv_map
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.files import atomic_write, cache_folder
 
@@ -48,7 +48,7 @@ Target = Callable[[str], np.ndarray]
 
 
 def load() -> Dict[str, np.ndarray]:
-    """The arrays of `build`, from the cache. Raises UserError if neither the cache nor the wheel is there."""
+    """The arrays of `build`, from the cache, or from the wheel the first time."""
     path = os.path.join(cache_folder(), f"head-{makehuman.WHEEL}-{makehuman.VERSION}-{LAYOUT}.npz")
     if not os.path.exists(path):
         arrays = build(makehuman.data_folder())
@@ -67,7 +67,7 @@ def load() -> Dict[str, np.ndarray]:
 
 
 def build(folder: str) -> Dict[str, np.ndarray]:
-    """Make the arrays from the wheel's data folder, in some seconds. The return statement lists them."""
+    """Make the arrays from the wheel's data folder. The return statement lists them."""
     mpfb = os.path.join(folder, "mpfb2")
     mesh = makehuman.read_mesh(os.path.join(mpfb, "3dobjs", "base.obj"))
     kept, triangles, material, uv = _cut_head(mesh)
@@ -109,13 +109,13 @@ def build(folder: str) -> Dict[str, np.ndarray]:
         "row_positive": positive,
         "expression_names": np.asarray(list(expression)),
         "expression": np.stack(list(expression.values())).astype(np.float16),  # (E, V, 3)
-        "occlusion": shadows.ambient_occlusion(vertices, triangles, skin),  # (V,) float32; 1 is open
-        "map": uv_map.bake_positions(vertices, skin),  # (H, W, 3) float32: x, y, z at every texel, dm
+        "occlusion": light.ambient_occlusion(vertices, triangles, skin),  # (V,) float32; 1 is open
+        "map": uv_map.bake_positions(vertices, skin),  # (H, W, 3) float32, dm
     }
 
 
 def _cut_head(mesh: makehuman.ObjMesh) -> Tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Numbers of the vertices to keep, triangles, their material, and a texture point for each vertex."""
+    """Numbers of the kept vertices, triangles, their material, texture points of the vertices."""
     corners = mesh.vertices[mesh.faces]
     material = np.full(len(mesh.faces), -1, np.int32)
     inside = (corners[:, :, 1].min(1) > COLLAR) & (np.abs(corners[:, :, 0]).max(1) < SHOULDER)
@@ -140,7 +140,7 @@ def _targets(folder: str) -> List[Tuple[str, str]]:
 
 
 def _local_rows(folder: str, target: Target) -> Tuple[List[str], np.ndarray, np.ndarray]:
-    """Targets of parts of the face: name, negative and positive displacements of every coefficient."""
+    """Name, negative and positive displacements of every local coefficient."""
     targets = {
         name: target(path)
         for part in LOCAL_FOLDERS

@@ -18,7 +18,7 @@ EXPOSURE_CORRECTED = 0.65
 CONTRAST = (0.26, 0.14)  # mean and standard deviation of the logarithm
 SATURATION = (-0.02, 0.16)  # the same
 BLUR = (0.30, 0.95)  # sigma in pixels: aligned crops are resampled
-SMALL, SMALL_SIDE = 0.18, (36, 90)  # share of images enlarged from fewer pixels, and how many pixels
+SMALL, SMALL_SIDE = 0.18, (36, 90)  # share of images enlarged from fewer pixels, their side
 GRAIN = 0.016  # standard deviation of the strength of the sensor noise, display units
 QUALITY = (55, 96)  # JPEG
 
@@ -52,7 +52,7 @@ def draw_camera(grey: float, roughness: float, rng: Stream) -> Camera:
 
 
 def expose(face: np.ndarray, cover: np.ndarray, background: np.ndarray, camera: Camera) -> np.ndarray:
-    """Display values in 0…1, (112, 112, 3) float32, from the linear RGB of the face and of the background.
+    """Display values in 0…1, (112, 112, 3) float32, from linear RGB of face and background.
 
     cover (112, 112) is the share of each pixel that the face covers.
     """

@@ -16,7 +16,7 @@ import os
 import signal
 import threading
 import zipfile
-from typing import Dict, Iterator, List, NamedTuple, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -25,13 +25,15 @@ from arcface_mx.data.rendered import makehuman
 from arcface_mx.data.rendered.head import Head
 from arcface_mx.data.rendered.identity import draw_identity
 from arcface_mx.data.rendered.kernels import source_fingerprint
+from arcface_mx.data.rendered.options import RenderOptions
 from arcface_mx.data.rendered.renderer import Renderer
 from arcface_mx.data.rendered.sampling import image_stream
-from arcface_mx.data.rendered.sets import TEST_KINDS, TRAINING, Kind, RenderOptions
+from arcface_mx.data.rendered.sets import TEST_KINDS, TRAINING, Kind
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.files import atomic_write, read_json, write_json
 
 CHUNK_SIZE = 10  # identities
+Key = Tuple[Kind, int, int]  # of an image: kind, identity, number
 
 
 class Chunk(NamedTuple):
@@ -47,8 +49,12 @@ class Chunk(NamedTuple):
         return (TRAINING,) if self.part == "train" else TEST_KINDS
 
     @property
-    def keys(self) -> List[Tuple[Kind, int, int]]:
-        """Kind, identity and number of every image, in the order of the file."""
+    def num_images(self) -> int:
+        return self.identities * self.images * len(self.kinds)
+
+    @property
+    def keys(self) -> List[Key]:
+        """The keys of the images, in the order of the file."""
         return [
             (kind, identity, number)
             for identity in range(self.first, self.first + self.identities)
@@ -71,12 +77,12 @@ def chunks_of(options: RenderOptions) -> List[Chunk]:
 
 
 def open_work(folder: str, options: RenderOptions) -> str:
-    """The work folder of `folder`, which is made if it is missing. Raises UserError if its plan differs."""
+    """The work folder of `folder`, new or with the same plan, else a UserError."""
     parent, name = os.path.split(os.path.abspath(folder))
     work = os.path.join(parent, f".{name}.rendering")
     path = os.path.join(work, "plan.json")
-    plan = {name: getattr(options, name) for name in ("seed", "images", "test_images", "supersampling")}
-    plan.update(versions=versions(), code=source_fingerprint())
+    plan: Dict[str, Any] = {name: getattr(options, name) for name in ("seed", "images", "test_images", "supersampling")}
+    plan.update(provenance())
     if not os.path.exists(path):
         os.makedirs(work, exist_ok=True)
         write_json(path, plan)
@@ -90,18 +96,14 @@ def open_work(folder: str, options: RenderOptions) -> str:
     )
 
 
-def versions() -> Dict[str, str]:
-    """Versions of the libraries that may change grey levels."""
-    return {
-        "numpy": np.__version__,
-        "opencv-python": importlib.metadata.version("opencv-python"),
-        "numba": importlib.metadata.version("numba"),
-        makehuman.WHEEL: makehuman.VERSION,
-    }
+def provenance() -> Dict[str, Any]:
+    """Versions of libraries that may change grey levels, and the fingerprint of the source."""
+    versions = {name: importlib.metadata.version(name) for name in ("numpy", "opencv-python", "numba")}
+    return {"versions": {**versions, makehuman.WHEEL: makehuman.VERSION}, "code": source_fingerprint()}
 
 
 def render_chunks(work: str, options: RenderOptions, workers: int) -> Iterator[Chunk]:
-    """Render the chunks that are not in the work folder. Yields every chunk as soon as its file is complete."""
+    """Render the chunks that are missing. Yields every chunk when its file is complete."""
     missing = []
     for chunk in chunks_of(options):
         if os.path.exists(chunk.path(work)):
@@ -162,17 +164,20 @@ def render_identity(options: RenderOptions, kinds: Tuple[Kind, ...], identity: i
     ]
 
 
-def read_chunk(work: str, chunk: Chunk) -> Iterator[Tuple[Tuple[Kind, int, int], bytes]]:
-    """Key (kind, identity, number) and JPEG bytes of every image of a chunk."""
-    path = chunk.path(work)
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            images = [stored[name].tobytes() for name in stored.files]
-        if len(images) != len(chunk.keys):
-            raise ValueError(f"{len(images)} images, expected {len(chunk.keys)}")
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path}: damaged ({error}); delete it and run the same command again") from None
-    yield from zip(chunk.keys, images)
+def read_part(work: str, chunks: Sequence[Chunk], part: str) -> Iterator[Tuple[Key, bytes]]:
+    """Key and JPEG bytes of every image of a part, "train" or "test"."""
+    for chunk in chunks:
+        if chunk.part != part:
+            continue
+        path = chunk.path(work)
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                images = [stored[name].tobytes() for name in stored.files]
+            if len(images) != chunk.num_images:
+                raise ValueError(f"{len(images)} images, expected {chunk.num_images}")
+        except (OSError, ValueError, zipfile.BadZipFile) as error:
+            raise UserError(f"{path}: damaged ({error}); delete it and run the same command again") from None
+        yield from zip(chunk.keys, images)
 
 
 def _start_worker() -> None:

@@ -19,7 +19,7 @@ def linear(srgb: Sequence[float]) -> np.ndarray:
 MELANIN = np.asarray([0, 0.2, 0.4, 0.6, 0.8, 1.0])
 TONES = ((250, 222, 206), (236, 196, 172), (212, 168, 140), (170, 124, 96), (118, 80, 60), (70, 47, 37))
 SKIN = np.stack([linear(tone) for tone in TONES])
-# Mean melanin index of african, asian and caucasian identities, and the standard deviation around it.
+# Melanin index of african, asian and caucasian identities: mean, standard deviation.
 ANCESTRY_MELANIN, MELANIN_DEVIATION = (0.76, 0.36, 0.20), 0.09
 
 HAIR = {

@@ -9,9 +9,7 @@ from typing import Any, Dict
 
 from arcface_mx.data.bins.write import write_pairs
 from arcface_mx.data.recordio.writer import RecordWriter
-from arcface_mx.data.rendered import chunks
-from arcface_mx.data.rendered.kernels import source_fingerprint
-from arcface_mx.data.rendered.sets import COMPARISONS, TEST_KINDS, RenderOptions, choose_pairs
+from arcface_mx.data.rendered.options import RenderOptions
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.files import atomic_directory, fingerprint, write_json
 from arcface_mx.util.progress import progress
@@ -44,7 +42,12 @@ def render_dataset(folder: str, options: RenderOptions, workers: int = 1) -> Dic
     -----
     A call after an interruption continues from the hidden work folder beside `folder`.
     """
+    from arcface_mx.data.rendered import chunks  # needs numba, an optional package
+    from arcface_mx.data.rendered.sets import COMPARISONS, choose_pairs
+
     options.check()
+    comparisons = COMPARISONS if options.test_identities else ()
+    pairs = {comparison.name: choose_pairs(comparison, options) for comparison in comparisons}
     if workers < 1:
         raise UserError(f"`workers` must be at least 1, got {workers}")
     if os.path.exists(folder) and (not os.path.isdir(folder) or os.listdir(folder)):
@@ -55,34 +58,19 @@ def render_dataset(folder: str, options: RenderOptions, workers: int = 1) -> Dic
         pass
     with atomic_directory(folder) as temporary:
         with RecordWriter(temporary) as writer:
-            for chunk in parts:
-                if chunk.part == "train":
-                    for (_, identity, _), image in chunks.read_chunk(work, chunk):
-                        writer.add(identity, image)
-        if options.test_identities:
-            _write_comparisons(temporary, work, options)
+            for (_, identity, _), image in chunks.read_part(work, parts, "train"):
+                writer.add(identity, image)
+        images = dict(chunks.read_part(work, parts, "test"))
+        for name, chosen in pairs.items():
+            encoded = (images[key] for pair in chosen for key in (pair.first, pair.second))
+            write_pairs(os.path.join(temporary, f"{name}.bin"), encoded, [pair.same for pair in chosen])
         summary = {
             "what": "rendered faces; no photographs of people",
             "options": dataclasses.asdict(options),
-            "images": options.identities * options.images
-            + options.test_identities * options.test_images * len(TEST_KINDS),
-            "versions": chunks.versions(),
-            "code": source_fingerprint(),
+            "images": sum(chunk.num_images for chunk in parts),
+            **chunks.provenance(),
             "sha256": {name: fingerprint(os.path.join(temporary, name)) for name in sorted(os.listdir(temporary))},
         }
         write_json(os.path.join(temporary, "rendered.json"), summary)
     shutil.rmtree(work)
     return summary
-
-
-def _write_comparisons(folder: str, work: str, options: RenderOptions) -> None:
-    images = {
-        key: image
-        for chunk in chunks.chunks_of(options)
-        if chunk.part == "test"
-        for key, image in chunks.read_chunk(work, chunk)
-    }
-    for comparison in COMPARISONS:
-        pairs = choose_pairs(comparison, options)
-        encoded = (images[key] for pair in pairs for key in (pair.first, pair.second))
-        write_pairs(os.path.join(folder, comparison.name + ".bin"), encoded, [pair.same for pair in pairs])

@@ -1,4 +1,4 @@
-"""Expression: a preset, a few other muscles, gaze and blinks, as weights of the expression targets."""
+"""Expression: weights of the expression targets for a preset, other muscles, gaze and blinks."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ GAZE_ANGLE = (0.6, 0.5)  # rad of the eyeball for a weight of 1
 
 class Expression(NamedTuple):
     weights: np.ndarray  # (E,) float32
-    gaze: Tuple[float, float]  # sideways (positive to the head's left) and up, in weights of the lids' targets
+    gaze: Tuple[float, float]  # to the head's left and up, in weights of the lids' targets
 
 
 def draw_expression(head: Head, strength: float, rng: Stream) -> Expression:

@@ -19,7 +19,8 @@ from arcface_mx.data.rendered.sampling import Stream, log_uniform, weighted_choi
 FINE, COARSE, WAVY, CURLY, CLOTH, KNIT = range(6)
 
 # Share of images in the natural colour; in the others the hair is dyed. In real life the share is
-# larger, but with constant hair, networks reach 83 to 88 % on the LFW-like set without the inner face.
+# larger, but with constant hair, networks reach 83 to 88 % on the LFW-like set without seeing the
+# inner face.
 NATURAL_COLOUR = 0.5
 CLOTHS = ((200, 200, 200), (30, 30, 34), (40, 50, 90), (130, 30, 35), (90, 95, 100), (170, 150, 120), (60, 80, 60))
 

@@ -38,11 +38,12 @@ class HairMesh:
             np.concatenate([head.mesh.material, np.full(len(triangles), HAIR, np.int32)]),
         )
         self.strands = strand_textures()
-        # Skulls are centred at the origin; long hair hangs around an axis 1.5 cm behind the template's.
+        # Skulls are centred at the origin. The axis of long hair is 1.5 cm behind the cylinder's.
         self.hang_z = np.float32(uv_map.AXIS_Z - 0.15 - head.vertices[head.skull, 2].mean())
         self.theta = np.tile(self.column_theta, ROWS)
         self.row = np.repeat(np.arange(ROWS), COLUMNS)
-        self.u = (self.theta / (2 * np.pi) + 0.5).astype(np.float32) * 3  # strands as fine as on the scalp
+        # The factor makes strands as fine as on the scalp.
+        self.u = (self.theta / (2 * np.pi) + 0.5).astype(np.float32) * 3
         self.v = (self.row / (ROWS - 1.0)).astype(np.float32)
         away = np.abs(head.theta)
         self._front = smooth_step(0.62, 1.0, away)
@@ -51,7 +52,7 @@ class HairMesh:
         self._off_ears = (1 - np.clip(head.ears * 1.5, 0, 1)) * head.body
 
     def scalp_field(self, hair: Hair) -> np.ndarray:
-        """Height of every vertex of the head above the hairline, (V,) float32, dm. Ears are below it."""
+        """Height of the vertices above the hairline, (V,) float32, dm. Ears are below it."""
         theta, away = self.head.theta, np.abs(self.head.theta)
         line = hair.top - hair.peak * np.exp(-((theta / 0.16) ** 2)) - 0.10 * (away / 0.6) ** 2
         line = line + hair.temple * np.exp(-(((away - 0.55) / 0.22) ** 2)) - 0.62 * self._front
@@ -70,7 +71,7 @@ class HairMesh:
         return points + normals * thickness[:, None].astype(np.float32)
 
     def curtain(self, hair: Hair, points: np.ndarray, normals: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-        """Long hair over the pushed scalp: points (C, 3), and the edge value (C,), positive inside."""
+        """Long hair over the pushed scalp: points (C, 3) and edge values (C,), positive inside."""
         over_ears = 0.17 * np.exp(-(((np.abs(self.column_theta) - 1.5) / 0.45) ** 2))
         rest = (points[self.seats] * self.seat_weights[..., None]).sum(1)
         out = (normals[self.seats] * self.seat_weights[..., None]).sum(1)
@@ -97,11 +98,11 @@ class HairMesh:
         return np.minimum(np.minimum(inside, ends), 1).astype(np.float32)
 
     def _seats(self) -> Tuple[np.ndarray, np.ndarray]:
-        """Three scalp vertices under each seated point, and their weights: (6 · COLUMNS, 3) each."""
+        """Three scalp vertices under each seated point, and weights: (6 · COLUMNS, 3) each."""
         head = self.head
         outer = np.flatnonzero(head.body & (head.vertices[:, 1] > 7.0) & (head.ears < 0.1) & (head.inside_mouth < 0.1))
         radius = np.hypot(head.vertices[outer, 0], head.vertices[outer, 2] - uv_map.AXIS_Z)
-        # Near the crown every radius counts; below it only the outer skin does, not the eye sockets.
+        # Near the crown every radius counts, below it only the outer skin: no eye sockets.
         outer = outer[(radius > 0.55) | (head.vertices[outer, 1] > 8.0)]
         seats, weights = [], []
         for y in SEATED:

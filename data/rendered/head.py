@@ -32,7 +32,8 @@ class Head:
 
         self.macro = dict(zip(arrays["macro_names"].tolist(), _flat(arrays["macro"])))  # each (3V,)
         self.row_names: List[str] = arrays["row_names"].tolist()
-        self.negative, self.positive = _flat(arrays["row_negative"]), _flat(arrays["row_positive"])  # (R, 3V)
+        # Displacements of the local coefficients, (R, 3V) each.
+        self.negative, self.positive = _flat(arrays["row_negative"]), _flat(arrays["row_positive"])
         self.expression_names: List[str] = arrays["expression_names"].tolist()
         self.expression = _flat(arrays["expression"])  # (E, 3V)
 

@@ -15,9 +15,11 @@ from arcface_mx.util.errors import UserError
 from arcface_mx.util.files import cache_folder, fingerprint
 
 try:
-    from numba import config, njit
+    import numba
 except ImportError:
     raise UserError("numba is not installed, rendering needs it; run: pip install 'numba>=0.58,<1'") from None
+
+config: Any = numba.config
 
 
 def source_fingerprint() -> str:
@@ -35,14 +37,14 @@ def compiled(function: Callable) -> Any:
     users_folder, config.CACHE_DIR = config.CACHE_DIR, _CACHE
     try:
         # Without fastmath, sums keep their order on every CPU that has the same instructions.
-        return njit(nogil=True, error_model="numpy", cache=True)(function)
+        return numba.njit(nogil=True, error_model="numpy", cache=True)(function)
     finally:
         config.CACHE_DIR = users_folder
 
 
 def inlined(function: Callable) -> Any:
-    """Decorator: compile a helper into the kernels that use it. A call would cost a third of their speed."""
-    return njit(nogil=True, error_model="numpy", forceinline=True)(function)
+    """Decorator: compile a helper into the kernels that use it. A call would be much slower."""
+    return numba.njit(nogil=True, error_model="numpy", forceinline=True)(function)
 
 
 @inlined
@@ -75,7 +77,7 @@ def unit(x, y, z):
 
 @inlined
 def interpolate(table, place, k):
-    """Column k of a vertex table at a place in a triangle: (three vertex numbers, three weights)."""
+    """Column k of a vertex table at a place: (three vertex numbers, three weights)."""
     (a, b, c), weights = place
     return weights[0] * table[a, k] + weights[1] * table[b, k] + weights[2] * table[c, k]
 

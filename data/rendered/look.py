@@ -11,7 +11,8 @@ from arcface_mx.data.rendered.hair import Hair
 from arcface_mx.data.rendered.identity import Identity
 from arcface_mx.data.rendered.sampling import Stream, clipped, log_uniform, weighted_choice
 
-LIPSTICK = 0.35  # share of women's images with lipstick: common in posed photographs, not tied to an identity
+RGB = Tuple[float, float, float]
+LIPSTICK = 0.35  # share of women's images; it is not tied to an identity
 # Shares of the full growth on jaw and upper lip, and the frequency of each style. Most men shave,
 # and every man wears every style, so a beard does not give an identity away. The identity's own
 # density multiplies the growth.
@@ -27,9 +28,6 @@ CLOTHS = tuple(  # suits and shirts come first
     for tone in ((20, 20, 24), (30, 36, 60), (70, 72, 78), (225, 225, 225))
     + ((150, 160, 180), (120, 35, 40), (60, 75, 60), (140, 110, 80))
 )
-
-
-RGB = Tuple[float, float, float]
 
 
 class Grooming(NamedTuple):
@@ -114,7 +112,7 @@ def draw_look(
         brow=1 - 0.25 * grey,
         beard=grooming.jaw,
         moustache=grooming.upper_lip,
-        lips=0.95 if grooming.made_up else 0.8,  # the skin's texture shows through lips without lipstick
+        lips=0.95 if grooming.made_up else 0.8,  # bare lips let the skin's texture through
         lash=identity.lash * (1.5 if grooming.made_up else 1.0),
         spots=float(np.clip((age - 35) / 35, 0, 1.2)),
         blush=blush,

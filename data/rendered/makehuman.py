@@ -37,7 +37,7 @@ def install_command() -> str:
 
 
 def data_folder() -> str:
-    """The `data` folder of the installed wheel. Raises UserError with the install command if it is missing."""
+    """The `data` folder of the installed wheel. Raises UserError if it is missing."""
     try:
         distribution = importlib.metadata.distribution(WHEEL)
     except importlib.metadata.PackageNotFoundError:

@@ -36,7 +36,7 @@ def _texel(texture, texel, shares, k):
 
 @inlined
 def _skin(attributes, place, texture, u, v, strand, look, sky):
-    """Skin, brows, beard, lips, lashes, clothes, scalp: colour, gloss, sky, diffusion, share of hair, slopes."""
+    """All that the skin's mesh shows: colour, gloss, sky, diffusion, share of hair, two slopes."""
     palette = look.palette
     rows, columns = texture.shape[0], texture.shape[1]
     u, v = min(max(u, 0.0), columns - 1.001), min(max(v, 0.0), rows - 1.001)

@@ -61,7 +61,8 @@ def add_glasses(image: np.ndarray, glasses: Glasses, view: View) -> np.ndarray:
             continue  # the nose hides the far lens
         centre = middle + half * side * 1.03 + forward * 0.18 - up * 0.02
         outline = centre + across[:, None] * right + along[:, None] * up
-        outline = outline - forward * (np.clip(across * side, 0, 1)[:, None] * 0.25)  # wraps around the face
+        # The lens wraps around the face.
+        outline = outline - forward * (np.clip(across * side, 0, 1)[:, None] * 0.25)
         cv2.fillPoly(lenses, [_fixed(to_crop(view, outline))], (1.0,), cv2.LINE_AA, SUBPIXEL)
         stroke(outline, True)
         if turned * side <= 0.1:  # the temple arm on the visible side

@@ -20,7 +20,7 @@ NORMAL, UNIFORM, EITHER_SIDE = "normal", "uniform", "either side"
 
 
 class Spread(NamedTuple):
-    """A share of the yaw angles: N(0, low) or U(low, high), degrees. EITHER_SIDE adds a random sign."""
+    """A share of the yaw angles, degrees: N(0, low), U(low, high), or the latter with a random sign."""
 
     share: float
     kind: str
@@ -38,7 +38,7 @@ class Pose(NamedTuple):
 
 
 class View(NamedTuple):
-    """Vertices in the camera's frame: camera at the origin, looking along -z, y up. Lengths in dm."""
+    """The camera's frame: camera at the origin, looking along -z, y up. Lengths in dm."""
 
     rotation: np.ndarray  # (3, 3) from the head's frame to the camera's
     points: np.ndarray  # (V, 3) float32

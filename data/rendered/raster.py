@@ -55,7 +55,7 @@ def empty_fragments(height: int, width: int) -> Fragments:
 
 @compiled
 def vertex_normals(points, triangles, normals):
-    """Write unit vertex normals (V, 3): area-weighted means over the triangles (T, 3) of each vertex."""
+    """Write unit vertex normals (V, 3): area-weighted means over the triangles (T, 3)."""
     normals[:] = 0
     for t in range(len(triangles)):
         a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
@@ -75,7 +75,7 @@ def vertex_normals(points, triangles, normals):
 
 @inlined
 def _pixels(a, b, c, side):
-    """First and last pixel whose centre lies between the smallest and the largest of three coordinates."""
+    """First and last pixel whose centre is between the extremes of three coordinates."""
     return max(0, int(math.ceil(min(a, b, c) - 0.5))), min(side - 1, int(math.floor(max(a, b, c) - 0.5)))
 
 

@@ -13,11 +13,11 @@ from arcface_mx.data.rendered.expression import gaze_direction
 from arcface_mx.data.rendered.hair_mesh import HairMesh
 from arcface_mx.data.rendered.head import Head
 from arcface_mx.data.rendered.identity import Identity
+from arcface_mx.data.rendered.light import SHADOW_SIDE, shadow_map
 from arcface_mx.data.rendered.occluders import add_glasses, add_obstacle
 from arcface_mx.data.rendered.pose import SIDE, View, look_at, to_crop
 from arcface_mx.data.rendered.sampling import Stream
 from arcface_mx.data.rendered.scene import Mode, Scene, draw_scene
-from arcface_mx.data.rendered.shadows import SHADOW_SIDE, shadow_map
 from arcface_mx.data.rendered.shape import at_age
 
 EDGE_MARGIN = 1e-6  # closes gaps between triangles that rounding would open, barycentric
@@ -48,7 +48,7 @@ class Renderer:
         self.hair_uv = np.ascontiguousarray(self.attributes[:, [materials.U, materials.V]])
 
     def render(self, identity: Identity, mode: Mode, rng: Stream, age: Optional[float] = None) -> bytes:
-        """JPEG bytes of one aligned image, 112×112 pixels. `age` (years) replaces the drawn age."""
+        """JPEG bytes of one aligned image, 112×112. `age` (years) replaces the drawn age."""
         scene = draw_scene(self.head, identity, mode, rng, age)
         mesh, points = self._deform(identity, scene)
         view = look_at(self.head, points, scene.pose, scene.landmark_noise, rng)
@@ -85,7 +85,7 @@ class Renderer:
         return self.hair.mesh, np.concatenate([points, curtain]).astype(np.float32)
 
     def _shade(self, mesh: raster.Mesh, skin: np.ndarray, scene: Scene, view: View) -> Tuple[np.ndarray, np.ndarray]:
-        """Linear RGB (112, 112, 3) of the head, and the share of each pixel that it covers (112, 112)."""
+        """Linear RGB (112, 112, 3) of the head, and its cover (112, 112) in 0…1."""
         points, head = view.points, self.head
         normals = self.normals[: len(points)]
         raster.vertex_normals(points, mesh.triangles, normals)
@@ -106,8 +106,10 @@ class Renderer:
         vertices = shade.Vertices(points, normals, self.attributes, skin, strands)
         image = shade.shade(mesh, vertices, frame, scene.look, scene.light, shadow, self.fragments)
         cover = (self.fragments.triangle >= 0).astype(np.float32)
-        image, cover = (cv2.resize(layer, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for layer in (image, cover))
-        return image, cover
+        size = (SIDE, SIDE)
+        return cv2.resize(image, size, interpolation=cv2.INTER_AREA), cv2.resize(
+            cover, size, interpolation=cv2.INTER_AREA
+        )
 
 
 def _attributes(head: Head, hair: HairMesh) -> np.ndarray:

@@ -49,13 +49,13 @@ def weighted_choice(rng: Stream, weighted: Sequence[Tuple[T, float]]) -> T:
 
 
 def smooth_step(low: Any, high: Any, value: np.ndarray) -> np.ndarray:
-    """0 below `low`, 1 above `high`, a smooth cubic between. `low` and `high` are numbers or arrays."""
+    """0 below `low`, 1 above `high`, a smooth cubic between. Both may be arrays."""
     t = np.clip((value - low) / (high - low), 0, 1)
     return t * t * (3 - 2 * t)
 
 
 def noise(rng: Stream, shape: Tuple[int, int], cell: float, octaves: int = 1) -> np.ndarray:
-    """Smooth noise (H, W) float32 with mean 0, deviation about 1, and features `cell` pixels wide."""
+    """Smooth noise (H, W) float32, mean 0, deviation about 1, features `cell` pixels wide."""
     total = np.zeros(shape, np.float32)
     power = 0.0
     for octave in range(octaves):

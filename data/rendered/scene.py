@@ -64,7 +64,7 @@ class Scene(NamedTuple):
 
 
 def draw_scene(head: Head, identity: Identity, mode: Mode, rng: Stream, age: Optional[float] = None) -> Scene:
-    """Draw everything in an image except its background and noise. `age` (years) replaces the drawn age."""
+    """Draw all but background and noise. `age` (years) replaces the drawn age."""
     drawn = identity.age + rng.normal(0, 1) * mode.age
     years = float(np.clip(drawn if age is None else age, YOUNGEST, OLDEST))
     grey = float(np.clip((years - identity.greying) / GREYING_YEARS + rng.normal(0, 0.06), 0, 1))

@@ -1,11 +1,11 @@
-"""Sets: the kinds of images, the sizes of a data set, and the pairs of the verification sets."""
+"""Sets: the kinds of images, and the pairs of the verification sets."""
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from arcface_mx.data.rendered import scene
+from arcface_mx.data.rendered.options import RenderOptions
 from arcface_mx.data.rendered.sampling import Stream, pair_stream
 from arcface_mx.data.rendered.scene import Mode
 from arcface_mx.util.errors import UserError
@@ -23,10 +23,10 @@ class Kind(NamedTuple):
     identity_part: int  # part of the identities' random streams
     image_part: int  # part of the images' random streams
     mode: Mode
-    older: Optional[float] = None  # years added to the age of an image; None: ages scatter around the identity's
+    older: Optional[float] = None  # years added to the image's age; None: no fixed age
 
     def age(self, number: int) -> Optional[float]:
-        """Age in image `number`. All identities share it, so that no difference gives a pair away."""
+        """Age in image `number`, years. All identities share it, so it gives no pair away."""
         if self.older is None:
             return None
         share = (GOLDEN * (number + 1)) % 1.0
@@ -66,56 +66,6 @@ class Pair(NamedTuple):
     first: Tuple[Kind, int, int]
     second: Tuple[Kind, int, int]
     same: bool
-
-
-@dataclasses.dataclass(frozen=True)
-class RenderOptions:
-    """What a data set contains.
-
-    Parameters
-    ----------
-    identities : int, default 1000
-        Training identities.
-    images : int, default 20
-        Images of a training identity.
-    seed : int, default 0
-        Another seed gives other identities.
-    test_identities : int, default 300
-        Identities of the verification sets, which are not trained on; 0 for no verification sets.
-    test_images : int, default 5
-        Images of a test identity and kind (mixed, frontal, profile, young, old).
-    pairs : int, default 3000
-        Pairs of each verification set, a multiple of 20.
-    supersampling : float, default 1.5
-        Pixels drawn for each pixel of an image, along each side, from 1 to 4.
-
-    Notes
-    -----
-    An image depends on `seed`, `supersampling`, its kind and its numbers. A larger data set
-    therefore contains a smaller one.
-    """
-
-    identities: int = 1000
-    images: int = 20
-    seed: int = 0
-    test_identities: int = 300
-    test_images: int = 5
-    pairs: int = 3000
-    supersampling: float = 1.5
-
-    def check(self) -> None:
-        """Raise UserError if a value is out of its range, or the pairs need more test images."""
-        minima = dict(identities=1, images=1, seed=0, test_identities=0, test_images=1, pairs=1)
-        for name, minimum in minima.items():
-            if getattr(self, name) < minimum:
-                raise UserError(f"`{name}` must be at least {minimum}, got {getattr(self, name)}")
-        if not 1 <= self.supersampling <= 4:
-            raise UserError(f"`supersampling` must be from 1 to 4, got {self.supersampling:g}")
-        if self.identities >= 2**24:
-            raise UserError(f"`identities` must be below {2**24} (labels are float32), got {self.identities}")
-        if self.test_identities:
-            for comparison in COMPARISONS:
-                choose_pairs(comparison, self)
 
 
 def choose_pairs(comparison: Comparison, options: RenderOptions) -> List[Pair]:

@@ -32,7 +32,7 @@ class Vertices(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """Directions and places in the camera's frame, each a tuple of three numbers (rotation: three rows)."""
+    """Three numbers each, in the camera's frame; the rotation is three rows of three."""
 
     rotation: tuple  # from the head's frame to the camera's
     left_eye: tuple  # centre of the eyeball, dm
@@ -42,7 +42,7 @@ class Frame(NamedTuple):
 
 @inlined
 def _lit(depth, matrix, point):
-    """Share of the key lamp that reaches a point in the camera's frame, bilinear over four texels."""
+    """Share of the key lamp that reaches a point, bilinear over four texels of the map."""
     x, y = dot(matrix[0], point) + matrix[0][3], dot(matrix[1], point) + matrix[1][3]
     near = dot(matrix[2], point) + matrix[2][3] - SHADOW_BIAS
     side = depth.shape[0]

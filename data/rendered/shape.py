@@ -1,4 +1,4 @@
-"""Shape: the geometry of an identity, from macro targets (sex, ancestry, build, age) and local ones."""
+"""Shape: the geometry of an identity, from macro targets (sex, age, …) and local targets."""
 
 from __future__ import annotations
 
@@ -64,7 +64,8 @@ def draw_shape(head: Head, rng: Stream) -> Shape:
     heavy_rows = [k for k, name in enumerate(head.row_names) if name in WEIGHT_ROWS]
     heavier = head.positive[heavy_rows].sum(0) * np.float32(0.8)
     aged = head.positive[head.row_names.index("head-age-incr")]
-    return Shape(*(_centred(head, points) for points in (young, old, heavier, aged)), male, ancestry)
+    young, old, heavier, aged = (_centred(head, points) for points in (young, old, heavier, aged))
+    return Shape(young, old, heavier, aged, male, ancestry)
 
 
 def _macro_shape(head: Head, male: float, ancestry: np.ndarray, build: Tuple[float, float], age: str) -> np.ndarray:
@@ -85,7 +86,7 @@ def _macro_shape(head: Head, male: float, ancestry: np.ndarray, build: Tuple[flo
 
 
 def at_age(shape: Shape, age: float, rate: float, weight: float) -> np.ndarray:
-    """Vertices (3V,) at `age` years. A `rate` of 1 is average ageing; `weight` is in units of `heavier`."""
+    """Vertices (3V,) at `age` years. `rate` 1 is average; `weight` is in units of `heavier`."""
     old = np.float32(np.clip((age - YOUNG) / (OLD - YOUNG), -0.1, 1) * rate)
     aged = np.float32(0.6 * np.clip((age - 40) / 40, -0.3, 0.8))
     return shape.young * (1 - old) + shape.old * old + shape.heavier * np.float32(weight) + shape.aged * aged

@@ -108,7 +108,7 @@ def _beard(head: Head, rng: Stream) -> Tuple[np.ndarray, np.ndarray]:
 
 
 def _wrinkles(rng: Stream) -> np.ndarray:
-    """Depth of the furrows at full age, (H, W) float32, at most 0. Strokes of one width are blurred together."""
+    """Depth of the furrows at full age, (H, W) float32, at most 0."""
     layers: Dict[float, np.ndarray] = {}
 
     def furrow(points: Sequence[Point], width: float, depth: float) -> None:

@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", metavar="OUT", help="folder to make; it appears when it is complete")
 
     def number(flag: str, default: int, metavar: str, text: str) -> None:
-        parser.add_argument(flag, type=int, default=default, metavar=metavar, help=f"{text} ({default})")
+        parser.add_argument(flag, type=int, default=default, metavar=metavar, help=f"{text} (default: {default})")
 
     number("--identities", 1000, "N", "training identities")
     number("--images", 20, "K", "images of each training identity")
@@ -25,20 +25,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     number("--test-identities", 300, "N", "identities of the verification sets; 0: no verification sets")
     number("--test-images", 5, "K", "images of each test identity and kind: mixed, frontal, profile, young, old")
     number("--pairs", 3000, "N", "pairs of each verification set, a multiple of 20")
-    parser.add_argument("--workers", type=int, metavar="W", help="processes (one for each core)")
+    parser.add_argument("--workers", type=int, metavar="W", help="number of processes (default: one per core)")
     parser.add_argument(
         "--supersampling",
         type=float,
         default=1.5,
         metavar="X",
-        help="pixels drawn for each pixel along a side (1.5)",
+        help="pixels drawn for each pixel along a side (default: %(default)s)",
     )
-    parser.add_argument("--json", metavar="FILE", help="also write the summary to FILE")
+    parser.add_argument("--json", metavar="FILE", help="also write the summary to this file")
 
 
 def run(args: argparse.Namespace) -> None:
     from arcface_mx.data.rendered.dataset import render_dataset
-    from arcface_mx.data.rendered.sets import RenderOptions
+    from arcface_mx.data.rendered.options import RenderOptions
     from arcface_mx.util.environment import available_cores
     from arcface_mx.util.files import write_json
 

@@ -151,12 +151,12 @@ def test_test_identities_are_not_training_identities():
 
 
 def test_background_is_independent_of_the_identity():
-    """Brightness and colour cast of the background do not correlate between two images of an identity."""
+    """Its brightness and colour cast do not correlate between two images of an identity."""
     identities, options = 120, dataclasses.replace(TINY, seed=11)
     with chunks.single_threaded():
         encoded = [chunks.render_identity(options, (sets.MIXED,), identity, 2) for identity in range(identities)]
     images = np.stack([decode_rgb(image) for pair in encoded for image in pair])
-    corners = np.concatenate([images[:, :16, :10], images[:, :16, -10:]], 2)  # mostly behind the head
+    corners = np.concatenate([images[:, :16, :10], images[:, :16, -10:]], 2)  # behind the head
     strip = corners.mean((1, 2)).reshape(identities, 2, 3)
     level, cast = strip.mean(2), strip[..., 0] - strip[..., 2]
     for value in (level, cast):

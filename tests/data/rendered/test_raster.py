@@ -1,4 +1,4 @@
-"""The rasteriser against slow NumPy, and the pose."""
+"""The rasteriser against a slow reference in NumPy, and the pose."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("numba", reason="the extra `rendered` is not installed")
 
-from arcface_mx.data.rendered import pose, raster  # noqa: E402
+from arcface_mx.data.rendered import kernels, pose, raster  # noqa: E402
 
 QUICK = settings(derandomize=True, deadline=None, max_examples=15)
 
@@ -77,3 +77,8 @@ def test_rotation_turns_the_face_to_the_right_and_up_stays_up():
     assert straight == pytest.approx([0.5, 0, np.sqrt(0.75)])
     full = pose.rotation(pose.Pose(20, -10, 5, 10))
     assert full @ full.T == pytest.approx(np.eye(3)) and np.linalg.det(full) == pytest.approx(1)
+
+
+def test_kernels_are_cached_under_the_fingerprint_of_the_sources():
+    """numba's own cache fails when the type of a cached kernel's argument is gone."""
+    assert kernels.source_fingerprint()[:16] in raster.z_buffer._cache.cache_path

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 pytest.importorskip("numba", reason="the extra `rendered` is not installed")
 
-from arcface_mx.data.rendered.sets import AGE_GAP, COMPARISONS, FOLDS, OLD, YOUNG, RenderOptions, choose_pairs  # noqa: E402
+from arcface_mx.data.rendered.options import RenderOptions  # noqa: E402
+from arcface_mx.data.rendered.sets import AGE_GAP, COMPARISONS, FOLDS, OLD, YOUNG, choose_pairs  # noqa: E402
 from arcface_mx.util.errors import UserError  # noqa: E402
 
 SMALL = RenderOptions(test_identities=60, test_images=4, pairs=200)
@@ -54,7 +55,7 @@ def test_other_seeds_choose_other_pairs():
 
 def test_too_few_identities_are_refused_with_the_arguments_to_change():
     with pytest.raises(UserError, match="`test_identities`.*`test_images`.*`pairs`"):
-        RenderOptions(test_identities=30, test_images=2, pairs=3000).check()
+        choose_pairs(COMPARISONS[0], RenderOptions(test_identities=30, test_images=2, pairs=3000))
 
 
 @pytest.mark.parametrize(
@@ -63,7 +64,7 @@ def test_too_few_identities_are_refused_with_the_arguments_to_change():
         ({"identities": 0}, "identities"),
         ({"images": 0}, "images"),
         ({"seed": -1}, "seed"),
-        ({"pairs": 30}, "pairs"),
+        ({"pairs": 0}, "pairs"),
         ({"test_images": 0}, "test_images"),
         ({"supersampling": 0.5}, "supersampling"),
         ({"identities": 2**24}, "identities"),
@@ -72,3 +73,8 @@ def test_too_few_identities_are_refused_with_the_arguments_to_change():
 def test_options_out_of_range_are_refused_by_name(change, argument):
     with pytest.raises(UserError, match=f"`{argument}` must be"):
         RenderOptions(**change).check()
+
+
+def test_pairs_that_do_not_fill_the_folds_are_refused_by_name():
+    with pytest.raises(UserError, match="`pairs` must be a multiple of 20"):
+        choose_pairs(COMPARISONS[0], RenderOptions(pairs=30))
