@@ -95,7 +95,8 @@ def linear_reference(x, w, label):
 from arcface_mx.symbols.linear import linear_logits
 
 HEADS["linear"] = Head(
-    lambda x, label, w, n, dtype: linear_logits(x, label, n, scale=SCALE, m=0.5, weight=w, dtype=dtype), linear_reference
+    lambda x, label, w, n, dtype: linear_logits(x, label, n, scale=SCALE, m=0.5, weight=w, dtype=dtype),
+    linear_reference,
 )
 """
 

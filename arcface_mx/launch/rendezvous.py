@@ -11,9 +11,7 @@ from typing import Dict, Iterator, List, Sequence
 
 from arcface_mx.util.errors import UserError
 
-BUILD = (
-    "build it against this MXNet with recipes/horovod.sh (g++ and cmake, 5 to 20 minutes; by hand: recipes/gpu.md)"
-)
+BUILD = "build it against this MXNet with recipes/horovod.sh (g++ and cmake, 5 to 20 minutes; by hand: recipes/gpu.md)"
 # Timeouts in seconds, for variables that the user has not set.
 TIMEOUTS = {
     # The other workers wait while rank 0 verifies. Horovod would call that a stall after one minute.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from typing import Any, Dict, Callable
+from typing import Any, Callable, Dict
 
 import numpy as np
 
@@ -47,7 +47,8 @@ def setup(classes: int, contexts: int, batch_size: int, embedding_size: int, sam
 
 def planned_mb(classes: int, contexts: int, batch_size: int, embedding_size: int, sample_rate: float) -> float:
     """What `arcface-mx plan` says of the classifier on one context."""
-    values: Dict[str, Any] = {"devices": ",".join(f"cpu({number})" for number in range(contexts)), "parallel": "centres"}
+    devices = ",".join(f"cpu({number})" for number in range(contexts))
+    values: Dict[str, Any] = {"devices": devices, "parallel": "centres"}
     values.update(batch_size=batch_size, embedding_size=embedding_size, sample_rate=sample_rate)
     values.update(network="iresnet18", width=0.05, image_size=32)
     parts = make_plan(Workload.of(from_flat(values)), classes, 1 << 50).parts

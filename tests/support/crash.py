@@ -58,7 +58,7 @@ def record(monkeypatch, root):
         monkeypatch.setattr(os, name, call)
 
     def rmtree(path, **named):
-        for folder, folders, names in os.walk(path, topdown=False):
+        for folder, _, names in os.walk(path, topdown=False):
             for name in names:
                 os.unlink(os.path.join(folder, name))
             os.rmdir(folder)

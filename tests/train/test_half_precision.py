@@ -76,7 +76,7 @@ def test_gradients_are_scaled_up_and_the_update_divides():
 
 
 def _centres(config, scale):
-    """Parameters after one step of a split classifier on a small layer, whose gradients are `scale` times as large on the way."""
+    """Parameters after one step of a split classifier whose gradients are multiplied by `scale` on the way."""
     embedding = mx.sym.FullyConnected(mx.sym.Variable("data"), num_hidden=8, name="fc1")
     module = CentreParallelModule(embedding, config.loss, 6, [mx.cpu(0), mx.cpu(1)], gradient_scale=scale)
     module.bind([("data", (4, 5))], [("label", (4,))])
