@@ -39,6 +39,8 @@ def package_files(source):
     """Paths of the package's Python and data files, as they are installed."""
     paths = set()
     for folder, _, names in os.walk(source / "arcface_mx", followlinks=True):
+        if os.path.relpath(folder, source).startswith(os.path.join("arcface_mx", "recipes", "")):
+            continue  # scripts for a checkout
         for name in names:
             if name.endswith((".py", ".csv", ".cc", ".h")) or name == "py.typed":
                 paths.add(os.path.relpath(os.path.join(folder, name), source))

@@ -169,7 +169,7 @@ class _Machine:
         elif name in ("GLOBAL", "STACK_GLOBAL"):
             path = argument or " ".join(string.name for string in self.pop(2))
             if path not in CONSTRUCTORS:
-                raise InvalidPickle(f"it asks for {path}")
+                raise InvalidPickle(f"it asks for {path.replace(' ', '.')}")
             stack.append(CONSTRUCTORS[path])
         elif name == "REDUCE":
             constructor, arguments = self.pop(2)

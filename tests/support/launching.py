@@ -104,13 +104,16 @@ def any_alive(groups):
 
 
 def kill_in_the_middle(command_line, victim, variable="DMLC_ROLE", expected=ROLES):
-    """Kill one process of a run in step 3; return exit code, output and the seconds until the end.
+    """Kill one process of a run once the checkpoint of step 2 is there; return code, output and seconds to the end.
 
     `variable` is the environment variable that tells the processes apart, `expected` its values.
     """
     launcher, output = start_until(command_line, "step 3/")
     processes = children(launcher.pid, variable)
     assert sorted(processes) == list(expected), output
+    run = command_line[command_line.index("--run") + 1]
+    while launcher.poll() is None and not os.path.isdir(os.path.join(run, "checkpoints", "step-00000002")):
+        time.sleep(0.05)  # rank 0 may be a step behind the worker whose line was read
     os.kill(processes[victim][-1], signal.SIGKILL)
     start = time.monotonic()
     output += "".join(launcher.stdout.readlines())
