@@ -24,6 +24,7 @@ from tests.support.bench_cases import setup_that_dies, setup_that_fails, setup_t
 TINY = Network("iresnet18", 0.0625, 32, 8, 4)
 
 
+@pytest.mark.slow
 def test_cases_run_in_turn_in_processes_of_their_own(tmp_path, monkeypatch):
     monkeypatch.setattr("arcface_mx.bench.cases.SHORT", 0.0)
     path = str(tmp_path / "calls")
@@ -40,11 +41,13 @@ def test_cases_run_in_turn_in_processes_of_their_own(tmp_path, monkeypatch):
     assert 45 < timings[1].peak_mb - timings[0].peak_mb < 80
 
 
+@pytest.mark.slow
 def test_a_baseline_that_cannot_start_is_an_error():
     with pytest.raises(UserError, match="broken: ValueError: no engine"):
         run_cases([Case("broken", setup_that_fails), Case("b", setup_that_dies)], 1)
 
 
+@pytest.mark.slow
 def test_a_case_that_dies_is_named():
     with pytest.raises(UserError, match="mortal: BrokenProcessPool"):
         run_cases([Case("mortal", setup_that_dies)], 1)
@@ -81,6 +84,7 @@ def test_a_head_steps(kind):
     assert head.setup(kind, (4, 6, 8), update=kind != head.PRODUCTS)() == 1
 
 
+@pytest.mark.slow
 def test_thresholds_give_the_same_accuracy_as_the_exact_search():
     embeddings, same = verify.random_pairs()
     exact = verify.exact_accuracy(embeddings, same)
@@ -119,6 +123,7 @@ def test_the_command_knows_every_benchmark_and_network():
     assert tuple(BENCHMARKS) == CHOICES and tuple(NETWORKS) == NETWORK_NAMES
 
 
+@pytest.mark.slow
 def test_bench_input_and_its_report(tiny_faces, tmp_path, capsys):
     out = str(tmp_path / "input.json")
     flags = ["--data", tiny_faces, "--images", "16", "--batch-size", "8", "--repetitions", "1", "--json", out]

@@ -41,6 +41,7 @@ def scripts(monkeypatch):
     monkeypatch.syspath_prepend(os.path.join(RECIPES, "bench"))
 
 
+@pytest.mark.slow
 def test_centres_measures_the_classifier_split_by_class(scripts, tmp_path, capsys):
     import centres
 

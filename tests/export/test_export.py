@@ -47,6 +47,7 @@ def module_embeddings(run, images):
     return module.get_outputs()[0].asnumpy()
 
 
+@pytest.mark.slow
 def test_module_symbolblock_and_embedder_give_the_same_embeddings(run, images, monkeypatch):
     prefix = os.path.join(run + "-model", "model")
     block = mx.gluon.SymbolBlock.imports(prefix + "-symbol.json", ["data"], prefix + "-0000.params")
@@ -166,6 +167,7 @@ def test_the_card_states_what_the_network_was_made_from(run):
     assert "Not calibrated" in card
 
 
+@pytest.mark.slow
 def test_calibration_is_measured_or_carried_over(run, tiny_pairs, tmp_path):
     out, again = str(tmp_path / "out"), str(tmp_path / "again")
     assert main(["export", run, "--out", out, "--calibrate", tiny_pairs]) == 0

@@ -79,6 +79,7 @@ def test_a_graph_that_fails_in_onnx_runtime_is_named():
         engine.start(np.zeros((1, 3, 8, 8), np.float32), 1)()
 
 
+@pytest.mark.slow
 def test_int8_embeddings_are_near_those_of_the_network(model, quantised):
     images = nets.images(11, SIZE)
     expected = unit_vectors(load_model(model).embed(images))

@@ -67,6 +67,7 @@ def test_an_interrupted_run_ends_with_the_same_bits(tmp_path, tiny_faces, monkey
     assert_near(one.momentum, two.momentum, 0.0)
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_with_other_devices(tmp_path, tiny_faces, monkeypatch):
     """Its checkpoint holds whole arrays: stopped on two devices split by class, it ends on one, or on three."""
     whole = tiny(tmp_path, tiny_faces, "whole", freeze_batchnorm=True, lr=0.001, steps=6)

@@ -32,6 +32,7 @@ def table_rows(value_of, runs=3):
     return rows
 
 
+@pytest.mark.slow
 def test_the_papers_order_has_correlation_1_and_its_reverse_minus_1():
     same = rank_correlations(table_rows(lambda value, run: value))
     reverse = rank_correlations(table_rows(lambda value, run: -value))
@@ -44,6 +45,7 @@ def test_the_papers_order_has_correlation_1_and_its_reverse_minus_1():
     assert all(item.interval == pytest.approx((1.0, 1.0)) for item in same)
 
 
+@pytest.mark.slow
 def test_the_interval_widens_with_the_spread_of_seeds():
     random = np.random.RandomState(0)
     close, wide = (

@@ -78,6 +78,7 @@ def test_a_gradient_that_is_not_finite_is_seen_before_the_update(tmp_path, tiny_
     assert all(np.isfinite(array.asnumpy()).all() for array in final(config).arg_params.values())
 
 
+@pytest.mark.slow
 def test_an_allowed_bad_batch_is_skipped_counted_and_leaves_no_trace(tmp_path, tiny_faces, monkeypatch):
     config = tiny(tmp_path, tiny_faces, skip_bad_batches=2, checkpoint_every=1, keep_checkpoints=20, **LEARNS)
     spoil(monkeypatch, {5, 9}, bad_photo)

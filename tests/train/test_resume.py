@@ -152,6 +152,7 @@ def test_resume_by_name_goes_on_with_the_runs_own_settings(tmp_path, tiny_faces,
     assert_same(final(unbroken), final(broken))
 
 
+@pytest.mark.slow
 def test_a_stored_configuration_starts_the_same_run_again(tmp_path, tiny_faces):
     first = tiny(tmp_path, tiny_faces, "first", loss="cosface", m=0.25)
     train(first)
@@ -263,6 +264,7 @@ def test_two_runs_have_the_same_metrics_and_best(tmp_path, tiny_faces, tiny_pair
     assert found[0] == found[1] and found[0]["sets"]
 
 
+@pytest.mark.slow
 def test_the_headline_is_the_last_checkpoints_and_the_best_is_marked(tmp_path, tiny_faces, tiny_pairs, monkeypatch):
     """An earlier step verifies better: its figure stands under best_of_run and nowhere else."""
     from arcface_mx.train import loop as module

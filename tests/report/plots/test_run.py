@@ -31,6 +31,7 @@ def runs(tmp_path_factory, tiny_faces, tiny_pairs):
     return folders
 
 
+@pytest.mark.slow
 def test_histograms_count_every_training_sample(runs):
     histograms = angle_histograms(runs[0])
     assert [name.split(",")[0] for name, _ in histograms] == ["start", "middle", "end"]
@@ -41,6 +42,7 @@ def test_histograms_count_every_training_sample(runs):
         assert abs(mean - event["target_angle"]) <= 1.0
 
 
+@pytest.mark.slow
 def test_every_plot_is_drawn(runs, capsys, tmp_path):
     out = str(tmp_path / "plots")
     assert main(["plots", *runs, "--out", out]) == 0
