@@ -172,6 +172,7 @@ def test_a_stored_configuration_starts_the_same_run_again(tmp_path, tiny_faces):
         (["--config", "a.json", "--resume", "runs/a"], "--config and --resume cannot be combined"),
         (["--preset", "desktop"], "--preset must be one of paper, laptop, got desktop"),
         (["--loss", "arcfase"], "--loss must be one of arcface, cosface"),
+        (["--loss", "softmax", "--scale", "3"], "--scale: the loss softmax does not have it; arcface, cosface"),
     ],
 )
 def test_settings_to_start_from_that_do_not_exist_are_named(words, message, capsys):

@@ -5,15 +5,19 @@ from __future__ import annotations
 import argparse
 import difflib
 import sys
-from typing import Any, List, NoReturn, Optional, Sequence
+from typing import Any, Dict, List, NoReturn, Optional, Sequence
 
 
 class Parser(argparse.ArgumentParser):
-    """An `ArgumentParser` that takes no abbreviated flags and prints an error as one line."""
+    """An `ArgumentParser` that takes no abbreviated flags and prints an error as one line.
+
+    `hints` says of flags that this command does not take why, in place of the nearest known flag.
+    """
 
     def __init__(self, *positional: Any, **named: Any) -> None:
         named.setdefault("allow_abbrev", False)
         super().__init__(*positional, **named)
+        self.hints: Dict[str, str] = {}
 
     def parse_args(self, args: Optional[Sequence[str]] = None, namespace: Any = None) -> Any:  # type: ignore[override]
         """Parse the arguments; an unknown flag is an error that names the nearest known flag."""
@@ -22,7 +26,8 @@ class Parser(argparse.ArgumentParser):
             return parsed
         word = unknown[0]
         if word.startswith("-"):
-            self.error(f"unknown flag {word}{nearest(word.split('=')[0], self.known_flags())}")
+            flag = word.split("=")[0]
+            self.error(f"unknown flag {word}{self.hints.get(flag) or nearest(flag, self.known_flags())}")
         self.error(f"unexpected argument '{word}'")
 
     def known_flags(self) -> List[str]:
