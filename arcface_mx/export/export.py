@@ -14,7 +14,7 @@ from arcface_mx.export.parity import NUM_IMAGES, check_images, onnx_embeddings, 
 from arcface_mx.model.attributes import describe, with_attributes
 from arcface_mx.model.backbone import make_backbone
 from arcface_mx.model.embedder import Embedder, to_batch
-from arcface_mx.model.engines import Network
+from arcface_mx.model.engines import MxnetEngine, Network
 from arcface_mx.model.load import load_model, locate, read_parameters
 from arcface_mx.model.save import save_model
 from arcface_mx.train import checkpoint
@@ -170,7 +170,15 @@ def _forms(network: Embedder, sample: _Sample, attributes: Mapping[str, str], op
     """Make the forms and compare each with the network. Raises UserError where one differs."""
     form, data, int8, cosines = network.network, None, None, (0.0, 0.0)
     checks: List[Tuple[str, float]] = []
-    expected = network.embed(sample.compare)
+    # Embedders fold BatchNorm on CPUs; what the forms are compared with is the graph as it was trained.
+    as_trained = Embedder(
+        *form[:3],
+        network.contexts,
+        form.size,
+        form.name,
+        engine=lambda graph: MxnetEngine(graph, network.contexts, optimise=False),
+    )
+    expected = as_trained.embed(sample.compare)
     if options.fold:
         form = form.folded()
         embedder = Embedder(*form[:3], network.contexts, form.size, form.name)

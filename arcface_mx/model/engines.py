@@ -53,10 +53,14 @@ class Network(NamedTuple):
 
 
 class MxnetEngine:
-    """The network as an MXNet Module; each of `contexts` takes an equal share of a batch."""
+    """The network as an MXNet Module; each of `contexts` takes an equal share of a batch.
 
-    def __init__(self, network: Network, contexts: List[mx.Context]) -> None:
+    On CPUs it computes the optimised form of the graph, unless `optimise` is False.
+    """
+
+    def __init__(self, network: Network, contexts: List[mx.Context], optimise: bool = True) -> None:
         self._network, self._contexts = network, contexts
+        self._optimise = optimise and all(context.device_type == "cpu" for context in contexts)
         self._module: Optional[mx.mod.Module] = None
         self._batch_size = 0  # the batch size that the module is bound for
 
@@ -100,8 +104,7 @@ class MxnetEngine:
 
         batch_size = -(-batch_size // len(self._contexts)) * len(self._contexts)
         if self._module is None or batch_size != self._batch_size:
-            on_cpu = all(context.device_type == "cpu" for context in self._contexts)
-            network = self._network.optimised() if on_cpu else self._network
+            network = self._network.optimised() if self._optimise else self._network
             module = mx.mod.Module(network.symbol, data_names=[network.image], label_names=None, context=self._contexts)
             module.bind([(network.image, (batch_size, 3) + network.size)], for_training=False)
             module.set_params(network.arg_params, network.aux_params)

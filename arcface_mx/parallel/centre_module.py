@@ -29,13 +29,7 @@ from arcface_mx.losses.base import Loss
 from arcface_mx.parallel.classifier import SplitClassifier
 from arcface_mx.parallel.communicator import Communicator
 from arcface_mx.util.errors import UserError
-from arcface_mx.util.mx_module import (
-    ModuleArrays,
-    batch_slices,
-    initial_arrays,
-    module_arrays,
-    updater_names,
-)
+from arcface_mx.util.mx_module import ModuleArrays, batch_slices, initial_arrays, module_arrays, updater_names
 
 if TYPE_CHECKING:
     from mxnet.context import Context

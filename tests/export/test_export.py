@@ -14,7 +14,7 @@ import pytest
 
 from arcface_mx.cli import main
 from arcface_mx.config import from_flat
-from arcface_mx.model import engines
+from arcface_mx.model import engines, fold, optimise
 from arcface_mx.model.backbone import make_backbone
 from arcface_mx.model.load import load_model
 from arcface_mx.train import checkpoint
@@ -179,3 +179,18 @@ def test_calibration_is_measured_or_carried_over(run, tiny_pairs, tmp_path):
         with open(os.path.join(folder, "model-card.md"), encoding="utf-8") as stream:
             assert "20 same, 20 different pairs" in stream.read()
     assert levels[0] == levels[1] and levels[0][0.1].accepted <= 2
+
+
+def test_a_folded_form_that_differs_from_the_trained_network_is_refused(run, tiny_pairs, tmp_path, monkeypatch, capsys):
+    def wrong(symbol, arg_params, aux_params):
+        folded, args, aux = fold.fold_batchnorm(symbol, arg_params, aux_params)
+        name = next(key for key in args if key.endswith("weight"))
+        return folded, dict(args, **{name: mx.nd.abs(args[name])}), aux
+
+    # The embedder folds too, and with the same mistake it must not become the measure.
+    monkeypatch.setattr(engines, "fold_batchnorm", wrong)
+    monkeypatch.setattr(optimise, "fold_batchnorm", wrong)
+    out = tmp_path / "out"
+    assert main(["export", run, "--out", str(out), "--fold", "--images", tiny_pairs]) == 2
+    assert re.search(r"folded model: its unit embeddings differ .* nothing was written", capsys.readouterr().err)
+    assert not out.exists()
