@@ -39,11 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from arcface_mx.model import load_model
-    from arcface_mx.report.angles import angle_table
+    from arcface_mx.report.angle_table import angle_table
+    from arcface_mx.report.angles import measure_run
     from arcface_mx.train.folder import read_config
     from arcface_mx.util.devices import parse_devices
     from arcface_mx.util.files import atomic_write, write_json
-    from arcface_mx.verify.angles import measure_run
 
     contexts = parse_devices(args.devices)
     for folder in args.runs:

@@ -5,7 +5,7 @@ paper's, `angle_table` shows angle statistics, `draw_plots` draws plots, and `wr
 HTML page about a run.
 """
 
-from arcface_mx.report.angles import angle_table
+from arcface_mx.report.angle_table import angle_table
 from arcface_mx.report.page.build import write_report
 from arcface_mx.report.plots.run import draw_plots
 from arcface_mx.report.rank_correlation import rank_correlations

@@ -1,83 +1,99 @@
-"""The paper's table of angle statistics, with measured and printed values."""
+"""Angle statistics of a run: its class centres, its training images and its test sets."""
 
 from __future__ import annotations
 
-import csv
 import os
-from typing import Dict, List, Mapping, Optional, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Dict, Optional, Sequence, Tuple
 
-from arcface_mx.report.paper import default_path, find_row, read_rows
-from arcface_mx.report.table import number
+import numpy as np
+
+from arcface_mx.data.bins.read import read_pairs
+from arcface_mx.data.recordio.index import RecordIndex
+from arcface_mx.losses.base import CENTRES
+from arcface_mx.metrics.angles import CentreAngles, Spread, centre_angles, linked_identities, spread
+from arcface_mx.train import checkpoint
 from arcface_mx.train.folder import read_config
 from arcface_mx.util.errors import UserError
-from arcface_mx.util.tables import markdown_table
-from arcface_mx.verify.angles import RunAngles
+from arcface_mx.util.progress import progress
+from arcface_mx.verify.images import evenly_spread
+from arcface_mx.verify.sets import embed_set, set_name
 
-# The column of recipes/paper_angles.csv for a row of recipes/paper.csv.
-COLUMN_OF_ROW = {
-    "Norm-Softmax (NS)": "NS",
-    "ArcFace (0.5)": "ArcFace",
-    "NS+Intra": "Intra",
-    "NS+Inter": "Inter",
-    "Triplet (0.35)": "Triplet",
-}
-Printed = Mapping[str, Mapping[str, Optional[float]]]
+if TYPE_CHECKING:
+    from arcface_mx.model import Embedder
 
 
-def read_printed() -> Printed:
-    """The paper's values by statistic and column, in degrees; None where the paper gives none."""
-    path = os.path.join(os.path.dirname(default_path()), "paper_angles.csv")
-    try:
-        with open(path, encoding="utf-8", newline="") as stream:
-            return {
-                entry.pop("statistic"): {column: None if text == "-" else float(text) for column, text in entry.items()}
-                for entry in csv.DictReader(stream)
-            }
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})")
-    except (KeyError, ValueError, TypeError) as error:
-        raise UserError(f"{path}: is not the paper's table of angles ({error})")
+@dataclass(frozen=True)
+class RunAngles:
+    """Angle statistics of a run folder."""
+
+    run: str
+    centres: Optional[CentreAngles]  # None without class centres or without a checkpoint
+    train: Spread  # Intra1 and Inter1 of the paper
+    tests: Dict[str, Spread] = field(default_factory=dict)  # Intra2 and Inter2 by set
+
+    def to_json(self) -> Dict[str, Any]:
+        """Return plain values."""
+        return asdict(self)
 
 
-def statistics(angles: RunAngles) -> Dict[str, Optional[float]]:
-    """The statistics of a run under the paper's names; Intra2 and Inter2 are followed by the name of the set."""
-    centres = angles.centres
-    values: Dict[str, Optional[float]] = {
-        "W-EC": centres.to_embeddings if centres else None,
-        "W-Inter": centres.inter if centres else None,
-        "Intra1": angles.train.intra,
-        "Inter1": angles.train.inter,
-    }
-    for name, test in angles.tests.items():
-        values["Intra2, " + name] = test.intra
-        values["Inter2, " + name] = test.inter
-    return values
+def measure_run(
+    run: str, embedder: Embedder, tests: Sequence[str] = (), data: Optional[str] = None, max_images: int = 0
+) -> RunAngles:
+    """Embed the training images of a run and its test sets, at most `max_images` of each (0: all).
 
-
-def angle_table(runs: Sequence[RunAngles]) -> str:
-    """Format the statistics of some runs as Markdown, in degrees.
-
-    Parameters
-    ----------
-    runs : sequence of RunAngles
-        What `measure_run` returned for each run.
-
-    Returns
-    -------
-    str
-        A line per statistic; for each run its value and, if the paper has one, the paper's.
+    A test set is a verification set (`.bin`) or a folder with train.rec. `data` is the training set
+    if it has moved. Raises UserError if a file is missing or does not fit.
     """
-    paper, printed = read_rows(default_path()), read_printed()
-    measured = [statistics(run) for run in runs]
-    lines: List[List[str]] = [["degrees"]] + [[name] for name in dict.fromkeys(sum(map(list, measured), []))]
-    for run, values in zip(runs, measured):
-        row = find_row(read_config(run.run), paper)
-        lines[0].append(row.name if row else os.path.basename(os.path.normpath(run.run)))
-        for line in lines[1:]:
-            line.append(number(values.get(line[0])))
-        column = COLUMN_OF_ROW.get(row.name) if row else None
-        if column:
-            lines[0].append("(paper)")
-            for line in lines[1:]:
-                line.append(number(printed.get(line[0].split(",")[0], {}).get(column)))
-    return markdown_table(lines)
+    config = read_config(run)
+    labels, embeddings = embed_records(embedder, data or config.data.data, max_images)
+    weight = class_centres_of(run)
+    # A loss with several centres a class has no W_j to measure.
+    centres = (
+        None
+        if weight is None or len(weight) <= labels.max() or config.loss.centres_per_class > 1
+        else centre_angles(weight, embeddings, labels)
+    )
+    return RunAngles(
+        run,
+        centres,
+        spread(embeddings, labels, run),
+        {_name(test): _spread_of_test(embedder, test, max_images) for test in tests},
+    )
+
+
+def class_centres_of(run: str) -> Optional[np.ndarray]:
+    """Class centres W (n, d) of the latest checkpoint; None without checkpoint or centres."""
+    state = checkpoint.latest(run)
+    if state is None or CENTRES not in state.arg_params:
+        return None
+    return state.arg_params[CENTRES].asnumpy()
+
+
+def embed_records(embedder: Embedder, folder: str, max_images: int) -> Tuple[np.ndarray, np.ndarray]:
+    """Labels and embeddings of a face set, at most `max_images` evenly spread (0: all)."""
+    index = RecordIndex.open(folder)
+    chosen = evenly_spread(len(index), max_images)
+    return index.labels[chosen], embed_positions(embedder, index, folder, chosen)
+
+
+def embed_positions(embedder: Embedder, index: RecordIndex, folder: str, chosen: np.ndarray) -> np.ndarray:
+    """Embeddings of the images at the positions `chosen` of the face set in `folder`."""
+    images = (image for _, _, image in index.images(chosen))
+    return embedder.embed(progress(images, os.path.basename(os.path.normpath(folder)), "image", len(chosen)))
+
+
+def _name(test: str) -> str:
+    return set_name(test) if test.endswith(".bin") else os.path.basename(os.path.normpath(test))
+
+
+def _spread_of_test(embedder: Embedder, test: str, max_images: int) -> Spread:
+    if not test.endswith(".bin"):
+        labels, embeddings = embed_records(embedder, test, max_images)
+        return spread(embeddings, labels, test)
+    pairs = read_pairs(test)
+    images, labels = linked_identities(pairs.left, pairs.right, pairs.same, pairs.num_images)
+    if not len(images):
+        raise UserError(f"{test}: has no same pair, so that its identities are unknown")
+    embeddings = embed_set(embedder, pairs, flip_test=False)["none"]
+    return spread(embeddings[images], labels, test)

@@ -9,9 +9,9 @@ import numpy as np
 from arcface_mx.data.recordio.index import RecordIndex
 from arcface_mx.metrics.angles import centre_angles, linked_identities, spread
 from arcface_mx.model import Embedder
+from arcface_mx.report.angles import class_centres_of, embed_positions
 from arcface_mx.report.scores import ScoredSet
 from arcface_mx.report.table import number
-from arcface_mx.verify.angles import class_centres_of, embed_positions
 
 HEADER = ("angle in degrees", "of", "value")
 Rows = List[Sequence[str]]

@@ -7,10 +7,10 @@ from typing import NamedTuple, Optional, Sequence
 import numpy as np
 
 from arcface_mx.model import Embedder
+from arcface_mx.report.angles import class_centres_of, embed_records
 from arcface_mx.train.folder import read_config
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.plots import new_figure, save
-from arcface_mx.verify.angles import class_centres_of, embed_records
 
 MAX_IMAGES = 4000
 
