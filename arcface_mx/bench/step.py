@@ -61,7 +61,7 @@ def training_module(network: Network, data: str) -> Tuple[Any, Iterator[Any]]:
     """The module of the trainer with its optimizer, on one CPU, and the batches of its reader."""
     from arcface_mx.config import from_flat
     from arcface_mx.train.module import build_module, initialise, start_optimizer
-    from arcface_mx.train.run import resolve
+    from arcface_mx.train.resolve import resolve
     from arcface_mx.train.worker import join
 
     config = from_flat(

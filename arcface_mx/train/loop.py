@@ -20,7 +20,7 @@ from arcface_mx.train.module import clear_gradients, embedding_module, read_stat
 from arcface_mx.train.state import RunState
 
 if TYPE_CHECKING:
-    from arcface_mx.train.run import Run
+    from arcface_mx.train.resolve import Run
 
 
 def fit(run: Run, module: Any, scheduler: Any, state: RunState, log: RunLog) -> RunState:

@@ -22,7 +22,7 @@ from arcface_mx.util.mx_module import (
 )
 
 if TYPE_CHECKING:
-    from arcface_mx.train.run import Run
+    from arcface_mx.train.resolve import Run
 
 
 def build_module(run: Run) -> Any:

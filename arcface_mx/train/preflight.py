@@ -14,7 +14,7 @@ from arcface_mx.util.errors import UserError
 from arcface_mx.util.mx_module import module_arrays
 
 if TYPE_CHECKING:
-    from arcface_mx.train.run import Run
+    from arcface_mx.train.resolve import Run
 
 MB = 1 << 20
 EXACT = 1 << 24  # labels reach the graph as float32, which holds whole numbers up to here

@@ -13,7 +13,7 @@ from arcface_mx.train.state import RunState
 from arcface_mx.util.errors import UserError
 
 if TYPE_CHECKING:
-    from arcface_mx.train.run import Run
+    from arcface_mx.train.resolve import Run
 
 
 def starting_state(run: Run) -> Tuple[RunState, str]:

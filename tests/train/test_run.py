@@ -11,7 +11,11 @@ import arcface_mx
 PACKAGE = pathlib.Path(arcface_mx.__file__).parent
 ROOMS = ("train", "parallel", "reader", "losses", "launch", "planning", "model")
 # What turns a configuration into objects, compares it with a stored one, or reads it from a run folder.
-MAY_TAKE_IT = {"train/run.py": {"train", "resolve", "_record"}, "planning/workload.py": {"of"}}
+MAY_TAKE_IT = {
+    "train/run.py": {"train"},
+    "train/resolve.py": {"resolve", "_record"},
+    "planning/workload.py": {"of"},
+}
 
 
 def functions(path):

@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 import importlib
 import inspect
+import os
 import pkgutil
 import sys
 from functools import lru_cache
 from types import ModuleType
 from typing import Dict, List, Sequence, Tuple
 
-from arcface_mx import cli
 from arcface_mx.cli.shared.parser import Parser, nearest
+
+CLI = "arcface_mx.cli"
 
 DESCRIPTION = """usage: arcface-mx COMMAND ...
 
@@ -29,10 +31,10 @@ Step by step:  arcface-mx data rendered faces
 @lru_cache(maxsize=None)
 def commands() -> Dict[str, str]:
     """Return the module of each command, by the words of the command."""
-    prefix = cli.__name__ + "."
+    prefix = CLI + "."
     paths = [
         module.name[len(prefix) :]
-        for module in pkgutil.walk_packages(cli.__path__, prefix)
+        for module in pkgutil.walk_packages([os.path.dirname(os.path.dirname(__file__))], prefix)
         if not module.ispkg and not module.name.startswith(prefix + "shared.")
     ]
     return {path.replace(".", " ").replace("_", "-"): prefix + path for path in sorted(paths)}
@@ -83,7 +85,7 @@ def help_text(group: str = "") -> str:
         sections.setdefault(name, []).append(f"  {command:24} {summary}")
     blocks = [] if group else [DESCRIPTION]
     for name in [group] if group else sorted(sections):
-        title = importlib.import_module(f"{cli.__name__}.{name}").__doc__ if name else "Commands:"
+        title = importlib.import_module(f"{CLI}.{name}").__doc__ if name else "Commands:"
         blocks.append("\n".join([f"{title}", *sections[name], ""]))
     return "\n".join([*blocks, "arcface-mx COMMAND --help explains a command and its flags."])
 
