@@ -148,7 +148,8 @@ class Trainer:
         size, schedule = len(batch.labels), self._run.schedule
         scalars = self._run.loss.scheduled(self.step, schedule.steps, schedule.factor)
         extra = [mx.nd.full((size,), scalars[name]) for name in self._run.graph.scheduled]
-        return mx.io.DataBatch(data=[batch.pixels, *extra], label=[mx.nd.array(batch.labels, dtype="int32")])
+        labels = mx.nd.array(batch.labels, dtype=self._module.label_shapes[0].dtype)
+        return mx.io.DataBatch(data=[batch.pixels, *extra], label=[labels])
 
     def _seed(self, part: int) -> None:
         """Make dropout's random numbers a function of seed and step: MXNet's random state cannot be read."""

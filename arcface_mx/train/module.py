@@ -44,7 +44,9 @@ def build_module(run: Run) -> Any:
     parameters = [name for name in run.graph.symbol.list_arguments() if name not in [*inputs, "label"]]
     fixed = _matching(run.optimizer.freeze, parameters, "freeze")
     module: Any
+    label_type = "float32"  # of the graph's input; a GPU refuses a copy of another type from the CPU
     if run.options.parallel == "centres":
+        label_type = "int32"  # numbered on each device, so that a run may have more than 2²⁴ classes
         module = CentreParallelModule(
             run.backbone.symbol(training=True),
             run.loss,
@@ -60,7 +62,7 @@ def build_module(run: Run) -> Any:
         )
     module.bind(
         data_shapes=[("data", (size, *run.backbone.input_shape))] + [(name, (size,)) for name in run.graph.scheduled],
-        label_shapes=[("label", (size,))],
+        label_shapes=[mx.io.DataDesc("label", (size,), label_type)],
         grad_req="add" if run.optimizer.accumulate > 1 else "write",
     )
     return module
