@@ -1,4 +1,8 @@
-"""What a trainer logs beside the loss. No gradient passes through any of it."""
+"""What a trainer logs beside the loss. No gradient passes through any of it.
+
+`BlockGrad` stands at the inputs of these graphs. At their outputs MXNet would still plan and run the
+backward pass of every operator, with gradients of zero.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +27,9 @@ def target_cosine(embedding: Symbol, label: Symbol, weight: Symbol) -> Symbol:
     Symbol of shape (N,)
         Cosines. The graph gathers N centres and does not form the N×n cosines.
     """
-    x = mx.sym.L2Normalization(embedding, mode="instance")
-    centre = mx.sym.L2Normalization(mx.sym.take(weight, label, axis=0), mode="instance")
-    return mx.sym.BlockGrad(mx.sym.sum(x * centre, axis=1))
+    x = mx.sym.L2Normalization(mx.sym.BlockGrad(embedding), mode="instance")
+    centre = mx.sym.L2Normalization(mx.sym.take(mx.sym.BlockGrad(weight), label, axis=0), mode="instance")
+    return mx.sym.sum(x * centre, axis=1)
 
 
 def margin_free_logits(head: Symbol) -> Symbol:
@@ -62,6 +66,13 @@ def correct_without_margin(head: Symbol, label: Symbol) -> Symbol:
     Returns
     -------
     Symbol of shape (N,)
-        1 where the highest logit without margin is that of the label, else 0.
+        1 where no logit without margin is higher than that of the label, else 0. A label that shares
+        the highest logit with other classes counts as correct.
+
+    Notes
+    -----
+    The highest logit is found by `max`. On a GPU MXNet computes `argmax` over an axis in one thread for
+    each row, which takes longer than the backbone if there are many classes.
     """
-    return mx.sym.BlockGrad(mx.sym.argmax(margin_free_logits(head), axis=1) == label)
+    logits = mx.sym.BlockGrad(margin_free_logits(head))
+    return mx.sym.pick(logits, label, axis=1) >= mx.sym.max(logits, axis=1)

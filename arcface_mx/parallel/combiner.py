@@ -76,15 +76,14 @@ class Combiner:
         """Return `summed_rows` over all processes, (R, N), by two small exchanges: maxima, then sums."""
         inputs = self._executor.arg_dict
         rows = self._partial.forward(is_train=False, reports=inputs["reports"], inside=inputs["inside"])[0]
-        # The first row is the highest logit without margin, the second log Σ exp. A sample is right if the
-        # process with the highest logit says so.
+        # The first row is the highest logit without margin, the second log Σ exp. A sample is correct if the
+        # process that holds its class has the highest logit and says so.
         maxima = self._communicator.all_reduce_max("logits", rows[:2])
         exponentials = mx.nd.exp(rows[1:2] - maxima[1:2])
         correct = rows[-1:] * (rows[:1] == maxima[:1])
         sums = self._communicator.all_reduce("reports", mx.nd.concat(exponentials, rows[2:-1], correct, dim=0))
-        # Two processes with equal highest logits may both be right.
         log_sum_exp = maxima[1:2] + mx.nd.log(sums[:1])
-        return mx.nd.concat(log_sum_exp, sums[1:-1], mx.nd.minimum(sums[-1:], 1.0), dim=0)
+        return mx.nd.concat(log_sum_exp, sums[1:], dim=0)
 
     def backward(self) -> Tuple[List[NDArray], List[NDArray]]:
         """Return the gradient of each device's report, and a list with the embeddings' gradient if there is one."""

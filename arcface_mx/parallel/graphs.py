@@ -106,12 +106,13 @@ def _report_rows(head: LossGraph, embedding: Symbol, label: Symbol) -> Dict[str,
 
     from arcface_mx import symbols
 
+    plain = mx.sym.BlockGrad(symbols.margin_free_logits(head.logits))
     return {
         "cross_entropy": head.terms["cross_entropy"][1],
         "target_logit": mx.sym.pick(head.logits, label, axis=1),
         "target_cosine": target_cosine(head, embedding, label),
-        "highest": mx.sym.BlockGrad(mx.sym.max(symbols.margin_free_logits(head.logits), axis=1)),
-        "correct": symbols.correct_without_margin(head.logits, label),
+        "plain_target": mx.sym.pick(plain, label, axis=1),
+        "highest": mx.sym.max(plain, axis=1),
     }
 
 
@@ -183,8 +184,7 @@ def combined_graph(
         triplet = symbols.angular_triplet_loss(embedding, identity, margin=terms.triplet_margin, mining=terms.mining)
         weighted["triplet"] = (terms.triplet, triplet)
     outputs = loss_outputs(weighted, gradient_scale)
-    outputs["target_cosine"] = mx.sym.BlockGrad(combined["target_cosine"])
-    outputs["correct"] = mx.sym.BlockGrad(combined["correct"])
+    outputs.update({name: combined[name] for name in ("target_cosine", "correct")})
     return CombinedGraph(mx.sym.Group(list(outputs.values())), tuple(outputs), bool(terms.triplet))
 
 
@@ -212,12 +212,15 @@ def _combined_rows(terms: ExtraTerms, rows: Tuple[str, ...]) -> Dict[str, Symbol
 
     reports, inside = mx.sym.Variable("reports"), mx.sym.Variable("inside")
     row = {name: _row(reports, number) for number, name in enumerate(rows)}
+    highest = mx.sym.max(mx.sym.BlockGrad(row["highest"]), axis=0)
+    # On a device without the class of a sample, `plain_target` is the logit of another class.
+    correct = mx.sym.broadcast_greater_equal(mx.sym.BlockGrad(row["plain_target"]), mx.sym.expand_dims(highest, axis=0))
     combined = {
         "log_sum_exp": _log_sum_exp(row["cross_entropy"] + row["target_logit"]),
         "target_logit": mx.sym.sum(inside * row["target_logit"], axis=0),
-        "target_cosine": mx.sym.sum(inside * row["target_cosine"], axis=0),
-        "highest": mx.sym.max(row["highest"], axis=0),
-        "correct": mx.sym.pick(row["correct"], mx.sym.argmax(row["highest"], axis=0), axis=0),
+        "target_cosine": mx.sym.sum(inside * mx.sym.BlockGrad(row["target_cosine"]), axis=0),
+        "highest": highest,
+        "correct": mx.sym.sum(inside * correct, axis=0),
     }
     if terms.intra:
         combined["intra"] = mx.sym.sum(inside * row["intra"], axis=0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 import math
 
 import mxnet as mx
@@ -16,6 +17,7 @@ from arcface_mx.losses import LOSSES
 from arcface_mx.losses.graph import training_graph, use_native
 from arcface_mx.parallel.graphs import shard_graph
 from arcface_mx.util.errors import UserError
+from tests.support.graph import executed
 
 SETTINGS = [(name, entry.name) for name, kind in LOSSES.items() for entry in dataclasses.fields(kind)]
 # Settings that the trainer reads instead of the graph.
@@ -133,6 +135,35 @@ def test_the_first_loss_is_the_expected_one(name, ramp):
     # Sub-centres: the largest of several cosines is taken, which the formula leaves out.
     tolerance = 0.2 if name == "sub_centre" else 0.05
     assert measured == pytest.approx(loss.expected_first_loss(classes, width), rel=tolerance)
+
+
+@pytest.mark.parametrize("name", [name for name, kind in LOSSES.items() if kind().centres_per_class])
+def test_the_log_adds_no_backward_operator_and_no_argmax_over_classes(name):
+    loss = LOSSES[name]()
+    data = mx.sym.Variable("data", shape=(4, 8))
+    built = training_graph(mx.sym.FullyConnected(data, num_hidden=6, name="fc1"), loss, 5)
+    inputs = {key: (4,) for key in ("label", *built.scheduled)}
+    operators = executed(built.symbol, ["data", *inputs], **inputs)
+    added = operators - executed(built.symbol[0], ["data", *inputs], **inputs)
+    assert "max" in added and not [key for key in added if "backward" in key or "zeros" in key]
+    assert "argmax" not in operators
+
+
+@pytest.mark.parametrize("name", [name for name, kind in LOSSES.items() if kind().centres_per_class])
+def test_the_log_adds_no_backward_operator_to_a_shard(name):
+    graph = shard_graph(LOSSES[name](), 5, 4, 8)
+    inputs = [key for key in graph.symbol.list_arguments() if key not in graph.parameters and key != "embedding"]
+    internals = graph.symbol.get_internals()
+    rows = mx.sym.stack(*[internals[key] for key in _rows(graph)[:2]], axis=0)
+    added = executed(graph.symbol, inputs) - executed(rows, inputs)
+    assert "max" in added and not [key for key in added if "backward" in key or "zeros" in key]
+    assert "argmax" not in added
+
+
+def _rows(graph):
+    """The outputs that a shard stacks, in their order."""
+    nodes = json.loads(graph.symbol.tojson())["nodes"]
+    return [nodes[entry[0]]["name"] + "_output" for entry in nodes[-1]["inputs"]]
 
 
 def test_cross_entropy_has_no_first_loss_without_classes():

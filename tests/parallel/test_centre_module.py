@@ -78,6 +78,14 @@ def test_one_class_a_device_and_one_device():
     compare(make_loss(), 7, 6, 1, [0, 6, 3, 1])
 
 
+def test_a_label_that_shares_the_highest_logit_is_correct_on_any_device():
+    loss = make_loss(loss="norm_softmax")
+    start = {"fc7_weight": mx.nd.ones((6, 4)), "fc1_weight": mx.nd.ones((4, 5)), "fc1_bias": mx.nd.zeros(4)}
+    many = prepared(split(loss, 6, 4, 2), loss, 4, start)
+    many.forward_backward(mx.io.DataBatch([mx.nd.ones((4, 5))], [mx.nd.array([0, 2, 3, 5], dtype="int32")]))
+    assert outputs(many)[many.output_names.index("correct_output")].tolist() == [1.0, 1.0, 1.0, 1.0]
+
+
 def test_an_embedding_along_a_centre_of_another_device_is_finite():
     loss, width = make_loss(), 4
     centres = np.eye(6, width, dtype=np.float32) + 0.01

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Dict, List, Optional, Tuple
+import re
+from collections import Counter
+from typing import Dict, List, Optional, Sequence, Tuple
 
 import mxnet as mx
 import numpy as np
@@ -71,3 +73,10 @@ def operators(symbol: Symbol) -> List[Tuple[str, Dict[str, str]]]:
     """Return the operators of a graph with their attributes, in the order of its JSON."""
     nodes = json.loads(symbol.tojson())["nodes"]
     return [(node["op"], node.get("attrs", {})) for node in nodes if node["op"] != "null"]
+
+
+def executed(symbol: Symbol, inputs: Sequence[str], **shapes: Tuple[int, ...]) -> Counter:
+    """The operators of a training step, backward pass included, with their number; `inputs` get no gradient."""
+    requests = {name: "null" if name in inputs else "write" for name in symbol.list_arguments()}
+    executor = symbol.simple_bind(context(), grad_req=requests, **shapes)
+    return Counter(re.findall(r"Op:(\S+), Name=", executor.debug_str()))

@@ -106,3 +106,9 @@ def test_logged_numbers_leave_the_margin_out_and_send_no_gradient(head: mx.sym.S
     assert 0 < outputs[1].sum() < 40
     assert all((slope == 0).all() for slope in gradients.values())
     assert margin_free_logits(head).infer_shape(data=(40, 6), fc7_weight=(5, 6))[1] == [(40, 5)]
+
+
+def test_a_label_that_shares_the_highest_logit_is_correct() -> None:
+    logits = np.array([[1.0, 3.0, 3.0], [3.0, 1.0, 3.0], [3.0, 3.0, 2.0], [np.nan, 1.0, 0.0]])
+    outputs, _ = run(correct_without_margin(DATA, LABEL), {"data": logits, "label": np.array([2, 2, 2, 1])})
+    assert outputs[0].tolist() == [1.0, 1.0, 0.0, 0.0]
