@@ -117,6 +117,9 @@ class RunConfig:
     )
     seed: int = setting(0, "seed of initial values, order of images, augmentation and dropout", 0, (1 << 31) - 1)
     decode_threads: int = setting(0, "threads that decode images (0: one a core)", 0, 1024, same_run=True)
+    deterministic: bool = setting(
+        False, "the same bits in each run also on GPUs, which is slower; on CPUs it changes nothing", same_run=True
+    )
     log_every: int = setting(50, "steps between two log lines", 1, LARGE, same_run=True)
     eval_every: int = setting(0, "steps between two verifications (0: at the end only)", 0, LARGE, same_run=True)
     checkpoint_every: int = setting(1000, "steps between two checkpoints", 1, LARGE, same_run=True)

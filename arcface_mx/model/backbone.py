@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Dict, Optional, Tuple
 from arcface_mx.config import NetworkConfig
 from arcface_mx.model.attributes import describe, with_attributes
 from arcface_mx.model.save import save_model
-from arcface_mx.util.devices import DeviceSettings, device_settings
+from arcface_mx.model.trainable import trainable
+from arcface_mx.util.devices import CPU_SETTINGS, DeviceSettings, device_settings
 from arcface_mx.util.errors import UserError
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Backbone:
     image_size: int
     embedding_size: int
     graph: Optional[Symbol] = None
-    settings: DeviceSettings = DeviceSettings(fast_prelu=True)
+    settings: DeviceSettings = CPU_SETTINGS
 
     @property
     def half_precision(self) -> bool:
@@ -58,7 +59,7 @@ class Backbone:
         Parameters
         ----------
         training : bool
-            Use the PReLU that trains fastest on these devices, and the stated dtype.
+            Return the graph as it is trained on these devices, in the stated dtype (`trainable`).
 
         Raises
         ------
@@ -70,7 +71,7 @@ class Backbone:
         from arcface_mx import symbols
 
         if self.graph is not None:
-            return self.graph
+            return trainable(self.graph, self.settings.cudnn_dropout) if training else self.graph
         data = mx.sym.Variable("data")
         half = training and self.half_precision
         try:
@@ -87,7 +88,16 @@ class Backbone:
             )
         except ValueError as error:
             raise UserError(f"`network` {self.network.network}: {error}")
-        return mx.sym.Cast(embedding, dtype="float32") if half else embedding
+        embedding = mx.sym.Cast(embedding, dtype="float32") if half else embedding
+        return trainable(embedding, self.settings.cudnn_dropout) if training else embedding
+
+    def training_shapes(self) -> Dict[str, Tuple[int, ...]]:
+        """Return the shape of each parameter and each auxiliary state while training."""
+        symbol = self.symbol(training=True)
+        arguments, _, states = symbol.infer_shape(data=(1, *self.input_shape))
+        shapes = dict(zip(symbol.list_arguments() + symbol.list_auxiliary_states(), arguments + states))
+        del shapes["data"]
+        return shapes
 
     def file_symbol(self) -> Symbol:
         """Return the graph for a file: unnamed operators are numbered from 0, so that one network is one file."""
@@ -99,7 +109,7 @@ class Backbone:
     def arrays_of(self, symbol: Symbol, arg_params: Arrays, aux_params: Arrays) -> Tuple[Arrays, Arrays]:
         """Return those arrays of a training state that `symbol` needs, in its shapes.
 
-        PReLU slopes are (C, 1, 1, 1) while training and (C,) in the standard operator.
+        PReLU slopes are (C, 1, 1, 1) while training on CPUs and (C,) in the standard operator.
         """
         shapes, _, _ = symbol.infer_shape(data=(1, *self.input_shape))
         arrays = {

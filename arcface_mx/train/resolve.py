@@ -22,7 +22,7 @@ from arcface_mx.train.init_centres import check_init_centres
 from arcface_mx.train.schedule import Schedule
 from arcface_mx.train.tensorboard import check_installed
 from arcface_mx.train.worker import Worker
-from arcface_mx.util.devices import parse_devices
+from arcface_mx.util.devices import device_settings, parse_devices
 from arcface_mx.util.environment import available_cores
 from arcface_mx.util.errors import UserError
 
@@ -92,6 +92,7 @@ def resolve(config: TrainConfig, worker: Worker) -> Run:
     _check_loss(loss, data, options)
     if options.tensorboard:
         check_installed()
+    device_settings(options.devices, options.deterministic).set_variables()
     contexts = parse_devices(options.devices)
     backbone = make_backbone(config.network, data.image_size, options.init, options.devices)
     folder = RunFolder(worker.folder(options.run))

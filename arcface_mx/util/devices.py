@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, List, Tuple, Union
 
+from arcface_mx.util.cuda import fusion_works
 from arcface_mx.util.errors import UserError
 
 if TYPE_CHECKING:
@@ -20,19 +22,49 @@ class DeviceSettings:
     ----------
     fast_prelu : bool
         Train with the form of PReLU whose products are convolutions (`symbols/backbones/prelu.py`).
-        It is faster with oneDNN, that is, on CPUs.
+        It is faster with oneDNN, that is, on CPUs. On GPUs cuDNN would compute a grouped convolution.
+    cudnn_dropout : bool
+        Leave dropout to cuDNN where MXNet would. `mx.random.seed` does not reach its random numbers,
+        so that no step could be repeated.
+    variables : tuple of (str, str)
+        Environment variables that MXNet reads when it binds a graph, with their values. They are set
+        by `set_variables`, unless the user has set them.
     """
 
     fast_prelu: bool = False
+    cudnn_dropout: bool = False
+    variables: Tuple[Tuple[str, str], ...] = ()
+
+    def set_variables(self) -> None:
+        """Set the environment variables. On GPUs, also turn off fusion if it cannot work here."""
+        for name, value in self.variables:
+            os.environ.setdefault(name, value)
+        if self.variables and not fusion_works():
+            os.environ.setdefault("MXNET_USE_FUSION", "0")
 
 
-def device_settings(devices: Union[str, List[mx.Context]]) -> DeviceSettings:
-    """Return the settings for a list of devices, which need not be in this machine."""
+CPU_SETTINGS = DeviceSettings(fast_prelu=True, cudnn_dropout=True)
+GPU_VARIABLES = {
+    # Choose among the convolution algorithms that need at most 1 GB of workspace. MXNet's default, 1, sets no limit.
+    "MXNET_CUDNN_AUTOTUNE_DEFAULT": "2",
+}
+# Choose the algorithms by rule and not by timing, and none that adds in varying order.
+DETERMINISTIC_VARIABLES = {"MXNET_CUDNN_AUTOTUNE_DEFAULT": "0", "MXNET_ENFORCE_DETERMINISM": "1"}
+
+
+def device_settings(devices: Union[str, List[mx.Context]], deterministic: bool = False) -> DeviceSettings:
+    """Return the settings for a list of devices, which need not be in this machine.
+
+    `deterministic` asks for the same bits in each run also on GPUs; CPUs give them anyway.
+    """
     if isinstance(devices, str):
         kinds = {kind for kind, _ in device_names(devices)}
     else:
         kinds = {context.device_type for context in devices}
-    return DeviceSettings(fast_prelu=kinds == {"cpu"})
+    if kinds == {"cpu"}:
+        return CPU_SETTINGS
+    variables = {**GPU_VARIABLES, **(DETERMINISTIC_VARIABLES if deterministic else {})}
+    return DeviceSettings(variables=tuple(variables.items()))
 
 
 def parse_devices(devices: str) -> List[mx.Context]:

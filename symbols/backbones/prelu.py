@@ -5,6 +5,9 @@ the same function, and each of its products is a depthwise 1×1 convolution, whi
 nothing. Both forms keep the slopes as `<name>_gamma`, of shape (C,) in the standard operator and
 (C, 1, 1, 1) in the fast form. The numbers and their order are the same, so an export only reshapes
 them.
+
+In a network, MXNet 1.9.1 multiplies the gradient of the standard operator's slopes by the slopes. Train
+it in the form that `arcface_mx/model/trainable.py` gives it.
 """
 
 from __future__ import annotations
