@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import dataclasses
 from typing import TYPE_CHECKING, Any, Dict, Iterable, Tuple
 
 from arcface_mx.losses.base import CENTRES
@@ -24,6 +24,7 @@ def starting_state(run: Run) -> Tuple[RunState, str]:
     """
     state = checkpoint.resume(run.folder.path)
     if state:
+        state = _in_shapes(state, run.backbone.training_shapes())
         return state, f"{checkpoint.checkpoint_path(run.folder.path, state.step)}, step {state.step}"
     if run.options.init:
         arg_params, aux_params, text = initial_weights(run.backbone, run.options.init, run.options.init_centres)
@@ -33,6 +34,21 @@ def starting_state(run: Run) -> Tuple[RunState, str]:
             text += "; class centres: the mean embedding of each identity"
         return RunState(0, arg_params, aux_params, {}, {}), text
     return RunState(0, {}, {}, {}, {}), f"from scratch, seed {run.options.seed}"
+
+
+def _in_shapes(state: RunState, shapes: Dict[str, Tuple[int, ...]]) -> RunState:
+    """Return a state with the PReLU slopes, and their momentum, in the shapes of this run's kind of device."""
+
+    def shaped(arrays: Dict[str, Any]) -> Dict[str, Any]:
+        return {name: _in_shape(array, shapes.get(name, array.shape)) for name, array in arrays.items()}
+
+    return dataclasses.replace(state, arg_params=shaped(state.arg_params), momentum=shaped(state.momentum))
+
+
+def _in_shape(array: Any, shape: Tuple[int, ...]) -> Any:
+    """Return PReLU slopes in another form: (C,) in the standard operator, (C, 1, 1, 1) in the fast one."""
+    slopes = {shape, array.shape} == {shape[:1], (*shape[:1], 1, 1, 1)}
+    return array.reshape(shape) if slopes else array
 
 
 def initial_weights(
@@ -49,11 +65,10 @@ def initial_weights(
 
     symbol_path, params_path = locate(init)
     model_arg, model_aux = read_parameters(params_path, symbol_path)
-    symbol = backbone.symbol(training=True)
-    arg_shapes, _, aux_shapes = symbol.infer_shape(data=(1, *backbone.input_shape))
-    wanted_arg = dict(zip(symbol.list_arguments(), arg_shapes))
-    wanted_aux = dict(zip(symbol.list_auxiliary_states(), aux_shapes))
-    wanted_arg.pop("data")
+    states = backbone.symbol(training=True).list_auxiliary_states()
+    shapes = backbone.training_shapes()
+    wanted_aux = {name: shapes.pop(name) for name in states}
+    wanted_arg = shapes
     arg_params = _fitting(model_arg, wanted_arg, init)
     aux_params = _fitting(model_aux, wanted_aux, init)
     if not arg_params:
@@ -75,10 +90,7 @@ def _fitting(arrays: Dict[str, Any], wanted: Dict[str, Tuple[int, ...]], source:
     for name, shape in wanted.items():
         if name not in arrays:
             continue
-        array = arrays[name]
-        # Exported PReLU slopes are (C,), the training form takes (C,1,1,1): the same numbers.
-        if array.shape != shape and array.size == math.prod(shape) and array.shape == shape[:1]:
-            array = array.reshape(shape)
+        array = _in_shape(arrays[name], shape)
         if array.shape != shape:
             raise UserError(
                 f"`init` {source}: {name} is {array.shape} there, this network needs {shape}; give the same `network`, "

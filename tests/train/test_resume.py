@@ -17,8 +17,10 @@ import numpy as np
 import pytest
 
 from arcface_mx.cli import main
+from arcface_mx.model import backbone
 from arcface_mx.train import log, loop
 from arcface_mx.train.run import train
+from arcface_mx.util.devices import device_settings
 from arcface_mx.util.errors import UserError
 from tests import conftest
 from tests.conftest import write_tiny_faces
@@ -138,6 +140,39 @@ def test_other_numbers_of_devices_see_the_same_samples_and_end_alike(tmp_path, t
     train(broken)
     assert order == expected
     assert_same(final(unbroken), final(broken), 1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first, second", [("cpu", "gpu(0)"), ("gpu(0)", "cpu")])
+@pytest.mark.parametrize("parallel", ["data", "centres"])
+def test_a_run_moves_between_cpu_and_gpu(tmp_path, tiny_faces, monkeypatch, parallel, first, second):
+    """The PReLU slopes have another shape there. The settings are those of GPUs; the devices are CPUs."""
+    values = {"freeze_batchnorm": True, "loss": "norm_softmax", "lr": 0.01, "parallel": parallel}
+    unbroken, broken = (tiny(tmp_path, tiny_faces, name, **values) for name in ("unbroken", "broken"))
+    train(unbroken)
+    shapes = []
+    for steps, devices in ((5, first), (4, second), (99, first)):
+        with monkeypatch.context() as patch:
+            patch.setattr(backbone, "device_settings", lambda _, devices=devices: device_settings(devices))
+            interrupt_after(patch, steps)
+            if steps < 10:
+                with pytest.raises(KeyboardInterrupt):
+                    train(broken)
+            else:
+                train(broken)
+        shapes += [{array.shape for name, array in group.items() if name == "relu0_gamma"} for group in _groups(broken)]
+    forms = {"cpu": (4, 1, 1, 1), "gpu(0)": (4,)}
+    assert shapes == [{forms[devices]} for devices in (first, second, first) for _ in range(2)]
+    for one, other in zip(_groups(unbroken), _groups(broken)):
+        for name in one:
+            a, b = one[name].asnumpy().ravel(), other[name].asnumpy().ravel()
+            np.testing.assert_allclose(a, b, rtol=0, atol=1e-6 * max(1.0, np.abs(a).max()), err_msg=name)
+
+
+def _groups(config):
+    """Parameters and momentum of the latest checkpoint."""
+    state = final(config)
+    return state.arg_params, state.momentum
 
 
 @pytest.mark.slow
