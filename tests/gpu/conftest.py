@@ -1,0 +1,43 @@
+"""Tests of GPU runs. They need an MXNet for GPUs; `tests/gpu/run.sh` runs them without a GPU."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections import Counter
+
+import pytest
+
+LIBRARY = os.environ.get("ARCFACE_FAKE_CUDA", "")
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if "tests/gpu" in str(item.path):
+            item.add_marker(pytest.mark.gpu)
+            if not LIBRARY:
+                item.add_marker(pytest.mark.skip(reason="the stand-in for CUDA is not loaded: use tests/gpu/run.sh"))
+
+
+class Recorder:
+    """Counts of the functions and kernels that libmxnet.so has called since the last `reset`."""
+
+    def __init__(self) -> None:
+        self._library = ctypes.CDLL(LIBRARY)
+        self._library.fake_cuda_counts.restype = ctypes.c_char_p
+
+    def reset(self) -> None:
+        self._library.fake_cuda_reset()
+
+    def counts(self) -> Counter:
+        lines = self._library.fake_cuda_counts().decode().splitlines()
+        pairs = (line.split(" ", 1) for line in lines)
+        return Counter({name: int(count) for count, name in pairs})
+
+
+@pytest.fixture
+def recorder():
+    """What the stand-in counts, from the start of the test."""
+    recorder = Recorder()
+    recorder.reset()
+    return recorder
