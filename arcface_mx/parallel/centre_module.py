@@ -29,7 +29,7 @@ from arcface_mx.losses.base import Loss
 from arcface_mx.parallel.classifier import SplitClassifier
 from arcface_mx.parallel.communicator import Communicator
 from arcface_mx.util.errors import UserError
-from arcface_mx.util.mx_module import ModuleArrays, batch_slices, initial_arrays, module_arrays, updater_names
+from arcface_mx.util.mx_module import ModuleArrays, batch_slices, module_arrays, read_parameters, updater_names
 
 if TYPE_CHECKING:
     from mxnet.context import Context
@@ -212,8 +212,9 @@ class CentreParallelModule(mx.mod.BaseModule):
             return
         assert self.binded, "call bind before init_params"
         values = dict(arg_params or {})
-        body = initial_arrays(self._body)
-        shapes = {**{name: array.shape for name, array in body.items()}, **self.whole_shapes}
+        arrays = module_arrays(self._body)
+        body = {name: copies[0].shape for name, copies in zip(arrays.names, arrays.parameters)}
+        shapes = {**body, **self.whole_shapes}
         attributes = {**self._classifier.attributes, **self._symbol.attr_dict()}
         unknown = sorted(set(values) - set(shapes))
         if unknown and not allow_extra:
@@ -233,7 +234,7 @@ class CentreParallelModule(mx.mod.BaseModule):
 
     def get_params(self) -> Tuple[Arrays, Arrays]:
         """Return whole arrays on the CPU; the class centres on rank 0 only."""
-        arg_params, aux_params = self._body.get_params()
+        arg_params, aux_params = read_parameters(self._body)
         shards = self._classifier.shards
         parts = {name: [shard.parameters[name] for shard in shards] for name in self._classifier.parameter_names}
         return dict(arg_params, **self._assemble(parts)), aux_params

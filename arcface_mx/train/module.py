@@ -16,6 +16,7 @@ from arcface_mx.util.errors import UserError
 from arcface_mx.util.mx_module import (
     module_arrays,
     module_contexts,
+    read_parameters,
     set_updater_state,
     updater_names,
     updater_states,
@@ -180,10 +181,12 @@ def read_state(module: Any, step: int, best: Dict[str, Any], skipped: int = 0) -
     import mxnet as mx
 
     mx.nd.waitall()  # else BatchNorm's moving statistics come out stale
-    arg_params, aux_params = module.get_params()
-    arg_params, momentum = dict(arg_params), {}
+    momentum: Dict[str, Any] = {}
     if isinstance(module, CentreParallelModule):
+        arg_params, aux_params = module.get_params()
         momentum, module = module.read_momentum(), module.body
+    else:
+        arg_params, aux_params = read_parameters(module)
     states = updater_states(module)
     for index, name in updater_names(module).items():
         state = states.get(index)
@@ -194,7 +197,7 @@ def read_state(module: Any, step: int, best: Dict[str, Any], skipped: int = 0) -
         if state is not None:
             momentum[name] = state.as_in_context(mx.cpu())
     arg_params = {name: array.astype("float32", copy=False) for name, array in arg_params.items()}
-    return RunState(step, arg_params, dict(aux_params), momentum, best, skipped)
+    return RunState(step, arg_params, aux_params, momentum, best, skipped)
 
 
 def write_momentum(module: Any, momentum: Dict[str, Any], arg_params: Dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ A module of our own (`parallel/centre_module.py`) offers the same through public
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Tuple
 
 MXNET_VERSION = "1.9.1"
 
@@ -53,9 +53,21 @@ def batch_slices(module: Any) -> List[slice]:
     return list(module._exec_group.slices)
 
 
-def initial_arrays(module: Any) -> Dict[str, Any]:
-    """Return the Module's own copy of its parameters on the CPU, by name."""
-    return module._arg_params
+def read_parameters(module: Any) -> Tuple[Dict[str, Any], Dict[str, Any]]:
+    """Return the parameters of a Module on its first device, and the mean of its auxiliary states, on the CPU.
+
+    They are those after the last update. The parameters are the same on all devices. `Module.get_params`
+    takes their mean too, which in float32 can differ from them if there are 3 devices, or 5 and more.
+    """
+    if module._params_dirty:
+        group = module._exec_group
+        for name, copies in zip(module._param_names, group.param_arrays):
+            copies[0].copyto(module._arg_params[name])
+        for name, copies in zip(module._aux_names, group.aux_arrays):
+            mean = sum(array.as_in_context(module._aux_params[name].context) for array in copies) / len(copies)
+            mean.copyto(module._aux_params[name])
+        module._params_dirty = False
+    return dict(module._arg_params), dict(module._aux_params)
 
 
 def updater_names(module: Any) -> Dict[int, str]:
