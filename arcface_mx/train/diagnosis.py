@@ -7,18 +7,21 @@ from typing import Any, Callable, List
 
 import numpy as np
 
-from arcface_mx.util.mx_module import module_arrays
+from arcface_mx.util.mx_module import module_arrays, unfused
 
 
-def first_bad_layer(module: Any, forward: Callable[[], None]) -> str:
+def first_bad_layer(module: Any, seed: Callable[[], None]) -> str:
     """Return the first parameter, layer or gradient with a value that is not finite.
+
+    Runs the last forward pass again, on the inputs that are still on the devices, in graphs without
+    fused operators. With several processes it needs no other one.
 
     Parameters
     ----------
     module : Module
         Of no more use for training afterwards.
-    forward : callable
-        Runs the forward pass in question again.
+    seed : callable
+        Seeds the random numbers of that forward pass.
     """
     import mxnet as mx
 
@@ -35,9 +38,11 @@ def first_bad_layer(module: Any, forward: Callable[[], None]) -> str:
         if not bad and text in visible and _bad(array):
             bad.append(f"output of {text[: -len('_output')]}" if text.endswith("_output") else text)
 
-    for executor in arrays.executors:
+    executors = [unfused(executor) for executor in arrays.executors]
+    seed()
+    for executor in executors:
         executor.set_monitor_callback(look)
-    forward()
+        executor.forward(is_train=True)
     mx.nd.waitall()
     for name, gradients in zip(reversed(arrays.names), reversed(arrays.gradients)):
         if not bad and any(array is not None and _bad(array) for array in gradients):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Callable, List, Mapping, Optional, Sequence
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
 import numpy as np
 
@@ -24,9 +24,10 @@ CHUNK = 100  # arrays that one operator takes
 class Guard:
     """Prevents every update whose loss or gradient is not finite.
 
-    Call `before` ahead of each forward pass, `check_finite` after it and `should_update` ahead of the
-    update. A bad batch raises UserError, unless `limit` allows one more: then its step makes no
-    update and leaves BatchNorm's statistics as they were.
+    Call `before` ahead of each forward pass, `queue_check` after the backward pass, `check_finite` when
+    the outputs have been read, and `should_update` ahead of the update. A bad batch raises UserError,
+    unless `limit` allows one more: then its step makes no update and leaves BatchNorm's statistics as
+    they were.
 
     Parameters
     ----------
@@ -48,6 +49,7 @@ class Guard:
         self._limit, self._folder, self.skipped = limit, folder, skipped
         self._fault = ""
         self._statistics: List[Any] = []
+        self._sums: List[Any] = []
 
     def before(self, batch: Batch, part: int) -> None:
         """Refuse labels without a class centre: MXNet would take another row silently."""
@@ -64,7 +66,11 @@ class Guard:
                 arrays = module_arrays(self._module).auxiliary
                 self._statistics = [(array, array.copy()) for copies in arrays for array in copies]
 
-    def check_finite(self, losses: np.ndarray, batch: Batch, step: int, forward: Callable[[], None]) -> bool:
+    def queue_check(self) -> None:
+        """Let the devices add up the squares of the gradients right after the backward pass, without waiting."""
+        self._sums = square_sums(_gradients(self._module))
+
+    def check_finite(self, losses: np.ndarray, batch: Batch, step: int, seed: Callable[[], None]) -> bool:
         """Return whether loss and gradient of a batch are finite.
 
         Parameters
@@ -72,11 +78,11 @@ class Guard:
         losses : ndarray, shape (B,)
         batch : Batch
         step : int
-        forward : callable
-            Runs the forward pass of the batch again, to find the layer.
+        seed : callable
+            Seeds the random numbers of this batch again, to find the layer.
         """
         bad = np.flatnonzero(~np.isfinite(losses))
-        if not len(bad) and all_finite(_gradients(self._module)):
+        if not len(bad) and all_finite(_gradients(self._module), self._sums):
             return True
         what = f"loss is {float(losses[bad[0]])}" if len(bad) else "the gradient is not finite"
         records = batch.records[bad] if len(bad) else batch.records
@@ -84,7 +90,7 @@ class Guard:
             f"{what} at step {step + 1} (learning rate {self._schedule.lr_at(step):g}, records {_listed(records)})"
         )
         if self.skipped >= self._limit:
-            layer = first_bad_layer(self._module, forward)
+            layer = first_bad_layer(self._module, seed)
             raise UserError(f"{self._fault}; first bad value: {layer}. {self._remedy()}")
         return False
 
@@ -114,19 +120,32 @@ def _gradients(module: Any) -> List[Any]:
     return [array for copies in module_arrays(module).gradients for array in copies if array is not None]
 
 
-def all_finite(arrays: Sequence[Any]) -> bool:
-    """Return whether no value of the NDArrays is NaN or infinite. Waits for them."""
+def square_sums(arrays: Sequence[Any]) -> List[Any]:
+    """Return the sum of the squares of all arrays on each device, of shape (1,). Does not wait for them."""
     import mxnet as mx
 
-    by_device: Any = {}
-    for array in arrays:
-        by_device.setdefault((array.context, array.dtype), []).append(array)
-    groups = [group[start : start + CHUNK] for group in by_device.values() for start in range(0, len(group), CHUNK)]
-    # A sum of squares takes a tenth of the time of multi_all_finite, which decides if the sum overflows.
-    sums = [mx.nd.multi_sum_sq(*group, num_arrays=len(group)) for group in groups]
+    sums: Dict[Any, List[Any]] = {}
+    for group in _groups(arrays):
+        sums.setdefault(group[0].context, []).append(mx.nd.multi_sum_sq(*group, num_arrays=len(group)))
+    return [mx.nd.sum(mx.nd.concat(*parts, dim=0)) for parts in sums.values()]
+
+
+def all_finite(arrays: Sequence[Any], sums: Sequence[Any]) -> bool:
+    """Return whether no value of the arrays, whose `square_sums` are given, is NaN or infinite. Waits for them."""
+    import mxnet as mx
+
     if all(np.isfinite(total.asnumpy()).all() for total in sums):
         return True
-    return all(bool(mx.nd.multi_all_finite(*group, num_arrays=len(group)).asscalar()) for group in groups)
+    # A sum of squares takes a tenth of the time of multi_all_finite, which decides if the sum overflows.
+    return all(bool(mx.nd.multi_all_finite(*group, num_arrays=len(group)).asscalar()) for group in _groups(arrays))
+
+
+def _groups(arrays: Sequence[Any]) -> List[List[Any]]:
+    """Return the arrays in groups that one operator takes: of one device and one type."""
+    alike: Dict[Any, List[Any]] = {}
+    for array in arrays:
+        alike.setdefault((array.context, array.dtype), []).append(array)
+    return [group[start : start + CHUNK] for group in alike.values() for start in range(0, len(group), CHUNK)]
 
 
 def _listed(records: np.ndarray, limit: int = 8) -> str:

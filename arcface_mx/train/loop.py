@@ -98,6 +98,7 @@ class Trainer:
             inputs = self._inputs(batch)
             self._seed(part)
             self._module.forward_backward(inputs)
+            self._guard.queue_check()
             outputs = self._module.get_outputs(merge_multi_context=False)
             # The next batch is fetched while the devices work on this one.
             start = time.perf_counter()
@@ -105,7 +106,7 @@ class Trainer:
             fetched = time.perf_counter()
             values = [np.concatenate([array.asnumpy() for array in arrays]) for arrays in outputs]
             idle = time.perf_counter() - fetched < 1e-3  # the devices had finished first
-            if self._guard.check_finite(values[0], batch, self.step, partial(self._forward_again, inputs, part)):
+            if self._guard.check_finite(values[0], batch, self.step, partial(self._seed, part)):
                 self._meter.add(values, fetched - start if idle else 0.0)
 
     def update(self) -> None:
@@ -157,9 +158,3 @@ class Trainer:
 
         sequence = np.random.SeedSequence([self._run.seed, 1 + self.step, part])
         mx.random.seed(int(sequence.generate_state(1)[0] & 0x7FFFFFFF))
-
-    def _forward_again(self, inputs: Any, part: int) -> None:
-        if getattr(self._module, "collective", False):
-            return  # the other processes would have to take part, and may see nothing wrong
-        self._seed(part)
-        self._module.forward(inputs, is_train=True)

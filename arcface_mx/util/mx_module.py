@@ -6,6 +6,7 @@ A module of our own (`parallel/centre_module.py`) offers the same through public
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Any, Dict, List, Tuple
 
@@ -68,6 +69,19 @@ def read_parameters(module: Any) -> Tuple[Dict[str, Any], Dict[str, Any]]:
             mean.copyto(module._aux_params[name])
         module._params_dirty = False
     return dict(module._arg_params), dict(module._aux_params)
+
+
+def unfused(executor: Any) -> Any:
+    """Return an executor of the same graph and arrays, without gradients, in which no operators are fused."""
+    name = "MXNET_USE_FUSION"  # read when a graph is bound
+    before = os.environ.get(name)
+    os.environ[name] = "0"
+    try:
+        return executor._symbol.bind(executor._ctx, executor.arg_arrays, None, "null", executor.aux_arrays)
+    finally:
+        del os.environ[name]
+        if before is not None:
+            os.environ[name] = before
 
 
 def updater_names(module: Any) -> Dict[int, str]:

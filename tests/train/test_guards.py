@@ -14,7 +14,7 @@ from arcface_mx.config import OptimizerConfig
 from arcface_mx.losses import ArcFace
 from arcface_mx.reader.record_reader import RecordReader
 from arcface_mx.train import checkpoint
-from arcface_mx.train.guards import StallDetector, all_finite
+from arcface_mx.train.guards import StallDetector, all_finite, square_sums
 from arcface_mx.train.run import train
 from arcface_mx.train.schedule import Schedule
 from arcface_mx.util.errors import UserError
@@ -141,7 +141,9 @@ def test_all_finite(value, finite):
     """1e30: its square is no float32."""
     arrays = [mx.nd.ones((3, 2), ctx=mx.cpu(place % 2)) for place in range(250)]
     arrays[220][1, 1] = value
-    assert all_finite(arrays) is finite and all_finite(arrays[:220])
+    assert all_finite(arrays, square_sums(arrays)) is finite
+    assert all_finite(arrays[:220], square_sums(arrays[:220]))
+    assert [total.shape for total in square_sums(arrays)] == [(1,), (1,)]  # one number a device
 
 
 class TestStallDetector:
