@@ -47,6 +47,8 @@ CPU_SETTINGS = DeviceSettings(fast_prelu=True, cudnn_dropout=True)
 GPU_VARIABLES = {
     # Choose among the convolution algorithms that need at most 1 GB of workspace. MXNet's default, 1, sets no limit.
     "MXNET_CUDNN_AUTOTUNE_DEFAULT": "2",
+    # Update this many arrays in one kernel. MXNet's default is 4, and its largest number 60.
+    "MXNET_OPTIMIZER_AGGREGATION_SIZE": "54",
 }
 # Choose the algorithms by rule and not by timing, and none that adds in varying order.
 DETERMINISTIC_VARIABLES = {"MXNET_CUDNN_AUTOTUNE_DEFAULT": "0", "MXNET_ENFORCE_DETERMINISM": "1"}
