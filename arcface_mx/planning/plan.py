@@ -121,23 +121,22 @@ def check_memory(workload: Workload, num_classes: int) -> None:
 
 
 def _backbone_parts(workload: Workload) -> Dict[str, float]:
-    weights, fixed, per_image = _backbone_bytes(workload.backbone)
-    return {
-        "backbone weights": weights,
-        "backbone gradients": weights,
-        "backbone momentum": weights,
-        "activations": max(0.0, fixed) + workload.batch_size / workload.device_count * per_image,
-    }
+    weights, single, fixed, per_image = _backbone_bytes(workload.backbone)
+    parts = {"backbone weights": weights, "backbone gradients": weights, "backbone momentum": single}
+    if workload.backbone.half_precision:
+        parts["backbone weights in float32"] = single  # the optimizer's copies
+    parts["activations"] = max(0.0, fixed) + workload.batch_size / workload.device_count * per_image
+    return parts
 
 
 @lru_cache(maxsize=4)
-def _backbone_bytes(backbone: Backbone) -> Tuple[float, float, float]:
-    """Return the bytes of the weights, of the layers without an image, and of each image."""
+def _backbone_bytes(backbone: Backbone) -> Tuple[float, float, float, float]:
+    """Return the bytes of the weights, of the weights in float32, of the layers without an image, of each image."""
     symbol, shape = backbone.symbol(training=True), backbone.input_shape
-    weights = parameter_bytes(symbol, ["data"], data=(1, *shape))
+    weights, single = parameter_bytes(symbol, ["data"], data=(1, *shape))
     sizes = [(images, planned_bytes(symbol, ["data"], data=(images, *shape))) for images in IMAGES]
     fixed, per_image = line_through(*sizes)
-    return weights, fixed, per_image + BYTES * math.prod(shape)  # the planner does not count the input
+    return weights, single, fixed, per_image + BYTES * math.prod(shape)  # the planner does not count the input
 
 
 def _head_parts(workload: Workload, num_classes: int) -> Dict[str, float]:

@@ -42,7 +42,7 @@ def scaling(
     if not isinstance(loss, ClassificationLoss):
         raise UserError(f"`loss` {loss.name} has no class centres, which the cost model is about")
     symbol, shape = workload.backbone.symbol(training=True), (1, *workload.backbone.input_shape)
-    parameters = parameter_bytes(symbol, ["data"], data=shape) / BYTES
+    parameters = parameter_bytes(symbol, ["data"], data=shape)[1] / BYTES
     backbone = Backbone(forward_operations(symbol, data=shape), parameters, workload.backbone.embedding_size)
     rows = []
     for mode, num_classes, num_devices in product(MODES, classes, devices):

@@ -99,6 +99,18 @@ def test_planning_needs_no_memory():
     assert resident() - before < 64 << 20
 
 
+def test_half_precision_halves_activations_and_gradients_and_adds_float32_weights():
+    parts = {
+        dtype: make_plan(workload(batch_size=64, devices="gpu(0)", dtype=dtype), 1000, UNLIMITED).parts
+        for dtype in ("float32", "float16")
+    }
+    single, half = parts["float32"], parts["float16"]
+    assert 0.45 < half["activations"] / single["activations"] < 0.65
+    assert half["backbone gradients"] == pytest.approx(0.5 * single["backbone gradients"], rel=0.01)
+    assert half["backbone momentum"] == half["backbone weights in float32"] == single["backbone weights"]
+    assert half["centres"] == single["centres"]
+
+
 def test_centres_beyond_one_array_are_refused():
     case = workload(embedding_size=512, batch_size=256)
     check_whole_arrays(case, 4_194_303)
