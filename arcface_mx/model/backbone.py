@@ -71,7 +71,7 @@ class Backbone:
         from arcface_mx import symbols
 
         if self.graph is not None:
-            return trainable(self.graph, self.settings.cudnn_dropout) if training else self.graph
+            return self._trainable(self.graph) if training else self.graph
         data = mx.sym.Variable("data")
         half = training and self.half_precision
         try:
@@ -89,7 +89,10 @@ class Backbone:
         except ValueError as error:
             raise UserError(f"`network` {self.network.network}: {error}")
         embedding = mx.sym.Cast(embedding, dtype="float32") if half else embedding
-        return trainable(embedding, self.settings.cudnn_dropout) if training else embedding
+        return self._trainable(embedding) if training else embedding
+
+    def _trainable(self, symbol: Symbol) -> Symbol:
+        return trainable(symbol, self.settings.cudnn_dropout, data=(1, *self.input_shape))
 
     def training_shapes(self) -> Dict[str, Tuple[int, ...]]:
         """Return the shape of each parameter and each auxiliary state while training."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Dict
+from typing import TYPE_CHECKING, Tuple
 
 from arcface_mx.model.nodes import Graph, Node, Source
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from mxnet.symbol import Symbol
 
 
-def trainable(symbol: Symbol, cudnn_dropout: bool) -> Symbol:
+def trainable(symbol: Symbol, cudnn_dropout: bool, **shapes: Tuple[int, ...]) -> Symbol:
     """Return a graph with the same outputs whose slopes get their gradient and whose dropout follows the seed.
 
     Parameters
@@ -18,27 +18,34 @@ def trainable(symbol: Symbol, cudnn_dropout: bool) -> Symbol:
     symbol : Symbol
     cudnn_dropout : bool
         Whether dropout may be cuDNN's. `mx.random.seed` does not reach its random numbers.
+    **shapes : tuple of int
+        Shapes of the inputs.
 
     Notes
     -----
     In a network the backward pass of ``LeakyReLU(act_type="prelu")`` writes the gradient of its input in
     place over the gradient of its output, and then reads the latter for the gradient of the slopes.
-    That gradient therefore comes out multiplied by the slope, 0.25 at the start. The operator alone is
-    right, because its output's gradient then belongs to the caller.
+    That gradient therefore comes out multiplied by the slope, 0.25 at the start. MXNet writes in place
+    only if nothing else reads the gradient of the output afterwards. So the output becomes
+    PReLU(x) + 0·slope: the gradient of the second term is read later, because the gradients of the
+    layers before x come first.
     """
     graph = Graph(symbol)
     nodes = graph.nodes()
     slopes = [node for node in nodes if node.op == "LeakyReLU" and node.attrs.get("act_type") == "prelu"]
     dropouts = [] if cudnn_dropout else [node for node in nodes if node.op == "Dropout"]
-    for node in slopes:
-        _separate_slope_gradient(graph, node)
     for node in dropouts:
         node.attrs["cudnn_off"] = "True"
+    if slopes:
+        internals = symbol.get_internals()
+        dimensions = dict(zip(internals.list_outputs(), map(len, internals.infer_shape(**shapes)[1])))
+        for node in slopes:
+            _keep_output_gradient(graph, node, dimensions[node.name + "_output"])
     return graph.symbol() if slopes or dropouts else symbol
 
 
-def _separate_slope_gradient(graph: Graph, prelu: Node) -> None:
-    """Let a twin of a PReLU, whose output is subtracted from itself, receive the gradient of the slopes."""
+def _keep_output_gradient(graph: Graph, prelu: Node, dimensions: int) -> None:
+    """Add 0·slope to the output of a PReLU."""
     data, slope = prelu.inputs
 
     def new(op: str, name: str, *inputs: Source, **attrs: str) -> Source:
@@ -46,10 +53,8 @@ def _separate_slope_gradient(graph: Graph, prelu: Node) -> None:
         node.inputs = list(inputs)
         return Source(node)
 
-    twin_attrs: Dict[str, str] = dict(prelu.attrs)
-    twin = new("LeakyReLU", "twin", new("BlockGrad", "fixed_data", data), slope, **twin_attrs)
-    zero = new("elemwise_sub", "zero", twin, new("BlockGrad", "fixed_twin", twin))
-    total = new("elemwise_add", "sum", Source(prelu), zero)
+    zeros = new("_mul_scalar", "zeros", slope, scalar="0.0")
+    by_channel = new("Reshape", "by_channel", zeros, shape=str((1, -1) + (1,) * (dimensions - 2)))
+    total = new("elemwise_add", "sum", Source(prelu), new("broadcast_like", "everywhere", by_channel, data))
     graph.replace(prelu, total)
     total.node.inputs[0] = Source(prelu)  # `replace` has changed it too
-    prelu.inputs = [data, new("BlockGrad", "fixed_slope", slope)]
