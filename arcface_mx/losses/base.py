@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Dict, Mapping, NamedTuple, Optional, Tuple
 
@@ -73,7 +74,7 @@ class ExtraTerms(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Loss:
+class Loss(ABC):
     """Base class of all losses. A subclass is a frozen dataclass whose fields are its settings.
 
     A subclass defines `name`, `summary` and `build`, and overrides what differs from the defaults
@@ -90,6 +91,7 @@ class Loss:
     def __post_init__(self) -> None:
         check_settings(self)
 
+    @abstractmethod
     def build(self, inputs: LossInputs) -> LossGraph:
         """Return the graph of the loss.
 
@@ -101,7 +103,6 @@ class Loss:
         -------
         LossGraph
         """
-        raise NotImplementedError(f"{type(self).__name__}.build")
 
     @property
     def needs_tuples(self) -> bool:
@@ -149,7 +150,10 @@ class Loss:
 
     @property
     def mining_rule(self) -> Tuple[str, float, str]:
-        """Distance, margin and mining by which a bag is mined (`reader/mining.py`)."""
+        """Distance, margin and mining by which a bag is mined (`reader/mining.py`).
+
+        Only losses with a `distance` define it, and only these have a bag.
+        """
         raise NotImplementedError(f"{type(self).__name__} has no triplets")
 
     def expected_first_loss(self, num_classes: int, embedding_size: int) -> Optional[float]:
@@ -212,6 +216,7 @@ class ClassificationLoss(Loss):
         1.0, "share of the class centres that take part in a step, with --parallel centres", 1e-6, 1.0, common=True
     )
 
+    @abstractmethod
     def head_graph(self, inputs: LossInputs) -> LossGraph:
         """Return the graph of the cross entropy alone, without extra terms.
 
@@ -223,7 +228,6 @@ class ClassificationLoss(Loss):
         -------
         LossGraph
         """
-        raise NotImplementedError(f"{type(self).__name__}.head_graph")
 
     def build(self, inputs: LossInputs) -> LossGraph:
         return self.head_graph(inputs)

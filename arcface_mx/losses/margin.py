@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Optional, Tuple
 
@@ -41,9 +42,9 @@ class MarginLoss(ScaledMargin, LossWithTerms):
     head: str = head_setting()
 
     @property
+    @abstractmethod
     def margins(self) -> Tuple[float, float, float]:
         """m1, m2 (radians) and m3 of eq. 4."""
-        raise NotImplementedError(f"{type(self).__name__}.margins")
 
     def head_graph(self, inputs: LossInputs) -> LossGraph:
         from arcface_mx import symbols

@@ -5,6 +5,7 @@ Any position can be reached at once, so a resumed run continues exactly where it
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from functools import lru_cache
 from typing import Callable, List
 
@@ -13,9 +14,10 @@ import numpy as np
 from arcface_mx.data.recordio.index import RecordIndex
 
 
-class Sampler:
+class Sampler(ABC):
     """An endless order of images. Subclasses define `indices`."""
 
+    @abstractmethod
     def indices(self, position: int, count: int) -> np.ndarray:
         """Return which images stand at `position` and after it.
 
@@ -30,7 +32,6 @@ class Sampler:
         ndarray of int64, shape (count,)
             Places in the arrays of the RecordIndex.
         """
-        raise NotImplementedError(f"{type(self).__name__}.indices")
 
 
 class RandomSampler(Sampler):
