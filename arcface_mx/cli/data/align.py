@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from arcface_mx.cli.shared.face_flags import add_crop_flags, num_workers
+
 HELP = """detect faces and cut them out, aligned to 112×112 pixels
 
 Every image below the folder IMAGES gives at most one crop below the folder OUT, with the same
@@ -30,14 +32,7 @@ MAX_SHOWN = 10  # images without a crop that are named on the terminal; align.cs
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("images", metavar="IMAGES", help="folder with the images")
     parser.add_argument("out", metavar="OUT", help="folder to make; it appears when it is complete")
-    parser.add_argument("--landmarks", metavar="FILE", help="read the landmarks from this file (default: detect them)")
-    parser.add_argument(
-        "--width",
-        type=int,
-        default=112,
-        metavar="W",
-        help="width of the crops, 112 or 96 (default: %(default)s)",
-    )
+    add_crop_flags(parser)
     parser.add_argument(
         "--min-face",
         type=int,
@@ -68,13 +63,12 @@ def run(args: argparse.Namespace) -> int:
     from arcface_mx.data.align.folder import align_folder, sample_crops
     from arcface_mx.data.align.image import AlignOptions
     from arcface_mx.data.check.pictures import write_sheet
-    from arcface_mx.util.environment import available_cores
     from arcface_mx.util.files import write_json
 
     options = AlignOptions(
         width=args.width, landmarks=args.landmarks, min_face=args.min_face, border=args.border, quality=args.quality
     )
-    alignments = align_folder(args.images, args.out, options, max(1, args.workers or available_cores()))
+    alignments = align_folder(args.images, args.out, options, num_workers(args))
     counts = collections.Counter(alignment.status for alignment in alignments)
     residuals = [alignment.residual for alignment in alignments if alignment.is_aligned]
     residual = float(np.median(residuals))

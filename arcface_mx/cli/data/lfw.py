@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from arcface_mx.cli.shared.face_flags import add_crop_flags, num_workers
+
 HELP = """make lfw.bin: align the images of LFW and write its 6,000 pairs
 
 SOURCE is a folder of LFW (original, funneled or deep-funneled), a folder that contains one, or
@@ -22,14 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--pairs", metavar="FILE", help="pairs.txt, or another list of this format (default: beside the images)"
     )
-    parser.add_argument("--landmarks", metavar="FILE", help="read the landmarks from this file (default: detect them)")
-    parser.add_argument(
-        "--width",
-        type=int,
-        default=112,
-        metavar="W",
-        help="width of the crops, 112 or 96 (default: %(default)s)",
-    )
+    add_crop_flags(parser)
     parser.add_argument(
         "--missing",
         metavar="FILE",
@@ -42,14 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from arcface_mx.data.align.image import AlignOptions
     from arcface_mx.data.protocols.lfw import download_lfw, make_lfw
-    from arcface_mx.util.environment import available_cores
     from arcface_mx.util.files import write_json
 
     if args.download:
         download_lfw(args.source)
     options = AlignOptions(width=args.width, landmarks=args.landmarks)
-    workers = max(1, args.workers or available_cores())
-    summary = make_lfw(args.source, args.out, options, args.pairs, args.missing, workers)
+    summary = make_lfw(args.source, args.out, options, args.pairs, args.missing, num_workers(args))
     if args.json:
         write_json(args.json, summary)
     print(

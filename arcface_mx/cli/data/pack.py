@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from arcface_mx.cli.shared.face_flags import num_workers
+
 HELP = """pack a folder of aligned images into train.rec, train.idx and property
 
 SOURCE is a folder with one sub-folder per identity, or a text file with lines "path<TAB>identity".
@@ -76,7 +78,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from arcface_mx.data.pack.encode import PackOptions
     from arcface_mx.data.pack.pack import pack_images
-    from arcface_mx.util.environment import available_cores
     from arcface_mx.util.errors import UserError
     from arcface_mx.util.files import write_json
 
@@ -94,7 +95,7 @@ def run(args: argparse.Namespace) -> None:
         seed=args.seed,
         leave_out_bad=args.leave_out_bad,
     )
-    summary = pack_images(args.source, args.out, options, max(1, args.workers or available_cores()))
+    summary = pack_images(args.source, args.out, options, num_workers(args))
     if args.json:
         write_json(args.json, summary)
     print(f"{args.out}: {summary['images']} images of {summary['identities']} identities")

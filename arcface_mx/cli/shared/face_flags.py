@@ -33,6 +33,25 @@ def add_workers_flag(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def num_workers(args: argparse.Namespace) -> int:
+    """The number that --workers asks for; without it, one for each core."""
+    from arcface_mx.util.environment import available_cores
+
+    return max(1, args.workers or available_cores())
+
+
+def add_crop_flags(parser: argparse.ArgumentParser) -> None:
+    """--landmarks, --width."""
+    parser.add_argument("--landmarks", metavar="FILE", help="read the landmarks from this file (default: detect them)")
+    parser.add_argument(
+        "--width",
+        type=int,
+        default=112,
+        metavar="W",
+        help="width of the crops, 112 or 96 (default: %(default)s)",
+    )
+
+
 def add_calibration_flag(parser: argparse.ArgumentParser) -> None:
     """--calibration."""
     parser.add_argument(
@@ -43,9 +62,8 @@ def add_calibration_flag(parser: argparse.ArgumentParser) -> None:
 def face_options(args: argparse.Namespace) -> FaceOptions:
     """The options that the flags ask for."""
     from arcface_mx.faces.embed import FaceOptions
-    from arcface_mx.util.environment import available_cores
 
-    return FaceOptions(args.align, args.flip, args.batch_size, max(1, args.workers or available_cores()))
+    return FaceOptions(args.align, args.flip, args.batch_size, num_workers(args))
 
 
 def model_calibration(args: argparse.Namespace) -> Calibration:
