@@ -121,8 +121,8 @@ def shape_mismatch(
     import mxnet as mx
 
     shape = {image: (1, 3) + size}
-    # Some graphs do not determine the shape of a parameter, such as a weight that is normalised
-    # first. MXNet is then told the shapes of the arrays, and checks that they fit.
+    # MXNet cannot infer the shape of every parameter: not that of a weight that is normalised before its
+    # layer, for example. It then receives the shapes of the stored arrays and checks that they fit.
     stored = {name: arg_params[name].shape for name in symbol.list_arguments() if name != image}
     try:
         inferred = _infer(symbol, shape)

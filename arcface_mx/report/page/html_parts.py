@@ -96,7 +96,7 @@ def paragraph(text: str) -> str:
 
 
 def preformatted(text: str) -> str:
-    """Text as it stands, such as a command; nothing for an empty text."""
+    """Text that keeps its spaces and line breaks, such as a command; nothing for an empty text."""
     return f"<pre>{html.escape(text)}</pre>" if text else ""
 
 
