@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from arcface_mx.metrics.verification import FLIP_TESTS
+from arcface_mx.metrics.verification import FAR_LEVELS, FLIP_TESTS
 
 HELP = """print the ablation table of finished runs
 
@@ -33,9 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from arcface_mx.report import paper, provenance, rank_correlation, table
     from arcface_mx.report.plots.ablation import draw_table
+    from arcface_mx.util.errors import UserError
     from arcface_mx.util.files import atomic_write, write_json
 
     is_accuracy = args.tar is None
+    if not is_accuracy and args.tar not in FAR_LEVELS:
+        raise UserError(f"`tar` must be one of {', '.join(f'{far:g}' for far in FAR_LEVELS)}, got {args.tar:g}")
     metric = table.accuracy if is_accuracy else table.tar_at(f"{args.tar:.0e}")
     printed = paper.read_rows(args.paper) if args.paper else None
     rows = table.collect(args.runs, metric, args.flip, printed, args.all_rows)

@@ -105,7 +105,7 @@ class Calibration:
         UserError
             If this FAR was not measured.
         """
-        level = next((level for key, level in self.levels.items() if abs(key / far - 1) < 1e-6), None)
+        level = next((level for key, level in self.levels.items() if abs(key - far) < 1e-6 * key), None)
         if level is None:
             known = ", ".join(f"{key:g}" for key, level in self.levels.items() if level)
             raise UserError(f"FAR {far:g}: {not_measurable(self.num_different)}; measured are {known or 'none'}")

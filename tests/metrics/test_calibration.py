@@ -42,6 +42,11 @@ def test_rates_without_enough_pairs_are_refused():
             ask()
 
 
+def test_a_rate_of_zero_is_refused():
+    with pytest.raises(UserError, match="FAR 0: "):
+        calibrate(PairScores(np.ones(3), np.linspace(-1, 0.9, 500))).level(0.0)
+
+
 def test_all_pair_scores_equal_loops():
     random = np.random.RandomState(0)
     embeddings, identities = random.normal(size=(12, 4)), random.randint(0, 4, 12)

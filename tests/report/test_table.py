@@ -62,6 +62,12 @@ def test_tar_that_cannot_be_measured_is_not_shown(tmp_path, capsys):
     assert "faces" not in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("far", ["0.012", "0.5"])
+def test_a_far_that_runs_do_not_measure_is_refused(far, tmp_path, capsys):
+    assert main(["table", str(tmp_path), "--tar", far]) == 2
+    assert f"--tar must be one of 0.1, 0.01, 0.001, 0.0001, 1e-05, 1e-06, got {far}" in capsys.readouterr().err
+
+
 def test_a_run_that_has_not_finished_is_named(tmp_path, capsys):
     run = write_run(str(tmp_path / "a"), 0.9)
     os.unlink(os.path.join(run, "metrics.json"))
