@@ -20,12 +20,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from arcface_mx.data.bins.read import read_pairs
     from arcface_mx.util.files import write_json
     from arcface_mx.verify.baselines import fit_baselines, training_images, verify_baselines
     from arcface_mx.verify.tables import result_table
 
+    sets = [read_pairs(path) for path in args.sets]  # a bad set is refused before the fitting
     baselines = fit_baselines(*training_images(args.data))
-    results = [result for path in args.sets for result in verify_baselines(baselines, path)]
+    results = [result for pairs in sets for result in verify_baselines(baselines, pairs)]
     print(result_table(results))
     if args.json:
         write_json(args.json, [result.to_json() for result in results])

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from arcface_mx.cli.shared.model_flags import add_model_flags, open_model
+from arcface_mx.cli.shared.model_flags import add_model_flags, add_no_flip_test_flag, open_model
 
 HELP = """measure thresholds of a model at stated false accept rates
 
 SET is one or more verification sets (.bin), whose pairs are pooled, or a single face set or folder
-with one sub-folder an identity, of which every pair of images counts. Use identities that the model
+with one sub-folder per identity, of which every pair of images counts. Use identities that the model
 was not trained on. Each threshold is printed with the number of different pairs it is based on and
 a 95 % interval of its true rate. The interval takes the pairs of verification sets as independent;
 in a labelled set it is a bootstrap over identities. Rates below 1/pairs cannot be measured. The
@@ -25,9 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "sets", metavar="SET", nargs="+", help="verification sets, or one face set or folder of identities"
     )
     parser.add_argument("--out", metavar="FILE", help="file to write (default: beside the model)")
-    parser.add_argument(
-        "--no-flip-test", dest="flip_test", action="store_false", help="leave out the flip test, which halves the time"
-    )
+    add_no_flip_test_flag(parser)
     parser.add_argument(
         "--max-images",
         type=int,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from arcface_mx.cli.shared.model_flags import add_json_flag, add_model_flags, open_model
-from arcface_mx.metrics.verification import FOLDS
+from arcface_mx.cli.shared.model_flags import add_json_flag, add_model_flags, add_no_flip_test_flag, open_model
+from arcface_mx.metrics.verification import FOLDS, check_folds
 
 HELP = """measure a model on verification sets (.bin)
 
@@ -24,9 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--folds", type=int, default=FOLDS, help="number of consecutive folds of pairs (default: %(default)s)"
     )
-    parser.add_argument(
-        "--no-flip-test", dest="flip_test", action="store_false", help="leave out the flip test, which halves the time"
-    )
+    add_no_flip_test_flag(parser)
     parser.add_argument(
         "--baselines",
         metavar="DATA",
@@ -42,12 +40,15 @@ def run(args: argparse.Namespace) -> int:
     from arcface_mx.verify.sets import verify_set
     from arcface_mx.verify.tables import result_table
 
-    # A set that cannot be read is refused before minutes of embedding the others.
+    # Bad input is refused before minutes of embedding.
     sets = [read_pairs(path) for path in args.sets]
+    for pairs in sets:
+        check_folds(len(pairs), args.folds, pairs.path)
+    data = training_images(args.baselines) if args.baselines else None
     embedder = open_model(args)
     results = [verify_set(embedder, pairs, args.folds, args.batch_size, args.flip_test) for pairs in sets]
-    if args.baselines:
-        baselines = fit_baselines(*training_images(args.baselines))
+    if data:
+        baselines = fit_baselines(*data)
         results += [result for pairs in sets for result in verify_baselines(baselines, pairs, args.folds)]
     print(result_table(results))
     if args.json:

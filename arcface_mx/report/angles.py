@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Dict, Optional, Sequence, Tuple
 
@@ -48,7 +47,7 @@ def measure_run(
     config = read_config(run)
     labels, embeddings = embed_records(embedder, data or config.data.data, max_images)
     weight = class_centres_of(run)
-    # A loss with several centres a class has no W_j to measure.
+    # A loss with several centres per class has no W_j to measure.
     centres = (
         None
         if weight is None or len(weight) <= labels.max() or config.loss.centres_per_class > 1
@@ -58,7 +57,7 @@ def measure_run(
         run,
         centres,
         spread(embeddings, labels, run),
-        {_name(test): _spread_of_test(embedder, test, max_images) for test in tests},
+        {set_name(test): _spread_of_test(embedder, test, max_images) for test in tests},
     )
 
 
@@ -80,11 +79,7 @@ def embed_records(embedder: Embedder, folder: str, max_images: int) -> Tuple[np.
 def embed_positions(embedder: Embedder, index: RecordIndex, folder: str, chosen: np.ndarray) -> np.ndarray:
     """Embeddings of the images at the positions `chosen` of the face set in `folder`."""
     images = (image for _, _, image in index.images(chosen))
-    return embedder.embed(progress(images, os.path.basename(os.path.normpath(folder)), "image", len(chosen)))
-
-
-def _name(test: str) -> str:
-    return set_name(test) if test.endswith(".bin") else os.path.basename(os.path.normpath(test))
+    return embedder.embed(progress(images, set_name(folder), "image", len(chosen)))
 
 
 def _spread_of_test(embedder: Embedder, test: str, max_images: int) -> Spread:

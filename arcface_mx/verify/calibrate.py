@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Dict, List, Optional, Sequence
 
 import numpy as np
@@ -42,13 +41,9 @@ def calibrate_model(
         raise UserError("calibrate: give verification sets (.bin), or a single labelled set")
     return StoredCalibration(
         model_fingerprint(model),
-        tuple(_name(source) for source in sets),
+        tuple(set_name(source) for source in sets),
         {flip: calibrate(pairs, ", ".join(sets)) for flip, pairs in scores.items()},
     )
-
-
-def _name(source: str) -> str:
-    return set_name(os.path.normpath(source))
 
 
 def _verification_sets(
@@ -71,6 +66,6 @@ def _labelled_set(
     embedder: Embedder, source: str, batch_size: Optional[int], flip_test: bool, max_images: int
 ) -> Dict[str, PairScores]:
     images, identities = labelled_images(source, max_images)
-    shown = progress(images, _name(source), "image", len(identities))
+    shown = progress(images, set_name(source), "image", len(identities))
     embeddings = embed_flips(embedder, shown, batch_size, flip_test)
     return {flip: all_pair_scores(values, identities, source) for flip, values in embeddings.items()}

@@ -76,7 +76,7 @@ def verify_set(
     folds : int
         Number of folds for accuracy.
     batch_size : int, optional
-        Images a batch, mirror images not counted.
+        Images per batch; mirror images are not counted.
     flip_test : bool
         Also measure the sum of the embeddings of image and mirror image.
 
@@ -123,5 +123,6 @@ def score_set(method: str, pairs: PairSet, embeddings: Dict[str, np.ndarray], fo
 
 
 def set_name(path: str) -> str:
-    """lfw for …/lfw.bin."""
-    return os.path.splitext(os.path.basename(path))[0]
+    """Return the name of a set: lfw for …/lfw.bin, faces.v2 for the folder …/faces.v2/."""
+    name = os.path.basename(os.path.normpath(path))
+    return name[: -len(".bin")] if name.endswith(".bin") else name

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 
+import cv2
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
@@ -15,7 +16,7 @@ from arcface_mx.data.bins.write import write_pairs
 from arcface_mx.metrics.verification import evaluate
 from arcface_mx.model import Embedder, load_model
 from arcface_mx.util.errors import UserError
-from arcface_mx.verify.sets import verify_set
+from arcface_mx.verify.sets import set_name, verify_set
 from arcface_mx.verify.tables import result_table
 from tests.conftest import shared_path
 from tests.support import nets
@@ -148,3 +149,19 @@ def test_published_model_on_lfw():
     result = verify_set(load_model(model), shared_path("faces/lfw/lfw.bin"))
     assert result.none.accuracy == pytest.approx(0.9907, abs=0.001)
     assert result.sum.accuracy == pytest.approx(0.9913, abs=0.001)
+
+
+@pytest.mark.parametrize("path, name", [("a/lfw.bin", "lfw"), ("a/faces.v2/", "faces.v2"), ("lfw.old.bin", "lfw.old")])
+def test_the_name_of_a_set_keeps_its_dots(path, name):
+    assert set_name(path) == name
+
+
+def test_folds_and_baselines_are_checked_before_the_model_is_opened(tmp_path, capsys):
+    pairs = str(tmp_path / "pairs.bin")
+    write_pairs(
+        pairs, [cv2.imencode(".png", np.full((32, 32, 3), n, np.uint8))[1].tobytes() for n in range(8)], [1, 0] * 2
+    )
+    assert main(["verify", "no-model", pairs, "--folds", "5"]) == 2
+    assert "4 pairs do not make 5 folds" in capsys.readouterr().err
+    assert main(["verify", "no-model", pairs, "--folds", "2", "--baselines", str(tmp_path / "none")]) == 2
+    assert "none" in capsys.readouterr().err

@@ -20,12 +20,12 @@ def add_model_flags(parser: argparse.ArgumentParser, int8: bool = False) -> None
     The embeddings of the int8 engine differ from the model's.
     """
     parser.add_argument("model", metavar="MODEL", help="run folder or PREFIX,EPOCH")
-    parser.add_argument("--devices", default="cpu", help="cpu, gpu(0) or gpu(0),gpu(1) (default: %(default)s)")
+    add_devices_flag(parser)
     parser.add_argument(
         "--batch-size",
         type=int,
         metavar="B",
-        help="images a batch on all devices together, mirror images not counted "
+        help="images per batch on all devices together; mirror images are not counted "
         f"(default: {BATCH_SIZES['cpu']} on each CPU device, {BATCH_SIZES['gpu']} on each GPU)",
     )
     parser.add_argument("--layer", help="layer whose output is the embedding (default: found in the graph)")
@@ -39,7 +39,7 @@ def add_model_flags(parser: argparse.ArgumentParser, int8: bool = False) -> None
 
 
 def add_flip_flag(parser: argparse.ArgumentParser) -> None:
-    """--flip, of commands that use one embedding an image."""
+    """--flip, for commands that use one embedding per image."""
     parser.add_argument(
         "--flip",
         choices=FLIP_TESTS,
@@ -51,6 +51,18 @@ def add_flip_flag(parser: argparse.ArgumentParser) -> None:
 def add_images_flag(parser: argparse.ArgumentParser) -> None:
     """--images, of commands that take a list of images."""
     parser.add_argument("--images", metavar="FOLDER", help="folder of a list's images (default: beside the list)")
+
+
+def add_devices_flag(parser: argparse.ArgumentParser) -> None:
+    """--devices."""
+    parser.add_argument("--devices", default="cpu", help="cpu, gpu(0) or gpu(0),gpu(1) (default: %(default)s)")
+
+
+def add_no_flip_test_flag(parser: argparse.ArgumentParser) -> None:
+    """--no-flip-test."""
+    parser.add_argument(
+        "--no-flip-test", dest="flip_test", action="store_false", help="leave out the flip test, which halves the time"
+    )
 
 
 def add_json_flag(parser: argparse.ArgumentParser) -> None:
