@@ -20,9 +20,9 @@ SHORT = 0.5  # seconds; a shorter repetition is run once untimed after the pause
 class Case:
     """One case of a benchmark.
 
-    setup: function of a module that returns a function, which does the work once and returns the
-    number of items, or (items, seconds spent waiting for input). arguments: of `setup`. gflop: work
-    per item, in 1e9 operations.
+    setup: a function at the top of a module. It is called once with `arguments`, in the process of the
+    case, and returns a function that does the work once. That function returns the number of items,
+    or (items, seconds spent waiting for input). gflop: work per item, in 1e9 operations.
     """
 
     name: str

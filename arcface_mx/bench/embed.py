@@ -60,7 +60,7 @@ def _engine(name: str, symbol: Any, parameters: Any, pixels: np.ndarray) -> Call
     import mxnet as mx
 
     from arcface_mx.export.int8 import quantise
-    from arcface_mx.model import engines, fold, to_onnx
+    from arcface_mx.model import engines
 
     size = (pixels.shape[2], pixels.shape[3])
     network = engines.Network(symbol, parameters[0], parameters[1], "data", size, name)
@@ -69,6 +69,5 @@ def _engine(name: str, symbol: Any, parameters: Any, pixels: np.ndarray) -> Call
     elif name == "onnx":
         engine = engines.onnx_engine(network)
     else:
-        folded = fold.fold_batchnorm(symbol, *parameters)
-        engine = engines.OnnxEngine(quantise(to_onnx.to_onnx(*folded, "data", size, {}), pixels), name)
+        engine = engines.OnnxEngine(quantise(network.folded().to_onnx({}), pixels), name)
     return lambda: engine.start(pixels, len(pixels))()

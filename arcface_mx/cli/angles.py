@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from arcface_mx.cli.shared.model_flags import add_devices_flag
+
 HELP = """measure angle statistics of finished runs, as in the paper's table
 
 W-EC     mean angle between class centre W_j and the centre of its embeddings
@@ -32,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--images", type=int, default=0, metavar="N", help="at most N images of each set, evenly spread (default: all)"
     )
-    parser.add_argument("--devices", default="cpu", help="cpu, gpu(0) or gpu(0),gpu(1) (default: %(default)s)")
+    add_devices_flag(parser)
     parser.add_argument("--markdown", metavar="FILE", help="also write the table to FILE")
     parser.add_argument("--json", metavar="FILE", help="also write the values to FILE")
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from arcface_mx.cli.shared.model_flags import add_json_flag
+
 HELP = """measure the speed of this machine, compared with a baseline
 
 input     reading training images; baseline: a Python loop with MXNet's functions
@@ -41,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="step, embed: the recipes' small network, or a full one at 112 pixels (default: %(default)s)",
     )
     parser.add_argument("--repetitions", type=int, default=5, metavar="N", help="repetitions (default: %(default)s)")
-    parser.add_argument("--json", metavar="FILE", help="also write the results to FILE")
+    add_json_flag(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -8,7 +8,7 @@ from arcface_mx.cli.shared.model_flags import add_flip_flag, add_images_flag, ad
 
 HELP = """measure identification with a gallery, probes and distractors
 
-GALLERY and PROBES are folders with one sub-folder an identity, or lists with "image identity" on a
+GALLERY and PROBES are folders with one sub-folder per identity, or lists with "image identity" on a
 line; images are aligned crops. The images of a gallery identity are averaged. Probes of identities
 outside the gallery are the unknown probes of the open set. The command prints rank-k (closed set)
 and DIR at FAR (open set).

@@ -40,8 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--hosts",
         metavar="FILE",
-        help="file with one machine a line, as ssh takes it; servers and workers are each dealt out to them in turn "
-        "(default: this machine only)",
+        help="file with one machine per line, named as ssh expects it; servers and workers are assigned "
+        "to the machines in turn (default: this machine only)",
     )
     parser.add_argument(
         "--address",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from arcface_mx.cli.shared.model_flags import add_devices_flag
+
 HELP = """draw plots of finished runs: curves, histograms, ROC, DET
 
 The files are written into the folder of the first run, or into --out: target_logits.png (the
@@ -26,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--data", metavar="FOLDER", help="training set of runs with 2-d embeddings, if it has moved")
     parser.add_argument("--out", metavar="FOLDER", help="folder for the plots (default: the folder of the first run)")
-    parser.add_argument("--devices", default="cpu", help="cpu, gpu(0) or gpu(0),gpu(1) (default: %(default)s)")
+    add_devices_flag(parser)
 
 
 def run(args: argparse.Namespace) -> int:

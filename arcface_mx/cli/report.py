@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from arcface_mx.cli.shared.model_flags import add_devices_flag
+
 HELP = """write RUN/report.html, a page about a run that needs no network
 
 It shows accuracy, training curves, histograms of θ, ROC, DET, the hardest pairs as images, angle
@@ -28,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="use at most N training images for the angle statistics (default: %(default)s)",
     )
-    parser.add_argument("--devices", default="cpu", help="cpu, gpu(0) or gpu(0),gpu(1) (default: %(default)s)")
+    add_devices_flag(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -72,7 +72,7 @@ def find_identities(
 
 
 def answer_lines(result: SearchResult) -> List[str]:
-    """One line an image: the answer, then the nearest identities with their cosines."""
+    """One line per image: the answer, then the nearest identities with their cosines."""
     lines = []
     if result.threshold is not None:
         lines.append(f"unknown below cosine {result.threshold:.4f}: FPIR {result.fpir:g} among {result.entries} images")

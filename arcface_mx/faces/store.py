@@ -20,7 +20,7 @@ def write_fields(path: str, value: Any) -> None:
 def read_fields(path: str, fields: Sequence[str], kind: str, command: str) -> Dict[str, Any]:
     """Read the fields of a `.npz` by name: "model" and "flip" as str, "align" as bool.
 
-    UserError says that the file is no `kind` and that `command` makes such files.
+    Raises UserError if the file is not a `kind`. The message names `command`, which writes such files.
     """
     try:
         with np.load(path, allow_pickle=False) as stored:

@@ -24,11 +24,12 @@ class Match(NamedTuple):
 def far_images(
     unit: np.ndarray, labels: np.ndarray, count: int, limit: float
 ) -> Tuple[np.ndarray, np.ndarray, Centres]:
-    """Which images are farther than `limit` degrees from the centre of their identity 0…count−1.
+    """Find the images that are farther than `limit` degrees from the centre of their identity 0…count−1.
 
-    Returns that, all angles, and the centres of the other images. The centres are computed a second
-    time without the far images, so that a few strangers do not move a centre towards themselves. If
-    all images of an identity are far, its first centre counts, and all its images are returned.
+    Returns a mask of these images, the angle of each image to its centre, and the centres. The centres
+    are computed a second time without the far images, so that a few strangers do not move a centre
+    towards themselves. If all images of an identity are far, its first centre counts, and all its
+    images are returned.
     """
     first = identity_centres(unit, labels, count)
     near = angles_to_centres(unit, labels, first.vectors) <= limit

@@ -22,8 +22,8 @@ def lengths(embeddings: np.ndarray, name: str = "embeddings") -> np.ndarray:
     if bad.size:
         kind = "a zero vector" if squares[bad[0]] == 0 else "not finite"
         raise UserError(
-            f"{name}: the embedding of image {bad[0]} is {kind} ({bad.size} of {len(squares)} embeddings are); "
-            "the model is broken or untrained"
+            f"{name}: the embedding of image {bad[0]} is {kind} ({bad.size} of {len(squares)} embeddings "
+            "are zero or not finite); the model is broken or untrained"
         )
     return np.sqrt(squares)
 

@@ -47,7 +47,8 @@ OUTPUTS = {
     **dict.fromkeys(("BatchNorm", "BatchNorm_v1", "LayerNorm", "GroupNorm", "InstanceNorm"), 3),
     **dict.fromkeys(("Dropout", "LRN", "L2Normalization", "LeakyReLU", "Pooling", "moments", "topk"), 2),
 }
-WITHOUT_INPUTS = {"_arange", "_eye", "_full", "_linspace", "_ones", "_zeros"}  # they may have some all the same
+# Operators that need no inputs, but may have some.
+WITHOUT_INPUTS = {"_arange", "_eye", "_full", "_linspace", "_ones", "_zeros"}
 # The least value of attributes that are whole numbers.
 MINIMUM = {
     **dict.fromkeys(("kernel", "stride", "dilate", "num_filter", "num_group", "num_hidden", "num_outputs"), 1),

@@ -74,7 +74,7 @@ def to_onnx(
 
 
 def import_onnx() -> Any:
-    """Return the package onnx. Raises UserError if it is too new, or it or ONNX Runtime missing."""
+    """Return the package onnx. Raises UserError if onnx is too new, or if onnx or ONNX Runtime is missing."""
     try:
         import onnx
         import onnx.checker

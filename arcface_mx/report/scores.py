@@ -24,7 +24,7 @@ class ScoredSet(NamedTuple):
     @property
     def same(self) -> np.ndarray:
         """Whether each pair shows one identity: (P,) bool."""
-        return np.asarray(self.pairs.same, bool)
+        return self.pairs.same
 
 
 def embed_and_score(embedder: Embedder, path: str, model: str) -> ScoredSet:

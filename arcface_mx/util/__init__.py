@@ -1,1 +1,1 @@
-"""What every room may use: files, devices, environment, errors, progress, parameter files, plots and tables."""
+"""What every folder may use: files, devices, environment, errors, progress, parameter files, plots and tables."""

@@ -69,7 +69,7 @@ def read_calibration(path: str, model: str) -> StoredCalibration:
         flips = {flip: _read_calibration(value) for flip, value in stored["flips"].items()}
         calibration = StoredCalibration(str(stored["model"]), tuple(stored["sets"]), flips)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path}: is no calibration ({type(error).__name__}: {error})") from error
+        raise UserError(f"{path}: is not a calibration file ({type(error).__name__}: {error})") from error
     if calibration.model != model_fingerprint(model):
         raise UserError(f"{path}: was made with other parameters than those of {model}; run arcface-mx calibrate again")
     return calibration

@@ -9,7 +9,7 @@ from arcface_mx.cli.shared.model_flags import add_images_flag, add_model_flags, 
 
 HELP = """embed known identities into a gallery
 
-IDENTITIES is a folder with one sub-folder an identity, or a list with "image identity" on a line.
+IDENTITIES is a folder with one sub-folder per identity, or a list with "image identity" on a line.
 Every image is an entry. Images without a usable face are named (exit code 1).
 
   arcface-mx gallery build runs/first people/ people.npz --align"""

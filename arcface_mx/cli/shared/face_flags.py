@@ -29,7 +29,7 @@ def add_workers_flag(parser: argparse.ArgumentParser) -> None:
         "--workers",
         type=int,
         metavar="W",
-        help="threads, or processes with --align, that read images (default: one a core)",
+        help="threads, or processes with --align, that read images (default: one per core)",
     )
 
 

@@ -11,7 +11,8 @@ from typing import Any, Dict, List, NoReturn, Optional, Sequence
 class Parser(argparse.ArgumentParser):
     """An `ArgumentParser` that takes no abbreviated flags and prints an error as one line.
 
-    `hints` says of flags that this command does not take why, in place of the nearest known flag.
+    `hints` contains flags that this command does not take, each with the reason. The error then states
+    the reason, and not the nearest known flag.
     """
 
     def __init__(self, *positional: Any, **named: Any) -> None:

@@ -56,7 +56,9 @@ def write_report(run: str, embedder: Embedder, sets: Sequence[str] = (), max_ima
     scored = [embed_and_score(embedder, path, "this run") for path in paths]
     plots, missing = _draw_plots(run, scored)
     report = RunReport(run, config, results, embedder, scored, plots, missing, max_images)
-    step, commit = (read_metrics(run) or {})["step"], str(read_environment(run).get("commit"))[:12]
+    metrics = read_metrics(run)
+    assert metrics is not None  # `read_results` has refused a run without metrics
+    step, commit = metrics["step"], str(read_environment(run).get("commit"))[:12]
     page = Page(os.path.basename(os.path.normpath(run)), f"arcface-mx run, step {step}, commit {commit}")
     for title, section in SECTIONS.items():
         page.add(title, *section(report))

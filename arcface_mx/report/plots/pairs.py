@@ -6,6 +6,7 @@ from typing import Sequence
 
 import numpy as np
 
+from arcface_mx.metrics.angles import degrees
 from arcface_mx.metrics.verification import equal_error_rate, roc_curve
 from arcface_mx.report.scores import ScoredSet
 from arcface_mx.util.plots import new_figure, save
@@ -18,7 +19,7 @@ def draw_pair_angles(scored: Sequence[ScoredSet], path: str) -> None:
     figure, axes = new_figure(len(scored), 3.4, 3.0)
     bins = list(range(0, 142, 2))
     for axis, item in zip(axes, scored):
-        angles = np.degrees(np.arccos(np.clip(item.scores, -1.0, 1.0)))
+        angles = degrees(item.scores)
         axis.hist(angles[item.same], bins, alpha=0.6, color="#1f4e79", label="same identity")
         axis.hist(angles[~item.same], bins, alpha=0.6, color="#c0504d", label="different identities")
         axis.set_title(_label(item), fontsize=8)
