@@ -16,7 +16,7 @@ from typing import Optional
 import mxnet as mx
 from mxnet.symbol import Symbol
 
-from arcface_mx.symbols.centres import class_centres
+from arcface_mx.symbols.centres import add_at_label, class_centres
 from arcface_mx.symbols.checks import check_choice, check_count
 
 
@@ -79,8 +79,7 @@ def a_softmax_logits(
     target = _psi(cosine, m)
     if lam is not None:
         target = (lam * cosine + target) / (1.0 + lam)
-    one_hot = mx.sym.one_hot(label, depth=num_classes, dtype=dtype)
-    return plain + mx.sym.broadcast_mul(one_hot, mx.sym.expand_dims(norm * target - original, axis=1))
+    return add_at_label(plain, label, norm * target - original, num_classes, dtype)
 
 
 def annealed_lambda(

@@ -17,7 +17,7 @@ from typing import Optional
 import mxnet as mx
 from mxnet.symbol import Symbol
 
-from arcface_mx.symbols.centres import class_centres
+from arcface_mx.symbols.centres import add_at_label, class_centres, cosines
 from arcface_mx.symbols.checks import check_choice, check_count, check_positive, check_range
 from arcface_mx.symbols.margin import CLIP
 
@@ -84,17 +84,14 @@ def adaface_logits(
     check_choice("dtype", dtype, ("float32", "float64"))
     if weight is None:
         weight = class_centres(embedding, num_classes)
-    x = mx.sym.L2Normalization(embedding, mode="instance", name="unit_embedding")
-    W = mx.sym.L2Normalization(weight, mode="instance", name="unit_centres")
-    fc7 = mx.sym.FullyConnected(x, W, no_bias=True, num_hidden=num_classes, name="cosine")
+    fc7 = cosines(embedding, weight, num_classes)
     original = mx.sym.pick(fc7, label, axis=1, name="target_cosine")
     z = _quality(embedding, h)
     margin = m if ramp is None else ramp * m
     theta = mx.sym.arccos(mx.sym.clip(original, CLIP - 1.0, 1.0 - CLIP))
     angle = mx.sym.clip(theta - z * margin, MIN_ANGLE, math.pi - MIN_ANGLE)
     with_margin = mx.sym.cos(angle) - (z * margin + margin)
-    one_hot = mx.sym.one_hot(label, depth=num_classes, dtype=dtype)
-    return (fc7 + mx.sym.broadcast_mul(one_hot, mx.sym.expand_dims(with_margin - original, axis=1))) * scale
+    return add_at_label(fc7, label, with_margin - original, num_classes, dtype) * scale
 
 
 def _quality(embedding: Symbol, h: float) -> Symbol:

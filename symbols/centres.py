@@ -48,6 +48,19 @@ def class_centres(embedding: Symbol, num_classes: int, name: str = "fc7_weight")
     return mx.sym.Variable(name, shape=(num_classes, width), init=mx.init.Normal(width**-0.5))
 
 
+def cosines(embedding: Symbol, weight: Symbol, rows: int, name: str = "cosine") -> Symbol:
+    """Build the cosines between embeddings (N, d) and centres (rows, d): shape (N, rows), node `name`."""
+    x = mx.sym.L2Normalization(embedding, mode="instance", name="unit_embedding")
+    W = mx.sym.L2Normalization(weight, mode="instance", name="unit_centres")
+    return mx.sym.FullyConnected(x, W, no_bias=True, num_hidden=rows, name=name)
+
+
+def add_at_label(logits: Symbol, label: Symbol, change: Symbol, num_classes: int, dtype: str) -> Symbol:
+    """Add `change`, shape (N,), to the logit of each sample's class."""
+    one_hot = mx.sym.one_hot(label, depth=num_classes, dtype=dtype)
+    return logits + mx.sym.broadcast_mul(one_hot, mx.sym.expand_dims(change, axis=1))
+
+
 def embedding_width(embedding: Symbol) -> int:
     """Read d from an embedding (N, d) that ends in a fully connected layer, or is a Variable with a shape."""
     graph = json.loads(embedding.tojson())

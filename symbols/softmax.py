@@ -7,7 +7,7 @@ from typing import Optional
 import mxnet as mx
 from mxnet.symbol import Symbol
 
-from arcface_mx.symbols.centres import class_centres
+from arcface_mx.symbols.centres import class_centres, cosines
 from arcface_mx.symbols.checks import check_count, check_positive
 
 
@@ -83,10 +83,7 @@ def norm_softmax_logits(
     check_positive("scale", scale)
     if weight is None:
         weight = class_centres(embedding, num_classes)
-    x = mx.sym.L2Normalization(embedding, mode="instance", name="unit_embedding")
-    W = mx.sym.L2Normalization(weight, mode="instance", name="unit_centres")
-    cosine = mx.sym.FullyConnected(x, W, no_bias=True, num_hidden=num_classes, name="cosine")
-    return cosine * scale
+    return cosines(embedding, weight, num_classes) * scale
 
 
 def cross_entropy(logits: Symbol, label: Symbol) -> Symbol:

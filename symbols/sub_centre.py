@@ -13,7 +13,7 @@ from typing import Optional
 import mxnet as mx
 from mxnet.symbol import Symbol
 
-from arcface_mx.symbols.centres import class_centres
+from arcface_mx.symbols.centres import add_at_label, class_centres, cosines
 from arcface_mx.symbols.checks import check_choice, check_count, check_positive, check_range
 from arcface_mx.symbols.margin import CLIP
 
@@ -77,12 +77,9 @@ def sub_centre_logits(
     rows = num_classes * sub_centres
     if weight is None:
         weight = class_centres(embedding, rows)
-    x = mx.sym.L2Normalization(embedding, mode="instance", name="unit_embedding")
-    W = mx.sym.L2Normalization(weight, mode="instance", name="unit_centres")
-    every = mx.sym.FullyConnected(x, W, no_bias=True, num_hidden=rows, name="sub_cosine")
+    every = cosines(embedding, weight, rows, "sub_cosine")
     fc7 = mx.sym.max(mx.sym.reshape(every, shape=(-1, num_classes, sub_centres)), axis=2, name="cosine")
     original = mx.sym.pick(fc7, label, axis=1, name="target_cosine")
     theta = mx.sym.arccos(mx.sym.clip(original, CLIP - 1.0, 1.0 - CLIP))
     with_margin = mx.sym.cos(theta + (m if ramp is None else ramp * m))
-    one_hot = mx.sym.one_hot(label, depth=num_classes, dtype=dtype)
-    return (fc7 + mx.sym.broadcast_mul(one_hot, mx.sym.expand_dims(with_margin - original, axis=1))) * scale
+    return add_at_label(fc7, label, with_margin - original, num_classes, dtype) * scale

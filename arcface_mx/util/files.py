@@ -10,6 +10,8 @@ import shutil
 import tempfile
 from typing import IO, Any, Iterator
 
+from arcface_mx.util.errors import UserError
+
 MAX_JSON = 1 << 28  # bytes; the largest file lists the records that cleaning has left out
 
 
@@ -99,6 +101,12 @@ def rename_away(path: str, suffix: str) -> str:
     os.rename(path, new_path)
     sync_folder(parent)
     return new_path
+
+
+def refuse_existing(folder: str) -> None:
+    """Raise UserError if `folder` exists."""
+    if os.path.exists(folder):
+        raise UserError(f"{folder}: already exists; give another folder or delete it")
 
 
 def remove_temporary(folder: str, prefix: str) -> None:

@@ -18,7 +18,7 @@ from arcface_mx.data.align.image import Alignment, AlignOptions, align_image
 from arcface_mx.data.align.landmarks import COLUMNS, read_landmarks
 from arcface_mx.data.image_files import list_images
 from arcface_mx.util.errors import UserError
-from arcface_mx.util.files import atomic_directory
+from arcface_mx.util.files import atomic_directory, refuse_existing
 from arcface_mx.util.progress import progress
 
 TABLE = "align.csv"
@@ -61,8 +61,7 @@ def align_folder(
     used as a landmark file.
     """
     options.check()
-    if os.path.exists(folder):
-        raise UserError(f"{folder}: already exists; give another folder or delete it")
+    refuse_existing(folder)
     if images is None:
         images = list_images(source)
     alignments = []

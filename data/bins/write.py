@@ -34,7 +34,7 @@ def write_pairs(path: str, images: Iterable[bytes], same: Sequence[bool]) -> Non
     -----
     The pickle has protocol 2 with images as byte strings: `pickle.load(f)` in Python 2 and
     `pickle.load(f, encoding="bytes")` in Python 3 give (list of bytes, list of bool). Python's
-    own pickler would store the images as text under protocol 2, which takes half as much again.
+    own pickler would store the images as text under protocol 2, which takes 50 % more space.
     """
     if not len(same):
         raise UserError(f"{path}: no pairs to write")

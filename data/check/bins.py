@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from arcface_mx.data.bins.draw_pairs import FOLDS
 from arcface_mx.data.bins.read import PairSet, read_pairs
 from arcface_mx.data.check.images import scan_images
 from arcface_mx.data.check.report import SAMPLE, Report
@@ -11,7 +12,6 @@ from arcface_mx.data.recordio.problems import Problem
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.progress import progress
 
-FOLDS = 10
 MAKE = "make the set again"
 
 
@@ -61,7 +61,7 @@ def _check_folds(same: np.ndarray, report: Report) -> None:
         report.problems.append(Problem(message, "no threshold can be chosen or judged on it; " + MAKE))
     elif abs(same.mean() - 0.5) > 0.01 or np.ptp(shares) > 0.1:
         message = f"{100 * same.mean():.1f} % of the pairs are same pairs, {span} in a fold"
-        report.remarks.append(Problem(message, "accuracy is meant for one half of each kind"))
+        report.remarks.append(Problem(message, "accuracy assumes that half of the pairs are same pairs"))
 
 
 def _check_pairs_of_one_image(pairs: PairSet, report: Report) -> None:

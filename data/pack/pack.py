@@ -14,7 +14,7 @@ from arcface_mx.data.image_files import IdentityImages, images_by_identity
 from arcface_mx.data.pack.encode import PackOptions, encode_image
 from arcface_mx.data.recordio.writer import RecordWriter
 from arcface_mx.util.errors import UserError
-from arcface_mx.util.files import atomic_directory, write_json
+from arcface_mx.util.files import atomic_directory, refuse_existing, write_json
 from arcface_mx.util.progress import progress
 
 READ_AHEAD = 512  # images read ahead of the writer
@@ -52,8 +52,7 @@ def pack_images(source: str, folder: str, options: PackOptions, workers: int = 1
     identities have no records: ``held_out.bin`` contains pairs of their images (see `draw_pairs`).
     """
     options.check()
-    if os.path.exists(folder):
-        raise UserError(f"{folder}: already exists; give another folder or delete it")
+    refuse_existing(folder)
     images = images_by_identity(source)
     training, held_out = _choose_identities(source, images, options)
     errors: List[str] = []

@@ -11,7 +11,7 @@ import numpy as np
 from arcface_mx.data.bins.read import read_pairs
 from arcface_mx.data.recordio.index import RecordIndex
 from arcface_mx.util.errors import UserError
-from arcface_mx.util.files import atomic_directory
+from arcface_mx.util.files import atomic_directory, refuse_existing
 from arcface_mx.util.progress import progress
 
 SIGNATURES = ((b"\xff\xd8", ".jpg"), (b"\x89PNG", ".png"), (b"BM", ".bmp"), (b"RIFF", ".webp"))
@@ -44,8 +44,7 @@ def unpack_images(source: str, folder: str) -> Dict[str, Any]:
     numbers. A ``.bin`` file gives each distinct image once, and ``pairs.txt`` with a line
     ``first<TAB>second<TAB>0 or 1`` for each pair.
     """
-    if os.path.exists(folder):
-        raise UserError(f"{folder}: already exists; give another folder or delete it")
+    refuse_existing(folder)
     if source.endswith(".bin"):
         return _unpack_pairs(source, folder)
     index = RecordIndex.open(source)

@@ -18,6 +18,7 @@ from typing import Callable, Dict, List, NamedTuple, Tuple
 
 import numpy as np
 
+from arcface_mx.data.bins.draw_pairs import FOLDS
 from arcface_mx.data.image_files import read_lines
 from arcface_mx.util.errors import UserError
 
@@ -168,20 +169,20 @@ def _read_ytf(path: str) -> List[ImagePair]:
     return [pair for _, pair in sorted(pairs, key=lambda entry: entry[0])]
 
 
-def _order_by_fold(pairs: List[ImagePair], folds: int = 10) -> List[ImagePair]:
+def _order_by_fold(pairs: List[ImagePair]) -> List[ImagePair]:
     """Order a list so that each tenth has a tenth of the same and of the different pairs.
 
     This is for lists without folds that have all same pairs first. A list in which each tenth has
     pairs of both kinds keeps its order.
     """
     same = np.asarray([pair.same for pair in pairs])
-    if len(pairs) % folds:
+    if len(pairs) % FOLDS:
         return pairs
-    shares = same.reshape(folds, -1).mean(1)
+    shares = same.reshape(FOLDS, -1).mean(1)
     if 0 < shares.min() and shares.max() < 1:
         return pairs
-    parts = [np.array_split(np.flatnonzero(same == kind), folds) for kind in (True, False)]
-    return [pairs[k] for fold in range(folds) for part in parts for k in part[fold]]
+    parts = [np.array_split(np.flatnonzero(same == kind), FOLDS) for kind in (True, False)]
+    return [pairs[k] for fold in range(FOLDS) for part in parts for k in part[fold]]
 
 
 READERS: Dict[str, Callable[[str], List[ImagePair]]] = {

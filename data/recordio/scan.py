@@ -83,7 +83,8 @@ class Words:
         fault[(offsets < 0) | (offsets + PART.size > self.size)] = _OUTSIDE
         fault[(fault == 0) & (offsets % 4 != 0)] = _NO_MAGIC
         at = np.where(fault == 0, offsets // 4, 0)
-        kind, length = self._word(at, 1) >> 29, (self._word(at, 1) & MAX_LENGTH).astype(np.int64)
+        word = self._word(at, 1)
+        kind, length = word >> 29, (word & MAX_LENGTH).astype(np.int64)
         is_start = (kind == WHOLE) | (kind == FIRST)
         fault[(fault == 0) & ~((self._word(at, 0) == MAGIC) & is_start)] = _NO_MAGIC
         fault[(fault == 0) & (offsets + PART.size + length > self.size)] = CUT_OFF
@@ -124,8 +125,8 @@ def read_index_file(path: str) -> Tuple[np.ndarray, np.ndarray]:
             values = np.zeros(1, np.int64)
     if len(values) != 2 * lines or (len(values) and not -MAX_NUMBER < values.min() <= values.max() < MAX_NUMBER):
         raise UserError(
-            f"{path}: line {_bad_line(text)} is not a record number and an offset; delete the file, it is "
-            "then rebuilt from the .rec"
+            f"{path}: line {_bad_line(text)} is not a record number and an offset; delete the file, and it "
+            "is rebuilt from the .rec"
         )
     return values[0::2], values[1::2]
 

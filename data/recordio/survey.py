@@ -34,7 +34,7 @@ def survey_records(record_path: str, index_path: str) -> Records:
     A missing index file is rebuilt in memory. Raises UserError if the index file is no index.
     """
     has_index = os.path.exists(index_path)
-    rebuild = f"delete {index_path}, it is then rebuilt from the .rec"
+    rebuild = f"delete {index_path}, and it is rebuilt from the .rec"
     mismatch = "index and .rec do not belong together or one is cut off: copy both again, or " + rebuild
     with Words(record_path) as words:
         records = _gather(words, index_path if has_index else None)
@@ -47,12 +47,12 @@ def survey_records(record_path: str, index_path: str) -> Records:
                 message = FAULTS[code].format(offset=offsets[at[0]], size=words.size)
                 remedy = mismatch if code in MISPLACED and has_index else COPY
                 problems.append(Problem(message, remedy, tuple(numbers[at].tolist())))
-        readable = fault == 0
-        for wrong, message in _collisions(records, readable):
+        readable, by_offset = fault == 0, np.argsort(offsets, kind="stable")
+        for wrong, message in _collisions(records, readable, by_offset):
             if wrong.any():
                 problems.append(Problem(message, rebuild, tuple(numbers[wrong].tolist())))
                 readable = readable & ~wrong
-        gap = _first_gap(records, words.size) if readable.all() else None
+        gap = _first_gap(records, words.size, by_offset) if readable.all() else None
         if gap is not None:
             message = f"bytes from offset {gap} on belong to no record of the index"
             problems.append(Problem(message, mismatch if has_index else COPY))
@@ -79,11 +79,10 @@ def _gather(words: Words, index_path: Optional[str]) -> Records:
     return records.select(np.argsort(numbers, kind="stable"))
 
 
-def _collisions(records: Records, readable: np.ndarray) -> List[Tuple[np.ndarray, str]]:
+def _collisions(records: Records, readable: np.ndarray, by_offset: np.ndarray) -> List[Tuple[np.ndarray, str]]:
     repeated, inside = np.zeros(len(readable), bool), np.zeros(len(readable), bool)
     repeated[1:] = records.numbers[1:] == records.numbers[:-1]
-    order = np.argsort(records.offsets, kind="stable")
-    order = order[readable[order]]
+    order = by_offset[readable[by_offset]]
     inside[order[1:]] = records.offsets[order[1:]] < records.headers.end[order[:-1]]
     return [
         (repeated & readable, "stands more than once in the index"),
@@ -91,9 +90,8 @@ def _collisions(records: Records, readable: np.ndarray) -> List[Tuple[np.ndarray
     ]
 
 
-def _first_gap(records: Records, size: int) -> Optional[int]:
-    """Offset of the first bytes that no record covers; None if there are none."""
-    order = np.argsort(records.offsets, kind="stable")
+def _first_gap(records: Records, size: int, order: np.ndarray) -> Optional[int]:
+    """Offset of the first bytes that no record covers; None if there are none. `order` sorts by offset."""
     ends = np.append(0, records.headers.end[order])
     starts = np.append(records.offsets[order], size)
     # The end of a split record is not known here. Padding that is cut off at the end of the file does no harm.

@@ -22,7 +22,7 @@ IMAGE_SIDE = 112
 
 
 class RecordWriter:
-    """Write a face set, of which nothing appears in `folder` until all of it is on the disk.
+    """Write a face set. Its files appear in `folder` when all of them are complete.
 
     Parameters
     ----------

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Iterator, List, NamedTuple, Optional, Set, Tuple
 
+from arcface_mx.data.bins.draw_pairs import FOLDS
 from arcface_mx.data.rendered import scene
 from arcface_mx.data.rendered.options import RenderOptions
 from arcface_mx.data.rendered.sampling import Stream, pair_stream
 from arcface_mx.data.rendered.scene import Mode
 from arcface_mx.util.errors import UserError
 
-FOLDS = 10
 YOUNG_AGES = (18.0, 42.0)  # years
 AGE_GAP = 30.0  # between the two images of a pair, years
 GOLDEN = 0.6180339887498949  # spreads the ages evenly over any number of images
