@@ -21,13 +21,18 @@ class _Append(argparse.Action):
 
 def named_loss(arguments: Sequence[str], default: str = ArcFace.name) -> Type[Loss]:
     """Return the class of the last `--loss` among the arguments of a command line."""
-    name = default
+    return find_loss(flag_value(arguments, "--loss", default))
+
+
+def flag_value(arguments: Sequence[str], flag: str, default: str = "") -> str:
+    """Return the last value of a flag in a command line, or `default` if the flag is not there."""
+    value = default
     for number, word in enumerate(arguments):
-        if word == "--loss" and number + 1 < len(arguments):
-            name = arguments[number + 1]
-        elif word.startswith("--loss="):
-            name = word[len("--loss=") :]
-    return find_loss(name)
+        if word == flag and number + 1 < len(arguments):
+            value = arguments[number + 1]
+        elif word.startswith(flag + "="):
+            value = word[len(flag) + 1 :]
+    return value
 
 
 def add_config_flags(parser: argparse.ArgumentParser, loss: Type[Loss] = ArcFace) -> None:

@@ -14,8 +14,9 @@ import socket
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
+from arcface_mx.flags import flag_value
 from arcface_mx.launch.processes import Child, start, terminate
 from arcface_mx.launch.rendezvous import rendezvous, require_horovod
 from arcface_mx.launch.watch import watch
@@ -103,27 +104,18 @@ def _check(launch: Launch) -> None:
         raise UserError("launch only starts trainings: write arcface-mx launch -n 2 -- train …")
     if launch.hosts and not shutil.which(shlex.split(launch.ssh)[0]):
         raise UserError(f"`ssh`: there is no program {launch.ssh}")
-    kvstore = _kvstore(launch.command)
+    kvstore = flag_value(launch.command, "--kvstore")
     if kvstore and kvstore not in KVSTORES[launch.engine]:
         raise UserError(f"--kvstore {kvstore} does not go with `engine` {launch.engine}; remove it")
     if launch.engine == "horovod":
         require_horovod()
 
 
-def _kvstore(command: Sequence[str]) -> str:
-    """Return the value of --kvstore in a command line, "" if it has none."""
-    for word, following in zip(command, [*command[1:], ""]):
-        flag, _, value = word.partition("=")
-        if flag == "--kvstore":
-            return value or following
-    return ""
-
-
 def _processes(launch: Launch, stack: ExitStack) -> List[ProcessSpec]:
     """List the processes of a run. The rendezvous server that Horovod needs runs until `stack` closes."""
     hosts, shared = launch.hosts or (None,), _shared_environment(launch)
     training = ["-m", "arcface_mx", *launch.command]
-    if not _kvstore(launch.command):
+    if not flag_value(launch.command, "--kvstore"):
         training += ["--kvstore", KVSTORES[launch.engine][0]]
 
     def dealt_out(role: str, arguments: List[str], environments: List[Dict[str, str]]) -> List[ProcessSpec]:

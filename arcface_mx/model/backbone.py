@@ -155,7 +155,7 @@ def make_backbone(network: NetworkConfig, image_size: int, init: str = "", devic
     if network.network != INIT:
         return Backbone(network, image_size, network.embedding_size, None, settings)
     if not init:
-        raise UserError("`network` init takes the graph of the model that `init` names, and `init` is missing")
+        raise UserError("`network` is init, the graph of `init`, and `init` is missing")
     from arcface_mx.config import DataConfig
     from arcface_mx.model.load import load_model
     from arcface_mx.symbols.centres import embedding_width

@@ -113,7 +113,10 @@ class Shard:
         self.executor.backward([gradient])
 
     def own_centre_backward(self, gradient: NDArray) -> None:
-        """Add the gradient through the samples' own centres, from that of all of them, shape (N, d)."""
+        """Add to the gradient of the centres what comes through the samples' own centres.
+
+        `gradient`, shape (N, d), is that of the own centres of all samples, summed over the devices.
+        """
         if self.gradients:
             self._own_centre.backward([gradient])  # type: ignore[union-attr]
 

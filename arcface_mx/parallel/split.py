@@ -55,7 +55,7 @@ def local_labels(labels: np.ndarray, held: Range) -> np.ndarray:
 
 
 def check_labels(labels: np.ndarray, num_classes: int) -> None:
-    """Raise UserError if a label is no class: MXNet itself would train on silently."""
+    """Raise UserError if a label is not in 0 to n − 1. MXNet would train with a wrong class and report nothing."""
     wrong = np.flatnonzero((labels < 0) | (labels >= num_classes))
     if len(wrong):
         raise UserError(

@@ -63,11 +63,6 @@ class StepCost:
     bytes_sent: float
     head_traffic: float  # bytes that the head reads and writes in memory
 
-    @property
-    def operations(self) -> float:
-        """Operations of backbone and head."""
-        return self.backbone_operations + self.head_operations
-
     def seconds(self, machine: Machine) -> Dict[str, float]:
         """Return the time of each part. A step takes their sum if the parts do not overlap."""
         return {

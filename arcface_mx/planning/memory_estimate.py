@@ -36,12 +36,20 @@ def planned_bytes(symbol: Symbol, inputs: Iterable[str], **shapes: Tuple[int, ..
     requests = {name: "write" if name in gradients else "null" for name in arrays}
     auxiliary = {name: mx.nd.empty(shape, dtype=dtype) for name, (shape, dtype) in states.items()}
     executor = symbol.bind(mx.cpu(), arrays, gradients, requests, auxiliary)
-    single = int(re.findall(r"Total (\d+) MB allocated", executor.debug_str())[-1]) * MEGABYTE
-    return int(single * _share_of_float32(symbol, {name: array.dtype for name, array in arrays.items()}, shapes))
+    types = {name: array.dtype for name, array in arrays.items()}
+    return int(executor_bytes(executor) * _share_of_float32(symbol, types, shapes))
+
+
+def executor_bytes(executor: Any) -> int:
+    """Return the bytes that MXNet's memory planner gave to an executor."""
+    return int(re.findall(r"Total (\d+) MB allocated", executor.debug_str())[-1]) * MEGABYTE
 
 
 def _share_of_float32(symbol: Symbol, types: Dict[str, Any], shapes: Dict[str, Tuple[int, ...]]) -> float:
-    """Return the bytes of all layers' outputs, divided by their bytes in float32: the planner counts all as such."""
+    """Return the bytes of all layers' outputs, divided by their bytes in float32.
+
+    The planner counts every number as float32.
+    """
     internals = symbol.get_internals()
     sizes = [math.prod(shape) for shape in internals.infer_shape(**shapes)[1]]
     bytes_of = [np.dtype(dtype).itemsize for dtype in internals.infer_type(**types)[1]]

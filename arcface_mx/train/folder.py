@@ -128,19 +128,20 @@ class RunFolder:
                 os.unlink(self.file(name))
 
     def claim(self, new: bool, record: Dict[str, Any]) -> None:
-        """Write config.json of a new run. The caller holds the lock.
+        """Write config.json if the run is new. The caller holds the lock.
 
         Raises
         ------
         UserError
             If another process has started the run since.
         """
-        if new and self.exists:
+        if not new:
+            return
+        if self.exists:
             raise UserError(
                 f"{self.path}: another process has started this run in the meantime; give another `run`, or start again"
             )
-        if new:
-            write_json(self.file(CONFIG), record)
+        write_json(self.file(CONFIG), record)
 
     def write_environment(self, devices: str, data: Dict[str, Any]) -> List[str]:
         """Write what the numbers depend on beside the configuration; return warnings.

@@ -30,7 +30,8 @@ class RunLock:
     Attributes
     ----------
     left_by : str
-        After `take`, a line about a process that died while it held the folder; else empty.
+        After `take`, a warning: a process died while it held the folder, or the file system has no
+        locks. Empty if there is nothing to warn of.
     """
 
     def __init__(self, run: str) -> None:
@@ -65,7 +66,7 @@ class RunLock:
             self.left_by = f"{self._run} cannot be locked on this file system ({error.strerror}): {advice}"
         self._descriptor = descriptor
         holder_before = _holder(descriptor)
-        if holder_before:
+        if holder_before and not self.left_by:  # without a lock, that process may still be training
             reason = "(it was killed, or the machine stopped)"
             self.left_by = f"{_describe(holder_before)} ended here without releasing the folder {reason}"
         self._write({"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")})

@@ -128,7 +128,7 @@ def start_optimizer(module: Any, run: Run) -> Any:
     import mxnet as mx
 
     scheduler = make_scheduler(run.schedule)
-    names = updater_names(module) if not hasattr(module, "updater_names") else module.updater_names()
+    names = module.updater_names() if hasattr(module, "updater_names") else updater_names(module)
     optimizer = mx.optimizer.create(
         "sgd",
         sym=module.symbol,

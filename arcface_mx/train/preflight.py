@@ -1,14 +1,15 @@
-"""What can be seen to go wrong before the first step: disk, memory, schedule, labels."""
+"""Checks before the first step: disk, memory, schedule, labels."""
 
 from __future__ import annotations
 
 import math
 import os
-import re
 import shutil
 from typing import TYPE_CHECKING, Any, List, Tuple
 
 from arcface_mx.config import RunConfig
+from arcface_mx.parallel.split import EXACT_IN_FLOAT32
+from arcface_mx.planning.memory_estimate import executor_bytes
 from arcface_mx.train.schedule import Schedule
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.mx_module import module_arrays
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from arcface_mx.train.resolve import Run
 
 MB = 1 << 20
-EXACT = 1 << 24  # labels reach the graph as float32, which holds whole numbers up to here
 
 
 def preflight(run: Run, module: Any) -> Tuple[List[str], List[str]]:
@@ -29,10 +29,10 @@ def preflight(run: Run, module: Any) -> Tuple[List[str], List[str]]:
         If there are more classes than a float32 label can tell apart, or no room for checkpoints.
     """
     classes = run.index.num_classes
-    if classes > EXACT and run.options.parallel == "data":
+    if classes > EXACT_IN_FLOAT32 and run.options.parallel == "data":
         raise UserError(
-            f"{run.index.path}: {classes} classes; labels are float32, exact up to {EXACT}; `parallel` centres numbers "
-            "them on each device"
+            f"{run.index.path}: {classes} classes; labels are float32, exact up to {EXACT_IN_FLOAT32}; `parallel` "
+            "centres numbers them on each device"
         )
     arrays = module_arrays(module)
     parameters = sum(_bytes(copies[0]) for copies in arrays.parameters)
@@ -43,9 +43,9 @@ def preflight(run: Run, module: Any) -> Tuple[List[str], List[str]]:
             f"{run.folder.path}: its checkpoints need {-(-needed // MB)} MB, and the disk has {free // MB} MB free; "
             "make room, or keep fewer (`keep_checkpoints`, `keep_every`)"
         )
-    layers = max(_planned_mb(executor) for executor in arrays.executors)
-    layers += max([_planned_mb(executor) for executor in getattr(module, "head_executors", ())], default=0)
-    a_device = layers + 3 * parameters // MB
+    layers = max(executor_bytes(executor) for executor in arrays.executors)
+    layers += max([executor_bytes(executor) for executor in getattr(module, "head_executors", ())], default=0)
+    a_device = (layers + 3 * parameters) // MB
     messages = [
         f"room: checkpoints {-(-needed // MB)} MB on disk ({free // MB} MB free); memory {a_device} MB a device for "
         "layers, parameters, gradients and momentum"
@@ -53,7 +53,7 @@ def preflight(run: Run, module: Any) -> Tuple[List[str], List[str]]:
     warnings = schedule_warnings(run.schedule, run.options.checkpoint_every, len(run.index))
     on_cpu = sum(context.device_type == "cpu" for context in run.contexts)
     available = available_memory()
-    if on_cpu and available and on_cpu * (layers * MB + 3 * parameters) > available:
+    if on_cpu and available and on_cpu * (layers + 3 * parameters) > available:
         warnings.append(
             f"the plan takes {on_cpu * a_device} MB of memory and {available // MB} MB are free: lower `batch_size`, "
             "with `accumulate` to make up for it"
@@ -122,8 +122,3 @@ def available_memory() -> int:
 
 def _bytes(array: Any) -> int:
     return int(array.size) * 4
-
-
-def _planned_mb(executor: Any) -> int:
-    match = re.search(r"Total (\d+) MB allocated", executor.debug_str())
-    return int(match.group(1)) if match else 0

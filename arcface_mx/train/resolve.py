@@ -156,7 +156,7 @@ def _check_loss(loss: Loss, data: DataConfig, options: RunConfig) -> None:
 def _native_obstacle(options: RunConfig, backbone: Backbone, accumulate: int) -> str:
     """Return why this run cannot use a compiled head, or an empty text."""
     if options.parallel == "centres":
-        return "`parallel` centres needs the logits, which it never forms"
+        return "it makes no logits, which `parallel` centres needs"
     if backbone.half_precision:
         return "it computes in float32"
     if accumulate > 1:
@@ -180,7 +180,7 @@ def _make_reader(
         bag_size * worker.batch_size(data.batch_size),
         options.seed,
         options.decode_threads or available_cores(),
-        (worker.rank, worker.size),
+        worker.part,
     )
 
 

@@ -49,7 +49,7 @@ def train(config: TrainConfig) -> Dict[str, Any]:
     Raises
     ------
     UserError
-        For bad input; before anything is written, if it can be seen before.
+        For bad input. Errors that can be found before the run starts are raised before anything is written.
     """
     if not config.run.run:
         raise UserError("`run` is missing: name a folder for the run, for example runs/first")

@@ -46,6 +46,7 @@ class Worker:
 
     @property
     def part(self) -> Tuple[int, int]:
+        """Rank of this worker, and number of workers."""
         return self.rank, self.size
 
     @property

@@ -119,7 +119,7 @@ def _check(stream: IO[bytes], size: int) -> Tuple[Dict[str, Any], Optional[str]]
         raise CorruptFile(f"{NOT_PARAMS}{size} bytes, empty or cut off")
     magic, mark, _ = _HEAD.unpack(head)
     if magic != LIST_MAGIC:
-        raise CorruptFile(f"{NOT_PARAMS}its first bytes are others")
+        raise CorruptFile(f"{NOT_PARAMS}it does not begin with the bytes of such a file")
     if mark == 0:
         return {}, None
     if mark != MARK:
