@@ -10,6 +10,13 @@ from arcface_mx.data.rendered import assets, uv_map
 from arcface_mx.data.rendered.raster import SKIN, Mesh
 from arcface_mx.data.rendered.sampling import smooth_step
 
+# Spots of the skin: centre and width on the template, dm.
+CHEEK = (0.42, 6.92), (0.20, 0.20)
+NOSE = (0.0, 6.95), (0.16, 0.16)
+FOREHEAD = (0.0, 7.8), (0.55, 0.25)
+CHIN = (0.0, 6.3), (0.20, 0.14)
+WEIGHT_ROWS = ("head-fat-incr", "l-cheek-volume-incr", "r-cheek-volume-incr", "neck-double-incr")
+
 
 class Head:
     """The arrays of `assets.build`, ready for use.
@@ -34,6 +41,11 @@ class Head:
         self.row_names: List[str] = arrays["row_names"].tolist()
         # Displacements of the local coefficients, (R, 3V) each.
         self.negative, self.positive = _flat(arrays["row_negative"]), _flat(arrays["row_positive"])
+        # Displacements for one unit of body weight, and of MakeHuman's own ageing of the head, (3V,) each. The
+        # `universal` weight targets hardly move the face, so weight acts through the local targets WEIGHT_ROWS.
+        heavy_rows = [k for k, name in enumerate(self.row_names) if name in WEIGHT_ROWS]
+        self.heavier = self.centred(self.positive[heavy_rows].sum(0) * np.float32(0.8))
+        self.aged = self.centred(self.positive[self.row_names.index("head-age-incr")])
         self.expression_names: List[str] = arrays["expression_names"].tolist()
         self.expression = _flat(arrays["expression"])  # (E, 3V)
 
@@ -41,12 +53,16 @@ class Head:
         self.u, self.v = uv_map.u_of(self.theta), uv_map.v_of(self.vertices[:, 1])
         # Gloss and blush vary slowly, so vertex attributes are fine enough for them.
         x, y = np.abs(self.vertices[:, 0]), self.vertices[:, 1]
-        cheek, nose = blob(x, y, (0.42, 6.92), (0.20, 0.20)), blob(x, y, (0.0, 6.95), (0.16, 0.16))
-        forehead, chin = blob(x, y, (0.0, 7.8), (0.55, 0.25)), blob(x, y, (0.0, 6.3), (0.20, 0.14))
+        cheek, nose, forehead, chin = (blob(x, y, *spot) for spot in (CHEEK, NOSE, FOREHEAD, CHIN))
         self.gloss = (0.6 + 0.9 * nose + 0.6 * forehead + 0.4 * cheek + 0.2 * chin).astype(np.float32)
         self.blush = ((cheek + 0.7 * nose) * smooth_step(0.6, 1.0, self.vertices[:, 2])).astype(np.float32)
 
         self.map_x, self.map_y, self.map_z = (np.ascontiguousarray(arrays["map"][..., k]) for k in range(3))
+
+    def centred(self, flat: np.ndarray) -> np.ndarray:
+        """Shift vertices (3V,) so that the mean of the skull is 0: every target of the body also lifts the head."""
+        points = flat.reshape(-1, 3)
+        return (points - points[self.skull].mean(0)).astype(np.float32).ravel()
 
     @classmethod
     def load(cls) -> Head:

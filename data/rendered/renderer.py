@@ -65,7 +65,7 @@ class Renderer:
     def _deform(self, identity: Identity, scene: Scene) -> Tuple[raster.Mesh, np.ndarray]:
         """The mesh to draw, and its vertices (V, 3) float32 in the head's frame, dm."""
         head, hair, clothes = self.head, scene.hair, scene.clothes
-        flat = at_age(identity.shape, scene.age, identity.ageing, scene.weight)
+        flat = at_age(head, identity.shape, scene.age, identity.ageing, scene.weight)
         moving = np.flatnonzero(scene.expression.weights)
         flat = flat + scene.expression.weights[moving] @ head.expression[moving]
         points = flat.reshape(-1, 3)

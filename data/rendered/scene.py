@@ -18,7 +18,7 @@ from arcface_mx.data.rendered.pose import EITHER_SIDE, NORMAL, UNIFORM, Pose, Sp
 from arcface_mx.data.rendered.sampling import Stream
 
 GREYING_YEARS = 22.0  # from the first grey hair to the last
-# Standard deviation of the body weight between images, in units of `Shape.heavier`. It is more
+# Standard deviation of the body weight between images, in units of `Head.heavier`. It is more
 # than half of the 0.38 between identities, so that full cheeks alone do not identify anybody.
 WEIGHT_CHANGE = 0.22
 
@@ -50,7 +50,7 @@ AGES = Mode((Spread(1, NORMAL, 14),), 7, 0.8, 0.9, 0, 0.04, 1.0, 0.15)
 
 class Scene(NamedTuple):
     age: float  # years
-    weight: float  # units of `Shape.heavier`
+    weight: float  # units of `Head.heavier`
     pose: Pose
     expression: Expression
     light: Light

@@ -36,8 +36,6 @@ LOCAL_DEVIATION = (
     ("", 0.36),  # chin, cheek, eyebrows
 )
 SIDE_DEVIATION = 0.07  # standard deviation between the left and the right side's coefficient
-# The `universal` weight targets hardly move the face, so weight acts through these.
-WEIGHT_ROWS = ("head-fat-incr", "l-cheek-volume-incr", "r-cheek-volume-incr", "neck-double-incr")
 YOUNG, OLD = 25.0, 90.0  # ages of the young and the old targets, years
 
 
@@ -46,8 +44,6 @@ class Shape(NamedTuple):
 
     young: np.ndarray  # at 25 years
     old: np.ndarray  # at 90 years
-    heavier: np.ndarray  # displacement for one unit of weight
-    aged: np.ndarray  # displacement for one unit of MakeHuman's own ageing of the head
     male: float  # 0 female … 1 male
     ancestry: np.ndarray  # (3,) african, asian, caucasian; sums to 1
 
@@ -61,11 +57,7 @@ def draw_shape(head: Head, rng: Stream) -> Shape:
     base = head.vertices.ravel() + np.maximum(coefficients, 0) @ head.positive
     base = base + np.maximum(-coefficients, 0) @ head.negative
     young, old = (base + _macro_shape(head, male, ancestry, (muscle, weight), age) for age in ("young", "old"))
-    heavy_rows = [k for k, name in enumerate(head.row_names) if name in WEIGHT_ROWS]
-    heavier = head.positive[heavy_rows].sum(0) * np.float32(0.8)
-    aged = head.positive[head.row_names.index("head-age-incr")]
-    young, old, heavier, aged = (_centred(head, points) for points in (young, old, heavier, aged))
-    return Shape(young, old, heavier, aged, male, ancestry)
+    return Shape(head.centred(young), head.centred(old), male, ancestry)
 
 
 def _macro_shape(head: Head, male: float, ancestry: np.ndarray, build: Tuple[float, float], age: str) -> np.ndarray:
@@ -85,11 +77,11 @@ def _macro_shape(head: Head, male: float, ancestry: np.ndarray, build: Tuple[flo
     return total
 
 
-def at_age(shape: Shape, age: float, rate: float, weight: float) -> np.ndarray:
-    """Vertices (3V,) at `age` years. `rate` 1 is average; `weight` is in units of `heavier`."""
+def at_age(head: Head, shape: Shape, age: float, rate: float, weight: float) -> np.ndarray:
+    """Vertices (3V,) at `age` years. `rate` 1 is average; `weight` is in units of `Head.heavier`."""
     old = np.float32(np.clip((age - YOUNG) / (OLD - YOUNG), -0.1, 1) * rate)
     aged = np.float32(0.6 * np.clip((age - 40) / 40, -0.3, 0.8))
-    return shape.young * (1 - old) + shape.old * old + shape.heavier * np.float32(weight) + shape.aged * aged
+    return shape.young * (1 - old) + shape.old * old + head.heavier * np.float32(weight) + head.aged * aged
 
 
 def _local_coefficients(head: Head, rng: Stream) -> np.ndarray:
@@ -107,9 +99,3 @@ def _local_coefficients(head: Head, rng: Stream) -> np.ndarray:
 
 def _deviation(name: str) -> float:
     return next(value for prefix, value in LOCAL_DEVIATION if name.startswith(prefix))
-
-
-def _centred(head: Head, flat: np.ndarray) -> np.ndarray:
-    # Every target of the body also lifts the head; this keeps the skull where it is.
-    points = flat.reshape(-1, 3)
-    return (points - points[head.skull].mean(0)).astype(np.float32).ravel()

@@ -14,7 +14,7 @@ import numpy as np
 
 from arcface_mx.data.rendered import uv_map
 from arcface_mx.data.rendered.colours import Colours
-from arcface_mx.data.rendered.head import Head, blob
+from arcface_mx.data.rendered.head import CHEEK, CHIN, FOREHEAD, NOSE, Head, blob
 from arcface_mx.data.rendered.sampling import Stream, clipped, noise, smooth_step
 
 # Channels of the texture.
@@ -48,11 +48,11 @@ def _skin_colour(head: Head, colours: Colours, rng: Stream) -> np.ndarray:
     melanin = 0.05 * noise(rng, SIZE, 90, 2) + 0.02 * noise(rng, SIZE, 18, 2)
     melanin += rng.normal(0.17, 0.07) * blob(x, y, (0.30, 7.17), (0.17, 0.06))  # under the eyes
     melanin += rng.normal(0.20, 0.09) * blob(x, y, (0.31, 7.33), (0.20, 0.07))  # lids
-    melanin -= 0.03 * blob(x, y, (0.0, 7.8), (0.55, 0.25))  # forehead
+    melanin -= 0.03 * blob(x, y, *FOREHEAD)
     blood = 0.05 * noise(rng, SIZE, 40, 2)
-    blood += rng.normal(0.10, 0.06) * blob(x, y, (0.42, 6.92), (0.20, 0.20))  # cheeks
-    blood += rng.normal(0.10, 0.06) * blob(x, y, (0.0, 6.95), (0.16, 0.16))  # nose
-    blood += rng.normal(0.06, 0.04) * blob(x, y, (0.0, 6.3), (0.20, 0.14))  # chin
+    blood += rng.normal(0.10, 0.06) * blob(x, y, *CHEEK)
+    blood += rng.normal(0.10, 0.06) * blob(x, y, *NOSE)
+    blood += rng.normal(0.06, 0.04) * blob(x, y, *CHIN)
     freckles = max(0.0, rng.normal(-0.25, 0.5)) * (1 - colours.melanin)
     if freckles > 0:
         melanin += 0.7 * freckles * smooth_step(1.0, 1.8, noise(rng, SIZE, 5)) * blob(x, y, (0.25, 7.0), (0.4, 0.3))
