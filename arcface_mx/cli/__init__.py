@@ -28,6 +28,7 @@ from arcface_mx.util.errors import LOST_WORKER_CODE, LostWorker, UserError
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Run one command line (default: `sys.argv`) and return its exit code."""
     from arcface_mx.cli.shared.commands import answer_without_command, build_parser, load, split_command
+    from arcface_mx.cli.shared.messages import messages_on_terminal
 
     for stream in (sys.stdout, sys.stderr):  # the bytes of a file name need not be valid text
         if hasattr(stream, "reconfigure"):
@@ -41,10 +42,12 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         return answer_without_command(words)
     parser = build_parser(command, rest)
     args = parser.parse_args(rest)
+    flags = parser.known_flags()
     try:
-        return load(command).run(args) or 0
+        with messages_on_terminal(lambda text: with_flags(text, flags)):
+            return load(command).run(args) or 0
     except UserError as error:
-        print(f"arcface-mx: error: {with_flags(str(error), parser.known_flags())}", file=sys.stderr)
+        print(f"arcface-mx: error: {with_flags(str(error), flags)}", file=sys.stderr)
         return 2
     except LostWorker as error:
         print(f"arcface-mx: {error}", file=sys.stderr)

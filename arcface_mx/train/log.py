@@ -1,19 +1,22 @@
-"""The log of a run: lines on the terminal, and one JSON object an event in log.jsonl."""
+"""The log of a run: messages, and one JSON object an event in log.jsonl."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
-import sys
 from typing import Any, Dict, Optional
 
 from arcface_mx.train.tensorboard import TensorBoard
 from arcface_mx.util.errors import UserError
+from arcface_mx.util.progress import shows_bar
+
+LOG = logging.getLogger(__name__)
 
 
 class RunLog:
-    """Prints lines and appends events to log.jsonl, with a progress bar on a terminal.
+    """Logs messages and appends events to log.jsonl, with a progress bar on a terminal.
 
     Parameters
     ----------
@@ -34,23 +37,23 @@ class RunLog:
             total=total_steps,
             initial=first_step,
             unit="step",
-            disable=not sys.stderr.isatty(),
+            disable=not shows_bar(),
             dynamic_ncols=True,
             leave=False,
         )
         self._total = total_steps
         self._tensorboard: Optional[TensorBoard] = TensorBoard(folder, first_step) if tensorboard else None
 
-    def say(self, text: str) -> None:
-        """Print one line."""
+    def say(self, text: str, level: int = logging.INFO) -> None:
+        """Log one message."""
         self._bar.clear()
-        print(text, flush=True)
+        LOG.log(level, text)
         self._bar.refresh()
 
     def warn(self, text: str) -> None:
-        """Print and record a warning. An empty text is no warning."""
+        """Log and record a warning. An empty text is no warning."""
         if text:
-            self.say("warning: " + text)
+            self.say(text, logging.WARNING)
             self.event("warning", text=text)
 
     def event(self, kind: str, **values: Any) -> None:
@@ -68,7 +71,7 @@ class RunLog:
         self._bar.update(1)
 
     def progress(self, step: int, epoch: float, lr: float, metrics: Dict[str, Any]) -> None:
-        """Print and record the metrics since the last progress line."""
+        """Log and record the metrics since the last progress line."""
         parts = [f"step {step}/{self._total}", f"epoch {epoch:.1f}", f"lr {lr:.4g}"]
         parts.append(f"loss {metrics['loss']:.3f}" if "loss" in metrics else "no finite batch")
         if "target_angle" in metrics:

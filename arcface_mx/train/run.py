@@ -7,6 +7,7 @@ sees the configuration.
 from __future__ import annotations
 
 import dataclasses
+import logging
 from typing import Any, Dict, List
 
 from mxnet.base import MXNetError
@@ -31,6 +32,7 @@ from arcface_mx.util.errors import LostWorker, UserError
 from arcface_mx.util.files import write_json
 from arcface_mx.verify.tables import result_table
 
+LOG = logging.getLogger(__name__)
 SIZES = ("image_size", "embedding_size")
 
 
@@ -66,7 +68,7 @@ def train(config: TrainConfig) -> Dict[str, Any]:
     try:
         finished = read_metrics(folder.path)
         if worker.finished(bool(finished)):
-            print(f"{folder.path}: finished before; nothing to do")
+            LOG.info("%s: finished before; nothing to do", folder.path)
             return finished or {}
         with RunLock(worker.folder(folder.path)) as lock:
             metrics = carry_out(resolve(config, worker), lock)
