@@ -33,9 +33,15 @@ CODES = {
 }
 
 
+# Where the names of `import arcface_mx as am` are defined.
+FRONT_DOOR = ["arcface_mx.faces.detect", "arcface_mx.model.api", "arcface_mx.train.api", "arcface_mx.verify.api"]
+
+
 def rooms():
-    """The packages of arcface_mx that state their public names."""
-    names = [found.name for found in pkgutil.walk_packages(arcface_mx.__path__, "arcface_mx.") if found.ispkg]
+    """The packages of arcface_mx that state their public names, and the modules of the front door."""
+    names = FRONT_DOOR + [
+        found.name for found in pkgutil.walk_packages(arcface_mx.__path__, "arcface_mx.") if found.ispkg
+    ]
     return [name for name in names if hasattr(importlib.import_module(name), "__all__")]
 
 

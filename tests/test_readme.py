@@ -70,15 +70,19 @@ def test_python_examples_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     crops = [cv2.cvtColor(crop, cv2.COLOR_GRAY2BGR) for identity in load_faces()[:3] for crop in identity[:6]]
     encoded = [(number // 6, cv2.imencode(".png", crop)[1].tobytes()) for number, crop in enumerate(crops)]
-    names = {"images": encoded}
-    exec(python_block("arcface_mx/README.md", "from_flat"), names)
-    assert names["metrics"]["step"] == 4
+    pairs = [(crops[0], crops[k], k < 6) for k in range(1, 11)]
+    names = {"images": encoded, "pairs": pairs}
+    exec(python_block("arcface_mx/README.md", "am.train"), names)
+    assert names["trained"].step == 4 and names["result"].pairs == 10
+    assert "StepReport(step=4" in capsys.readouterr().out
     assert main(["export", "runs/python", "--out", "model"]) == 0
     for name, crop in zip(("a.png", "b.png"), crops):
         cv2.imwrite(name, crop)
     names = {}
-    exec(python_block("README.md", "load_model"), names)
+    cv2.imwrite("photo.jpg", np.kron(crops[0], np.ones((2, 2, 1), np.uint8)))
+    exec(python_block("README.md", "am.load"), names)
     assert names["model"].embedding_size == 64 and np.isfinite([names["a"], names["b"]]).all()
+    assert names["face"].embedding.shape == (64,)
     assert "cosine " in capsys.readouterr().out
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Dict, Mapping, NamedTuple, Optional, Tuple
 
 from arcface_mx.util.errors import UserError
-from arcface_mx.util.settings import check_settings, setting
+from arcface_mx.util.settings import Setting, check_settings, setting
 
 if TYPE_CHECKING:
     from mxnet.symbol import Symbol
@@ -175,7 +175,7 @@ class Loss(ABC):
         """
         return None
 
-    def settings(self) -> Dict[str, Any]:
+    def settings(self) -> Dict[str, Setting]:
         """Return the values of all fields by name.
 
         Returns

@@ -11,7 +11,7 @@ count against the probe.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Dict, NamedTuple, Optional, Sequence
+from typing import Dict, NamedTuple, Optional, Sequence
 
 import numpy as np
 
@@ -54,7 +54,7 @@ class Identification:
     known: int
     unknown: int
 
-    def to_json(self) -> Dict[str, Any]:
+    def to_json(self) -> Dict[str, object]:
         """Return plain values, with strings as keys.
 
         Returns

@@ -8,7 +8,7 @@ and pairs with equal scores are accepted together.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Dict, NamedTuple, Optional, Tuple
+from typing import Dict, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -42,7 +42,7 @@ class Rates:
     num_same: int
     num_different: int
 
-    def to_json(self) -> Dict[str, Any]:
+    def to_json(self) -> Dict[str, object]:
         """Return plain values, with FAR levels as strings such as "1e-03".
 
         Returns

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple, Union
 
 import numpy as np
@@ -15,7 +16,7 @@ from arcface_mx.util.errors import UserError
 if TYPE_CHECKING:
     import mxnet as mx
 
-Image = Union[np.ndarray, bytes]  # uint8 (height, width, 3) RGB, or an encoded file
+Image = Union[np.ndarray, bytes, str, "os.PathLike[str]"]  # uint8 (height, width, 3) RGB, an encoded file, or its path
 
 # Images per batch on each device, measured with `bench batch` of version 0.1. On a CPU, larger batches
 # are not faster (for MobileFaceNet a sixth slower) and need memory: MXNet's oneDNN path keeps the
@@ -52,8 +53,8 @@ class Embedder:
     def __init__(
         self,
         symbol: mx.sym.Symbol,
-        arg_params: Mapping[str, Any],
-        aux_params: Mapping[str, Any],
+        arg_params: Mapping[str, mx.nd.NDArray],
+        aux_params: Mapping[str, mx.nd.NDArray],
         contexts: Optional[List[mx.Context]] = None,
         input_size: Size = CROP,
         name: str = "model",
@@ -88,7 +89,7 @@ class Embedder:
         """Images per batch where the caller does not choose."""
         return sum(BATCH_SIZES.get(context.device_type, BATCH_SIZES["cpu"]) for context in self.contexts)
 
-    def set_params(self, arg_params: Mapping[str, Any], aux_params: Mapping[str, Any]) -> None:
+    def set_params(self, arg_params: Mapping[str, mx.nd.NDArray], aux_params: Mapping[str, mx.nd.NDArray]) -> None:
         """Replace the values of the parameters.
 
         Parameters
@@ -104,9 +105,9 @@ class Embedder:
 
         Parameters
         ----------
-        images : iterable of ndarray or bytes
-            Arrays of shape (height, width, 3), uint8, RGB, or encoded files. They are read as a
-            stream, two batches at a time.
+        images : iterable of ndarray, bytes, str or path
+            Arrays of shape (height, width, 3), uint8, RGB, encoded files, or paths of files. They are
+            read as a stream, two batches at a time.
         batch_size : int, optional
             Images per batch, mirror images not counted. The default is ``default_batch_size``.
         flip : bool
@@ -132,7 +133,7 @@ class Embedder:
 
         Parameters
         ----------
-        images : iterable of ndarray or bytes
+        images : iterable of ndarray, bytes, str or path
             As for ``embed``.
         batch_size : int, optional
             As for ``embed``.
@@ -184,13 +185,18 @@ class Embedder:
     def _prepare(self, number: int, image: Image) -> np.ndarray:
         """Return image `number` as uint8 (H, W, 3) of the network's size."""
         try:
+            if isinstance(image, (str, os.PathLike)):
+                with open(image, "rb") as stream:
+                    image = stream.read()
             pixels = decode_rgb(image) if isinstance(image, (bytes, bytearray)) else np.asarray(image)
             return resize_to_input(pixels, self.input_size)
+        except OSError as error:
+            raise UserError(f"{error.filename}: cannot be read: {error.strerror}") from error
         except ValueError as error:
             raise UserError(f"{self.name}: image {number}: {error}") from error
 
     def _used(
-        self, arg_params: Mapping[str, Any], aux_params: Mapping[str, Any]
+        self, arg_params: Mapping[str, mx.nd.NDArray], aux_params: Mapping[str, mx.nd.NDArray]
     ) -> Tuple[Dict[str, Any], Dict[str, Any]]:
         arguments = [key for key in self.symbol.list_arguments() if key != self.image_input]
         states = self.symbol.list_auxiliary_states()

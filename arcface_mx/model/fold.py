@@ -26,7 +26,7 @@ LAYERS = ("Convolution", "FullyConnected")
 
 
 def fold_batchnorm(
-    symbol: mx.sym.Symbol, arg_params: Mapping[str, Any], aux_params: Mapping[str, Any]
+    symbol: mx.sym.Symbol, arg_params: Mapping[str, mx.nd.NDArray], aux_params: Mapping[str, mx.nd.NDArray]
 ) -> Tuple[mx.sym.Symbol, Dict[str, mx.nd.NDArray], Dict[str, mx.nd.NDArray]]:
     """Fold BatchNorm layers into their neighbours.
 

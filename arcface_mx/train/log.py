@@ -12,7 +12,7 @@ from arcface_mx.train.tensorboard import TensorBoard
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.progress import shows_bar
 
-LOG = logging.getLogger(__name__)
+LOGGER = logging.getLogger(__name__)
 
 
 class RunLog:
@@ -47,7 +47,7 @@ class RunLog:
     def say(self, text: str, level: int = logging.INFO) -> None:
         """Log one message."""
         self._bar.clear()
-        LOG.log(level, text)
+        LOGGER.log(level, text)
         self._bar.refresh()
 
     def warn(self, text: str) -> None:

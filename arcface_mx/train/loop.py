@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -23,7 +23,31 @@ if TYPE_CHECKING:
     from arcface_mx.train.resolve import Run
 
 
-def fit(run: Run, module: Any, scheduler: Any, state: RunState, log: RunLog) -> RunState:
+class StepReport(NamedTuple):
+    """What is known after a step of a training.
+
+    Attributes
+    ----------
+    step, steps : int
+        Steps done, and steps of the whole run.
+    lr : float
+        Learning rate of this step.
+    loss : float or None
+        Mean loss of the step's images; None if the batch was skipped because its loss or gradient was not finite.
+    """
+
+    step: int
+    steps: int
+    lr: float
+    loss: Optional[float]
+
+
+OnStep = Callable[[StepReport], None]
+
+
+def fit(
+    run: Run, module: Any, scheduler: Any, state: RunState, log: RunLog, on_step: Optional[OnStep] = None
+) -> RunState:
     """Train a module from `state.step` to the end of the schedule.
 
     Parameters
@@ -36,6 +60,8 @@ def fit(run: Run, module: Any, scheduler: Any, state: RunState, log: RunLog) -> 
     state : RunState
         Step, best verification and skipped steps to start from.
     log : RunLog
+    on_step : callable, optional
+        Called after each step.
 
     Returns
     -------
@@ -53,8 +79,10 @@ def fit(run: Run, module: Any, scheduler: Any, state: RunState, log: RunLog) -> 
     options, steps = run.options, run.schedule.steps
     with Interrupts() as interrupts:
         while trainer.step < steps:
-            trainer.compute_gradients()
+            losses = trainer.compute_gradients()
             trainer.update()
+            if on_step:
+                on_step(trainer.step_report(losses))
             step, last = trainer.step, trainer.step == steps
             if last or step % options.log_every == 0:
                 trainer.report()
@@ -90,8 +118,9 @@ class Trainer:
         self._batches = run.reader.batches(self.step * run.schedule.images_a_step * run.loss.bag_size)
         self._next_batch = next(self._batches)
 
-    def compute_gradients(self) -> None:
-        """Run forward and backward pass on the batches of a step, and check loss and gradient."""
+    def compute_gradients(self) -> List[np.ndarray]:
+        """Run forward and backward pass on the batches of a step, and check loss and gradient; return the losses."""
+        losses = []
         for part in range(self._run.optimizer.accumulate):
             batch = self._miner(self._next_batch) if self._miner else self._next_batch
             self._guard.before(batch, part)
@@ -107,7 +136,9 @@ class Trainer:
             values = [np.concatenate([array.asnumpy() for array in arrays]) for arrays in outputs]
             idle = time.perf_counter() - fetched < 1e-3  # the devices had finished first
             if self._guard.check_finite(values[0], batch, self.step, partial(self._seed, part)):
+                losses.append(values[0])
                 self._meter.add(values, fetched - start if idle else 0.0)
+        return losses
 
     def update(self) -> None:
         """Update the parameters, unless a batch of this step was bad."""
@@ -118,6 +149,11 @@ class Trainer:
             clear_gradients(self._module)
         self.step += 1
         self._log.step()
+
+    def step_report(self, losses: List[np.ndarray]) -> StepReport:
+        """Return what is known of the step that was done last. `losses` are those of its images."""
+        loss = float(np.concatenate(losses).mean()) if losses else None
+        return StepReport(self.step, self._run.schedule.steps, self._run.schedule.lr_at(self.step - 1), loss)
 
     def report(self) -> None:
         """Log the metrics since the last report."""

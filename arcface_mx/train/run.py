@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 from mxnet.base import MXNetError
 
@@ -21,7 +21,7 @@ from arcface_mx.train.evaluate import mean_accuracy
 from arcface_mx.train.folder import METRICS, RunFolder, read_metrics
 from arcface_mx.train.lock import RunLock
 from arcface_mx.train.log import RunLog
-from arcface_mx.train.loop import fit
+from arcface_mx.train.loop import OnStep, fit
 from arcface_mx.train.module import build_module, initialise, start_optimizer, write_momentum
 from arcface_mx.train.preflight import preflight
 from arcface_mx.train.resolve import Run, resolve
@@ -32,16 +32,18 @@ from arcface_mx.util.errors import LostWorker, UserError
 from arcface_mx.util.files import write_json
 from arcface_mx.verify.tables import result_table
 
-LOG = logging.getLogger(__name__)
+LOGGER = logging.getLogger(__name__)
 SIZES = ("image_size", "embedding_size")
 
 
-def train(config: TrainConfig) -> Dict[str, Any]:
+def train(config: TrainConfig, on_step: Optional[OnStep] = None) -> Dict[str, Any]:
     """Run or continue a training, or return the metrics of a finished one.
 
     Parameters
     ----------
     config : TrainConfig
+    on_step : callable, optional
+        Called with a `StepReport` after each step.
 
     Returns
     -------
@@ -68,10 +70,10 @@ def train(config: TrainConfig) -> Dict[str, Any]:
     try:
         finished = read_metrics(folder.path)
         if worker.finished(bool(finished)):
-            LOG.info("%s: finished before; nothing to do", folder.path)
+            LOGGER.info("%s: finished before; nothing to do", folder.path)
             return finished or {}
         with RunLock(worker.folder(folder.path)) as lock:
-            metrics = carry_out(resolve(config, worker), lock)
+            metrics = carry_out(resolve(config, worker), lock, on_step)
         worker.end_together()
         return metrics
     except MXNetError as error:
@@ -82,7 +84,7 @@ def train(config: TrainConfig) -> Dict[str, Any]:
         worker.leave()
 
 
-def carry_out(run: Run, lock: RunLock) -> Dict[str, Any]:
+def carry_out(run: Run, lock: RunLock, on_step: Optional[OnStep] = None) -> Dict[str, Any]:
     """Train, save, export and verify; return the metrics."""
     new = not run.folder.exists
     if not new:
@@ -104,7 +106,7 @@ def carry_out(run: Run, lock: RunLock) -> Dict[str, Any]:
     log = RunLog(run.folder.path, run.schedule.steps, state.step, run.options.tensorboard)
     try:
         _introduce(run, log, source, messages, [lock.left_by, *warnings])
-        return _finish(run, fit(run, module, scheduler, state, log), log)
+        return _finish(run, fit(run, module, scheduler, state, log, on_step), log)
     finally:
         log.close()
 

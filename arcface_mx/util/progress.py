@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, and a message now and then elsewhere."""
+"""Progress of long work: a bar on a terminal, and a message from time to time elsewhere."""
 
 from __future__ import annotations
 
@@ -7,49 +7,47 @@ import sys
 import time
 from typing import Iterable, Iterator, Optional, Sized, TypeVar
 
-LOG = logging.getLogger(__name__)
-INTERVAL = 30.0  # seconds between two messages
+LOGGER = logging.getLogger(__name__)
+MAX_SILENCE = 25.0  # seconds between two messages where standard error is no terminal
 
 Item = TypeVar("Item")
 
 
 def shows_bar() -> bool:
     """Whether a progress bar is shown: on a terminal, where messages of level INFO are wanted."""
-    return sys.stderr.isatty() and LOG.isEnabledFor(logging.INFO)
+    return sys.stderr.isatty() and LOGGER.isEnabledFor(logging.INFO)
 
 
 def progress(items: Iterable[Item], description: str, unit: str = "it", total: Optional[int] = None) -> Iterable[Item]:
-    """Iterate over `items` and show the progress, where messages of level INFO are wanted.
+    """Iterate over `items` and show how far the work is, where messages of level INFO are wanted.
 
-    Standard error gets a bar if it is a terminal. Otherwise a message is logged every 30 seconds.
-    `total` is the number of items, for iterables without a length.
+    A terminal gets a bar. Elsewhere a message is logged after every `MAX_SILENCE` seconds, so that short
+    work is silent and logs stay readable. `total` is the number of items, for iterables without a length.
     """
-    if not LOG.isEnabledFor(logging.INFO):
-        return items
-    if total is None and isinstance(items, Sized):
-        total = len(items)
-    if not sys.stderr.isatty():
-        return _logged(items, description, total)
+    if not shows_bar():
+        return _with_messages(items, description, unit, total)
     from tqdm import tqdm
 
     return tqdm(items, desc=description, unit=unit, total=total, leave=False)
 
 
-def _logged(items: Iterable[Item], description: str, total: Optional[int]) -> Iterator[Item]:
-    """Yield the items, and log how many are done every `INTERVAL` seconds."""
+def _with_messages(items: Iterable[Item], description: str, unit: str, total: Optional[int]) -> Iterator[Item]:
+    total = len(items) if total is None and isinstance(items, Sized) else total
     start = said = time.monotonic()
-    for done, item in enumerate(items):
+    for count, item in enumerate(items):
         now = time.monotonic()
-        if done and now - said >= INTERVAL:
+        if now - said >= MAX_SILENCE:
+            left = f", {duration((now - start) / count * (total - count))} left" if total and count else ""
+            LOGGER.info("%s: %s %s%s", description, f"{count}/{total}" if total else count, unit, left)
             said = now
-            LOG.info(_state(description, done, total, now - start))
         yield item
 
 
-def _state(description: str, done: int, total: Optional[int], seconds: float) -> str:
-    """Say how much is done and, if the total is known, how long the rest takes at this speed."""
-    if total is None:
-        return f"{description}: {done}"
-    minutes = seconds / done * (total - done) / 60
-    left = f"about {minutes:.0f} min" if minutes >= 1 else "less than a minute"
-    return f"{description}: {done} of {total}, {left} left"
+def duration(seconds: float) -> str:
+    """Return a number of seconds as people say it: 45 s, 12 min, 3 h 20 min, 4.5 days."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min" if minutes < 48 * 60 else f"{minutes / 1440:.1f} days"

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from typing import Any, Optional, Tuple
+from typing import Any, Optional, Sequence, Tuple, Union
 
 from arcface_mx.util.errors import UserError
+
+Setting = Union[bool, int, float, str, Sequence[int], Sequence[str]]  # the value of a setting
 
 
 def setting(

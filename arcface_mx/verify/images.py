@@ -14,7 +14,7 @@ import numpy as np
 from arcface_mx.data.image_files import image_paths, images_by_identity, is_image_name, read_image_list, read_lines
 from arcface_mx.data.images import decode_rgb
 from arcface_mx.data.recordio.index import RecordIndex
-from arcface_mx.model.embedder import Embedder
+from arcface_mx.model.embedder import Embedder, Image
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.progress import progress
 
@@ -108,7 +108,7 @@ def embed_images(
 
 
 def embed_flips(
-    embedder: Embedder, images: Iterable[np.ndarray], batch_size: Optional[int] = None, flip_test: bool = True
+    embedder: Embedder, images: Iterable[Image], batch_size: Optional[int] = None, flip_test: bool = True
 ) -> Dict[str, np.ndarray]:
     """Embeddings (n, d) by flip test: "none" and, with `flip_test`, also "sum"."""
     if not flip_test:

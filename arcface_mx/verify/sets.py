@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from typing import Any, Dict, Optional, Union
+from typing import Dict, Optional, Union
 
 import numpy as np
 
@@ -46,7 +46,7 @@ class SetResult:
     sum: Optional[PairMetrics]
     seconds: float
 
-    def to_json(self) -> Dict[str, Any]:
+    def to_json(self) -> Dict[str, object]:
         """Return plain values, as in `--json` files.
 
         Returns

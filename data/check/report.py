@@ -51,7 +51,7 @@ class Report:
         lines += [] if self.problems else ["no problem found"]
         return "\n  ".join([self.path] + lines)
 
-    def to_json(self) -> Dict[str, Any]:
+    def to_json(self) -> Dict[str, object]:
         """Return the report as a value that JSON can store.
 
         Returns

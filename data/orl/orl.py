@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
-from typing import Any, Dict, List
+from typing import Dict, List
 
 import cv2
 import numpy as np
@@ -34,7 +34,7 @@ CREDIT = "ORL Database of Faces, AT&T Laboratories Cambridge, 1992-1994"
 LANDMARKS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "landmarks.csv")
 
 
-def write_orl(folder: str, aligned: bool = True) -> Dict[str, Any]:
+def write_orl(folder: str, aligned: bool = True) -> Dict[str, object]:
     """Write the four folds and ``orl_all.bin`` into a new folder.
 
     Parameters
@@ -125,7 +125,7 @@ def _encode(pixels: np.ndarray) -> bytes:
     return bytes(data)
 
 
-def _summary(folder: str, aligned: bool) -> Dict[str, Any]:
+def _summary(folder: str, aligned: bool) -> Dict[str, object]:
     paths = sorted(os.path.join(place, name) for place, _, files in os.walk(folder) for name in files)
     return {
         "what": CREDIT,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from typing import Any, Dict, Optional, Tuple
+from typing import Dict, Optional, Tuple
 
 from arcface_mx.data.align.folder import align_folder
 from arcface_mx.data.align.image import SEVERAL, AlignOptions
@@ -27,7 +27,7 @@ def make_lfw(
     pairs: Optional[str] = None,
     missing: Optional[str] = None,
     workers: int = 1,
-) -> Dict[str, Any]:
+) -> Dict[str, object]:
     """Align the images of LFW's pairs and write them as a verification set.
 
     Parameters

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Dict, Iterator, List, Optional, Sequence
+from typing import Dict, Iterator, List, Optional, Sequence
 
 from arcface_mx.data.bins.write import write_pairs
 from arcface_mx.data.image_files import SUFFIXES, is_image_name
@@ -19,7 +19,7 @@ MAX_SHOWN = 5  # missing images that a message names
 
 def make_verification_set(
     kind: str, protocol: str, folder: str, out: str, missing: Optional[str] = None
-) -> Dict[str, Any]:
+) -> Dict[str, object]:
     """Write a published protocol as a ``.bin`` file or, for YTF, as a list of template pairs.
 
     Parameters

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
-from typing import Any, Dict
+from typing import Dict
 
 from arcface_mx.data.bins.write import write_pairs
 from arcface_mx.data.recordio.writer import RecordWriter
@@ -15,7 +15,7 @@ from arcface_mx.util.files import atomic_directory, fingerprint, write_json
 from arcface_mx.util.progress import progress
 
 
-def render_dataset(folder: str, options: RenderOptions, workers: int = 1) -> Dict[str, Any]:
+def render_dataset(folder: str, options: RenderOptions, workers: int = 1) -> Dict[str, object]:
     """Render a training set and three verification sets into a new folder.
 
     Parameters
