@@ -9,6 +9,8 @@ from typing import Any, Callable, Dict, Sequence, Tuple, Type, Union
 
 from arcface_mx.config import GROUPS, field_table, find_loss, flag_name
 from arcface_mx.losses import LOSSES, ArcFace, Loss
+from arcface_mx.synonyms import SAME_FLAGS, SAME_VALUES, loss_name, network_name
+from arcface_mx.util.errors import UserError
 
 
 class _Append(argparse.Action):
@@ -21,7 +23,7 @@ class _Append(argparse.Action):
 
 def named_loss(arguments: Sequence[str], default: str = ArcFace.name) -> Type[Loss]:
     """Return the class of the last `--loss` among the arguments of a command line."""
-    return find_loss(flag_value(arguments, "--loss", default))
+    return find_loss(loss_name(flag_value(arguments, "--loss", default)))
 
 
 def flag_value(arguments: Sequence[str], flag: str, default: str = "") -> str:
@@ -41,6 +43,10 @@ def add_config_flags(parser: argparse.ArgumentParser, loss: Type[Loss] = ArcFace
         section = parser.add_argument_group(name, flags_in(_summary(group)))
         for entry in dataclasses.fields(group):
             _add_flag(section, entry)
+    section = parser.add_argument_group("words of other projects")
+    for flag, (name, value) in SAME_VALUES.items():
+        text = f"the same as {flag_name(name)} {value}"
+        section.add_argument(flag, dest=name, action="store_const", const=value, default=argparse.SUPPRESS, help=text)
     section = parser.add_argument_group(
         f"loss {loss.name}", f"{loss.summary}. Each loss has its own flags: train --loss NAME --help"
     )
@@ -48,6 +54,7 @@ def add_config_flags(parser: argparse.ArgumentParser, loss: Type[Loss] = ArcFace
     section.add_argument(
         "--loss",
         metavar="NAME",
+        type=_checked(loss_name),
         default=argparse.SUPPRESS,
         help=f"{names} (default: {ArcFace.name})".replace("%", "%%"),
     )
@@ -74,6 +81,18 @@ def _list_of_numbers(text: str) -> Tuple[int, ...]:
 _list_of_numbers.__name__ = "comma-separated list of whole numbers"  # argparse prints it
 
 
+def _checked(rename: Callable[[str], str]) -> Callable[[str], str]:
+    """Make argparse print the UserError of a function of `synonyms`."""
+
+    def convert(text: str) -> str:
+        try:
+            return rename(text)
+        except UserError as error:
+            raise argparse.ArgumentTypeError(flags_in(str(error).split(": ", 1)[1]))
+
+    return convert
+
+
 def _add_flag(section: Any, entry: dataclasses.Field[Any]) -> None:
     flag, default = flag_name(entry.name), entry.default
     shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
@@ -89,9 +108,11 @@ def _add_flag(section: Any, entry: dataclasses.Field[Any]) -> None:
         section.add_argument(flag, type=str, action=_Append, metavar=entry.name.upper(), **options)
         return
     kind: Union[type, Callable[[str], Any]] = _list_of_numbers if isinstance(default, tuple) else type(default)
+    if entry.name == "network":
+        kind = _checked(network_name)
     choices = entry.metadata["choices"]
     metavar = f"{{{','.join(choices)}}}" if choices else entry.name.upper()
-    section.add_argument(flag, type=kind, metavar=metavar, **options)
+    section.add_argument(flag, *SAME_FLAGS.get(entry.name, ()), type=kind, metavar=metavar, **options)
 
 
 def given_values(args: argparse.Namespace) -> Dict[str, Any]:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Dict, Optional
 
-from arcface_mx.config import ArcFace, field_table, find_loss, from_flat
-from arcface_mx.presets import preset_values
+from arcface_mx.keywords import from_keywords
 from arcface_mx.train.loop import OnStep, StepReport
 from arcface_mx.train.run import train as train_config
-from arcface_mx.util.settings import Setting, typed
+from arcface_mx.util.settings import Setting
 
 __all__ = ["StepReport", "TrainResult", "train"]
 
@@ -42,7 +41,7 @@ class TrainResult:
 def train(
     data: str,
     run: str,
-    loss: str = ArcFace.name,
+    loss: str = "arcface",
     preset: Optional[str] = None,
     on_step: Optional[OnStep] = None,
     **settings: Setting,
@@ -77,15 +76,8 @@ def train(
     -----
     Progress is logged to ``logging.getLogger("arcface_mx")`` at level INFO.
     """
-    kind = find_loss(loss)
-    fields = field_table(kind)
-    values: Dict[str, object] = dict(preset_values(preset, kind)) if preset else {}
-    values.update(settings, data=data, run=run, loss=loss)
-    for name in fields.keys() & values.keys():
-        default, value = fields[name].default, values[name]
-        single = isinstance(default, tuple) and isinstance(value, (str, int))  # eval="lfw.bin", lr_drops=800
-        values[name] = typed((value,) if single else value, default, f"`{name}`")
-    metrics = train_config(from_flat(values), on_step)
+    config = from_keywords(loss, preset, {**settings, "data": data, "run": run})
+    metrics = train_config(config, on_step)
     return TrainResult(
         run=run,
         step=metrics["step"],

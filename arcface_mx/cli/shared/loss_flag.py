@@ -7,8 +7,9 @@ from typing import Dict, List, Sequence, Type
 
 from arcface_mx.cli.shared.parser import Parser
 from arcface_mx.config import field_table, flag_name
-from arcface_mx.flags import add_config_flags, named_loss
+from arcface_mx.flags import add_config_flags, flags_in, named_loss
 from arcface_mx.losses import LOSSES, Loss
+from arcface_mx.synonyms import FLAG_HINTS
 from arcface_mx.util.errors import UserError
 
 
@@ -17,10 +18,10 @@ def add_run_flags(parser: argparse.ArgumentParser, arguments: Sequence[str], los
     try:
         kind = named_loss(arguments, loss)
     except UserError as error:
-        parser.error(str(error).replace("`loss`", "--loss"))
+        parser.error(flags_in(str(error)))
     add_config_flags(parser, kind)
     if isinstance(parser, Parser):
-        parser.hints = _flags_of_other_losses(kind)
+        parser.hints = {**FLAG_HINTS, **_flags_of_other_losses(kind)}
 
 
 def _flags_of_other_losses(loss: Type[Loss]) -> Dict[str, str]:

@@ -28,7 +28,8 @@ class Parser(argparse.ArgumentParser):
         word = unknown[0]
         if word.startswith("-"):
             flag = word.split("=")[0]
-            self.error(f"unknown flag {word}{self.hints.get(flag) or nearest(flag, self.known_flags())}")
+            hint = self.hints.get(flag) or self.hints.get(flag.replace("_", "-"))  # keys of files have underscores
+            self.error(f"unknown flag {word}{hint or nearest(flag, self.known_flags())}")
         self.error(f"unexpected argument '{word}'")
 
     def known_flags(self) -> List[str]:
