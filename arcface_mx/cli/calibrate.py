@@ -36,12 +36,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from arcface_mx.util.files import refuse_unwritable
     from arcface_mx.util.tables import text_table
     from arcface_mx.verify.calibrate import calibrate_model
     from arcface_mx.verify.calibration_file import calibration_path, write_calibration
     from arcface_mx.verify.tables import calibration_notes, calibration_rows
 
     path = args.out or calibration_path(args.model)
+    refuse_unwritable(path)
     stored = calibrate_model(open_model(args), args.model, args.sets, args.batch_size, args.flip_test, args.max_images)
     print("\n".join([text_table(calibration_rows(stored))] + calibration_notes(stored)))
     write_calibration(path, stored)

@@ -6,10 +6,10 @@ import argparse
 
 from arcface_mx.cli.shared.model_flags import add_devices_flag
 
-HELP = """write RUN/report.html, a page about a run that needs no network
+HELP = """write a page about a run, RUN/report.html, that needs no network
 
 It shows accuracy, training curves, histograms of θ, ROC, DET, the hardest pairs as images, angle
-statistics, thresholds and the configuration. The plots are also written into the run folder.
+statistics, thresholds and the configuration. The plots are also written beside the page.
 
   arcface-mx report runs/first"""
 
@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="use at most N training images for the angle statistics (default: %(default)s)",
     )
+    parser.add_argument("--out", default="", metavar="FILE", help="page to write (default: RUN/report.html)")
     add_devices_flag(parser)
 
 
@@ -38,5 +39,7 @@ def run(args: argparse.Namespace) -> int:
     from arcface_mx.report.page.build import write_report
     from arcface_mx.util.devices import parse_devices
 
-    print(write_report(args.run, load_model(args.run, parse_devices(args.devices)), args.eval, args.max_images))
+    print(
+        write_report(args.run, load_model(args.run, parse_devices(args.devices)), args.eval, args.max_images, args.out)
+    )
     return 0

@@ -103,6 +103,17 @@ def rename_away(path: str, suffix: str) -> str:
     return new_path
 
 
+def refuse_unwritable(path: str) -> None:
+    """Raise UserError if no file can be written at `path`, so that long work is not lost at its end."""
+    folder = os.path.dirname(os.path.abspath(path))
+    while not os.path.isdir(folder):
+        folder = os.path.dirname(folder)
+    if os.path.isdir(path):
+        raise UserError(f"{path}: is a folder; `out` takes the name of a file")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UserError(f"{folder}: cannot be written to; give the name of a file in another folder with `out`")
+
+
 def refuse_existing(folder: str) -> None:
     """Raise UserError if `folder` exists."""
     if os.path.exists(folder):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 
 import cv2
 import numpy as np
@@ -135,13 +136,43 @@ def test_verify_pair_decides_by_the_models_threshold(model, folder, capsys):
 def test_verify_pair_names_what_is_missing(model, folder, tmp_path, capsys):
     a, b = str(folder / "known/p1/0.png"), str(folder / "new/n1.png")
     assert main(["verify-pair", model, a, b]) == 2
-    assert "FAR 0.001: not measurable with 20 different pairs; measured are 0.1" in capsys.readouterr().err
+    shown = capsys.readouterr()
+    assert "FAR 0.001: not measurable with 20 different pairs; measured are 0.1" in shown.err
+    assert re.fullmatch(r"cosine 0\.\d{4}, angle \d+\.\d°\n", shown.out)
     symbol = nets.embedding(SIZE)
     plain = nets.save(tmp_path, symbol, *nets.parameters(symbol, SIZE)) + ",0"
-    assert main(["verify-pair", plain, a, b]) == 2
+    assert main(["verify-pair", plain, a, b]) == 0
+    uncalibrated = capsys.readouterr()
+    assert "run: arcface-mx calibrate" in uncalibrated.err and uncalibrated.out.startswith("cosine 0.9999")
+    assert main(["verify-pair", plain, a, b, "--far", "0.1"]) == 2
     assert "run: arcface-mx calibrate" in capsys.readouterr().err
     assert main(["verify-pair", model, a, str(folder / "none.png"), "--far", "0.1"]) == 2
     assert "none.png: cannot be read" in capsys.readouterr().err
+
+
+def test_verify_pair_takes_any_far_and_any_threshold(model, folder, capsys):
+    pair, report = [str(folder / "known/p1/0.png"), str(folder / "new/n2.png")], str(folder / "r.json")
+
+    def shown(*flags):
+        assert main(["verify-pair", model, *pair, *flags, "--json", report]) == 0
+        return capsys.readouterr().out.splitlines()[-1], json.load(open(report))
+
+    at_far = [shown("--far", far)[1]["threshold"] for far in ("0.05", "0.1", "0.2", "0.5")]
+    assert at_far == sorted(at_far, reverse=True) and len(set(at_far)) == 4
+    line, values = shown("--far", "0.2")
+    assert line.startswith("different identities at FAR 0.2: threshold") and "20 different pairs" in line
+    assert values["far"] == 0.2 and values["same"] is False
+    cosine = values["cosine"]
+    assert shown("--threshold", str(cosine - 1e-3))[0].startswith("same identity at threshold")
+    assert shown("--threshold", str(cosine + 1e-3))[1]["same"] is False
+    for flags, message in (
+        (["--threshold", "0.3", "--far", "0.1"], "--threshold cannot be combined with --far"),
+        (["--threshold", "35"], "--threshold must be a cosine"),
+        (["--far", "1.5"], "--far must be at most 1"),
+        (["--far", "-0.1"], "not measurable"),
+    ):
+        assert main(["verify-pair", model, *pair, *flags]) == 2
+        assert message in capsys.readouterr().err
 
 
 def test_gallery_names_the_known_and_not_the_stranger(model, folder, capsys):

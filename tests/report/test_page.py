@@ -103,6 +103,15 @@ def test_hardest_pairs_agree_with_sorting(tiny_pairs):
         assert (pair.first, pair.second) == (images[pairs.left[pair.number]], images[pairs.right[pair.number]])
 
 
+@pytest.mark.slow
+def test_the_page_and_its_plots_go_where_out_says(run, tmp_path):
+    before = {name: os.stat(os.path.join(run, name)).st_mtime_ns for name in os.listdir(run)}
+    page = tmp_path / "pages" / "first.html"
+    assert main(["report", run, "--out", str(page)]) == 0
+    assert "<title>" in page.read_text(encoding="utf-8") and (page.parent / "roc.png").exists()
+    assert before == {name: os.stat(os.path.join(run, name)).st_mtime_ns for name in os.listdir(run)}
+
+
 def test_a_run_that_has_not_finished_is_named(run, tmp_path, capsys):
     folder = str(tmp_path / "run")
     shutil.copytree(run, folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -29,6 +30,15 @@ def test_command_on_pairs_and_on_a_face_set(model, tiny_pairs, tiny_faces, tmp_p
         assert f"{pairs} different pairs" in shown and kind in shown and f"not measurable with {pairs}" in shown
         stored = read_calibration(path, model)
         assert stored.for_flip("sum").num_different == stored.for_flip("none").num_different == pairs
+
+
+def test_a_place_that_cannot_be_written_to_is_refused_before_the_work(model, tiny_pairs, tmp_path, capsys, monkeypatch):
+    assert main(["calibrate", model, tiny_pairs, "--out", str(tmp_path)]) == 2
+    assert f"{tmp_path}: is a folder; --out takes" in capsys.readouterr().err
+    monkeypatch.setattr(os, "access", lambda path, mode: path != str(tmp_path))
+    monkeypatch.setattr("arcface_mx.verify.calibrate.calibrate_model", None)  # is not reached
+    assert main(["calibrate", model, tiny_pairs, "--out", str(tmp_path / "new" / "c.json")]) == 2
+    assert f"{tmp_path}: cannot be written to; give the name" in capsys.readouterr().err
 
 
 def test_a_calibration_of_other_parameters_is_refused(model, tiny_pairs, tmp_path):

@@ -13,14 +13,16 @@ from arcface_mx.report.scores import ScoredSet, embed_and_score
 from arcface_mx.report.table import read_results
 from arcface_mx.train.folder import read_config, read_environment, read_metrics
 from arcface_mx.util.errors import UserError
-from arcface_mx.util.files import atomic_write
+from arcface_mx.util.files import atomic_write, refuse_unwritable
 
 PAGE = "report.html"
 MAX_IMAGES = 2000
 
 
-def write_report(run: str, embedder: Embedder, sets: Sequence[str] = (), max_images: int = MAX_IMAGES) -> str:
-    """Write `report.html` into a run folder, whole or not at all.
+def write_report(
+    run: str, embedder: Embedder, sets: Sequence[str] = (), max_images: int = MAX_IMAGES, out: str = ""
+) -> str:
+    """Write a page about a run, whole or not at all.
 
     Parameters
     ----------
@@ -33,6 +35,8 @@ def write_report(run: str, embedder: Embedder, sets: Sequence[str] = (), max_ima
         still exist.
     max_images : int
         How many training images the angle statistics use at most.
+    out : str
+        The page to write. By default it is `report.html` in the run folder.
 
     Returns
     -------
@@ -46,15 +50,17 @@ def write_report(run: str, embedder: Embedder, sets: Sequence[str] = (), max_ima
 
     Notes
     -----
-    The plots are written into the run folder too. Where a plot cannot be drawn, for example because
+    The plots are written into the folder of the page too. Where a plot cannot be drawn, for example because
     matplotlib is not installed, the page shows the plot that an earlier command left there.
     """
     if max_images < 1:
         raise UserError(f"`max_images` must be at least 1, got {max_images}")
+    path = out or os.path.join(run, PAGE)
     config, results = read_config(run), read_results(run)
+    refuse_unwritable(path)
     paths = list(sets) or [path for path in config.data.eval if os.path.exists(path)]
     scored = [embed_and_score(embedder, path, "this run") for path in paths]
-    plots, missing = _draw_plots(run, scored)
+    plots, missing = _draw_plots(run, os.path.dirname(path) or ".", scored)
     report = RunReport(run, config, results, embedder, scored, plots, missing, max_images)
     metrics = read_metrics(run)
     assert metrics is not None  # `read_results` has refused a run without metrics
@@ -62,23 +68,22 @@ def write_report(run: str, embedder: Embedder, sets: Sequence[str] = (), max_ima
     page = Page(os.path.basename(os.path.normpath(run)), f"arcface-mx run, step {step}, commit {commit}")
     for title, section in SECTIONS.items():
         page.add(title, *section(report))
-    path = os.path.join(run, PAGE)
     with atomic_write(path, "w") as stream:
         stream.write(page.render())
     return path
 
 
-def _draw_plots(run: str, scored: Sequence[ScoredSet]) -> Tuple[Dict[str, bytes], str]:
+def _draw_plots(run: str, folder: str, scored: Sequence[ScoredSet]) -> Tuple[Dict[str, bytes], str]:
     """The PNG of each plot by its name, and why some of them could not be drawn."""
     missing = ""
     try:
-        draw_pairs(scored, run)
-        draw_training([("this run", run)], run)
+        draw_pairs(scored, folder)
+        draw_training([("this run", run)], folder)
     except UserError as error:
         missing = str(error)
     plots = {}
     for name in CAPTIONS:
-        path = os.path.join(run, name + ".png")
+        path = os.path.join(folder, name + ".png")
         if os.path.exists(path):
             with open(path, "rb") as stream:
                 plots[name] = stream.read()
