@@ -21,6 +21,8 @@ EXTRAS = {
     # pip compiles Horovod against the installed mxnet; recipes/horovod.sh sets what that needs.
     "horovod": ["horovod==0.28.1"],
     "tensorboard": ["tensorboardX>=2.6,<3"],
+    # Shell completion; README.md says how it is turned on.
+    "completion": ["argcomplete>=3,<4"],
     "plots": ["matplotlib>=3.5,<4"],
     "export": [
         "onnx==1.16.2; python_version < '3.10'",
@@ -47,7 +49,7 @@ EXTRAS = {
         "pre-commit>=3,<5",
     ],
 }
-EXTRAS["test"] += EXTRAS["export"] + EXTRAS["tensorboard"]
+EXTRAS["test"] += EXTRAS["export"] + EXTRAS["tensorboard"] + EXTRAS["completion"]
 
 setup(
     name="arcface-mx",

@@ -17,6 +17,7 @@ because another worker has ended returns `LOST_WORKER_CODE`, so that the launche
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from typing import Optional, Sequence
@@ -37,6 +38,10 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     if words[:1] == ["--version"]:
         print(f"arcface-mx {__version__}")
         return 0
+    if "_ARGCOMPLETE" in os.environ:  # the shell asks for completions
+        from arcface_mx.cli.shared.completion import complete
+
+        complete()
     command, rest = split_command(words)
     if not command:
         return answer_without_command(words)
