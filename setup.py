@@ -41,6 +41,8 @@ EXTRAS = {
         "threadpoolctl>=2,<4",
         "mypy>=1.8,<3; python_version >= '3.10'",
     ],
+    # The documentation as a site: mkdocs build --strict
+    "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.5,<10", "mkdocstrings[python]>=0.26,<2"],
     # Tools for changing the code; CONTRIBUTING.md says how they are used.
     "dev": [
         "ruff>=0.9,<1",

@@ -23,7 +23,7 @@ EXACT_RANKS, MORE_RANKS = 200, 400
 class PairScores(NamedTuple):
     """Cosines of same and of different pairs.
 
-    Parameters
+    Attributes
     ----------
     same, different : ndarray
         One cosine for each pair.

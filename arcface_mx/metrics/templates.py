@@ -20,7 +20,7 @@ Ids = Union[np.ndarray, Sequence[str], Sequence[int]]
 class Templates(NamedTuple):
     """Features of templates.
 
-    Parameters
+    Attributes
     ----------
     ids : ndarray of shape (T,)
         Sorted and distinct.

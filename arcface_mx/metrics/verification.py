@@ -84,7 +84,7 @@ class PairMetrics(Rates):
 class Roc(NamedTuple):
     """Operating points of scored pairs, from "accept nothing" to "accept all".
 
-    Parameters
+    Attributes
     ----------
     far, tar : ndarray of shape (K + 1,)
         Rates at each point; both rise from 0 to 1.
