@@ -7,7 +7,6 @@ import re
 import shlex
 import subprocess
 
-import numpy as np
 import pytest
 
 from arcface_mx.cli import main
@@ -26,8 +25,8 @@ def commands(block):
 
 
 def blocks_with_commands():
-    """(page, block) of all shell blocks that call arcface-mx."""
-    for page in PAGES:
+    """(page, block) of all shell blocks that call arcface-mx. `test_tutorial.py` runs those of README."""
+    for page in PAGES[1:]:
         for block in re.findall(r"```sh\n(.*?)```", text_of(page), re.S):
             if commands(block):
                 yield pytest.param(block, id=f"{page}-{'-'.join(shlex.split(commands(block)[0])[1:3])}")
@@ -62,7 +61,7 @@ def python_block(page, word):
 
 @pytest.mark.slow
 def test_python_examples_run(tmp_path, monkeypatch, capsys):
-    """Train from arrays of images, then load the model and embed."""
+    """Train from arrays of images, and verify."""
     import cv2
 
     from arcface_mx.data.orl.orl import load_faces
@@ -75,15 +74,6 @@ def test_python_examples_run(tmp_path, monkeypatch, capsys):
     exec(python_block("arcface_mx/README.md", "am.train"), names)
     assert names["trained"].step == 4 and names["result"].pairs == 10
     assert "StepReport(step=4" in capsys.readouterr().out
-    assert main(["export", "runs/python", "--out", "model"]) == 0
-    for name, crop in zip(("a.png", "b.png"), crops):
-        cv2.imwrite(name, crop)
-    names = {}
-    cv2.imwrite("photo.jpg", np.kron(crops[0], np.ones((2, 2, 1), np.uint8)))
-    exec(python_block("README.md", "am.load"), names)
-    assert names["model"].embedding_size == 64 and np.isfinite([names["a"], names["b"]]).all()
-    assert names["face"].embedding.shape == (64,)
-    assert "cosine " in capsys.readouterr().out
 
 
 def anchors(path):
