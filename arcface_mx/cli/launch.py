@@ -60,8 +60,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from arcface_mx.launch import launcher
+    from arcface_mx.launch.hosts import read_hosts
 
-    hosts = launcher.read_hosts(args.hosts) if args.hosts else ()
+    hosts = read_hosts(args.hosts) if args.hosts else ()
     command = tuple(args.command_line)
     return launcher.run(
         launcher.Launch(command, args.workers, args.servers, hosts, args.address, args.ssh, args.engine)

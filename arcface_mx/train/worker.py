@@ -14,6 +14,7 @@ import tempfile
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Tuple
 
+from arcface_mx.launch.endpoint import prepare_socket
 from arcface_mx.parallel.communicator import Communicator, HorovodCommunicator
 from arcface_mx.train.state import RunState
 from arcface_mx.util.errors import UserError
@@ -176,7 +177,8 @@ def join(kvstore: str) -> Worker:
         )
     import mxnet as mx
 
-    store = mx.kv.create(kvstore)
+    with prepare_socket():
+        store = mx.kv.create(kvstore)
     return Worker(store, store.rank, store.num_workers, _scratch(store.rank))
 
 

@@ -69,6 +69,11 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
+def threads_of_each(processes: int) -> str:
+    """Return OMP_NUM_THREADS for each of several processes that share the cores of this process."""
+    return os.environ.get("OMP_NUM_THREADS") or str(max(1, available_cores() // processes))
+
+
 def num_threads() -> int:
     """Return the number of threads that may compute: OMP_NUM_THREADS, or one a core if it is not set."""
     value = os.environ.get("OMP_NUM_THREADS", "")
