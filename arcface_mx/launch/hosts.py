@@ -9,6 +9,7 @@ import sys
 from typing import Dict, List, Sequence, Tuple
 
 from arcface_mx.launch.endpoint import LOOPBACK
+from arcface_mx.util.environment import GIVEN_THREADS
 from arcface_mx.util.errors import UserError
 
 # Environment variables that go to other hosts, by the start of their names.
@@ -43,6 +44,8 @@ def ssh_command(
 ) -> List[str]:
     """Return the command that runs Python on a host in this folder. A terminal ends it with the connection."""
     forwarded = {name: value for name, value in os.environ.items() if name.startswith(FORWARDED)}
+    if not GIVEN_THREADS:
+        forwarded.pop("OMP_NUM_THREADS", None)  # the number of cores of this machine
     settings = [f"{name}={value}" for name, value in sorted({**forwarded, **environment}.items())]
     words = " ".join(map(shlex.quote, [*settings, sys.executable, *arguments]))
     line = f"cd {shlex.quote(os.getcwd())} && exec env {words}"

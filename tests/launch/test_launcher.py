@@ -7,7 +7,10 @@ import subprocess
 
 import pytest
 
+from arcface_mx.launch import hosts
+from arcface_mx.launch.launcher import Launch, run
 from arcface_mx.train.run import train
+from arcface_mx.util import environment
 from arcface_mx.util.errors import UserError
 from tests.support.launching import command, config, finish, kill_in_the_middle
 from tests.support.training import assert_same, final
@@ -60,3 +63,21 @@ def test_a_distributed_store_needs_the_launcher(tmp_path, faces, monkeypatch):
     monkeypatch.delenv("DMLC_ROLE", raising=False)
     with pytest.raises(UserError, match="arcface-mx launch"):
         train(config(tmp_path, faces, "run", kvstore="dist_sync"))
+
+
+@pytest.mark.parametrize("given, expected", [("", "4"), ("3", "3")])
+def test_workers_on_one_machine_share_its_cores(monkeypatch, given, expected):
+    seen = []
+    monkeypatch.setattr("arcface_mx.launch.launcher.supervise", lambda processes, ssh: seen.extend(processes) or 0)
+    monkeypatch.setattr(environment, "available_cores", lambda: 8)
+    monkeypatch.setattr(environment, "GIVEN_THREADS", given)
+    run(Launch(("train",), 2))
+    assert {process.environment["OMP_NUM_THREADS"] for process in seen} == {expected}
+
+
+@pytest.mark.parametrize("given", ["", "3"])
+def test_hosts_get_the_number_of_threads_only_if_the_user_has_set_it(monkeypatch, given):
+    monkeypatch.setattr(hosts, "GIVEN_THREADS", given)
+    monkeypatch.setenv("OMP_NUM_THREADS", given or "8")  # importing arcface_mx has set the latter
+    line = hosts.ssh_command("ssh", "node1", ["-m", "x"], {}, terminal=True)[-1]
+    assert ("OMP_NUM_THREADS=" in line) == bool(given)
