@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
-from typing import Any, Dict, Sequence
+from typing import TYPE_CHECKING, Any, Dict, Sequence
+
+if TYPE_CHECKING:
+    from arcface_mx.config import TrainConfig
 
 HELP = """train a network on a face data set
 
@@ -25,7 +28,22 @@ def add_arguments(parser: argparse.ArgumentParser, arguments: Sequence[str] = ()
 
 
 def run(args: argparse.Namespace) -> int:
-    from arcface_mx import config as configuration
+    from arcface_mx.config import TrainConfig, differences, flag_name
+
+    config = configuration(args)
+    if args.print_config:
+        for name, (default, value) in differences(TrainConfig(), config).items():
+            print(f"{flag_name(name)} {value} (default {default})")
+        return 0
+    from arcface_mx.train.run import train
+
+    train(config)
+    return 0
+
+
+def configuration(args: argparse.Namespace) -> TrainConfig:
+    """Return the configuration of a command line: its flags over those of a preset, a file or a run."""
+    from arcface_mx import config
     from arcface_mx.flags import given_values
     from arcface_mx.presets import preset_values
     from arcface_mx.util.errors import UserError
@@ -35,21 +53,13 @@ def run(args: argparse.Namespace) -> int:
     if len(sources) > 1:
         raise UserError(f"`{sources[0]}` and `{sources[1]}` cannot be combined: both give the settings to start from")
     if args.preset:
-        loss = configuration.find_loss(values.get("loss", configuration.ArcFace.name))
+        loss = config.find_loss(values.get("loss", config.ArcFace.name))
         values = {**preset_values(args.preset, loss), **values}
     if args.config:
         values = {**_stored_settings(args.config), "run": "", **values}
     if args.resume:
         values = {**_stored_settings(os.path.join(args.resume, "config.json")), **values, "run": args.resume}
-    config = configuration.from_flat(values)
-    if args.print_config:
-        for name, (default, value) in configuration.differences(configuration.TrainConfig(), config).items():
-            print(f"{configuration.flag_name(name)} {value} (default {default})")
-        return 0
-    from arcface_mx.train.run import train
-
-    train(config)
-    return 0
+    return config.from_flat(values)
 
 
 def _stored_settings(path: str) -> Dict[str, Any]:

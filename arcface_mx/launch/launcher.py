@@ -22,6 +22,7 @@ from arcface_mx.launch.endpoint import (
     server_variables,
     socket_variables,
 )
+from arcface_mx.launch.gpus import assign_gpus
 from arcface_mx.launch.hosts import check_hosts, free_port, own_address
 from arcface_mx.launch.rendezvous import describe_rendezvous, loopback_only, rendezvous, require_horovod
 from arcface_mx.launch.supervise import ProcessSpec, supervise
@@ -47,6 +48,7 @@ class Launch:
     address: str = ""  # at which the hosts reach this machine; by default that of its host name
     ssh: str = "ssh"
     engine: str = "ps"  # or "horovod"
+    devices: str = "cpu"  # of the training; "gpu" gives each worker a GPU of its own
 
 
 def run(launch: Launch) -> int:
@@ -89,6 +91,7 @@ def _processes(launch: Launch, stack: ExitStack) -> List[ProcessSpec]:
     """List the processes of a run, and say where they listen. What they need here lasts until `stack` closes."""
     hosts: Tuple[Optional[str], ...] = launch.hosts or (None,)
     host_of = [hosts[rank % len(hosts)] for rank in range(launch.workers)]
+    gpus = assign_gpus(host_of, launch.devices, launch.engine, launch.ssh)
     address = own_address(launch.address, launch.hosts)
     shared = {"PYTHONUNBUFFERED": "1"}
     if not launch.hosts:
@@ -104,8 +107,8 @@ def _processes(launch: Launch, stack: ExitStack) -> List[ProcessSpec]:
     return [
         *servers,
         *(
-            ProcessSpec(f"worker {rank}", training, {**shared, **worker}, host)
-            for rank, (worker, host) in enumerate(zip(workers, host_of))
+            ProcessSpec(f"worker {rank}", training, {**shared, **worker, **gpu}, host)
+            for rank, (worker, gpu, host) in enumerate(zip(workers, gpus, host_of))
         ),
     ]
 

@@ -12,6 +12,10 @@ from typing import Dict, Iterator, List, Sequence
 from arcface_mx.util.errors import UserError
 
 BUILD = "build it against this MXNet with recipes/horovod.sh (g++ and cmake, 5 to 20 minutes; by hand: recipes/gpu.md)"
+NO_NCCL = (
+    "the installed Horovod was built without NCCL, so it cannot add the gradients of GPUs; "
+    "build it with recipes/horovod.sh --gpu, or use --engine ps"
+)
 # Timeouts in seconds, for variables that the user has not set.
 TIMEOUTS = {
     # The other workers wait while rank 0 verifies. Horovod would call that a stall after one minute.

@@ -162,13 +162,14 @@ class Worker:
             shutil.rmtree(self.scratch, ignore_errors=True)
 
 
-def join(kvstore: str) -> Worker:
+def join(kvstore: str, devices: str = "cpu") -> Worker:
     """Return this process as a worker: the only one, or one of those that the launcher started.
 
-    Blocks until all workers are connected. Raises UserError if a distributed store has no launcher.
+    Blocks until all workers are connected. Raises UserError if a distributed store has no launcher, or
+    cannot add the gradients of these devices.
     """
     if kvstore == "horovod":
-        return _join_horovod()
+        return _join_horovod(devices)
     if not kvstore.startswith("dist"):
         return Worker(kvstore)
     if os.environ.get("DMLC_ROLE") != "worker":
@@ -182,10 +183,10 @@ def join(kvstore: str) -> Worker:
     return Worker(store, store.rank, store.num_workers, _scratch(store.rank))
 
 
-def _join_horovod() -> Worker:
+def _join_horovod(devices: str) -> Worker:
     from arcface_mx.launch import horovod_store
 
-    hvd = horovod_store.join()
+    hvd = horovod_store.join(devices)
     communicator = HorovodCommunicator(hvd)
     return Worker(
         horovod_store.HorovodStore(hvd), communicator.rank, communicator.size, _scratch(communicator.rank), communicator
