@@ -13,6 +13,7 @@ HELP = """train a network on a face data set
 
 Defaults are the paper's settings for CASIA-WebFace (IR-ResNet50, batch 512, 32,000 steps).
 The same command continues a run that was interrupted.
+Started by srun or mpirun with several tasks, each task is a worker of one run, as with arcface-mx launch.
 Each loss has its own flags: arcface-mx train --loss cosface --help"""
 
 
@@ -21,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser, arguments: Sequence[str] = ()
     from arcface_mx.presets import PRESETS
 
     add_run_flags(parser, arguments, _stored_loss(arguments))
+    parser.set_defaults(words=tuple(arguments))
     parser.add_argument("--preset", metavar=f"{{{','.join(PRESETS)}}}", help="defaults to start from (default: paper)")
     parser.add_argument("--config", metavar="FILE", help="settings to start from: the config.json of a run folder")
     parser.add_argument("--resume", metavar="RUN", help="continue the run in this folder with its own configuration")
@@ -35,6 +37,12 @@ def run(args: argparse.Namespace) -> int:
         for name, (default, value) in differences(TrainConfig(), config).items():
             print(f"{flag_name(name)} {value} (default {default})")
         return 0
+    from arcface_mx.launch import tasks
+
+    task = tasks.current_task(os.environ)
+    if task and (config.run.kvstore.startswith(("dist", "horovod")) or "kvstore" not in vars(args)):
+        kvstore = config.run.kvstore if config.run.kvstore not in ("local", "device") else "dist_sync"
+        return tasks.run(task, args.words, kvstore, config.run.devices)
     from arcface_mx.train.run import train
 
     train(config)
