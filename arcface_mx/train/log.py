@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import sys
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Iterator, Optional
 
 from arcface_mx.train.tensorboard import TensorBoard
 from arcface_mx.util.errors import UserError
@@ -42,10 +43,11 @@ class RunLog:
         self._tensorboard: Optional[TensorBoard] = TensorBoard(folder, first_step) if tensorboard else None
 
     def say(self, text: str) -> None:
-        """Print one line."""
-        self._bar.clear()
-        print(text, flush=True)
-        self._bar.refresh()
+        """Print one line. Prints nothing if the terminal has been closed."""
+        with _terminal_may_be_closed():
+            self._bar.clear()
+            print(text, flush=True)
+            self._bar.refresh()
 
     def warn(self, text: str) -> None:
         """Print and record a warning. An empty text is no warning."""
@@ -65,7 +67,8 @@ class RunLog:
 
     def step(self) -> None:
         """Move the progress bar by one step."""
-        self._bar.update(1)
+        with _terminal_may_be_closed():
+            self._bar.update(1)
 
     def progress(self, step: int, epoch: float, lr: float, metrics: Dict[str, Any]) -> None:
         """Print and record the metrics since the last progress line."""
@@ -86,11 +89,22 @@ class RunLog:
 
     def close(self) -> None:
         """Close all files."""
-        self._bar.close()
+        with _terminal_may_be_closed():
+            self._bar.close()
         if self._tensorboard:
             self._tensorboard.close()
         with contextlib.suppress(OSError):  # `event` has reported it
             self._stream.close()
+
+
+@contextlib.contextmanager
+def _terminal_may_be_closed() -> Iterator[None]:
+    """Ignore the error of writing to a closed terminal. Its SIGHUP makes the run save a checkpoint and end."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
 
 
 def _cut_torn_line(path: str) -> None:

@@ -45,7 +45,7 @@ def fit(run: Run, module: Any, scheduler: Any, state: RunState, log: RunLog) -> 
     Raises
     ------
     KeyboardInterrupt
-        After Ctrl-C or SIGTERM, at the end of the step, when a checkpoint has been saved.
+        After Ctrl-C, SIGTERM or SIGHUP, at the end of the step, when a checkpoint has been saved.
     UserError
         If loss or gradient is not finite any more. The last checkpoint stays.
     """
