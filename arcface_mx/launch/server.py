@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import sys
 
 from arcface_mx.launch.endpoint import prepare_socket
@@ -18,6 +19,7 @@ CONTROLLER = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_void_p, ctypes.c_void
 
 def serve(role: str) -> None:
     """Run a "scheduler" or a "server" until the workers end the run."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # SLURM sends it to all; the workers need this process to save
     os.environ.pop("DMLC_ROLE", None)  # else `import mxnet` would start MXNet's own server
     import mxnet as mx
     from mxnet.base import _LIB, check_call

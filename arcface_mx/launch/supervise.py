@@ -9,7 +9,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 from arcface_mx.launch.hosts import ssh_command
 from arcface_mx.launch.processes import Child, start, terminate, wait
-from arcface_mx.launch.watch import END_TIMEOUT, watch
+from arcface_mx.launch.watch import END_TIMEOUT, is_worker, watch
 
 
 class ProcessSpec(NamedTuple):
@@ -42,7 +42,8 @@ def supervise(processes: Sequence[ProcessSpec], ssh: str = "ssh") -> int:
         print("launch: interrupted; ending all processes", file=sys.stderr, flush=True)
         return 130
     finally:
-        terminate(children)
+        terminate([child for child in children if is_worker(child)])  # they save a checkpoint, and need the servers
+        terminate(children, timeout=0.0)
         for number, handler in handlers.items():
             signal.signal(number, handler)
 

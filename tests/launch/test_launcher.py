@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 
 import pytest
@@ -12,7 +13,7 @@ from arcface_mx.launch.launcher import Launch, run
 from arcface_mx.train.run import train
 from arcface_mx.util import environment
 from arcface_mx.util.errors import UserError
-from tests.support.launching import command, config, finish, kill_in_the_middle
+from tests.support.launching import any_alive, children, command, config, finish, kill_in_the_middle, start_until
 from tests.support.training import assert_same, final
 
 
@@ -29,6 +30,23 @@ def test_a_run_resumes_after_a_worker_is_killed_and_ends_as_on_one_device(tmp_pa
     assert "checkpoints/step-0000000" in output
     assert_same(final(one), final(two), 1e-5)
     assert sorted(os.listdir(two.run.run)) == sorted(os.listdir(one.run.run))
+
+
+@pytest.mark.slow
+def test_an_interrupted_run_is_saved_and_resumes_as_one_process(tmp_path, faces):
+    one, two = (config(tmp_path, faces, name, steps=30, checkpoint_every=1000) for name in ("one", "two"))
+    train(one)
+    launcher, output = start_until(command(two.run.run, faces, steps=30, checkpoint_every=1000), "step 3/")
+    processes = children(launcher.pid)
+    servers = [pid for role in ("scheduler", "server") for pid in processes[role]]
+    for pid in (*servers, launcher.pid):  # as SLURM does
+        os.kill(pid, signal.SIGTERM)
+    output += "".join(launcher.stdout.readlines())
+    assert launcher.wait() == 130 and output.count("interrupted after step") == 2, output
+    assert not any_alive(processes)
+    assert 3 <= final(two).step < 30
+    train(two)
+    assert_same(final(one), final(two), 1e-5)
 
 
 @pytest.mark.slow
