@@ -102,7 +102,11 @@ class RunConfig:
         "start of the class centres; mean: each identity's mean embedding by the model of `init`",
         choices=("random", "mean"),
     )
-    devices: str = setting("cpu", "cpu, gpu(0), gpu(0),gpu(1) or cpu(0),cpu(1)", same_run=True)
+    devices: str = setting(
+        "cpu",
+        "cpu, gpu(0), gpu(0),gpu(1) or cpu(0),cpu(1); with several workers (launch), gpu gives each one of its own",
+        same_run=True,
+    )
     parallel: str = setting(
         "data",
         "data: every device holds all class centres; centres: each device holds a part of them",

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from typing import Sequence
 
 HELP = """train with several workers, on this machine or on several machines
 
   arcface-mx launch -n 2 -s 1 -- train --data faces --run runs/first --batch-size 512
   arcface-mx launch --engine horovod -n 2 -- train --data faces --run runs/first --batch-size 512
+
+  arcface-mx launch -n 4 -- train --data faces --run runs/first --batch-size 512 --devices gpu
 
 The training's --batch-size counts the images of all workers in a step. Worker 0 writes the run
 folder. If a process fails, all processes end, and a message names the one that failed first. Run the
@@ -21,7 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=1,
         metavar="N",
-        help="number of workers; each uses the --devices of the training (default: %(default)s)",
+        help="number of workers. With --devices gpu each has a GPU of its own; any other --devices of the training "
+        "are those of each worker (default: %(default)s)",
     )
     parser.add_argument(
         "--engine",
@@ -60,9 +64,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from arcface_mx.launch import launcher
+    from arcface_mx.launch.hosts import read_hosts
 
-    hosts = launcher.read_hosts(args.hosts) if args.hosts else ()
+    hosts = read_hosts(args.hosts) if args.hosts else ()
     command = tuple(args.command_line)
     return launcher.run(
-        launcher.Launch(command, args.workers, args.servers, hosts, args.address, args.ssh, args.engine)
+        launcher.Launch(
+            command, args.workers, args.servers, hosts, args.address, args.ssh, args.engine, _devices(command)
+        )
     )
+
+
+def _devices(command: Sequence[str]) -> str:
+    """Return the devices of a training's command line, which may come from a file that it names."""
+    from arcface_mx.cli import train, with_flags
+    from arcface_mx.cli.shared.commands import build_parser
+    from arcface_mx.util.errors import UserError
+
+    if command[:1] != ("train",):
+        return "cpu"  # the launcher refuses the command
+    parser = build_parser("train", command[1:])
+    try:
+        return train.configuration(parser.parse_args(command[1:])).run.devices
+    except UserError as error:
+        raise UserError(with_flags(str(error), parser.known_flags()))

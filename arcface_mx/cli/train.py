@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import argparse
 import os
-from typing import Any, Dict, Sequence
+from typing import TYPE_CHECKING, Any, Dict, Sequence
+
+if TYPE_CHECKING:
+    from arcface_mx.config import TrainConfig
 
 HELP = """train a network on a face data set
 
 Defaults are the paper's settings for CASIA-WebFace (IR-ResNet50, batch 512, 32,000 steps).
 The same command continues a run that was interrupted.
+Started by srun or mpirun with several tasks, each task is a worker of one run, as with arcface-mx launch.
 Each loss has its own flags: arcface-mx train --loss cosface --help"""
 
 
@@ -18,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser, arguments: Sequence[str] = ()
     from arcface_mx.presets import PRESETS
 
     add_run_flags(parser, arguments, _stored_loss(arguments))
+    parser.set_defaults(words=tuple(arguments))
     parser.add_argument("--preset", metavar=f"{{{','.join(PRESETS)}}}", help="defaults to start from (default: paper)")
     parser.add_argument("--config", metavar="FILE", help="settings to start from: the config.json of a run folder")
     parser.add_argument("--resume", metavar="RUN", help="continue the run in this folder with its own configuration")
@@ -25,7 +30,28 @@ def add_arguments(parser: argparse.ArgumentParser, arguments: Sequence[str] = ()
 
 
 def run(args: argparse.Namespace) -> int:
-    from arcface_mx import config as configuration
+    from arcface_mx.config import TrainConfig, differences, flag_name
+
+    config = configuration(args)
+    if args.print_config:
+        for name, (default, value) in differences(TrainConfig(), config).items():
+            print(f"{flag_name(name)} {value} (default {default})")
+        return 0
+    from arcface_mx.launch import tasks
+
+    task = tasks.current_task(os.environ)
+    if task and (config.run.kvstore.startswith(("dist", "horovod")) or "kvstore" not in vars(args)):
+        kvstore = config.run.kvstore if config.run.kvstore not in ("local", "device") else "dist_sync"
+        return tasks.run(task, args.words, kvstore, config.run.devices)
+    from arcface_mx.train.run import train
+
+    train(config)
+    return 0
+
+
+def configuration(args: argparse.Namespace) -> TrainConfig:
+    """Return the configuration of a command line: its flags over those of a preset, a file or a run."""
+    from arcface_mx import config
     from arcface_mx.flags import given_values
     from arcface_mx.presets import preset_values
     from arcface_mx.util.errors import UserError
@@ -35,21 +61,13 @@ def run(args: argparse.Namespace) -> int:
     if len(sources) > 1:
         raise UserError(f"`{sources[0]}` and `{sources[1]}` cannot be combined: both give the settings to start from")
     if args.preset:
-        loss = configuration.find_loss(values.get("loss", configuration.ArcFace.name))
+        loss = config.find_loss(values.get("loss", config.ArcFace.name))
         values = {**preset_values(args.preset, loss), **values}
     if args.config:
         values = {**_stored_settings(args.config), "run": "", **values}
     if args.resume:
         values = {**_stored_settings(os.path.join(args.resume, "config.json")), **values, "run": args.resume}
-    config = configuration.from_flat(values)
-    if args.print_config:
-        for name, (default, value) in configuration.differences(configuration.TrainConfig(), config).items():
-            print(f"{configuration.flag_name(name)} {value} (default {default})")
-        return 0
-    from arcface_mx.train.run import train
-
-    train(config)
-    return 0
+    return config.from_flat(values)
 
 
 def _stored_settings(path: str) -> Dict[str, Any]:

@@ -12,16 +12,17 @@ from typing import Any, List, Optional, Sequence, Union
 import mxnet as mx
 from mxnet.ndarray import NDArray
 
-from arcface_mx.launch.rendezvous import BUILD, require_horovod
+from arcface_mx.launch.rendezvous import BUILD, NO_NCCL, require_horovod
 from arcface_mx.parallel.exchange import reduce
+from arcface_mx.util.devices import device_names
 from arcface_mx.util.errors import UserError
 
 
-def join() -> Any:
+def join(devices: str = "cpu") -> Any:
     """Connect with the other processes, and return the module horovod.mxnet. Blocks until all are there.
 
-    Raises UserError if Horovod is missing or cannot work with this MXNet, or if no launcher has
-    started this process.
+    Raises UserError if Horovod is missing or cannot work with this MXNet or these devices, or if no
+    launcher has started this process.
     """
     require_horovod()
     if "HOROVOD_RANK" not in os.environ:
@@ -33,6 +34,8 @@ def join() -> Any:
         import horovod.mxnet as hvd
     except ImportError as error:
         raise UserError(f"Horovod cannot work with this MXNet ({str(error).splitlines()[0]}); {BUILD}")
+    if device_names(devices)[0][0] == "gpu" and not hvd.nccl_built():
+        raise UserError(f"`devices` {devices}: {NO_NCCL}")
     hvd.init()
     return hvd
 

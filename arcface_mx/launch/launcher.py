@@ -6,27 +6,31 @@ workers only, which find each other through a small HTTP server in the launcher.
 
 from __future__ import annotations
 
-import os
+import secrets
 import shlex
 import shutil
-import signal
-import socket
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
 from arcface_mx.flags import flag_value
-from arcface_mx.launch.processes import Child, start, terminate
-from arcface_mx.launch.rendezvous import rendezvous, require_horovod
-from arcface_mx.launch.watch import watch
-from arcface_mx.util.environment import available_cores
+from arcface_mx.launch.endpoint import (
+    FIRST_SOCKET,
+    describe,
+    remove_sockets,
+    server_variables,
+    socket_variables,
+)
+from arcface_mx.launch.gpus import assign_gpus
+from arcface_mx.launch.hosts import check_hosts, free_port, own_address
+from arcface_mx.launch.rendezvous import describe_rendezvous, loopback_only, rendezvous, require_horovod
+from arcface_mx.launch.supervise import ProcessSpec, supervise
+from arcface_mx.util.environment import threads_of_each
 from arcface_mx.util.errors import UserError
 
 KVSTORES = {"ps": ("dist_sync", "dist_device_sync"), "horovod": ("horovod",)}  # the first is the default
-SERVER = ["-m", "arcface_mx.launch.server"]
-# Environment variables that go to other hosts, by the start of their names.
-FORWARDED = ("OMP_NUM_THREADS", "ARCFACE_", "MXNET_", "PS_", "HOROVOD_", "CUDA_", "LD_LIBRARY_PATH", "PYTHONPATH")
+SERVER = ("-m", "arcface_mx.launch.server")
 
 
 @dataclass(frozen=True)
@@ -44,54 +48,25 @@ class Launch:
     address: str = ""  # at which the hosts reach this machine; by default that of its host name
     ssh: str = "ssh"
     engine: str = "ps"  # or "horovod"
-
-
-class ProcessSpec(NamedTuple):
-    """A process to start. Without a host it runs on this machine."""
-
-    name: str
-    host: Optional[str]
-    arguments: List[str]  # of the Python interpreter
-    environment: Dict[str, str]  # in addition to that of the launcher
-
-
-def read_hosts(path: str) -> Tuple[str, ...]:
-    """Read a file with one host a line. A "#" starts a comment."""
-    try:
-        with open(path, encoding="utf-8") as stream:
-            lines = [line.split("#")[0].strip() for line in stream]
-    except OSError as error:
-        raise UserError(f"`hosts`: {path}: {error.strerror}")
-    hosts = tuple(line for line in lines if line)
-    if not hosts:
-        raise UserError(f"`hosts`: {path} names no host")
-    return hosts
+    devices: str = "cpu"  # of the training; "gpu" gives each worker a GPU of its own
 
 
 def run(launch: Launch) -> int:
-    """Run a training to its end, and return the exit code. No process outlives this function.
-
-    The code is 130 if the launcher was interrupted, and otherwise that of `watch`.
-    """
+    """Run a training to its end, and return the exit code of `supervise`."""
     _check(launch)
-    children: List[Child] = []
-    handlers = {number: signal.signal(number, _interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        with ExitStack() as stack:
-            for process in _processes(launch, stack):
-                children.append(_start(process, launch.ssh))
-            return watch(children)
-    except KeyboardInterrupt:
-        print("launch: interrupted; ending all processes", file=sys.stderr, flush=True)
-        return 130
-    finally:
-        terminate(children)
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
+    with ExitStack() as stack:
+        return supervise(_processes(launch, stack), launch.ssh)
 
 
-def _interrupt(number: int, frame: Any) -> None:
-    raise KeyboardInterrupt
+def announce(text: str) -> None:
+    """Print a line of the launcher."""
+    print(f"launch: {text}", file=sys.stderr, flush=True)
+
+
+def training_arguments(command: Sequence[str], engine: str) -> Tuple[str, ...]:
+    """Return the arguments of Python for a worker, with the engine's store if the command names none."""
+    store = () if flag_value(command, "--kvstore") else ("--kvstore", KVSTORES[engine][0])
+    return ("-m", "arcface_mx", *command, *store)
 
 
 def _check(launch: Launch) -> None:
@@ -102,6 +77,7 @@ def _check(launch: Launch) -> None:
         raise UserError(f"`servers` must be 1 with `engine` horovod, which has no servers, got {launch.servers}")
     if launch.command[:1] != ("train",):
         raise UserError("launch only starts trainings: write arcface-mx launch -n 2 -- train …")
+    check_hosts(launch.hosts)
     if launch.hosts and not shutil.which(shlex.split(launch.ssh)[0]):
         raise UserError(f"`ssh`: there is no program {launch.ssh}")
     kvstore = flag_value(launch.command, "--kvstore")
@@ -112,69 +88,44 @@ def _check(launch: Launch) -> None:
 
 
 def _processes(launch: Launch, stack: ExitStack) -> List[ProcessSpec]:
-    """List the processes of a run. The rendezvous server that Horovod needs runs until `stack` closes."""
-    hosts, shared = launch.hosts or (None,), _shared_environment(launch)
-    training = ["-m", "arcface_mx", *launch.command]
-    if not flag_value(launch.command, "--kvstore"):
-        training += ["--kvstore", KVSTORES[launch.engine][0]]
-
-    def dealt_out(role: str, arguments: List[str], environments: List[Dict[str, str]]) -> List[ProcessSpec]:
-        return [
-            ProcessSpec(f"{role} {number}", hosts[number % len(hosts)], arguments, dict(shared, **environment))
-            for number, environment in enumerate(environments)
-        ]
-
+    """List the processes of a run, and say where they listen. What they need here lasts until `stack` closes."""
+    hosts: Tuple[Optional[str], ...] = launch.hosts or (None,)
+    host_of = [hosts[rank % len(hosts)] for rank in range(launch.workers)]
+    gpus = assign_gpus(host_of, launch.devices, launch.engine, launch.ssh)
+    address = own_address(launch.address, launch.hosts)
+    shared = {"PYTHONUNBUFFERED": "1"}
+    if not launch.hosts:
+        shared["OMP_NUM_THREADS"] = threads_of_each(launch.workers)
+    servers: List[ProcessSpec] = []
     if launch.engine == "horovod":
-        host_of_worker = [hosts[rank % len(hosts)] or "localhost" for rank in range(launch.workers)]
-        environments = stack.enter_context(rendezvous(host_of_worker, _address(launch), public=bool(launch.hosts)))
-        return dealt_out("worker", training, environments)
+        workers = stack.enter_context(rendezvous([host or "localhost" for host in host_of], address))
+        shared.update({} if launch.hosts else loopback_only())
+        announce(describe_rendezvous(workers[0], local=not launch.hosts))
+    else:
+        servers, workers = _parameter_server(launch, address, shared, stack)
+    training = training_arguments(launch.command, launch.engine)
     return [
-        ProcessSpec("scheduler", None, SERVER, dict(shared, DMLC_ROLE="scheduler")),
-        *dealt_out("server", SERVER, [{"DMLC_ROLE": "server"}] * launch.servers),
-        *dealt_out("worker", training, [{"DMLC_ROLE": "worker"}] * launch.workers),
+        *servers,
+        *(
+            ProcessSpec(f"worker {rank}", training, {**shared, **worker, **gpu}, host)
+            for rank, (worker, gpu, host) in enumerate(zip(workers, gpus, host_of))
+        ),
     ]
 
 
-def _start(process: ProcessSpec, ssh: str) -> Child:
-    command = [sys.executable, *process.arguments]
-    if process.host is None:
-        return start(process.name, command, dict(os.environ, **process.environment))
-    forwarded = {name: value for name, value in os.environ.items() if name.startswith(FORWARDED)}
-    settings = [f"{name}={value}" for name, value in sorted(dict(forwarded, **process.environment).items())]
-    line = f"cd {shlex.quote(os.getcwd())} && exec env {' '.join(map(shlex.quote, settings + command))}"
-    # -tt gives the process a terminal, so that it ends when the connection does.
-    return start(process.name, [*shlex.split(ssh), "-tt", process.host, line], dict(os.environ))
-
-
-def _shared_environment(launch: Launch) -> Dict[str, str]:
-    """Return the variables that all processes of a run have in common."""
-    shared = {"PYTHONUNBUFFERED": "1"}
-    if launch.engine == "ps":
-        shared.update(
-            DMLC_PS_ROOT_URI=_address(launch),
-            DMLC_PS_ROOT_PORT=str(_free_port()),
-            DMLC_NUM_WORKER=str(launch.workers),
-            DMLC_NUM_SERVER=str(launch.servers),
-        )
-    if launch.hosts:
-        return shared
-    if launch.engine == "ps":
-        shared["DMLC_NODE_HOST"] = _address(launch)
-    else:
-        shared["HOROVOD_GLOO_IFACE"] = os.environ.get("HOROVOD_GLOO_IFACE") or "lo"
-    threads = max(1, available_cores() // launch.workers)
-    shared["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS") or str(threads)
-    return shared
-
-
-def _address(launch: Launch) -> str:
-    """Return the address at which the workers reach this machine."""
-    if launch.address or not launch.hosts:
-        return launch.address or "127.0.0.1"
-    return socket.gethostbyname(socket.gethostname())
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("", 0))
-        return int(probe.getsockname()[1])
+def _parameter_server(
+    launch: Launch, address: str, shared: Dict[str, str], stack: ExitStack
+) -> Tuple[List[ProcessSpec], List[Dict[str, str]]]:
+    """Return scheduler and servers, and the environment of each worker. Adds to `shared`."""
+    number = free_port(address) if launch.hosts else FIRST_SOCKET + secrets.randbelow(FIRST_SOCKET)
+    stack.callback(remove_sockets, number, launch.servers + launch.workers)
+    announce(describe(address, number))
+    shared.update(server_variables(address, number, launch.workers, launch.servers))
+    servers = [ProcessSpec("scheduler", SERVER, {**shared, "DMLC_ROLE": "scheduler"})]
+    for server in range(launch.servers):
+        environment = {**shared, **socket_variables(number, server), "DMLC_ROLE": "server"}
+        host = launch.hosts[server % len(launch.hosts)] if launch.hosts else None
+        servers.append(ProcessSpec(f"server {server}", SERVER, environment, host))
+    return servers, [
+        {**socket_variables(number, launch.servers + worker), "DMLC_ROLE": "worker"} for worker in range(launch.workers)
+    ]

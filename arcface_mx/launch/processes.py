@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import IO, Dict, List, Optional, Sequence
+from typing import IO, Dict, Optional, Sequence
 
 # Seconds between SIGTERM and SIGKILL, in which a worker may finish its step and its checkpoint.
 TERMINATION_TIMEOUT = 10.0
@@ -66,19 +66,22 @@ def _print_lines(name: str, stream: IO[bytes]) -> None:
         print(f"[{name}] {text}", flush=True)
 
 
-def terminate(children: Sequence[Child], timeout: float = TERMINATION_TIMEOUT) -> List[str]:
-    """End all processes, and return the names of those that did not end within `timeout` seconds."""
+def wait(children: Sequence[Child], timeout: float) -> None:
+    """Wait until all processes have ended, at most `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline and any(child.exit_code is None for child in children):
+        time.sleep(0.05)
+
+
+def terminate(children: Sequence[Child], timeout: float = TERMINATION_TIMEOUT) -> None:
+    """End all processes: with SIGTERM, and with SIGKILL those that still run after `timeout` seconds."""
     running = [child for child in children if child.exit_code is None]
     _send(running, signal.SIGTERM)
-    deadline = time.monotonic() + timeout
-    while time.monotonic() < deadline and any(child.exit_code is None for child in running):
-        time.sleep(0.05)
-    killed = [child.name for child in running if child.exit_code is None]
+    wait(running, timeout)
     _send(children, signal.SIGKILL)  # to the groups, so that the children of an ended child end too
     for child in children:
         child.process.wait()
         child.wait_for_output()
-    return killed
 
 
 def _send(children: Sequence[Child], number: int) -> None:

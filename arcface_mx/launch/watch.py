@@ -24,7 +24,7 @@ def watch(children: Sequence[Child]) -> int:
     The code is 0 if every worker ended without an error, 2 if a worker refused its input, and 1
     otherwise.
     """
-    workers = [child for child in children if _is_worker(child)]
+    workers = [child for child in children if is_worker(child)]
     deadline: Optional[float] = None
     while any(worker.exit_code != 0 for worker in workers):
         failed = _first_failed(children)
@@ -39,7 +39,8 @@ def watch(children: Sequence[Child]) -> int:
     return 0
 
 
-def _is_worker(child: Child) -> bool:
+def is_worker(child: Child) -> bool:
+    """Whether a process trains. The others are a scheduler and servers."""
     return child.name.startswith("worker")
 
 
@@ -67,7 +68,7 @@ def _report(culprit: Child) -> int:
     code = culprit.exit_code or 0
     culprit.wait_for_output()  # its last lines often say why
     print(f"launch: {culprit.name} {describe_exit(code)}; ending the others", file=sys.stderr, flush=True)
-    if code == 2 and _is_worker(culprit):
+    if code == 2 and is_worker(culprit):
         return 2
     print("launch: run the same command again to continue from the last checkpoint", file=sys.stderr, flush=True)
     return 1

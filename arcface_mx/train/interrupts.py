@@ -1,4 +1,7 @@
-"""Ctrl-C and SIGTERM wait for the end of a step, so that an update is made whole or not at all."""
+"""Ctrl-C, SIGTERM and SIGHUP wait for the end of a step, so that an update is made whole or not at all.
+
+A process gets SIGHUP when its terminal is closed.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,9 @@ class Interrupts:
 
     def __enter__(self) -> Interrupts:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
+                    continue  # nohup has started this process
                 self._before[number] = signal.signal(number, self._ask)
         return self
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import logging
 import os
-from typing import Any, Dict, Optional
+import sys
+from typing import Any, Dict, Iterator, Optional
 
 from arcface_mx.train.tensorboard import TensorBoard
 from arcface_mx.util.errors import UserError
@@ -45,10 +47,11 @@ class RunLog:
         self._tensorboard: Optional[TensorBoard] = TensorBoard(folder, first_step) if tensorboard else None
 
     def say(self, text: str, level: int = logging.INFO) -> None:
-        """Log one message."""
-        self._bar.clear()
-        LOGGER.log(level, text)
-        self._bar.refresh()
+        """Log one message. Does nothing if the terminal has been closed."""
+        with _terminal_may_be_closed():
+            self._bar.clear()
+            LOGGER.log(level, text)
+            self._bar.refresh()
 
     def warn(self, text: str) -> None:
         """Log and record a warning. An empty text is no warning."""
@@ -68,7 +71,8 @@ class RunLog:
 
     def step(self) -> None:
         """Move the progress bar by one step."""
-        self._bar.update(1)
+        with _terminal_may_be_closed():
+            self._bar.update(1)
 
     def progress(self, step: int, epoch: float, lr: float, metrics: Dict[str, Any]) -> None:
         """Log and record the metrics since the last progress line."""
@@ -89,11 +93,22 @@ class RunLog:
 
     def close(self) -> None:
         """Close all files."""
-        self._bar.close()
+        with _terminal_may_be_closed():
+            self._bar.close()
         if self._tensorboard:
             self._tensorboard.close()
         with contextlib.suppress(OSError):  # `event` has reported it
             self._stream.close()
+
+
+@contextlib.contextmanager
+def _terminal_may_be_closed() -> Iterator[None]:
+    """Ignore the error of writing to a closed terminal. Its SIGHUP makes the run save a checkpoint and end."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
 
 
 def _cut_torn_line(path: str) -> None:

@@ -71,7 +71,7 @@ def fit(
     Raises
     ------
     KeyboardInterrupt
-        After Ctrl-C or SIGTERM, at the end of the step, when a checkpoint has been saved.
+        After Ctrl-C, SIGTERM or SIGHUP, at the end of the step, when a checkpoint has been saved.
     UserError
         If loss or gradient is not finite any more. The last checkpoint stays.
     """

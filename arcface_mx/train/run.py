@@ -66,7 +66,7 @@ def train(config: TrainConfig, on_step: Optional[OnStep] = None) -> Dict[str, An
         if config.network.network == INIT:  # the record holds the sizes of the model
             differing = {name: pair for name, pair in differing.items() if name not in SIZES}
         folder.refuse_differences(differing)
-    worker = join(config.run.kvstore)
+    worker = join(config.run.kvstore, config.run.devices)
     try:
         finished = read_metrics(folder.path)
         if worker.finished(bool(finished)):

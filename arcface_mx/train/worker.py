@@ -14,6 +14,7 @@ import tempfile
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Tuple
 
+from arcface_mx.launch.endpoint import prepare_socket
 from arcface_mx.parallel.communicator import Communicator, HorovodCommunicator
 from arcface_mx.train.state import RunState
 from arcface_mx.util.errors import UserError
@@ -39,6 +40,7 @@ class Worker:
     size: int = 1
     scratch: str = ""
     communicator: Communicator = field(default_factory=Communicator)
+    _asked: List[Any] = field(default_factory=list, repr=False)  # with ps-lite: how many workers asked to stop
 
     @property
     def _on_horovod(self) -> bool:
@@ -141,8 +143,20 @@ class Worker:
         return found
 
     def any(self, flag: bool) -> bool:
-        """Return whether any worker asks to stop. All workers call it at the end of a step."""
-        return self.kvstore.any(flag) if self._on_horovod else flag
+        """Return whether any worker asks to stop. All workers call it at the end of a step.
+
+        With ps-lite the answer is that of the step before, which has arrived and costs no wait.
+        """
+        if self.size == 1 or self._on_horovod:
+            return self.kvstore.any(flag) if self._on_horovod else flag
+        import mxnet as mx
+
+        if not self._asked:
+            self._asked.append(mx.nd.zeros(1))
+            self.kvstore.init("asked to stop", self._asked[0])
+        asked = bool(self._asked[0].asscalar())
+        self.kvstore.pushpull("asked to stop", mx.nd.array([float(flag)]), out=self._asked[0])
+        return asked
 
     def end_together(self) -> None:
         """Wait until all workers are here; the others wait for rank 0's verification."""
@@ -161,13 +175,14 @@ class Worker:
             shutil.rmtree(self.scratch, ignore_errors=True)
 
 
-def join(kvstore: str) -> Worker:
+def join(kvstore: str, devices: str = "cpu") -> Worker:
     """Return this process as a worker: the only one, or one of those that the launcher started.
 
-    Blocks until all workers are connected. Raises UserError if a distributed store has no launcher.
+    Blocks until all workers are connected. Raises UserError if a distributed store has no launcher, or
+    cannot add the gradients of these devices.
     """
     if kvstore == "horovod":
-        return _join_horovod()
+        return _join_horovod(devices)
     if not kvstore.startswith("dist"):
         return Worker(kvstore)
     if os.environ.get("DMLC_ROLE") != "worker":
@@ -176,14 +191,15 @@ def join(kvstore: str) -> Worker:
         )
     import mxnet as mx
 
-    store = mx.kv.create(kvstore)
+    with prepare_socket():
+        store = mx.kv.create(kvstore)
     return Worker(store, store.rank, store.num_workers, _scratch(store.rank))
 
 
-def _join_horovod() -> Worker:
+def _join_horovod(devices: str) -> Worker:
     from arcface_mx.launch import horovod_store
 
-    hvd = horovod_store.join()
+    hvd = horovod_store.join(devices)
     communicator = HorovodCommunicator(hvd)
     return Worker(
         horovod_store.HorovodStore(hvd), communicator.rank, communicator.size, _scratch(communicator.rank), communicator

@@ -77,11 +77,16 @@ def parse_devices(devices: str) -> List[mx.Context]:
     gpus = [number for kind, number in names if kind == "gpu"]
     count = mx.context.num_gpus() if gpus else 0
     if gpus and max(gpus) >= count:
-        remedy = "Use a lower number, or cpu."
-        if not mx.runtime.Features().is_enabled("CUDA"):
-            remedy = "The installed mxnet is a CPU build: install mxnet-cu117 or another GPU build, or use cpu."
-        raise UserError(f"`devices`: there is no gpu({max(gpus)}). Number of GPUs that MXNet sees: {count}. {remedy}")
+        raise UserError("`devices`: " + no_such_gpu(max(gpus), count, mx.runtime.Features().is_enabled("CUDA")))
     return [mx.Context(kind, number) for kind, number in names]
+
+
+def no_such_gpu(number: int, count: int, cuda_build: bool, place: str = "") -> str:
+    """Say that a GPU is missing, here or at another place, and what to do."""
+    remedy = "Use a lower number, or cpu."
+    if not cuda_build:
+        remedy = "The installed mxnet is a CPU build: install mxnet-cu117 or another GPU build, or use cpu."
+    return f"there is no gpu({number}){place}. Number of GPUs that MXNet sees: {count}. {remedy}"
 
 
 def device_names(devices: str) -> List[Tuple[str, int]]:

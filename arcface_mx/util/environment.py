@@ -7,6 +7,7 @@ import sys
 
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 8), (3, 13)
 MAX_IMAGE_PIXELS = 1 << 28
+GIVEN_THREADS = os.environ.get("OMP_NUM_THREADS", "")  # what the user has set, before `prepare_process` sets it
 
 
 def prepare_process() -> None:
@@ -67,6 +68,11 @@ def available_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def threads_of_each(processes: int) -> str:
+    """Return OMP_NUM_THREADS for each of several processes that share the cores of this process."""
+    return GIVEN_THREADS or str(max(1, available_cores() // processes))
 
 
 def num_threads() -> int:

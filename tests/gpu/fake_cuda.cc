@@ -5,13 +5,18 @@
 // numbers and no times. tests/gpu/run.sh makes a stub that returns 0 of each function that is not here.
 
 #include <cxxabi.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <map>
 #include <mutex>
+#include <set>
+#include <sstream>
 #include <string>
+#include <vector>
 
 namespace {
 
@@ -48,9 +53,31 @@ std::string readable(const char* mangled) {
   return result;
 }
 
-int devices() {
+// The numbers of the devices that this process sees.
+std::vector<int> visible() {
   const char* value = std::getenv("FAKE_CUDA_DEVICES");
-  return value ? std::atoi(value) : 1;
+  const int count = value ? std::atoi(value) : 1;
+  std::vector<int> result;
+  if (const char* chosen = std::getenv("CUDA_VISIBLE_DEVICES")) {
+    std::stringstream words(chosen);
+    for (std::string word; std::getline(words, word, ',') && std::atoi(word.c_str()) < count;) {
+      result.push_back(std::atoi(word.c_str()));
+    }
+  } else {
+    for (int device = 0; device < count; ++device) result.push_back(device);
+  }
+  return result;
+}
+
+int devices() { return visible().size(); }
+
+// Append "PROCESS DEVICE" to the file FAKE_CUDA_LOG when a process first allocates memory of a device.
+void log_use(int device) {
+  static std::set<int> logged;
+  const char* path = std::getenv("FAKE_CUDA_LOG");
+  if (path && logged.insert(device).second) {
+    std::ofstream(path, std::ios::app) << std::to_string(getpid()) + " " + std::to_string(visible()[device]) + "\n";
+  }
 }
 
 template <typename T>
@@ -181,6 +208,7 @@ int cudaStreamSynchronize(void*) {
 int cudaMalloc(void** target, size_t size) {
   size = (size + 511) / 512 * 512 + 512;
   std::lock_guard<std::mutex> guard(mutex);
+  log_use(current_device);
   if (used + size > kMemory || posix_memalign(target, 512, size)) return 2;  // cudaErrorMemoryAllocation
   // Embeddings of zeros would be refused by what reads them.
   std::fill_n(static_cast<float*>(*target), size / sizeof(float), 0.5f);

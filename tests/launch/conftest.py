@@ -17,6 +17,8 @@ def faces(tmp_path_factory):
 def fake_ssh(tmp_path):
     """A program that notes the host in `hosts-seen`, and runs the line on this machine."""
     program = tmp_path / "ssh"
-    program.write_text(f'#!/bin/sh\necho "$2" >> "{tmp_path}/hosts-seen"\nexec sh -c "$3"\n')
+    program.write_text(
+        f'#!/bin/sh\nwhile [ "$1" != -- ]; do shift; done\necho "$2" >> "{tmp_path}/hosts-seen"\nexec sh -c "$3"\n'
+    )
     program.chmod(0o755)
     return str(program)

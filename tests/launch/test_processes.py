@@ -11,7 +11,8 @@ import time
 import pytest
 
 from arcface_mx.launch import watch
-from arcface_mx.launch.launcher import Launch, read_hosts, run
+from arcface_mx.launch.hosts import read_hosts
+from arcface_mx.launch.launcher import Launch, run
 from arcface_mx.launch.processes import describe_exit, start, terminate
 from arcface_mx.util.errors import LOST_WORKER_CODE, UserError
 from tests.support.launching import alive
@@ -43,7 +44,7 @@ def test_a_process_that_ignores_sigterm_is_killed(capsys):
     one, two = child("stubborn", STUBBORN), child("good", "import time; print('ready', flush=True); time.sleep(600)")
     seen = []
     wait_for(lambda: seen.append(capsys.readouterr().out) or "".join(seen).count("ready") == 2)
-    assert terminate([one, two], timeout=0.3) == ["stubborn"]
+    terminate([one, two], timeout=0.3)
     assert one.exit_code == -signal.SIGKILL and two.exit_code == -signal.SIGTERM
 
 

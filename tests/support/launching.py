@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
+import stat
 import subprocess
 import sys
 import time
@@ -76,7 +78,7 @@ def start_until(command_line, text):
 def children(pid, variable="DMLC_ROLE"):
     """Return the process ids of the children of `pid`, by the value of an environment variable."""
     groups = {}
-    for name in os.listdir("/proc"):
+    for name in filter(str.isdecimal, os.listdir("/proc")):
         try:
             with open(f"/proc/{name}/stat") as stream:
                 parent = int(stream.read().rsplit(")", 1)[1].split()[1])
@@ -84,9 +86,28 @@ def children(pid, variable="DMLC_ROLE"):
                 variables = dict(entry.split(b"=", 1) for entry in stream.read().split(b"\0") if b"=" in entry)
         except (OSError, ValueError):
             continue
-        if parent == pid:
+        if parent == pid and variable.encode() in variables:
             groups.setdefault(variables[variable.encode()].decode(), []).append(int(name))
     return groups
+
+
+def listening_addresses(parent):
+    """Return where the children of a process listen: IP addresses, and sockets by who may open them."""
+    inodes = set()
+    for pid in (pid for pids in children(parent).values() for pid in pids):
+        for entry in os.scandir(f"/proc/{pid}/fd"):
+            inodes.update(re.findall(r"socket:\[(\d+)\]", os.readlink(entry.path)))
+    found = set()
+    with open("/proc/net/tcp") as stream:
+        for fields in map(str.split, stream.readlines()[1:]):
+            if fields[3] == "0A" and fields[9] in inodes:  # listens
+                found.add(socket.inet_ntoa(bytes.fromhex(fields[1][:8])[::-1]))
+    with open("/proc/net/unix") as stream:
+        for fields in map(str.split, stream.readlines()[1:]):
+            if len(fields) == 8 and fields[6] in inodes and os.path.exists(fields[7]):
+                others = stat.S_IMODE(os.stat(fields[7]).st_mode) & 0o077
+                found.add("socket for others" if others else "socket for its user")
+    return found
 
 
 def alive(pid):
