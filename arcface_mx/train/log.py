@@ -7,7 +7,6 @@ import errno
 import json
 import logging
 import os
-import sys
 from typing import Any, Dict, Iterator, Optional
 
 from arcface_mx.train.tensorboard import TensorBoard
