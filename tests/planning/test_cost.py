@@ -8,7 +8,10 @@ import re
 import pytest
 
 from arcface_mx.cli import main
+from arcface_mx.cli.plan import CARD_NAMES
+from arcface_mx.cli.plan import DEFAULT_CARD as PLAN_DEFAULT
 from arcface_mx.config import from_flat
+from arcface_mx.planning.cards import CARDS, DEFAULT_CARD, find_card
 from arcface_mx.planning.cost import Backbone, Head, Machine, forward_operations, step_cost
 from arcface_mx.planning.workload import Workload
 
@@ -56,6 +59,31 @@ def test_a_million_identities_on_the_papers_machine():
     speed = {split: 512 / sum(cost(1e6, split).seconds(machine).values()) for split in (True, False)}
     assert speed[True] == pytest.approx(800, rel=0.15)
     assert speed[False] < 0.6 * speed[True]
+
+
+def test_a_v100_sustains_what_is_published_for_it():
+    """234 images/s of ResNet100 with 85,742 identities, batch 64, on one card (DLPerf, MXNet 1.6)."""
+    operations = forward_operations(graph(network="iresnet100"), data=(1, 3, 112, 112))
+    cost = step_cost(Backbone(operations, 65e6, 512), Head(85_742, False), images=64, devices=1)
+    assert 64 / sum(cost.seconds(find_card("v100").machine).values()) == pytest.approx(234, rel=0.05)
+
+
+def test_a_card_sets_the_machine_and_its_memory_and_a_flag_overrides(tmp_path, capsys):
+    assert tuple(CARDS) == CARD_NAMES and DEFAULT_CARD == PLAN_DEFAULT
+
+    def speed(*flags):
+        file = str(tmp_path / "scaling.json")
+        small = "--network iresnet18 --image-size 32 --batch-size 16".split()
+        assert main(["plan", "--scaling", *small, *flags, "--json", file]) == 0
+        with open(file, encoding="utf-8") as stream:
+            return json.load(stream)[0]["images_per_second"]
+
+    assert speed() == speed("--card", "1080ti") == speed("--tflops", "4", "--link", "5", "--traffic", "300")
+    assert speed("--card", "v100") > 2 * speed("--card", "v100", "--tflops", "1")
+    capsys.readouterr()
+    flags = ["--classes", "1000", "--network", "iresnet18", "--batch-size", "8", "--devices", "gpu(99)"]
+    assert main(["plan", *flags, "--card", "t4"]) == 0
+    assert "a device has 15800.0 MB" in capsys.readouterr().out
 
 
 def test_the_command_prints_and_writes_the_table(tmp_path, capsys):
