@@ -40,6 +40,18 @@ def planned_bytes(symbol: Symbol, inputs: Iterable[str], **shapes: Tuple[int, ..
     return int(executor_bytes(executor) * _share_of_float32(symbol, types, shapes))
 
 
+def inference_bytes(symbol: Symbol, **shapes: Tuple[int, ...]) -> int:
+    """Return the bytes of activations and temporary arrays of a forward pass alone, in float32."""
+    import mxnet as mx
+
+    arguments, states = _shapes_and_types(symbol, set(shapes), shapes)
+    arrays, auxiliary = (
+        {name: mx.nd.empty(shape, dtype=dtype) for name, (shape, dtype) in group.items()}
+        for group in (arguments, states)
+    )
+    return executor_bytes(symbol.bind(mx.cpu(), arrays, None, "null", auxiliary))
+
+
 def executor_bytes(executor: Any) -> int:
     """Return the bytes that MXNet's memory planner gave to an executor."""
     return int(re.findall(r"Total (\d+) MB allocated", executor.debug_str())[-1]) * MEGABYTE
@@ -63,6 +75,14 @@ def parameter_bytes(symbol: Symbol, inputs: Iterable[str], **shapes: Tuple[int, 
     arrays = [array for name, array in {**arguments, **states}.items() if name not in inputs]
     sizes = [(math.prod(shape), dtype) for shape, dtype in arrays]
     return sum(size * np.dtype(dtype).itemsize for size, dtype in sizes), sum(BYTES * size for size, _ in sizes)
+
+
+def gradient_bytes(symbol: Symbol, inputs: Iterable[str], **shapes: Tuple[int, ...]) -> List[int]:
+    """Return the bytes of the gradient of each parameter."""
+    inputs = set(inputs)
+    arguments, _ = _shapes_and_types(symbol, inputs, shapes)
+    arrays = [array for name, array in arguments.items() if name not in inputs]
+    return [math.prod(shape) * np.dtype(dtype).itemsize for shape, dtype in arrays]
 
 
 def _shapes_and_types(symbol: Symbol, inputs: Set[str], shapes: Dict[str, Tuple[int, ...]]) -> Tuple[Arrays, Arrays]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Dict, Optional, Tuple
 
+from arcface_mx.losses.base import ClassificationLoss, Loss
 from arcface_mx.model.backbone import Backbone
 from arcface_mx.parallel.graphs import shard_graph
 from arcface_mx.parallel.split import TooManyNumbers
-from arcface_mx.planning.memory_estimate import BYTES, line_through, parameter_bytes, planned_bytes
+from arcface_mx.planning.gpu_memory import ESTIMATES, SUMS, evaluation_bytes, gpu_parts
+from arcface_mx.planning.memory_estimate import BYTES, gradient_bytes, line_through, parameter_bytes, planned_bytes
 from arcface_mx.planning.workload import Workload
 from arcface_mx.util.devices import device_names
 from arcface_mx.util.errors import UserError
@@ -49,9 +51,19 @@ class Plan:
         return sum(self.parts.values())
 
     @property
+    def least(self) -> int:
+        """Bytes that the run needs for certain: without upper bounds and estimates."""
+        return sum(size for name, size in self.parts.items() if name not in ESTIMATES)
+
+    @property
     def fits(self) -> bool:
         """Whether the run fits into the memory of a device; True if that is not known."""
         return self.capacity is None or self.total <= self.capacity
+
+    @property
+    def may_fit(self) -> bool:
+        """Whether the run fits if upper bounds and estimates are too high; True if that is not known."""
+        return self.capacity is None or self.least <= self.capacity
 
     def to_json(self) -> Dict[str, Any]:
         """Return the plan as values that JSON can hold."""
@@ -72,7 +84,7 @@ def make_plan(workload: Workload, num_classes: int, capacity: Optional[int] = No
     workload : Workload
     num_classes : int
     capacity : int, optional
-        Bytes of one device. The default is the memory of the devices in this machine, if they exist.
+        Bytes of one device. The default is what is free on the GPUs of this machine, if they exist.
         CPU contexts share the memory of the machine equally.
 
     Raises
@@ -81,6 +93,8 @@ def make_plan(workload: Workload, num_classes: int, capacity: Optional[int] = No
         If the loss or the devices do not fit the workload.
     """
     parts = {**_backbone_parts(workload), **_head_parts(workload, num_classes)}
+    if workload.on_gpus:
+        parts.update(_gpu_parts(workload, parts["centres' gradients"]))
     sizes = {name: int(size) for name, size in parts.items()}
     return Plan(sizes, workload.device_count, capacity or _capacity(workload.devices))
 
@@ -110,13 +124,14 @@ def check_whole_arrays(workload: Workload, num_classes: int) -> None:
 def check_memory(workload: Workload, num_classes: int) -> None:
     """Raise UserError if the run cannot fit into the devices of this machine.
 
-    A run with a small classifier is not planned, because planning takes a second.
+    On CPUs a run with a small classifier is not planned, because planning takes a second.
     """
     check_whole_arrays(workload, num_classes)
-    if num_classes * workload.backbone.embedding_size < SMALL_CLASSIFIER:
+    small = num_classes * workload.backbone.embedding_size < SMALL_CLASSIFIER
+    if small and not workload.on_gpus:
         return
     plan = make_plan(workload, num_classes)
-    if not plan.fits:
+    if not plan.may_fit:
         raise UserError(f"{num_classes} classes: {_misfit(plan)}. arcface-mx plan shows the parts.")
 
 
@@ -141,19 +156,11 @@ def _backbone_bytes(backbone: Backbone) -> Tuple[float, float, float, float]:
 
 def _head_parts(workload: Workload, num_classes: int) -> Dict[str, float]:
     """Return the bytes of the classifier on the fullest device."""
-    images, size = workload.images, workload.backbone.embedding_size
+    images, size, loss = workload.images, workload.backbone.embedding_size, workload.loss
     held, sampled = workload.held_classes(num_classes), workload.sampled_classes(num_classes)
-
-    def logits(classes: int) -> int:
-        graph = shard_graph(workload.loss, classes, images, size)
-        inputs = [name for name in graph.symbol.list_arguments() if name not in graph.parameters]
-        without_gradient = [name for name in inputs if name not in ("embedding", "own_centre")]
-        return planned_bytes(graph.symbol, without_gradient)
-
-    few = max(256, min(CLASSES, LOGITS // images))
-    fixed, per_class = line_through(*[(classes, logits(classes)) for classes in (few, 2 * few)])
-    one_class = shard_graph(workload.loss, 1, images, size)
-    row = sum(BYTES * math.prod(shape) for shape in one_class.parameters.values())
+    if isinstance(loss, ClassificationLoss):
+        loss = replace(loss, sample_rate=1.0)  # the graph of a number of classes is the same at every rate
+    row, fixed, per_class = _head_bytes(loss, images, size)
     parts = {
         "centres": row * held + (row * sampled if sampled < held else 0),  # a sample is a copy
         "centres' gradients": row * sampled,
@@ -162,6 +169,34 @@ def _head_parts(workload: Workload, num_classes: int) -> Dict[str, float]:
     }
     if workload.parallel == "centres":
         parts["gathered embeddings"] = 2 * BYTES * images * size  # and their gradients
+    return parts
+
+
+@lru_cache(maxsize=64)
+def _head_bytes(loss: Loss, images: int, size: int) -> Tuple[int, float, float]:
+    """Return the bytes of a class's parameters, of the layers without a class, and of the layers for each class."""
+
+    def logits(classes: int) -> int:
+        graph = shard_graph(loss, classes, images, size)
+        inputs = [name for name in graph.symbol.list_arguments() if name not in graph.parameters]
+        without_gradient = [name for name in inputs if name not in ("embedding", "own_centre")]
+        return planned_bytes(graph.symbol, without_gradient)
+
+    few = max(256, min(CLASSES, LOGITS // images))
+    fixed, per_class = line_through(*[(classes, logits(classes)) for classes in (few, 2 * few)])
+    row = sum(BYTES * math.prod(shape) for shape in shard_graph(loss, 1, images, size).parameters.values())
+    return row, fixed, per_class
+
+
+def _gpu_parts(workload: Workload, centres: float) -> Dict[str, float]:
+    """Return what only GPUs need; `centres` are the bytes of the gradients of the class centres."""
+    symbol, shape = workload.backbone.symbol(training=True), workload.backbone.input_shape
+    keys = gradient_bytes(symbol, ["data"], data=(1, *shape))
+    if workload.parallel == "data":
+        keys.append(int(centres))
+    parts = gpu_parts(keys, workload.devices_of_a_worker, workload.kvstore)
+    if workload.evaluates:
+        parts["verification"] = evaluation_bytes(workload.backbone)
     return parts
 
 
@@ -191,6 +226,11 @@ def plan_table(plan: Plan) -> str:
         verdict = "the memory of a device is not known here; give `memory` in GB"
     elif plan.fits:
         verdict = f"a device has {plan.capacity / 1e6:.1f} MB: it fits"
+    elif plan.may_fit:
+        verdict = (
+            f"a device has {plan.capacity / 1e6:.1f} MB: it fits only if cuDNN and CUDA need less than planned; "
+            "try a smaller `batch_size`"
+        )
     else:
         verdict = _misfit(plan)
     return f"{table}\n{verdict}"
@@ -198,7 +238,7 @@ def plan_table(plan: Plan) -> str:
 
 def _misfit(plan: Plan) -> str:
     """Say why a plan does not fit, and what would change most."""
-    centres = sum(size for name, size in plan.parts.items() if "centres" in name)
+    centres = sum(size for name, size in plan.parts.items() if "centres" in name or name == SUMS)
     remedy = (
         "`parallel` centres, more `devices` or a lower `sample_rate`"
         if centres > plan.total / 2

@@ -28,6 +28,10 @@ class Workload:
         Whether each device holds all class centres, or its share of them.
     workers : int
         Number of processes.
+    kvstore : str
+        What adds the gradients over the devices.
+    evaluates : bool
+        Whether the run verifies, which takes memory beside the training.
     """
 
     backbone: Backbone
@@ -36,17 +40,32 @@ class Workload:
     devices: str
     parallel: str
     workers: int = 1
+    kvstore: str = "device"
+    evaluates: bool = False
 
     @classmethod
     def of(cls, config: TrainConfig, workers: int = 1) -> Workload:
         """Return the workload of a configuration."""
         backbone = make_backbone(config.network, config.data.image_size, config.run.init, config.run.devices)
-        return cls(backbone, config.loss, config.data.batch_size, config.run.devices, config.run.parallel, workers)
+        data, run = config.data, config.run
+        return cls(
+            backbone, config.loss, data.batch_size, run.devices, run.parallel, workers, run.kvstore, bool(data.eval)
+        )
+
+    @property
+    def on_gpus(self) -> bool:
+        """Whether the devices are GPUs."""
+        return device_names(self.devices)[0][0] == "gpu"
+
+    @property
+    def devices_of_a_worker(self) -> int:
+        """Number of devices of one process."""
+        return len(device_names(self.devices))
 
     @property
     def device_count(self) -> int:
         """Number of devices over all workers."""
-        return len(device_names(self.devices)) * self.workers
+        return self.devices_of_a_worker * self.workers
 
     @property
     def images(self) -> int:

@@ -100,8 +100,8 @@ def resolve(config: TrainConfig, worker: Worker) -> Run:
     index = RecordIndex.open(data.data)
     description = _describe(index, data.data)
     folder.refuse_other_data(description)
-    workload = Workload(backbone, loss, data.batch_size, options.devices, options.parallel, worker.size)
-    check_memory(workload, index.num_classes)
+    places = options.devices, options.parallel, worker.size, options.kvstore
+    check_memory(Workload(backbone, loss, data.batch_size, *places, evaluator is not None), index.num_classes)
     obstacle = _native_obstacle(options, backbone, optimizer.accumulate)
     try:
         graph = training_graph(
