@@ -35,6 +35,31 @@ class Recorder:
         return Counter({name: int(count) for count, name in pairs})
 
 
+def refuse(counts):
+    """Fail if a kernel was launched that no run on a GPU may launch."""
+    # A grouped 1×1 convolution is the PReLU for CPUs, and an arg reduction is `argmax` over classes.
+    assert not [name for name in counts if "grouped 1x1" in name or "ReduceWithAxis" in name]
+    # The seed does not reach cuDNN's dropout.
+    assert not [name for name in counts if name.startswith("cudnnDropout")]
+
+
+@pytest.fixture
+def steps(recorder, monkeypatch):
+    """The counts from the start of the test to the end of each step of a run."""
+    import mxnet as mx
+
+    from arcface_mx.train import log
+
+    counts = []
+
+    def step(self):
+        mx.nd.waitall()
+        counts.append(recorder.counts())
+
+    monkeypatch.setattr(log.RunLog, "step", step)
+    return counts
+
+
 @pytest.fixture
 def recorder():
     """What the stand-in counts, from the start of the test."""

@@ -22,6 +22,7 @@ namespace {
 
 const int kComputeCapability = 70, kDriver = 11080;
 const size_t kMemory = size_t(16) << 30;
+const size_t kFilled = size_t(1) << 24;  // of each allocation; the rest takes no memory until something is copied there
 
 std::mutex mutex;
 thread_local int current_device = 0;
@@ -43,7 +44,7 @@ std::map<void*, size_t>& allocations() {
   return *map;
 }
 
-size_t used = 0;
+size_t used = 0, most_used = 0;
 
 std::string readable(const char* mangled) {
   int status = 0;
@@ -140,6 +141,12 @@ const char* fake_cuda_counts() {
   return text.c_str();
 }
 
+// The largest number of bytes that was allocated at a time on all devices together.
+size_t fake_cuda_most_used() {
+  std::lock_guard<std::mutex> guard(mutex);
+  return most_used;
+}
+
 // ---------------------------------------------------------------- runtime: kernels
 
 void** __cudaRegisterFatBinary(void*) {
@@ -211,9 +218,10 @@ int cudaMalloc(void** target, size_t size) {
   log_use(current_device);
   if (used + size > kMemory || posix_memalign(target, 512, size)) return 2;  // cudaErrorMemoryAllocation
   // Embeddings of zeros would be refused by what reads them.
-  std::fill_n(static_cast<float*>(*target), size / sizeof(float), 0.5f);
+  std::fill_n(static_cast<float*>(*target), std::min(size, kFilled) / sizeof(float), 0.5f);
   allocations()[*target] = size;
   used += size;
+  most_used = std::max(used, most_used);
   return 0;
 }
 int cudaMallocPitch(void** target, size_t* pitch, size_t width, size_t height) {
@@ -283,7 +291,25 @@ int cuLaunchKernel(const char* name) {
 int nvrtcVersion(int* major, int* minor) { return set(major, 11) + set(minor, 8); }
 int nvrtcGetNumSupportedArchs(int* count) { return set(count, 1); }
 int nvrtcGetSupportedArchs(int* architectures) { return set(architectures, kComputeCapability); }
-int nvrtcCreateProgram(void** program) { return new_handle(program); }
+// A program is its number. In the folder FAKE_CUDA_SOURCES, if it is set, NUMBER.cu is its source, and
+// NUMBER.options has the options with which it is compiled, one a line.
+static std::string source_file(int number, const char* ending) {
+  const char* folder = std::getenv("FAKE_CUDA_SOURCES");
+  return folder ? std::string(folder) + "/" + std::to_string(number) + ending : std::string();
+}
+int nvrtcCreateProgram(int** program, const char* source) {
+  static int programs = 0;
+  std::lock_guard<std::mutex> guard(mutex);
+  *program = new int(programs++);
+  if (std::getenv("FAKE_CUDA_SOURCES")) std::ofstream(source_file(**program, ".cu")) << source;
+  return 0;
+}
+int nvrtcCompileProgram(const int* program, int count, const char* const* options) {
+  if (!std::getenv("FAKE_CUDA_SOURCES")) return 0;
+  std::ofstream file(source_file(*program, ".options"));
+  for (int number = 0; number < count; ++number) file << options[number] << "\n";
+  return 0;
+}
 int nvrtcGetLoweredName(void*, const char* expression, const char** name) {
   return set(name, static_cast<const char*>(strdup(expression)));
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Run the tests of GPU runs on a machine without a GPU: mxnet-cu117 over a CUDA whose kernels do nothing.
 #   tests/gpu/run.sh [PYTEST ARGUMENTS]
+#   tests/gpu/run.sh --measure [FLAGS]    kernels, waits, copies and bytes of a step (measure_step.py)
 # The wheel (509 MB) and what is built lie in the cache folder; the project's environment stays as it is. If pip
 # cannot get the wheel, the script says so and ends well. Needs g++, nm, readelf. CXX chooses the compiler.
 set -euo pipefail
@@ -41,4 +42,20 @@ fi
 
 export LD_LIBRARY_PATH="$lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}" PYTHONPATH="$site:$PWD"
 export ARCFACE_FAKE_CUDA="$lib/libfakecuda.so" FAKE_CUDA_DEVICES=2 OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+# NVIDIA's compiler, for the test that compiles the sources of fused operators. The stand-in takes its place elsewhere.
+nvrtc=$cache/nvrtc
+if [ ! -d "$nvrtc" ]; then
+  rm -rf "$nvrtc.part"
+  if "$VENV/bin/python" -m pip install --quiet --no-deps --target "$nvrtc.part" nvidia-cuda-nvrtc-cu11==11.8.89; then
+    mv "$nvrtc.part" "$nvrtc"
+  else
+    echo "tests/gpu: pip cannot get NVRTC 11.8, so the sources of fused operators are not compiled." >&2
+  fi
+fi
+export ARCFACE_NVRTC="$nvrtc/nvidia/cuda_nvrtc/lib"
+
+if [ "${1:-}" = --measure ]; then
+  shift
+  exec "$VENV/bin/python" tests/gpu/measure_step.py "$@"
+fi
 exec "$VENV/bin/python" -m pytest tests/gpu "$@"
