@@ -94,7 +94,7 @@ def make_plan(workload: Workload, num_classes: int, capacity: Optional[int] = No
     """
     parts = {**_backbone_parts(workload), **_head_parts(workload, num_classes)}
     if workload.on_gpus:
-        parts.update(_gpu_parts(workload, parts["centres' gradients"]))
+        parts.update(_gpu_parts(workload, parts.get("centres' gradients", 0)))
     sizes = {name: int(size) for name, size in parts.items()}
     return Plan(sizes, workload.device_count, capacity or _capacity(workload.devices))
 
@@ -155,7 +155,9 @@ def _backbone_bytes(backbone: Backbone) -> Tuple[float, float, float, float]:
 
 
 def _head_parts(workload: Workload, num_classes: int) -> Dict[str, float]:
-    """Return the bytes of the classifier on the fullest device."""
+    """Return the bytes of the classifier on the fullest device; none for a loss without class centres."""
+    if not isinstance(workload.loss, ClassificationLoss) and workload.parallel == "data":
+        return {}
     images, size, loss = workload.images, workload.backbone.embedding_size, workload.loss
     held, sampled = workload.held_classes(num_classes), workload.sampled_classes(num_classes)
     if isinstance(loss, ClassificationLoss):
@@ -192,7 +194,7 @@ def _gpu_parts(workload: Workload, centres: float) -> Dict[str, float]:
     """Return what only GPUs need; `centres` are the bytes of the gradients of the class centres."""
     symbol, shape = workload.backbone.symbol(training=True), workload.backbone.input_shape
     keys = gradient_bytes(symbol, ["data"], data=(1, *shape))
-    if workload.parallel == "data":
+    if centres and workload.parallel == "data":
         keys.append(int(centres))
     parts = gpu_parts(keys, workload.devices_of_a_worker, workload.kvstore)
     if workload.evaluates:

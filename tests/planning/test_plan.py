@@ -200,6 +200,12 @@ def test_a_table_of_sizes_binds_each_classifier_once(monkeypatch):
     assert len(bound) == 2 + 2 * 2
 
 
+def test_a_loss_without_centres_is_planned_without_them():
+    names = set(make_plan(workload(**SMALL, loss="triplet", devices="gpu(0),gpu(1)"), 1_000_000, UNLIMITED).parts)
+    assert {"backbone weights", "activations", "sums of gradients"} < names
+    assert not any("centres" in name for name in names)
+
+
 class FakeGpu:
     """Eight GPUs with some free memory."""
 
