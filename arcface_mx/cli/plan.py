@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     if classes < 1 or (args.memory is not None and not args.memory > 0):
         raise UserError("--classes and --memory must be positive")
     memory = args.memory or (find_card(args.card).memory if args.card else 0)
-    plan = make_plan(workload, classes, int(memory * 1e9) if memory else None)
+    plan = make_plan(workload, classes, round(memory * 1e9) if memory else None)
     print(with_flags(plan_table(plan), FLAGS_OF_REMEDIES))
     check_whole_arrays(workload, classes)
     if args.json:

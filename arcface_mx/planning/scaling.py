@@ -64,7 +64,8 @@ def scaling(
             workload,
             loss=dataclasses.replace(loss, sample_rate=sample_rate),
             batch_size=workload.batch_size * num_devices,
-            devices=",".join(f"gpu({number})" for number in range(num_devices)),
+            devices="gpu(0)",  # one process a GPU, whose gradients NCCL adds in place
+            workers=num_devices,
             parallel=parallel,
         )
         rows.append({**row, **_memory(case, num_classes)})

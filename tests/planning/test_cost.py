@@ -93,5 +93,7 @@ def test_the_command_prints_and_writes_the_table(tmp_path, capsys):
     assert re.search(r"\| centres +\| +1000000 \| +8 \|", capsys.readouterr().out)
     with open(file, encoding="utf-8") as stream:
         rows = json.load(stream)
+    memory = {row["devices"]: row["gigabytes"] for row in rows if (row["mode"], row["classes"]) == ("data", 10_000)}
+    assert memory[8] == memory[1024]  # a process for each GPU: no GPU adds the gradients of all
     refused = {(row["mode"], row["classes"]) for row in rows if row["limit"]}
     assert ("centres", 10_000_000) in refused and ("centres", 1_000_000) not in refused

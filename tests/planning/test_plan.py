@@ -95,7 +95,7 @@ def test_the_published_limit_of_a_v100_fits_and_a_larger_batch_does_not():
     """DLPerf (MxNet/InsightFace/PartailFC) says that 112 images fit on one machine, and no larger batch of it.
 
     In the same tables 104 is the largest batch with several machines. So the plan may be wrong by one step of
-    8 images, 0.9 GB, either way: 112 fit and 120 do not. It says so with 0.1 GB to spare at 112, which is less
+    8 images, 0.9 GB, either way: 112 fit and 120 do not. It says so with 0.2 GB to spare at 112, which is less
     than what is known of cuDNN's workspace (0 to 1.1 GB) and of the CUDA context (0.5 to 1 GB).
     """
     assert published_limit(104).fits and published_limit(112).fits
