@@ -58,7 +58,8 @@ def measure_steps(
         run = with_prelu(run, fast_prelu)
     if not reading:
         batch = next(run.reader.batches())
-        run = replace(run, reader=SimpleNamespace(batches=lambda start: itertools.repeat(batch)))
+        repeated: Any = SimpleNamespace(batches=lambda start: itertools.repeat(batch))
+        run = replace(run, reader=repeated)
     if not guard:
         leave_out_the_guard()
     module = build_module(run)
