@@ -21,7 +21,10 @@ from arcface_mx.planning.memory_estimate import planned_bytes
 from arcface_mx.planning.plan import check_memory, check_whole_arrays, make_plan
 from arcface_mx.planning.scaling import scaling
 from arcface_mx.planning.workload import Workload
+from arcface_mx.train.resolve import resolve
+from arcface_mx.train.worker import join
 from arcface_mx.util.errors import UserError
+from tests.support.training import tiny
 
 SMALL = {"network": "iresnet18", "width": 0.07, "image_size": 32}
 UNLIMITED = 1 << 40  # bytes
@@ -223,6 +226,14 @@ def test_a_run_that_does_not_fit_into_the_free_memory_of_a_gpu_is_refused(monkey
     FakeGpu(monkeypatch, least + 1)
     with pytest.raises(UserError, match="needs .* GB on each device, and one has .* try a smaller `batch_size`"):
         check_memory(case, 1000)
+
+
+def test_training_plans_its_store_and_its_verification(tmp_path, tiny_faces, tiny_pairs, monkeypatch):
+    seen = []
+    monkeypatch.setattr("arcface_mx.train.resolve.check_memory", lambda workload, classes: seen.append(workload))
+    for values in ({"kvstore": "local", "eval": (tiny_pairs,)}, {}):
+        resolve(tiny(tmp_path, tiny_faces, **values), join("device"))
+    assert [(case.kvstore, case.evaluates) for case in seen] == [("local", True), ("device", False)]
 
 
 def test_a_run_that_cannot_fit_is_refused_before_it_starts(monkeypatch):
