@@ -136,7 +136,9 @@ def check_memory(workload: Workload, num_classes: int) -> None:
 
 
 def _backbone_parts(workload: Workload) -> Dict[str, float]:
-    weights, single, fixed, per_image = _backbone_bytes(workload.backbone)
+    # The graph of `init` is a Symbol, which cannot be the key of a cache.
+    bytes_of = _backbone_bytes if workload.backbone.graph is None else _backbone_bytes.__wrapped__
+    weights, single, fixed, per_image = bytes_of(workload.backbone)
     parts = {"backbone weights": weights, "backbone gradients": weights, "backbone momentum": single}
     if workload.backbone.half_precision:
         parts["backbone weights in float32"] = single  # the optimizer's copies

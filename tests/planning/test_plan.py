@@ -209,6 +209,12 @@ def test_a_loss_without_centres_is_planned_without_them():
     assert not any("centres" in name for name in names)
 
 
+def test_the_graph_of_init_is_planned_as_the_network_that_it_is():
+    known = workload(**SMALL, devices="gpu(0)")
+    given = replace(known, backbone=replace(known.backbone, graph=known.backbone.symbol()))
+    assert make_plan(given, 1000, UNLIMITED).parts == make_plan(known, 1000, UNLIMITED).parts
+
+
 class FakeGpu:
     """Eight GPUs with some free memory."""
 
