@@ -165,7 +165,9 @@ class Trainer:
     def verify(self, evaluator: Evaluator) -> None:
         """Verify the present state and remember it if it is the best."""
         backbone = embedding_module(self._module)
-        mean = mean_accuracy(evaluator(read_state(backbone, self.step, self._best, self._guard.skipped)))
+        results = evaluator(read_state(backbone, self.step, self._best, self._guard.skipped))
+        self._log.verification(self.step, results)
+        mean = mean_accuracy(results)
         if mean > self._best.get("mean_accuracy", -1.0):
             self._best = {"step": self.step, "mean_accuracy": mean}
 

@@ -143,6 +143,7 @@ def _finish(run: Run, state: RunState, log: RunLog) -> Dict[str, Any]:
     metrics: Dict[str, Any] = {"step": state.step, "skipped_steps": state.skipped, "sets": {}}
     if run.evaluator:
         results = run.evaluator(state)
+        log.verification(state.step, results, say=False)  # the table says it
         metrics["sets"] = {result.set: result.to_json() for result in results}
         metrics["mean_accuracy"] = mean_accuracy(results)
         if state.best:

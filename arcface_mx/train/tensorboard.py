@@ -28,13 +28,13 @@ class TensorBoard:
 
         self._writer = tensorboardX.SummaryWriter(os.path.join(run, FOLDER), purge_step=first_step + 1)
 
-    def add(self, step: int, metrics: Mapping[str, Any]) -> None:
+    def add(self, step: int, metrics: Mapping[str, Any], group: str = "train/") -> None:
         """Write numbers as scalars, and lists of counts as histograms of equal bins over 0° to 180°."""
         for name, value in metrics.items():
             if isinstance(value, (list, tuple)):
                 self._histogram(name, np.asarray(value, float), step)
             elif isinstance(value, (int, float)):
-                self._writer.add_scalar("train/" + name, value, step)
+                self._writer.add_scalar(group + name, value, step)
         self._writer.flush()
 
     def _histogram(self, name: str, counts: np.ndarray, step: int) -> None:

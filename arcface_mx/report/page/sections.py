@@ -16,6 +16,7 @@ from arcface_mx.report.paper import default_path, find_row, read_rows
 from arcface_mx.report.scores import ScoredSet
 from arcface_mx.report.table import collect, number, set_names
 from arcface_mx.train.folder import command_line, read_environment
+from arcface_mx.train.log import read_events
 from arcface_mx.verify.calibration_file import StoredCalibration, calibration_path, read_calibration
 from arcface_mx.verify.tables import calibration_notes, calibration_rows
 
@@ -93,7 +94,24 @@ def _accuracy_rows(results: Sequence[Dict[str, Any]]) -> List[List[str]]:
 
 def training_section(report: RunReport) -> List[str]:
     """Training curves and target angles."""
-    return _plots(report, "training", "angles_in_training") + [html_parts.paragraph(report.missing)]
+    parts = _plots(report, "training", "angles_in_training") + [html_parts.paragraph(report.missing)]
+    rows = _verification_rows(report.run)
+    return parts + ([html_parts.details("Accuracy during training, %", html_parts.table(rows))] if rows else [])
+
+
+def _verification_rows(run: str) -> List[List[str]]:
+    """Return the accuracy on each set at each step that was verified; none if only the last step was."""
+    by_step: Dict[int, Dict[str, float]] = {}
+    for event in read_events(run, "verification"):
+        by_step.setdefault(event["step"], {})[event["set"]] = 100.0 * event["none"]["accuracy"]
+    if len(by_step) < 2:
+        return []
+    names = sorted({name for accuracies in by_step.values() for name in accuracies})
+    rows = [["step", *names, "mean"]]
+    for step, accuracies in by_step.items():
+        mean = float(np.mean(list(accuracies.values())))
+        rows.append([str(step), *(number(accuracies.get(name)) for name in names), number(mean)])
+    return rows
 
 
 def pairs_section(report: RunReport) -> List[str]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import Any, Dict, List, Sequence, Tuple
 
 import numpy as np
 
+from arcface_mx.train.log import LOG, read_events
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.plots import new_figure, save
 
-LOG = "log.jsonl"
 # The key of a log entry, the title of its panel, and a factor.
 CURVES = (
     ("loss", "loss", 1.0),
@@ -22,32 +21,11 @@ CURVES = (
 
 
 def read_steps(run: str) -> List[Dict[str, Any]]:
-    """Read the step events of a run's log in ascending order.
-
-    A step that was logged again after an interruption counts once. Raises UserError if there is no
-    log or a line is not JSON, except for the last line, which may be cut off if the run was killed.
-    """
-    path = os.path.join(run, LOG)
-    try:
-        with open(path, encoding="utf-8") as stream:
-            lines = stream.read().split("\n")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); is {run} a run folder?")
-    steps: Dict[int, Dict[str, Any]] = {}
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            event = json.loads(line)
-        except ValueError:
-            if number == len(lines):
-                continue
-            raise UserError(f"{path}: line {number} is not JSON")
-        if event.get("event") == "step":
-            steps[int(event["step"])] = event
+    """Return the step events of a run's log in ascending order. Raises UserError if there is none."""
+    steps = read_events(run, "step")
     if not steps:
-        raise UserError(f"{path}: holds no training step yet")
-    return [steps[step] for step in sorted(steps)]
+        raise UserError(f"{os.path.join(run, LOG)}: holds no training step yet")
+    return steps
 
 
 def angle_histograms(run: str) -> List[Tuple[str, np.ndarray]]:
@@ -86,21 +64,39 @@ def draw_angle_histograms(runs: Sequence[Tuple[str, str]], path: str) -> bool:
 
 
 def draw_training_curves(runs: Sequence[Tuple[str, str]], path: str) -> None:
-    """Draw loss, target angle, accuracy without margin and learning rate over the steps, one line per run."""
+    """Draw loss, target angle, accuracy without margin and learning rate over the steps, one line per run.
+
+    Where a run was verified during training, a panel shows the accuracy on each verification set.
+    """
     logs = [(name, read_steps(run)) for name, run in runs]
+    verified = [line for name, run in runs for line in _verification_lines(name if len(runs) > 1 else "", run)]
     curves = [curve for curve in CURVES if any(curve[0] in event for _, steps in logs for event in steps)]
-    figure, axes = new_figure(len(curves), 3.4, 3.0)
+    figure, axes = new_figure(len(curves) + bool(verified), 3.4, 3.0)
     for axis, (key, title, factor) in zip(axes, curves):
         for name, steps in logs:
             points = [(event["step"], factor * event[key]) for event in steps if key in event]
             if points:
                 axis.plot(*zip(*points), label=name, linewidth=1.3, marker="." if len(points) < 3 else None)
         axis.set_title(title, fontsize=9)
+    for label, points in verified:
+        axes[-1].plot(*zip(*points), label=label, linewidth=1.3, marker=".")
+    if verified:
+        axes[-1].set_title("verification accuracy, %", fontsize=9)
+        axes[-1].legend(fontsize=7)
+    for axis in axes:
         axis.set_xlabel("step", fontsize=8)
         axis.tick_params(labelsize=7)
         axis.grid(alpha=0.25)
     rates = {event["lr"] for _, steps in logs for event in steps if event.get("lr", 0) > 0}
     if len(rates) > 1:
-        axes[-1].set_yscale("log")
+        axes[len(curves) - 1].set_yscale("log")
     axes[0].legend(fontsize=7)
     save(figure, path)
+
+
+def _verification_lines(name: str, run: str) -> List[Tuple[str, List[Tuple[int, float]]]]:
+    """Return a label and (step, accuracy in %) for each set that was verified more than once."""
+    lines: Dict[str, List[Tuple[int, float]]] = {}
+    for event in read_events(run, "verification"):
+        lines.setdefault(event["set"], []).append((event["step"], 100.0 * event["none"]["accuracy"]))
+    return [(f"{name} {set_name}".strip(), points) for set_name, points in lines.items() if len(points) > 1]
