@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 
 from arcface_mx.cli.shared.face_flags import add_face_flags, face_options, print_skipped
-from arcface_mx.cli.shared.model_flags import add_images_flag, add_model_flags, open_model
+from arcface_mx.cli.shared.model_flags import add_images_flag, add_model_flags, add_step_flag, open_model
 
 HELP = """embed images into one .npz
 
@@ -18,6 +19,7 @@ images without a usable face (exit code 1). The same command continues after an 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_flags(parser, int8=True)
+    add_step_flag(parser)
     parser.add_argument("source", metavar="IMAGES", help="folder, list or image")
     parser.add_argument("out", metavar="OUT.npz", help="file to write; it appears when it is complete")
     add_images_flag(parser)
@@ -28,14 +30,20 @@ def run(args: argparse.Namespace) -> int:
     from arcface_mx.data.image_files import image_paths
     from arcface_mx.faces.embed import embed_to_file
     from arcface_mx.model.load import int8_path
+    from arcface_mx.train.checkpoint import ARRAYS, checkpoint_path
+    from arcface_mx.train.snapshot import find_step
     from arcface_mx.util.files import fingerprint
     from arcface_mx.verify.calibration_file import model_fingerprint
 
     paths = image_paths(args.source, args.images)
     embedder = open_model(args)
-    # The int8 form counts as another model, because its embeddings must not be mixed with the
-    # model's.
-    model = fingerprint(int8_path(args.model)) if args.engine == "int8" else model_fingerprint(args.model)
+    # The int8 form and a checkpoint count as other models, because their embeddings must not be mixed
+    # with the model's.
+    if args.step:
+        step = find_step(args.model, args.step)
+        model = fingerprint(os.path.join(checkpoint_path(args.model, step), ARRAYS))
+    else:
+        model = fingerprint(int8_path(args.model)) if args.engine == "int8" else model_fingerprint(args.model)
     embeddings = embed_to_file(embedder, model, paths, args.out, face_options(args))
     count, length = embeddings.vectors.shape
     print(f"{args.out}: {count} embeddings of length {length}")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 
+from arcface_mx.cli.shared.model_flags import add_step_flag
+
 HELP = """write an embedding network for use elsewhere: MXNet, ONNX, model card
 
 Writes model-symbol.json and model-0000.params. The input is RGB pixels from 0 to 255, the output is
 the embedding "fc1", and all operators are standard ones: mx.mod.Module, mx.gluon.SymbolBlock and the
 C predict interface load the files. The graph states input size, colour order, alignment and embedding
-size. MODEL is a run folder, whose latest checkpoint is exported, or PREFIX,EPOCH.
+size. MODEL is a run folder, whose latest checkpoint is exported, or PREFIX,EPOCH. --step best exports
+the best step that was verified during training.
 
 --fold and --onnx are compared with the network on images. The export is refused if unit embeddings
 differ by more than 1e-4. --int8 adds model-int8.onnx, 8-bit integers for `embed --engine int8`, which
@@ -21,6 +24,7 @@ states what the network was made from and what was measured.
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="run folder or PREFIX,EPOCH")
+    add_step_flag(parser)
     parser.add_argument("--out", metavar="FOLDER", help="where to write (default: the run folder)")
     parser.add_argument(
         "--fold", action="store_true", help="fold BatchNorm into the neighbouring layers; for inference only"
@@ -48,6 +52,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from arcface_mx.export.export import ExportOptions, export_model
 
-    options = ExportOptions(args.fold, args.onnx, args.int8, args.images, tuple(args.calibrate))
+    options = ExportOptions(args.fold, args.onnx, args.int8, args.images, tuple(args.calibrate), args.step or "")
     print("\n".join(export_model(args.model, args.out, options)))
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from arcface_mx.cli.shared.model_flags import add_devices_flag
+from arcface_mx.cli.shared.model_flags import add_devices_flag, add_step_flag
 
 HELP = """write a page about a run, RUN/report.html, that needs no network
 
@@ -31,15 +31,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="use at most N training images for the angle statistics (default: %(default)s)",
     )
     parser.add_argument("--out", default="", metavar="FILE", help="page to write (default: RUN/report.html)")
+    add_step_flag(parser)
     add_devices_flag(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     from arcface_mx.model import load_model
     from arcface_mx.report.page.build import write_report
+    from arcface_mx.train.snapshot import find_step, load_snapshot
     from arcface_mx.util.devices import parse_devices
 
-    print(
-        write_report(args.run, load_model(args.run, parse_devices(args.devices)), args.eval, args.max_images, args.out)
-    )
+    devices = parse_devices(args.devices)
+    step = find_step(args.run, args.step) if args.step else None
+    embedder = load_model(args.run, devices) if step is None else load_snapshot(args.run, str(step), devices)
+    print(write_report(args.run, embedder, args.eval, args.max_images, args.out, step))
     return 0

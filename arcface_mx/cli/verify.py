@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import argparse
 
-from arcface_mx.cli.shared.model_flags import add_json_flag, add_model_flags, add_no_flip_test_flag, open_model
+from arcface_mx.cli.shared.model_flags import (
+    add_json_flag,
+    add_model_flags,
+    add_no_flip_test_flag,
+    add_step_flag,
+    open_model,
+)
 from arcface_mx.metrics.verification import FOLDS, check_folds
 
 HELP = """measure a model on verification sets (.bin)
@@ -15,11 +21,13 @@ folds), TAR at FAR, EER and AUC: without flip test (none), as in the paper, and 
 adds the embeddings of image and mirror image.
 
   arcface-mx verify runs/first lfw.bin cfp_fp.bin
+  arcface-mx verify runs/first lfw.bin --step best
   arcface-mx verify model-r100-ii/model,0 lfw.bin --json lfw.json"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_flags(parser, int8=True)
+    add_step_flag(parser)
     parser.add_argument("sets", metavar="SET.bin", nargs="+", help="verification sets")
     parser.add_argument(
         "--folds", type=int, default=FOLDS, help="number of consecutive folds of pairs (default: %(default)s)"

@@ -8,7 +8,7 @@ from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 from arcface_mx import __version__
 from arcface_mx.config import TrainConfig, differences, flag_name
 from arcface_mx.model.embedder import Embedder
-from arcface_mx.train.folder import command_line, read_config, read_environment, read_metrics
+from arcface_mx.train.folder import command_line, read_config, read_environment
 from arcface_mx.util.files import atomic_write
 from arcface_mx.util.tables import markdown_table
 from arcface_mx.verify.calibration_file import StoredCalibration
@@ -31,7 +31,11 @@ LIMITS = (
 
 @dataclasses.dataclass(frozen=True)
 class Card:
-    """What the card states. `checks` are pairs (form, largest difference of unit embeddings)."""
+    """What the card states.
+
+    `checks` are pairs (form, largest difference of unit embeddings). `measured` are the results on the
+    verification sets of the run, at the step that is exported.
+    """
 
     source: str
     is_run: bool
@@ -41,6 +45,7 @@ class Card:
     checks: Sequence[Tuple[str, float]]
     num_images: int
     calibration: Optional[StoredCalibration]
+    measured: Sequence[Mapping[str, Any]]
 
 
 def write_card(path: str, card: Card) -> None:
@@ -88,11 +93,10 @@ def _settings(run: str) -> str:
 
 
 def _measured(card: Card) -> str:
-    metrics = read_metrics(card.source) if card.is_run else None
-    if not metrics or not metrics.get("sets"):
+    if not card.measured:
         return "## Measured\n\nNothing yet; run `arcface-mx verify`."
     rows = [("set", "pairs", "flip test", "accuracy %", "TAR at FAR")]
-    for result in metrics["sets"].values():
+    for result in card.measured:
         for flip in ("none", "sum"):
             if result.get(flip):
                 tars = result[flip]["tar_at_far"].items()

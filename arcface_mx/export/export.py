@@ -12,13 +12,12 @@ from arcface_mx.export.card import Card, write_card
 from arcface_mx.export.int8 import cosine_parity, quantise, write_int8
 from arcface_mx.export.parity import NUM_IMAGES, check_images, onnx_embeddings, parity
 from arcface_mx.model.attributes import describe, with_attributes
-from arcface_mx.model.backbone import make_backbone
 from arcface_mx.model.embedder import Embedder, to_batch
 from arcface_mx.model.engines import MxnetEngine, Network
 from arcface_mx.model.load import load_model, locate, read_parameters
 from arcface_mx.model.save import save_model
-from arcface_mx.train import checkpoint
 from arcface_mx.train.folder import CONFIG, read_config
+from arcface_mx.train.snapshot import LAST, find_step, load_snapshot, results_at
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.files import atomic_write
 from arcface_mx.verify.calibrate import calibrate_model
@@ -51,6 +50,8 @@ class ExportOptions:
     calibrate : tuple of str
         Verification sets on which thresholds are measured. By default the source's own calibration
         is kept.
+    step : str
+        Checkpoint of a run: a number, "best" or "last". By default the last one.
     """
 
     fold: bool = False
@@ -58,6 +59,7 @@ class ExportOptions:
     int8: bool = False
     images: Optional[str] = None
     calibrate: Tuple[str, ...] = ()
+    step: str = ""
 
 
 class _Sample(NamedTuple):
@@ -99,7 +101,9 @@ def export_model(source: str, out: Optional[str], options: ExportOptions) -> Lis
         If the input is bad or the embeddings of a form differ; nothing is written then.
     """
     is_run = os.path.exists(os.path.join(source, CONFIG)) or not _is_model(source)
-    network = _read_run(source) if is_run else load_model(source)
+    if options.step and out is None:
+        raise UserError(f"`out` is missing: name a folder for step {options.step}; the run folder keeps the last step")
+    network = load_snapshot(source, options.step or LAST) if is_run or options.step else load_model(source)
     if out is None and (options.fold or not is_run):
         raise UserError(f"`out` is missing: name a folder for the {'folded model' if options.fold else 'export'}")
     attributes = describe(network.input_size, network.embedding_size, aligned=is_run)
@@ -120,25 +124,14 @@ def export_model(source: str, out: Optional[str], options: ExportOptions) -> Lis
     for name, difference in forms.checks:
         lines.append(f"{name}: unit embeddings differ by at most {difference:.1e} on {count} images")
     calibration = _calibration(source, network, prefix + ",0", options)
-    card = Card(source, is_run, network, attributes, options.fold, forms.checks, count, calibration)
+    measured = results_at(source, find_step(source, options.step or LAST)) if is_run else []
+    card = Card(source, is_run, network, attributes, options.fold, forms.checks, count, calibration, measured)
     write_card(prefix + "-card.md", card)
     return lines + [f"{prefix}-card.md"]
 
 
 def _is_model(source: str) -> bool:
     return not os.path.isdir(source) or os.path.exists(os.path.join(source, "model-symbol.json"))
-
-
-def _read_run(run: str) -> Embedder:
-    """Return the network of a run's latest checkpoint. Raises UserError if there is none."""
-    config = read_config(run)
-    state = checkpoint.latest(run)
-    if state is None:
-        raise UserError(f"{run}: holds no checkpoint; train first")
-    backbone = make_backbone(config.network, config.data.image_size, config.run.init)
-    symbol, side = backbone.file_symbol(), backbone.image_size
-    args, aux = backbone.arrays_of(symbol, state.arg_params, state.aux_params)
-    return Embedder(symbol, args, aux, None, (side, side), f"{run}, step {state.step}")
 
 
 def _sample(run: Optional[str], network: Embedder, options: ExportOptions) -> _Sample:

@@ -53,7 +53,7 @@ def load_model(
         If files are missing or unreadable, the parameters do not fit the graph, or the engine is
         not installed or does not run on these devices.
     """
-    make_engine = _engine_factory(engine, spec, contexts)
+    make_engine = engine_factory(engine, spec, contexts)
     symbol_path, params_path = locate(spec)
     symbol = read_symbol(symbol_path)
     arg_params, aux_params = read_parameters(params_path, symbol_path)
@@ -65,7 +65,7 @@ def load_model(
     return embedder
 
 
-def _engine_factory(
+def engine_factory(
     engine: str, spec: str, contexts: Optional[List[mx.Context]]
 ) -> Optional[Callable[[Network], Engine]]:
     """Return what makes the engine of that name for the model `spec`; None is MXNet."""

@@ -61,9 +61,9 @@ def measure_run(
     )
 
 
-def class_centres_of(run: str) -> Optional[np.ndarray]:
-    """Class centres W (n, d) of the latest checkpoint; None without checkpoint or centres."""
-    state = checkpoint.latest(run)
+def class_centres_of(run: str, step: Optional[int] = None) -> Optional[np.ndarray]:
+    """Class centres W (n, d) of the checkpoint of a step, or the latest; None without checkpoint or centres."""
+    state = checkpoint.latest(run) if step is None else checkpoint.load(checkpoint.checkpoint_path(run, step))
     if state is None or CENTRES not in state.arg_params:
         return None
     return state.arg_params[CENTRES].asnumpy()

@@ -43,7 +43,8 @@ def save(run: str, state: RunState, keep: int, keep_every: int = 0) -> str:
     keep : int
         Number of latest checkpoints that stay; 0 writes none.
     keep_every : int
-        Checkpoints whose step is a multiple of this stay too; 0 means none.
+        Checkpoints whose step is a multiple of this stay too; 0 means none. That of the best
+        verification always stays.
 
     Raises
     ------
@@ -69,7 +70,7 @@ def save(run: str, state: RunState, keep: int, keep_every: int = 0) -> str:
                 "arrays": digest,
             }
             write_json(os.path.join(folder, NOTE), dict(note, sha256=_digest(note)))
-        _prune(run, keep, keep_every)
+        _prune(run, keep, keep_every, state.best.get("step"))
     except OSError as error:
         raise UserError(f"{path}: cannot write a checkpoint ({error}); the one before is untouched")
     return path
@@ -84,9 +85,9 @@ def _digest(note: Dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(note, sort_keys=True).encode()).hexdigest()
 
 
-def _prune(run: str, keep: int, keep_every: int) -> None:
+def _prune(run: str, keep: int, keep_every: int, best: Optional[int]) -> None:
     for old in existing(run)[keep:]:
-        if not keep_every or _step(old) % keep_every:
+        if _step(old) != best and (not keep_every or _step(old) % keep_every):
             # Renamed first: no half-removed folder ever stands under a checkpoint's name.
             shutil.rmtree(rename_away(old, ".old"), ignore_errors=True)
 
@@ -103,6 +104,11 @@ def existing(run: str) -> List[str]:
     if not os.path.isdir(root):
         return []
     return sorted((os.path.join(root, name) for name in os.listdir(root) if _NAME.match(name)), key=_step, reverse=True)
+
+
+def steps(run: str) -> List[int]:
+    """Return the steps of which a run has a checkpoint, latest first."""
+    return [_step(path) for path in existing(run)]
 
 
 def latest(run: str, log: Callable[[str], Any] = print) -> Optional[RunState]:

@@ -11,7 +11,7 @@ import numpy as np
 from arcface_mx.reader.bag import BagMiner
 from arcface_mx.reader.record_reader import Batch
 from arcface_mx.train import checkpoint
-from arcface_mx.train.evaluate import Evaluator, mean_accuracy
+from arcface_mx.train.evaluate import mean_accuracy
 from arcface_mx.train.guards import Guard, StallDetector
 from arcface_mx.train.interrupts import Interrupts
 from arcface_mx.train.log import RunLog
@@ -86,10 +86,10 @@ def fit(
             step, last = trainer.step, trainer.step == steps
             if last or step % options.log_every == 0:
                 trainer.report()
-            if run.evaluator and options.eval_every and step % options.eval_every == 0 and not last:
-                trainer.verify(run.evaluator)
+            due = 0 < options.eval_every and step % options.eval_every == 0 and not last
+            is_best = due and run.worker.any(trainer.verify())
             stop = run.worker.any(interrupts.asked)
-            if last or stop or step % options.checkpoint_every == 0:
+            if last or stop or is_best or step % options.checkpoint_every == 0:
                 reached, path = trainer.save()
                 if last:
                     return reached
@@ -162,14 +162,22 @@ class Trainer:
         self._log.progress(self.step, epoch, schedule.lr_at(self.step - 1), metrics)
         self._log.warn(self._stall.look(self.step, metrics))
 
-    def verify(self, evaluator: Evaluator) -> None:
-        """Verify the present state and remember it if it is the best."""
+    def verify(self) -> bool:
+        """Verify the present state, on the worker that has the sets, and return whether it is the best so far.
+
+        The best has the highest mean, over the sets, of the accuracy without flip test.
+        """
+        evaluator = self._run.evaluator
+        if evaluator is None:
+            return False
         backbone = embedding_module(self._module)
         results = evaluator(read_state(backbone, self.step, self._best, self._guard.skipped))
         self._log.verification(self.step, results)
         mean = mean_accuracy(results)
-        if mean > self._best.get("mean_accuracy", -1.0):
-            self._best = {"step": self.step, "mean_accuracy": mean}
+        if mean <= self._best.get("mean_accuracy", -1.0):
+            return False
+        self._best = {"step": self.step, "mean_accuracy": mean}
+        return True
 
     def state(self) -> RunState:
         """Return all that a checkpoint holds."""

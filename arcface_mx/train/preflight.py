@@ -71,8 +71,9 @@ def stored_bytes(module: Any) -> int:
 
 def checkpoint_room(options: RunConfig, schedule: Schedule, parameters: int) -> int:
     """Return the bytes that checkpoints and export take at most, with the one that is being written."""
-    kept = options.keep_checkpoints + 1 + (schedule.steps // options.keep_every if options.keep_every else 0)
-    return 2 * parameters * min(kept, 2 + schedule.steps // options.checkpoint_every) + parameters
+    best = 1 if 0 < options.eval_every < schedule.steps else 0
+    kept = options.keep_checkpoints + 1 + best + (schedule.steps // options.keep_every if options.keep_every else 0)
+    return 2 * parameters * min(kept, 2 + best + schedule.steps // options.checkpoint_every) + parameters
 
 
 def free_bytes(folder: str) -> int:

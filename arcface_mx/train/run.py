@@ -145,10 +145,15 @@ def _finish(run: Run, state: RunState, log: RunLog) -> Dict[str, Any]:
         results = run.evaluator(state)
         log.verification(state.step, results, say=False)  # the table says it
         metrics["sets"] = {result.set: result.to_json() for result in results}
-        metrics["mean_accuracy"] = mean_accuracy(results)
-        if state.best:
-            metrics["best_of_run"] = state.best  # chosen on the verification sets: not a headline number
+        mean = metrics["mean_accuracy"] = mean_accuracy(results)
         log.say(result_table(results))
+        if run.options.eval_every:  # chosen on the verification sets: not a headline number
+            last = {"step": state.step, "mean_accuracy": mean}
+            best = metrics["best_of_run"] = last if mean > state.best.get("mean_accuracy", -1.0) else state.best
+            log.say(
+                f"best step {best['step']}: mean accuracy {100 * best['mean_accuracy']:.2f} % without flip test, last "
+                f"step {100 * mean:.2f} %. The best step is chosen on these sets, so its accuracy is optimistic"
+            )
     write_json(run.folder.file(METRICS), metrics)
     log.event("finished", step=state.step)
     return metrics

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from arcface_mx.model import Embedder
 
 
+CHOSEN = ": the best step is chosen on the run's verification sets, so its accuracy on them is optimistic"
+
+
 def add_model_flags(parser: argparse.ArgumentParser, int8: bool = False) -> None:
     """MODEL, --devices, --batch-size, --layer, --engine; `int8` offers that engine too.
 
@@ -35,6 +38,16 @@ def add_model_flags(parser: argparse.ArgumentParser, int8: bool = False) -> None
         choices=[name for name in ENGINES if int8 or name != "int8"],
         default="mxnet",
         help=f"MXNet, or ONNX Runtime (extra export; equal to 1e-4){int8_help} (default: %(default)s)",
+    )
+
+
+def add_step_flag(parser: argparse.ArgumentParser) -> None:
+    """--step, for commands that take any checkpoint of a run."""
+    parser.add_argument(
+        "--step",
+        metavar="N|best|last",
+        help="take this checkpoint of a run folder; best is the step with the highest mean accuracy on the run's "
+        "verification sets, if the run was trained with --eval-every (default: the exported network, of the last step)",
     )
 
 
@@ -77,7 +90,13 @@ def open_model(args: argparse.Namespace) -> Embedder:
 
     if args.batch_size is not None and args.batch_size < 1:
         raise UserError(f"`batch_size` must be at least 1, got {args.batch_size}")
-    embedder = load_model(args.model, parse_devices(args.devices), args.layer, args.engine)
+    if getattr(args, "step", None):
+        from arcface_mx.train.snapshot import load_snapshot
+
+        embedder = load_snapshot(args.model, args.step, parse_devices(args.devices), args.layer, args.engine)
+        embedder.notes.insert(0, embedder.name + CHOSEN * (args.step == "best"))
+    else:
+        embedder = load_model(args.model, parse_devices(args.devices), args.layer, args.engine)
     for note in embedder.notes:
         print(note)
     return embedder

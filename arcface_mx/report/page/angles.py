@@ -17,12 +17,15 @@ HEADER = ("angle in degrees", "of", "value")
 Rows = List[Sequence[str]]
 
 
-def training_rows(run: str, folder: str, embedder: Embedder, max_images: int) -> Rows:
-    """W-EC, W-Inter, Intra and Inter of the training set in `folder`, on identities spread evenly over it."""
+def training_rows(run: str, folder: str, embedder: Embedder, max_images: int, step: Optional[int] = None) -> Rows:
+    """W-EC, W-Inter, Intra and Inter of the training set in `folder`, on identities spread evenly over it.
+
+    The class centres are those of the checkpoint of `step`, or of the latest one.
+    """
     index = RecordIndex.open(folder)
     positions = _whole_identities(index.labels, max_images)
     labels, embeddings = index.labels[positions], embed_positions(embedder, index, folder, positions)
-    angles, weight = spread(embeddings, labels, folder), class_centres_of(run)
+    angles, weight = spread(embeddings, labels, folder), class_centres_of(run, step)
     rows: Rows = []
     if weight is not None and len(weight) == index.num_classes:  # with several centres per class there is no W_j
         centres = centre_angles(weight, embeddings, labels)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Dict, Sequence, Tuple
+from typing import Dict, Optional, Sequence, Tuple
 
 from arcface_mx.model import Embedder
 from arcface_mx.report.page.html_parts import Page
@@ -12,6 +12,7 @@ from arcface_mx.report.plots.run import draw_pairs, draw_training
 from arcface_mx.report.scores import ScoredSet, embed_and_score
 from arcface_mx.report.table import read_results
 from arcface_mx.train.folder import read_config, read_environment, read_metrics
+from arcface_mx.train.snapshot import results_at
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.files import atomic_write, refuse_unwritable
 
@@ -20,7 +21,12 @@ MAX_IMAGES = 2000
 
 
 def write_report(
-    run: str, embedder: Embedder, sets: Sequence[str] = (), max_images: int = MAX_IMAGES, out: str = ""
+    run: str,
+    embedder: Embedder,
+    sets: Sequence[str] = (),
+    max_images: int = MAX_IMAGES,
+    out: str = "",
+    step: Optional[int] = None,
 ) -> str:
     """Write a page about a run, whole or not at all.
 
@@ -37,6 +43,8 @@ def write_report(
         How many training images the angle statistics use at most.
     out : str
         The page to write. By default it is `report.html` in the run folder.
+    step : int, optional
+        Step of the model. By default it is the last one.
 
     Returns
     -------
@@ -56,16 +64,16 @@ def write_report(
     if max_images < 1:
         raise UserError(f"`max_images` must be at least 1, got {max_images}")
     path = out or os.path.join(run, PAGE)
-    config, results = read_config(run), read_results(run)
+    config = read_config(run)
+    results = read_results(run) if step is None else results_at(run, step)
     refuse_unwritable(path)
     paths = list(sets) or [path for path in config.data.eval if os.path.exists(path)]
     scored = [embed_and_score(embedder, path, "this run") for path in paths]
     plots, missing = _draw_plots(run, os.path.dirname(path) or ".", scored)
-    report = RunReport(run, config, results, embedder, scored, plots, missing, max_images)
-    metrics = read_metrics(run)
-    assert metrics is not None  # `read_results` has refused a run without metrics
-    step, commit = metrics["step"], str(read_environment(run).get("commit"))[:12]
-    page = Page(os.path.basename(os.path.normpath(run)), f"arcface-mx run, step {step}, commit {commit}")
+    report = RunReport(run, config, results, embedder, scored, plots, missing, max_images, step)
+    commit = str(read_environment(run).get("commit"))[:12]
+    shown = (read_metrics(run) or {})["step"] if step is None else step
+    page = Page(os.path.basename(os.path.normpath(run)), f"arcface-mx run, step {shown}, commit {commit}")
     for title, section in SECTIONS.items():
         page.add(title, *section(report))
     with atomic_write(path, "w") as stream:

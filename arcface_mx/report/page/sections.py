@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Callable, Dict, List, NamedTuple, Sequence
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from arcface_mx.report.scores import ScoredSet
 from arcface_mx.report.table import collect, number, set_names
 from arcface_mx.train.folder import command_line, read_environment
 from arcface_mx.train.log import read_events
+from arcface_mx.train.snapshot import best_of_run
 from arcface_mx.verify.calibration_file import StoredCalibration, calibration_path, read_calibration
 from arcface_mx.verify.tables import calibration_notes, calibration_rows
 
@@ -33,7 +34,7 @@ class RunReport(NamedTuple):
     """What the sections are made from.
 
     results: of the verification sets, from metrics.json. plots: PNG by name; missing: why some of
-    them could not be drawn.
+    them could not be drawn. step: of the embedder, None for the last one.
     """
 
     run: str
@@ -44,11 +45,12 @@ class RunReport(NamedTuple):
     plots: Dict[str, bytes]
     missing: str
     max_images: int
+    step: Optional[int]
 
 
 def accuracy_section(report: RunReport) -> List[str]:
     """Results on the verification sets, of methods without a network, and in the paper."""
-    parts = [html_parts.paragraph("The run had no verification sets.")]
+    parts = [html_parts.paragraph("The run had no verification sets, or was not verified at this step.")]
     if report.results:
         parts = [
             html_parts.table(_accuracy_rows(report.results)),
@@ -57,6 +59,7 @@ def accuracy_section(report: RunReport) -> List[str]:
                 "of a fold is chosen on the other folds. TAR at FAR is without flip test."
             ),
         ]
+    parts.append(html_parts.paragraph(_best_note(report.run)))
     baselines = [row for row in collect([report.run]) if not row.runs]
     if baselines:
         names = set_names(baselines)
@@ -74,6 +77,17 @@ def accuracy_section(report: RunReport) -> List[str]:
             )
         )
     return parts
+
+
+def _best_note(run: str) -> str:
+    """Name the best step and how it was chosen; nothing if the run was not verified during training."""
+    best = best_of_run(run)
+    if not best:
+        return ""
+    return (
+        f"Best step of the run: {best['step']}, with a mean accuracy of {100 * best['mean_accuracy']:.2f} % without "
+        "flip test. It is chosen on these very sets, so its accuracy is optimistic. The headline is the last step."
+    )
 
 
 def _accuracy_rows(results: Sequence[Dict[str, Any]]) -> List[List[str]]:
@@ -152,7 +166,7 @@ def angles_section(report: RunReport) -> List[str]:
     rows: List[Sequence[str]] = [angles.HEADER]
     parts, data = [], report.config.data.data
     if os.path.exists(data):
-        rows += angles.training_rows(report.run, data, report.embedder, report.max_images)
+        rows += angles.training_rows(report.run, data, report.embedder, report.max_images, report.step)
     else:
         parts.append(html_parts.paragraph(f"The training set {data} no longer exists, so it is not in the table."))
     for scored in report.scored:
@@ -163,7 +177,7 @@ def angles_section(report: RunReport) -> List[str]:
 def thresholds_section(report: RunReport) -> List[str]:
     """The stored calibration; without one, a calibration on the verification sets."""
     path = calibration_path(report.run)
-    if os.path.exists(path):
+    if report.step is None and os.path.exists(path):
         stored = read_calibration(path, report.run)
     elif report.scored:
         same = np.concatenate([scored.scores[scored.same] for scored in report.scored])
