@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, Tuple, Type
+from typing import Any, Dict, Iterable, List, Mapping, Tuple, Type
 
 from arcface_mx.losses import LOSSES, ArcFace, Loss
 from arcface_mx.util.errors import UserError
@@ -252,24 +252,43 @@ def from_json(value: Mapping[str, Any], source: str) -> TrainConfig:
     UserError
         For an unknown group or setting and for a value of the wrong type.
     """
+    return from_flat(settings_from_json(value, source))
+
+
+def settings_from_json(value: Mapping[str, Any], source: str) -> Dict[str, Any]:
+    """Return {setting: value} of what a file holds: settings in the groups of `to_json`, or without groups.
+
+    Raises
+    ------
+    UserError
+        As `from_json` does. The message names the nearest known setting.
+    """
     flat: Dict[str, Any] = {}
-    for group, entries in value.items():
-        if (group not in GROUPS and group != "loss") or not isinstance(entries, dict):
-            raise UserError(f"{source}: unknown entry {group!r}; was it written by another version?")
-        entries = dict(entries)
-        if group == "loss":
-            flat["loss"] = typed(entries.pop("name", ArcFace.name), "", f"{source}: loss.name")
-        kind = find_loss(flat["loss"]) if group == "loss" else GROUPS[group]
-        known = {entry.name: entry for entry in dataclasses.fields(kind)}
-        for name, entry in entries.items():
-            where = f"{source}: {group}.{name}"
-            if name not in known:
-                raise UserError(f"{source}: unknown entry {group}.{name}; was it written by another version?")
-            flat[name] = typed(entry, known[name].default, where)
-            item = {"Tuple[int, ...]": int, "Tuple[str, ...]": str}.get(str(known[name].type))
-            if item and not all(type(part) is item for part in flat[name]):
-                raise UserError(f"{where} is {entry!r:.60}; every item must be of type {item.__name__}")
-    return from_flat(flat)
+    for name, entry in value.items():
+        if isinstance(entry, dict) and (name in GROUPS or name == "loss"):
+            flat.update({f"{name}.{key}": part for key, part in entry.items()})
+        elif isinstance(entry, dict):
+            raise UserError(f"{source}: unknown entry {name!r}{_nearest(str(name), [*GROUPS, 'loss'])}")
+        else:
+            flat[str(name)] = entry
+    where = "loss.name" if "loss.name" in flat else "loss"
+    loss = find_loss(typed(flat.pop(where, ArcFace.name), "", f"{source}: {where}"))
+    groups, values = {**GROUPS, "loss": loss}, {"loss": loss.name}
+    for place, entry in flat.items():
+        group, _, name = place.rpartition(".")
+        fields = {field.name: field for field in dataclasses.fields(groups[group])} if group else field_table(loss)
+        if name not in fields:
+            raise UserError(f"{source}: unknown entry {place}{_nearest(name, fields)}")
+        values[name] = typed(entry, fields[name].default, f"{source}: {place}")
+        item = {"Tuple[int, ...]": int, "Tuple[str, ...]": str}.get(str(fields[name].type))
+        if item and not all(type(part) is item for part in values[name]):
+            raise UserError(f"{source}: {place} is {entry!r:.60}; every item must be of type {item.__name__}")
+    return values
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {near[0]}?" if near else "; was it written by another version?"
 
 
 def flag_name(setting_name: str) -> str:

@@ -9,7 +9,7 @@ FACES=$CACHE/rendered-8x400-seed3
 [ -e "$FACES/property" ] || arcface data rendered "$FACES" --identities 8 --images 400 --seed 3
 OUT=${OUT:-runs/toy}
 toy() {
-  arcface train --data "$FACES" --network iresnet18 --width 0.25 --dropout 0 --image-size 48 --embedding-size 2 \
+  arcface train --preset paper --schedule-batch 0 --data "$FACES" --network iresnet18 --width 0.25 --dropout 0 --image-size 48 --embedding-size 2 \
     --batch-size 64 --warmup-steps 50 --steps 800 --lr-drops 500,700 --log-every 50 --seed "$SEED" "$@"
 }
 toy --run "$OUT/softmax" --loss softmax --lr 0.05 "$@"

@@ -70,7 +70,7 @@ PAPER_SETTINGS = {
 def test_the_papers_settings_are_the_defaults_and_the_paper_budget():
     defaults = to_flat(from_flat({}))
     assert {name: defaults[name] for name in PAPER_SETTINGS} == PAPER_SETTINGS
-    assert preset_values("paper", ArcFace) == {"schedule_batch": 512}
+    assert preset_values("paper", ArcFace) == {"schedule_batch": 512, "eval_every": 2000}
     with open(os.path.join(RECIPES, "lib", "common.sh"), encoding="utf-8") as stream:
         assert "SETTINGS=(--preset paper)" in stream.read()
 

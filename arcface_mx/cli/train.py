@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
-from typing import TYPE_CHECKING, Any, Dict, Sequence
+import sys
+from typing import TYPE_CHECKING, Any, Dict, Optional, Sequence
 
 if TYPE_CHECKING:
     from arcface_mx.config import TrainConfig
 
 HELP = """train a network on a face data set
 
-Defaults are the paper's settings for CASIA-WebFace (IR-ResNet50, batch 512, 32,000 steps).
-The same command continues a run that was interrupted.
+Defaults are those of a preset: paper (IR-ResNet50, batch 512, 32,000 steps, 180,000 from 30,000 classes
+on), laptop (a small network, minutes on two cores) or fine-tune. The same command continues a run that
+was interrupted.
 Started by srun or mpirun with several tasks, each task is a worker of one run, as with arcface-mx launch.
 Each loss has its own flags: arcface-mx train --loss cosface --help"""
 
@@ -23,19 +26,27 @@ def add_arguments(parser: argparse.ArgumentParser, arguments: Sequence[str] = ()
 
     add_run_flags(parser, arguments, _stored_loss(arguments))
     parser.set_defaults(words=tuple(arguments))
-    parser.add_argument("--preset", metavar=f"{{{','.join(PRESETS)}}}", help="defaults to start from (default: paper)")
-    parser.add_argument("--config", metavar="FILE", help="settings to start from: the config.json of a run folder")
+    parser.add_argument(
+        "--preset",
+        metavar=f"{{{','.join(PRESETS)}}}",
+        help="defaults to start from (default: the one that fits: fine-tune with --init, laptop without a GPU on "
+        "fewer than 100,000 images, else paper)",
+    )
+    parser.add_argument(
+        "--config", metavar="FILE", help="settings to start from, JSON or YAML, for example config.json of a run"
+    )
     parser.add_argument("--resume", metavar="RUN", help="continue the run in this folder with its own configuration")
-    parser.add_argument("--print-config", action="store_true", help="print what differs from the defaults and stop")
+    parser.add_argument(
+        "--print-config", action="store_true", help="print the configuration as JSON, for --config, and stop"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    from arcface_mx.config import TrainConfig, differences, flag_name
+    from arcface_mx.config import to_json
 
     config = configuration(args)
     if args.print_config:
-        for name, (default, value) in differences(TrainConfig(), config).items():
-            print(f"{flag_name(name)} {value} (default {default})")
+        print(json.dumps(to_json(config), indent=2, sort_keys=True))
         return 0
     from arcface_mx.launch import tasks
 
@@ -51,41 +62,69 @@ def run(args: argparse.Namespace) -> int:
 
 def configuration(args: argparse.Namespace) -> TrainConfig:
     """Return the configuration of a command line: its flags over those of a preset, a file or a run."""
-    from arcface_mx import config
+    from arcface_mx.config import from_flat
     from arcface_mx.flags import given_values
-    from arcface_mx.presets import preset_values
-    from arcface_mx.util.errors import UserError
 
     values = given_values(args)
+    return from_flat(_all_settings(args, values))
+
+
+def _all_settings(args: argparse.Namespace, values: Dict[str, Any]) -> Dict[str, Any]:
+    """Return the settings of the flags, over those of a run, a file or a preset."""
+    from arcface_mx.util.errors import UserError
+
     sources = [name for name in ("preset", "config", "resume") if getattr(args, name)]
     if len(sources) > 1:
         raise UserError(f"`{sources[0]}` and `{sources[1]}` cannot be combined: both give the settings to start from")
-    if args.preset:
-        loss = config.find_loss(values.get("loss", config.ArcFace.name))
-        values = {**preset_values(args.preset, loss), **values}
-    if args.config:
-        values = {**_stored_settings(args.config), "run": "", **values}
     if args.resume:
-        values = {**_stored_settings(os.path.join(args.resume, "config.json")), **values, "run": args.resume}
-    return config.from_flat(values)
+        return {**_stored_settings(args.resume), **values, "run": args.resume}
+    if args.config:
+        return {**_settings_of_file(args.config, values), **values}
+    return {**_preset(args.preset, values), **values}
 
 
-def _stored_settings(path: str) -> Dict[str, Any]:
-    """Return {setting: value} of a config.json."""
-    from arcface_mx.config import to_flat
-    from arcface_mx.train.folder import read_config_file
+def _stored_settings(run: str) -> Dict[str, Any]:
+    from arcface_mx.config_file import read_settings
 
-    return to_flat(read_config_file(path))
+    return read_settings(os.path.join(run, "config.json"))
+
+
+def _settings_of_file(path: str, values: Dict[str, Any]) -> Dict[str, Any]:
+    """Return the settings of a file, without those of another loss than the one that the flags name."""
+    from arcface_mx.config import field_table, find_loss
+    from arcface_mx.config_file import RECORD, read_settings
+
+    settings = read_settings(path)
+    if os.path.basename(path) == RECORD:
+        settings["run"] = ""  # the record of a run that exists
+    known = field_table(find_loss(values.get("loss", settings["loss"])))
+    return {name: value for name, value in settings.items() if name in known or name == "loss"}
+
+
+def _preset(name: Optional[str], values: Dict[str, Any]) -> Dict[str, Any]:
+    """Return the settings of a preset, of the one that fits if none is named, and say which it is."""
+    from arcface_mx.config import ArcFace, find_loss
+    from arcface_mx.flags import flags_in
+    from arcface_mx.presets import choose_preset, count_classes, preset_values
+
+    reason = ""
+    if not name:
+        name, reason = choose_preset(values)
+    if reason:
+        print(f"preset {name}, because {flags_in(reason)}; --preset chooses another", file=sys.stderr)
+    loss = find_loss(values.get("loss", ArcFace.name))
+    return preset_values(name, loss, values, count_classes(values.get("data", ""))) if name else {}
 
 
 def _stored_loss(arguments: Sequence[str]) -> str:
     """Return the loss of the configuration that `--resume` or `--config` names, or the default loss."""
+    from arcface_mx.config_file import read_settings
     from arcface_mx.util.errors import UserError
 
     for flag, path in zip(arguments, arguments[1:]):
         if flag in ("--resume", "--config"):
             try:
-                return _stored_settings(os.path.join(path, "config.json") if flag == "--resume" else path)["loss"]
+                return (_stored_settings(path) if flag == "--resume" else read_settings(path))["loss"]
             except UserError:
                 break  # `run` reports it
     return "arcface"

@@ -10,7 +10,8 @@ import sys
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from arcface_mx import __version__
-from arcface_mx.config import TrainConfig, from_json
+from arcface_mx.config import TrainConfig, from_flat
+from arcface_mx.config_file import read_settings
 from arcface_mx.train import lock
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.files import read_json, write_json
@@ -26,8 +27,8 @@ def read_config(run: str) -> TrainConfig:
 
 
 def read_config_file(path: str) -> TrainConfig:
-    """Return the configuration in a config.json. Raises UserError if there is none."""
-    return from_json(_read_json(path, f"is {os.path.dirname(path) or '.'} a run folder?"), path)
+    """Return the configuration in a file, as `read_settings` reads it. Raises UserError if there is none."""
+    return from_flat(read_settings(path))
 
 
 def read_metrics(run: str) -> Optional[Dict[str, Any]]:

@@ -11,6 +11,8 @@ import pytest
 from arcface_mx import config
 from arcface_mx.cli import main, with_flags
 from arcface_mx.cli.shared.commands import build_parser, commands, parse
+from arcface_mx.config import from_flat
+from arcface_mx.config_file import read_settings
 from arcface_mx.util.errors import UserError
 
 
@@ -116,9 +118,10 @@ def test_configuration_survives_json():
     assert one == two
 
 
-def test_print_config_shows_what_differs(capsys):
-    assert main(["train", "--lr", "0.2", "--print-config"]) == 0
-    assert capsys.readouterr().out == "--lr 0.2 (default 0.1)\n"
+def test_print_config_writes_what_config_reads(capsys, tmp_path):
+    assert main(["train", "--lr", "0.2", "--loss", "cosface", "--print-config"]) == 0
+    (tmp_path / "run.json").write_text(capsys.readouterr().out)
+    assert from_flat(read_settings(str(tmp_path / "run.json"))) == from_flat({"lr": 0.2, "loss": "cosface"})
 
 
 @pytest.mark.parametrize(
