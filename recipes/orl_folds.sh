@@ -12,7 +12,8 @@ for fold in 1 2 3 4; do
     faces=$CACHE/orl/fold$fold run=runs/orl-fold$fold-seed$seed
     arcface train --data "$faces" --eval "$faces/orl.bin" "${SETTINGS[@]}" --init "$BASE" \
       --lr 0.1 --lr-mult '^(?!fc7)=0.03' --batch-size 64 --steps 160 --lr-drops 120 --warmup-steps 20 \
-      --margin-ramp 0 --shift 2 --rotate 5 --jitter 0.2 --log-every 40 --seed "$seed" --run "$run" "$@"
+      --margin-ramp 0 --shift 2 --rotate 5 --jitter 0.2 --log-every 40 --seed "$seed" --run "$run" "$@" ||
+      [ -e "$run/metrics.json" ] # the exit code is 1 if a fold's accuracy fell
     [ -e "$run/baselines.json" ] || arcface baselines "$faces" "$faces/orl.bin" --json "$run/baselines.json" >/dev/null
     runs+=("$run")
   done

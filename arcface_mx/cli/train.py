@@ -17,6 +17,7 @@ Defaults are those of a preset: paper (IR-ResNet50, batch 512, 32,000 steps, 180
 on), laptop (a small network, minutes on two cores) or fine-tune. The same command continues a run that
 was interrupted.
 Started by srun or mpirun with several tasks, each task is a worker of one run, as with arcface-mx launch.
+A run that starts from a model (--init) is verified before and after; the exit code is 1 if it fell.
 Each loss has its own flags: arcface-mx train --loss cosface --help"""
 
 
@@ -54,10 +55,10 @@ def run(args: argparse.Namespace) -> int:
     if task and (config.run.kvstore.startswith(("dist", "horovod")) or "kvstore" not in vars(args)):
         kvstore = config.run.kvstore if config.run.kvstore not in ("local", "device") else "dist_sync"
         return tasks.run(task, args.words, kvstore, config.run.devices)
+    from arcface_mx.train.fine_tuning import fell
     from arcface_mx.train.run import train
 
-    train(config)
-    return 0
+    return 1 if fell(train(config)) else 0
 
 
 def configuration(args: argparse.Namespace) -> TrainConfig:

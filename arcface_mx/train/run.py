@@ -18,6 +18,7 @@ from arcface_mx.model.backbone import INIT
 from arcface_mx.parallel import sampling
 from arcface_mx.reader.samplers import PKSampler
 from arcface_mx.train.evaluate import mean_accuracy
+from arcface_mx.train.fine_tuning import accuracy_before, conclude
 from arcface_mx.train.folder import METRICS, RunFolder, read_metrics
 from arcface_mx.train.lock import RunLock
 from arcface_mx.train.log import RunLog
@@ -97,7 +98,6 @@ def carry_out(run: Run, lock: RunLock, on_step: Optional[OnStep] = None) -> Dict
     initialise(module, run.options.seed, state.arg_params, state.aux_params)
     scheduler = start_optimizer(module, run)
     write_momentum(module, state.momentum, state.arg_params)
-    state = dataclasses.replace(state, arg_params={}, aux_params={}, momentum={})  # the module has them now
     messages, warnings = preflight(run, module)
 
     lock.take()
@@ -106,7 +106,9 @@ def carry_out(run: Run, lock: RunLock, on_step: Optional[OnStep] = None) -> Dict
     log = RunLog(run.folder.path, run.schedule.steps, state.step, run.options.tensorboard)
     try:
         _introduce(run, log, source, messages, [lock.left_by, *warnings])
-        return _finish(run, fit(run, module, scheduler, state, log, on_step), log)
+        before = accuracy_before(run, state, log)
+        state = dataclasses.replace(state, arg_params={}, aux_params={}, momentum={})  # the module has them
+        return _finish(run, fit(run, module, scheduler, state, log, on_step), before, log)
     finally:
         log.close()
 
@@ -137,7 +139,7 @@ def _introduce(run: Run, log: RunLog, source: str, messages: List[str], warnings
     log.event("start", source=source, expected_first_loss=first, steps=schedule.steps, images=images)
 
 
-def _finish(run: Run, state: RunState, log: RunLog) -> Dict[str, Any]:
+def _finish(run: Run, state: RunState, before: Optional[float], log: RunLog) -> Dict[str, Any]:
     """Export the embedding network, verify the last state and write metrics.json, the mark of a finished run."""
     run.backbone.save(state.arg_params, state.aux_params, run.folder.path)
     metrics: Dict[str, Any] = {"step": state.step, "skipped_steps": state.skipped, "sets": {}}
@@ -154,6 +156,7 @@ def _finish(run: Run, state: RunState, log: RunLog) -> Dict[str, Any]:
                 f"best step {best['step']}: mean accuracy {100 * best['mean_accuracy']:.2f} % without flip test, last "
                 f"step {100 * mean:.2f} %. The best step is chosen on these sets, so its accuracy is optimistic"
             )
+    conclude(before, metrics, log)
     write_json(run.folder.file(METRICS), metrics)
     log.event("finished", step=state.step)
     return metrics
