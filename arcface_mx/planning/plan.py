@@ -17,6 +17,7 @@ from arcface_mx.planning.memory_estimate import BYTES, gradient_bytes, line_thro
 from arcface_mx.planning.workload import Workload
 from arcface_mx.util.devices import device_names
 from arcface_mx.util.errors import UserError
+from arcface_mx.util.memory import available_memory
 from arcface_mx.util.tables import text_table
 
 MAX_ELEMENTS = 1 << 31  # of an array; the wheels of MXNet 1.9.1 index with 32 bits
@@ -24,6 +25,8 @@ MAX_ELEMENTS = 1 << 31  # of an array; the wheels of MXNet 1.9.1 index with 32 b
 # through both.
 IMAGES = (16, 32)
 CLASSES, LOGITS = 1 << 15, 1 << 27  # limits of the smaller number of classes
+MAX_BYTES_A_PIXEL = 16_000  # more than the layers of any backbone here take for a pixel of the input
+LARGE = 1 << 62
 SMALL_CLASSIFIER = 1 << 26  # numbers in the class centres, 256 MB; `check_memory` does not plan smaller ones
 
 
@@ -122,15 +125,19 @@ def check_whole_arrays(workload: Workload, num_classes: int) -> None:
 
 
 def check_memory(workload: Workload, num_classes: int) -> None:
-    """Raise UserError if the run cannot fit into the devices of this machine.
+    """Raise UserError if the run cannot fit into the devices of this machine, or into its free memory.
 
-    On CPUs a run with a small classifier is not planned, because planning takes a second.
+    On CPUs a run that is small for certain is not planned, because planning takes a second.
     """
     check_whole_arrays(workload, num_classes)
-    small = num_classes * workload.backbone.embedding_size < SMALL_CLASSIFIER
-    if small and not workload.on_gpus:
-        return
-    plan = make_plan(workload, num_classes)
+    capacity = None
+    if not workload.on_gpus:
+        capacity = min(available_memory() or LARGE, _machine_memory()) // len(device_names(workload.devices))
+        pixels = workload.batch_size / workload.device_count * workload.backbone.image_size**2
+        at_most = pixels * MAX_BYTES_A_PIXEL * max(1.0, workload.backbone.network.width)
+        if num_classes * workload.backbone.embedding_size < SMALL_CLASSIFIER and at_most < capacity:
+            return
+    plan = make_plan(workload, num_classes, capacity)
     if not plan.may_fit:
         raise UserError(f"{num_classes} classes: {_misfit(plan)}. arcface-mx plan shows the parts.")
 
@@ -246,7 +253,7 @@ def _misfit(plan: Plan) -> str:
     remedy = (
         "`parallel` centres, more `devices` or a lower `sample_rate`"
         if centres > plan.total / 2
-        else "a smaller `batch_size`"
+        else "a smaller `batch_size`, `image_size` or `network`"
     )
     needed, available = plan.total / 1e9, (plan.capacity or 0) / 1e9
     return f"needs {needed:.1f} GB on each device, and one has {available:.1f} GB: try {remedy}"

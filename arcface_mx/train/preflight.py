@@ -12,12 +12,14 @@ from arcface_mx.parallel.split import EXACT_IN_FLOAT32
 from arcface_mx.planning.memory_estimate import executor_bytes
 from arcface_mx.train.schedule import Schedule
 from arcface_mx.util.errors import UserError
+from arcface_mx.util.memory import available_memory
 from arcface_mx.util.mx_module import module_arrays
 
 if TYPE_CHECKING:
     from arcface_mx.train.resolve import Run
 
 MB = 1 << 20
+MIN_EPOCHS, MAX_EPOCHS = 8, 10_000
 
 
 def preflight(run: Run, module: Any) -> Tuple[List[str], List[str]]:
@@ -51,6 +53,7 @@ def preflight(run: Run, module: Any) -> Tuple[List[str], List[str]]:
         "layers, parameters, gradients and momentum"
     ]
     warnings = schedule_warnings(run.schedule, run.options.checkpoint_every, len(run.index))
+    warnings += epoch_warnings(run.schedule, len(run.index))
     on_cpu = sum(context.device_type == "cpu" for context in run.contexts)
     available = available_memory()
     if on_cpu and available and on_cpu * (layers + 3 * parameters) > available:
@@ -104,21 +107,26 @@ def schedule_warnings(schedule: Schedule, checkpoint_every: int, images: int) ->
     return warnings
 
 
-def available_memory() -> int:
-    """Return the bytes of memory that this process can still take, 0 if the system does not say."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as stream:
-            words = dict(line.split(":", 1) for line in stream)
-        available = int(words["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError, ValueError):
-        return 0
-    try:  # the limit of a container
-        with open("/sys/fs/cgroup/memory.max", encoding="ascii") as limit:
-            with open("/sys/fs/cgroup/memory.current", encoding="ascii") as used:
-                available = min(available, int(limit.read()) - int(used.read()))
-    except (OSError, ValueError):
-        pass
-    return max(0, available)
+def epoch_warnings(schedule: Schedule, images: int) -> List[str]:
+    """Return a warning if the run sees each image once or more, but fewer than `MIN_EPOCHS` times."""
+    epochs = schedule.steps * schedule.images_a_step / images
+    if not 1 <= epochs < MIN_EPOCHS:
+        return []
+    enough = math.ceil(MIN_EPOCHS * images / schedule.images_a_step)
+    return [
+        f"`steps`: {schedule.steps} steps of {schedule.images_a_step} images see each image {epochs:.1f} times, which "
+        f"is rarely enough; {MIN_EPOCHS} times are {enough} steps"
+    ]
+
+
+def refuse_absurd_schedule(schedule: Schedule, images: int) -> None:
+    """Raise UserError if the run would see each image more than `MAX_EPOCHS` times."""
+    epochs = schedule.steps * schedule.images_a_step / images
+    if epochs > MAX_EPOCHS:
+        raise UserError(
+            f"`steps`: {schedule.steps} steps of {schedule.images_a_step} images would see each of the {images} images "
+            f"{epochs:.0f} times; give fewer `steps`, or `preset` laptop"
+        )
 
 
 def _bytes(array: Any) -> int:

@@ -19,6 +19,7 @@ from arcface_mx.train.data_fingerprint import cached_fingerprint
 from arcface_mx.train.evaluate import Evaluator
 from arcface_mx.train.folder import RunFolder
 from arcface_mx.train.init_centres import check_init_centres
+from arcface_mx.train.preflight import refuse_absurd_schedule
 from arcface_mx.train.schedule import Schedule
 from arcface_mx.train.tensorboard import check_installed
 from arcface_mx.train.worker import Worker
@@ -100,6 +101,8 @@ def resolve(config: TrainConfig, worker: Worker) -> Run:
     index = RecordIndex.open(data.data)
     description = _describe(index, data.data)
     folder.refuse_other_data(description)
+    schedule = Schedule.of(optimizer, data.batch_size)
+    refuse_absurd_schedule(schedule, len(index))
     places = options.devices, options.parallel, worker.size, options.kvstore
     check_memory(Workload(backbone, loss, data.batch_size, *places, evaluator is not None), index.num_classes)
     obstacle = _native_obstacle(options, backbone, optimizer.accumulate)
@@ -122,7 +125,7 @@ def resolve(config: TrainConfig, worker: Worker) -> Run:
         loss=loss,
         backbone=backbone,
         graph=graph,
-        schedule=Schedule.of(optimizer, data.batch_size),
+        schedule=schedule,
         reader=_make_reader(index, data, options, backbone.image_size, loss.bag_size, worker),
         evaluator=evaluator,
         batch_size=worker.batch_size(data.batch_size),

@@ -21,6 +21,7 @@ from arcface_mx.planning.memory_estimate import planned_bytes
 from arcface_mx.planning.plan import check_memory, check_whole_arrays, make_plan
 from arcface_mx.planning.scaling import scaling
 from arcface_mx.planning.workload import Workload
+from arcface_mx.presets import PRESETS
 from arcface_mx.train.resolve import resolve
 from arcface_mx.train.worker import join
 from arcface_mx.util.errors import UserError
@@ -248,6 +249,21 @@ def test_a_run_that_cannot_fit_is_refused_before_it_starts(monkeypatch):
     check_memory(case, 1_000_000)
     with pytest.raises(UserError, match="needs .* GB on each device"):
         check_memory(case, 4_000_000)
+
+
+def test_layers_that_cannot_fit_into_the_free_memory_are_refused(monkeypatch):
+    """The paper's settings on a laptop: its classifier is small, and its layers take 45 GB."""
+    monkeypatch.setattr(plan, "available_memory", lambda: 22_000_000_000)
+    monkeypatch.setattr(plan, "_machine_memory", lambda: 64_000_000_000)
+    with pytest.raises(UserError, match=r"20 classes: needs 4\d\.\d GB on each device, and one has 22\.0 GB"):
+        check_memory(Workload.of(from_flat({})), 20)
+    check_memory(Workload.of(from_flat({"batch_size": 128})), 20)
+
+
+def test_a_small_run_is_not_planned(monkeypatch):
+    monkeypatch.setattr(plan, "available_memory", lambda: 8_000_000_000)
+    monkeypatch.setattr(plan, "make_plan", None)  # cannot be called
+    check_memory(Workload.of(from_flat({**PRESETS["laptop"]})), 1000)
 
 
 class TestCommand:

@@ -37,6 +37,35 @@ def test_what_never_happens_is_named(values, words):
     assert [text for text in warnings(**values) if words in text]
 
 
+def schedule(steps, batch_size):
+    return Schedule.of(OptimizerConfig(steps=steps, lr_drops=()), batch_size)
+
+
+@pytest.mark.parametrize("images, warned", [(2001, False), (2000, True), (251, True), (250, False)])
+def test_fewer_than_eight_epochs_are_warned_of(images, warned):
+    """2,000 images are seen: another warning says where that is less than one epoch."""
+    warnings = preflight.epoch_warnings(schedule(200, 10), images)
+    assert bool(warnings) == warned
+    assert not warned or f"; 8 times are {-(-8 * images // 10)} steps" in warnings[0]
+
+
+def test_the_papers_schedules_are_long_enough():
+    for steps, images in ((32_000, 490_000), (180_000, 5_820_000)):
+        assert preflight.epoch_warnings(schedule(steps, 512), images) == []
+    assert preflight.epoch_warnings(schedule(32_000, 512), 5_820_000)  # CASIA's schedule on MS1MV2: 2.8 epochs
+
+
+def test_an_absurd_schedule_is_refused_before_anything_is_made(tmp_path, tiny_faces):
+    preflight.refuse_absurd_schedule(schedule(10_000, 512), 512)
+    with pytest.raises(
+        UserError, match="`steps`: 32000 steps of 512 images would see each of the 200 images 81920 times"
+    ):
+        preflight.refuse_absurd_schedule(schedule(32_000, 512), 200)
+    with pytest.raises(UserError, match="would see each of the 35 images 22857 times"):
+        train(tiny(tmp_path, tiny_faces, steps=100_000))
+    assert not os.path.exists(str(tmp_path / "run"))
+
+
 def test_no_room_for_checkpoints_is_refused_before_anything_is_written(tmp_path, tiny_faces, monkeypatch):
     monkeypatch.setattr(preflight, "free_bytes", lambda folder: 1000)
     with pytest.raises(UserError, match=r"run: its checkpoints need \d+ MB, and the disk has 0 MB free"):
