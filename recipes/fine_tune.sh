@@ -13,7 +13,7 @@ SET=${SET:-$DATA/held_out.bin}
 EVAL=$SET
 . "$(dirname "$0")/lib/common.sh"
 
-echo "Before:"
+[ -n "${PRINT_CONFIG:-}" ] || echo "Before:"
 arcface verify "$MODEL" "$SET"
 arcface train --preset fine-tune --data "$DATA" --eval "$SET" --init "$MODEL" --network init \
   --shift 2 --rotate 5 --jitter 0.2 --seed "$SEED" --run "$RUN" "$@"

@@ -4,7 +4,7 @@
 # SEEDS: seeds of the fine-tuning (default: "0 1 2").
 . "$(dirname "$0")/lib/common.sh"
 BASE=${BASE:-runs/arcface_m0.50-rendered-seed0}
-[ -e "$BASE/metrics.json" ] || recipes/arcface_m0.50.sh
+[ -n "$PRINT_CONFIG" ] || [ -e "$BASE/metrics.json" ] || recipes/arcface_m0.50.sh
 
 runs=()
 for fold in 1 2 3 4; do
@@ -14,12 +14,12 @@ for fold in 1 2 3 4; do
       --lr 0.1 --lr-mult '^(?!fc7)=0.03' --batch-size 64 --steps 160 --lr-drops 120 --warmup-steps 20 \
       --margin-ramp 0 --shift 2 --rotate 5 --jitter 0.2 --log-every 40 --seed "$seed" --run "$run" "$@" ||
       [ -e "$run/metrics.json" ] # the exit code is 1 if a fold's accuracy fell
-    [ -e "$run/baselines.json" ] || arcface baselines "$faces" "$faces/orl.bin" --json "$run/baselines.json" >/dev/null
+    [ -n "$PRINT_CONFIG" ] || [ -e "$run/baselines.json" ] || arcface baselines "$faces" "$faces/orl.bin" --json "$run/baselines.json" >/dev/null
     runs+=("$run")
   done
   arcface table runs/orl-fold$fold-seed*
 done
-echo "Mean over folds and seeds:"
+[ -n "$PRINT_CONFIG" ] || echo "Mean over folds and seeds:"
 arcface table "${runs[@]}"
 arcface table "${runs[@]}" --flip sum
 arcface table "${runs[@]}" --tar 0.01

@@ -29,11 +29,6 @@ while [ $# -gt 0 ]; do
   esac
   shift 2 || { echo "table.sh: $1 needs a value" >&2; exit 2; }
 done
-if [ -z "${DATA:-}" ]; then export BUDGET=${BUDGET:-table}; fi
-. recipes/lib/common.sh
-OUT=${OUT:-runs/table-$(basename "$DATA")}
-mkdir -p "$OUT/logs" ${SLIM:+"$SLIM/runs"}
-
 names=$(awk -F, -v which="$ROWS" 'NR > 1 {
   line = $0; match(line, /[a-z0-9_.]+\.sh/); name = substr(line, RSTART, RLENGTH - 3)
   if (which == "all" || line ~ /,ArcFace,[^,]*,[^,]*,[^,]*,[^,]*$/) print name }' recipes/paper.csv)
@@ -42,10 +37,19 @@ case $ROWS in paper | all) ;; *) names=$ROWS ;; esac
 runs=()
 for seed in $SEEDS; do
   for name in $names; do
-    if [ ! -e "recipes/$name.sh" ]; then echo "table.sh: no recipe recipes/$name.sh" >&2; exit 2; fi
+    if [ ! -e "recipes/$name.sh" ]; then
+      near=$(cd recipes && ls -- "${name:0:4}"*.sh 2>/dev/null | tr '\n' ' ' || true)
+      echo "table.sh: no recipe recipes/$name.sh; ${near:+near it: }${near:-recipes/README.md lists them}" >&2
+      exit 2
+    fi
     runs+=("$name-seed$seed")
   done
 done
+
+if [ -z "${DATA:-}" ]; then export BUDGET=${BUDGET:-table}; fi
+. recipes/lib/common.sh
+OUT=${OUT:-runs/table-$(basename "$DATA")}
+mkdir -p "$OUT/logs" ${SLIM:+"$SLIM/runs"}
 
 # one NAME-seedS FLAGS…: one run; its output goes to a file of its own.
 one() {

@@ -6,7 +6,7 @@
 # quickly near the origin. The policy "linear" keeps the target logit falling beyond π − m.
 . "$(dirname "$0")/lib/common.sh"
 FACES=$CACHE/rendered-8x400-seed3
-[ -e "$FACES/property" ] || arcface data rendered "$FACES" --identities 8 --images 400 --seed 3
+[ -n "$PRINT_CONFIG" ] || [ -e "$FACES/property" ] || arcface data rendered "$FACES" --identities 8 --images 400 --seed 3
 OUT=${OUT:-runs/toy}
 toy() {
   arcface train --preset paper --schedule-batch 0 --data "$FACES" --network iresnet18 --width 0.25 --dropout 0 --image-size 48 --embedding-size 2 \

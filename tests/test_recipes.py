@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
+import sys
 
 import pytest
 
 from arcface_mx.cli.shared.commands import parse
-from arcface_mx.config import from_flat, to_flat
+from arcface_mx.config import from_flat, from_json, to_flat
 from arcface_mx.flags import given_values
 from arcface_mx.losses import LOSSES, ArcFace
 from arcface_mx.presets import preset_values
 from arcface_mx.report import paper
 
-RECIPES = os.path.dirname(paper.default_path())
+RECIPES = os.path.realpath(os.path.dirname(paper.default_path()))
 ROWS = paper.read_rows(paper.default_path())
 
 
@@ -89,6 +91,62 @@ def test_the_recipes_page_lists_every_row():
     for row in ROWS:
         assert f"| {row.name} | [{row.recipe}]({row.recipe}) |" in page
         assert f"`{row.builder}`" in page
+
+
+def print_config(tmp_path, recipe, *flags, **variables):
+    """What a recipe prints with --print-config, from a Python without any package. Nothing may appear on the disk."""
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "PYTHON": sys.executable,
+        "PYTHONNOUSERSITE": "1",
+        "HOME": str(tmp_path),
+        "VENV": str(tmp_path / "venv"),
+        "ARCFACE_MX_CACHE": str(tmp_path / "cache"),
+        **variables,
+    }
+    command = [os.path.join(RECIPES, recipe), "--print-config", *flags]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert os.listdir(tmp_path) == []
+    return json.loads(done.stdout)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", ["arcface_m0.50.sh", "sphereface.sh", "ns_intra_inter.sh"])
+def test_a_recipe_prints_its_configuration_and_makes_nothing(recipe, tmp_path):
+    printed = print_config(tmp_path, recipe, "--seed", "7", SEED="3")
+    config = from_json(printed, recipe)
+    assert paper.find_row(config, ROWS).recipe == recipe
+    assert config.run.seed == 7 and config.optimizer.steps == 1400 and config.run.run.endswith("-rendered-seed3")
+    assert config.data.data == str(tmp_path / "cache" / "rendered-1000x20-seed0") and len(config.data.eval) == 4
+
+
+@pytest.mark.slow
+def test_fine_tuning_prints_its_configuration(tmp_path):
+    printed = print_config(tmp_path, "fine_tune.sh", MODEL="model,0", DATA="faces")
+    assert printed["run"]["init"] == "model,0" and printed["optimizer"]["lr_mult"] == ["^(?!fc7)=0.0003"]
+    assert printed["loss"]["margin_ramp"] == 0.5 and printed["network"]["freeze_batchnorm"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("network", ["iresnet50", "iresnet100"])
+def test_the_papers_large_runs_have_its_schedule(network, tmp_path):
+    printed = print_config(tmp_path, f"ms1mv2_r{network[7:]}.sh", DATA="/data/faces_emore")
+    optimizer, network_settings = printed["optimizer"], printed["network"]
+    assert (optimizer["steps"], optimizer["lr_drops"]) == (180_000, [100_000, 160_000])
+    assert (network_settings["network"], network_settings["dropout"]) == (network, 0.4)
+    assert (printed["loss"]["name"], printed["loss"]["m"], printed["loss"]["scale"]) == ("arcface", 0.5, 64.0)
+    assert (printed["data"]["batch_size"], optimizer["schedule_batch"], printed["run"]["eval_every"]) == (
+        512,
+        512,
+        2000,
+    )
+
+
+def test_a_recipe_that_does_not_exist_is_one_line_with_the_nearest():
+    command = [os.path.join(RECIPES, "table.sh"), "--rows", "arcfacem", "--seeds", "0"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert "no recipe recipes/arcfacem.sh; near it: " in done.stderr and "arcface_m0.50.sh" in done.stderr
 
 
 def test_fine_tuning_verifies_before_and_after_on_the_same_set():

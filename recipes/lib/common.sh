@@ -3,6 +3,7 @@
 #   recipes/NAME.sh                                    the default data, which is made on this machine once
 #   DATA=/data/faces_webface_112x112 recipes/NAME.sh   the paper's settings on CASIA-WebFace
 #   recipes/NAME.sh --seed 1 --devices 'gpu(0)'        any flag of `arcface-mx train` overrides
+#   recipes/NAME.sh --print-config                     prints the configuration; nothing is installed or made
 #
 # Environment variables:
 #   DATA          a folder in InsightFace's layout
@@ -13,13 +14,29 @@
 #   PYTHON, VENV  see setup.sh
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-. recipes/lib/setup.sh demo,rendered
+PRINT_CONFIG=
+for word in "$@"; do if [ "$word" = --print-config ]; then PRINT_CONFIG=yes; fi; done
+[ -n "$PRINT_CONFIG" ] || . recipes/lib/setup.sh demo,rendered
 
 NAME=$(basename "$0" .sh)
 SEED=${SEED:-0}
 CACHE=${ARCFACE_MX_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/arcface-mx}
 
-arcface() { "$VENV/bin/arcface-mx" "$@"; }
+arcface() {
+  if [ -z "$PRINT_CONFIG" ]; then
+    "$VENV/bin/arcface-mx" "$@"
+  elif [ "$1" = train ]; then
+    print_config "$@"
+  fi
+}
+
+# A configuration needs no package. A stand-in for numpy lets any Python print it.
+print_config() {
+  "${PYTHON:-python3}" -B -c 'import runpy, sys, types
+sys.modules["numpy"] = numpy = types.ModuleType("numpy")
+numpy.__version__ = "1"
+runpy.run_module("arcface_mx", run_name="__main__")' "$@"
+}
 
 default_data() {
   DATA=$CACHE/rendered-1000x20-seed0
@@ -68,7 +85,7 @@ train() {
   local evals=() set
   for set in $EVAL; do evals+=(--eval "$set"); done
   arcface train --data "$DATA" ${evals[@]+"${evals[@]}"} "${SETTINGS[@]}" --seed "$SEED" --run "$RUN" "$@"
-  if [ -n "${JUST_TRAIN:-}" ]; then return; fi
+  if [ -n "${JUST_TRAIN:-}$PRINT_CONFIG" ]; then return; fi
   baselines "$RUN"
   arcface export "$RUN" --out "$RUN/export"
   echo
