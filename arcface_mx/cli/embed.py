@@ -32,9 +32,10 @@ def run(args: argparse.Namespace) -> int:
     from arcface_mx.model.load import int8_path
     from arcface_mx.train.checkpoint import ARRAYS, checkpoint_path
     from arcface_mx.train.snapshot import find_step
-    from arcface_mx.util.files import fingerprint
+    from arcface_mx.util.files import fingerprint, refuse_unwritable
     from arcface_mx.verify.calibration_file import model_fingerprint
 
+    refuse_unwritable(args.out)
     paths = image_paths(args.source, args.images)
     embedder = open_model(args)
     # The int8 form and a checkpoint count as other models, because their embeddings must not be mixed

@@ -43,12 +43,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from arcface_mx.data.bins.read import read_pairs
-    from arcface_mx.util.files import write_json
+    from arcface_mx.util.files import refuse_unwritable, write_json
     from arcface_mx.verify.baselines import fit_baselines, training_images, verify_baselines
     from arcface_mx.verify.sets import verify_set
     from arcface_mx.verify.tables import result_table
 
     # Bad input is refused before minutes of embedding.
+    if args.json:
+        refuse_unwritable(args.json, "json")
     sets = [read_pairs(path) for path in args.sets]
     for pairs in sets:
         check_folds(len(pairs), args.folds, pairs.path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 from typing import List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
@@ -19,7 +20,7 @@ from arcface_mx.model.save import save_model
 from arcface_mx.train.folder import CONFIG, read_config
 from arcface_mx.train.snapshot import LAST, find_step, load_snapshot, results_at
 from arcface_mx.util.errors import UserError
-from arcface_mx.util.files import atomic_write
+from arcface_mx.util.files import atomic_write, refuse_unwritable
 from arcface_mx.verify.calibrate import calibrate_model
 from arcface_mx.verify.calibration_file import (
     StoredCalibration,
@@ -100,7 +101,8 @@ def export_model(source: str, out: Optional[str], options: ExportOptions) -> Lis
     UserError
         If the input is bad or the embeddings of a form differ; nothing is written then.
     """
-    is_run = os.path.exists(os.path.join(source, CONFIG)) or not _is_model(source)
+    is_run = _is_run(source)
+    refuse_unwritable(os.path.join(out or source, "model-symbol.json"), "out", "folder")
     if options.step and out is None:
         raise UserError(f"`out` is missing: name a folder for step {options.step}; the run folder keeps the last step")
     network = load_snapshot(source, options.step or LAST) if is_run or options.step else load_model(source)
@@ -109,11 +111,29 @@ def export_model(source: str, out: Optional[str], options: ExportOptions) -> Lis
     attributes = describe(network.input_size, network.embedding_size, aligned=is_run)
     sample = _sample(source if is_run else None, network, options)
     forms = _forms(network, sample, attributes, options)
+    created = out is not None and not os.path.exists(out)
+    try:
+        return _write_export(source, out or source, options, network, forms, len(sample.compare), attributes)
+    except BaseException:
+        if created:  # a full disk leaves no half of an export
+            shutil.rmtree(out or "", ignore_errors=True)
+        raise
+
+
+def _write_export(
+    source: str,
+    out: str,
+    options: ExportOptions,
+    network: Embedder,
+    forms: _Forms,
+    count: int,
+    attributes: Mapping[str, str],
+) -> List[str]:
+    """Write the forms, the calibration and the card; return lines that say what was written and measured."""
     symbol, arg_params, aux_params = forms.network[:3]
-    prefix = save_model(symbol, arg_params, aux_params, out or source)
+    prefix = save_model(symbol, arg_params, aux_params, out)
     notes = "; ".join(network.notes) or network.name
     lines = [f"{prefix}-symbol.json, {prefix}-0000.params: {notes}"]
-    count = len(sample.compare)
     if forms.onnx is not None:
         with atomic_write(prefix + ".onnx") as stream:
             stream.write(forms.onnx)
@@ -124,10 +144,14 @@ def export_model(source: str, out: Optional[str], options: ExportOptions) -> Lis
     for name, difference in forms.checks:
         lines.append(f"{name}: unit embeddings differ by at most {difference:.1e} on {count} images")
     calibration = _calibration(source, network, prefix + ",0", options)
-    measured = results_at(source, find_step(source, options.step or LAST)) if is_run else []
-    card = Card(source, is_run, network, attributes, options.fold, forms.checks, count, calibration, measured)
+    measured = results_at(source, find_step(source, options.step or LAST)) if _is_run(source) else []
+    card = Card(source, _is_run(source), network, attributes, options.fold, forms.checks, count, calibration, measured)
     write_card(prefix + "-card.md", card)
     return lines + [f"{prefix}-card.md"]
+
+
+def _is_run(source: str) -> bool:
+    return os.path.exists(os.path.join(source, CONFIG)) or not _is_model(source)
 
 
 def _is_model(source: str) -> bool:

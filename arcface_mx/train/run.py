@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import os
 from typing import Any, Dict, List, Optional
 
 from mxnet.base import MXNetError
@@ -30,7 +31,7 @@ from arcface_mx.train.start import starting_state
 from arcface_mx.train.state import RunState
 from arcface_mx.train.worker import join
 from arcface_mx.util.errors import LostWorker, UserError
-from arcface_mx.util.files import write_json
+from arcface_mx.util.files import refuse_unwritable, write_json
 from arcface_mx.verify.tables import result_table
 
 LOGGER = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ def train(config: TrainConfig, on_step: Optional[OnStep] = None) -> Dict[str, An
         raise UserError("`run` is missing: name a folder for the run, for example runs/first")
     if not config.data.data:
         raise UserError("`data` is missing: name a folder with train.rec, train.idx and property")
+    refuse_unwritable(os.path.join(config.run.run, METRICS), "run", "folder")
     folder = RunFolder(config.run.run)
     stored = folder.stored_config()
     if stored:

@@ -59,9 +59,10 @@ def atomic_write(path: str, mode: str = "wb") -> Iterator[IO[Any]]:
             os.fsync(stream.fileno())
         os.chmod(temporary, 0o666 & ~_umask())  # mkstemp gives 0600
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
+        _name_path(error, path)
         raise
     sync_folder(folder)
 
@@ -85,10 +86,17 @@ def atomic_directory(path: str) -> Iterator[str]:
             sync_folder(folder)
         os.chmod(temporary, 0o777 & ~_umask())  # mkdtemp gives 0700
         os.rename(temporary, path)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)
+        _name_path(error, path)
         raise
     sync_folder(parent)
+
+
+def _name_path(error: BaseException, path: str) -> None:
+    """Put the path into an error that names no file, such as a full disk while a stream is written."""
+    if isinstance(error, OSError) and error.filename is None:
+        error.filename = path
 
 
 def rename_away(path: str, suffix: str) -> str:
@@ -103,15 +111,20 @@ def rename_away(path: str, suffix: str) -> str:
     return new_path
 
 
-def refuse_unwritable(path: str) -> None:
-    """Raise UserError if no file can be written at `path`, so that long work is not lost at its end."""
+def refuse_unwritable(path: str, argument: str = "out", kind: str = "file") -> None:
+    """Raise UserError if no file can be written at `path`, so that long work is not lost at its end.
+
+    The message names the argument that gives the place, and whether it is a file or a folder.
+    """
     folder = os.path.dirname(os.path.abspath(path))
     while not os.path.isdir(folder):
         folder = os.path.dirname(folder)
     if os.path.isdir(path):
-        raise UserError(f"{path}: is a folder; `out` takes the name of a file")
+        raise UserError(f"{path}: is a folder; `{argument}` takes the name of a file")
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise UserError(f"{folder}: cannot be written to; give the name of a file in another folder with `out`")
+        raise UserError(
+            f"{folder}: cannot be written to; give the name of a {kind} in another folder with `{argument}`"
+        )
 
 
 def refuse_existing(folder: str) -> None:

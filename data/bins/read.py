@@ -8,6 +8,7 @@ booleans. data/README.md describes the bytes. A file is read as data and never u
 from __future__ import annotations
 
 import hashlib
+import os
 from typing import Any, Dict, Iterator, List, Sequence, Tuple
 
 import numpy as np
@@ -125,6 +126,11 @@ def read_pairs(path: str) -> PairSet:
         If the file holds anything else, is truncated, or asks for code to be run. The message
         names the file and the byte or the image.
     """
+    if os.path.isdir(path):
+        inside = sorted(name for name in os.listdir(path) if name.endswith(".bin"))
+        raise UserError(
+            f"{path}: cannot be read: it is a folder; give {os.path.join(path, inside[0]) if inside else 'a .bin file'}"
+        )
     value = read_pickle(path)
     if not isinstance(value, (list, tuple)) or len(value) != 2:
         raise UserError(f"{path}: holds {_kind(value)}, not (images, same)")
