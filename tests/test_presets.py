@@ -42,6 +42,15 @@ def test_the_preset_follows_devices_images_and_init(given, images, preset, words
     assert name == preset and words in reason
 
 
+def test_plan_takes_the_same_defaults_as_train(tmp_path, capsys):
+    data = face_set(tmp_path / "faces", 200, 20)
+    sizes = []
+    for flags in ([], ["--preset", "laptop"], ["--preset", "paper"]):
+        main(["plan", "--data", data, "--classes", "20", "--json", str(tmp_path / "plan.json"), *flags])
+        sizes.append(json.loads((tmp_path / "plan.json").read_text())["total"])
+    assert sizes[0] == sizes[1] < sizes[2] / 10
+
+
 def test_workers_choose_no_preset_each_on_its_own(tmp_path):
     data = face_set(tmp_path / "faces", 200, 20)
     assert choose_preset({"data": data, "kvstore": "dist_sync"}) == ("", "")

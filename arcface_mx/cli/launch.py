@@ -83,8 +83,9 @@ def _devices(command: Sequence[str]) -> str:
 
     if command[:1] != ("train",):
         return "cpu"  # the launcher refuses the command
-    parser = build_parser("train", command[1:])
+    words = ["--kvstore", "dist_sync", *command[1:]]  # several workers, for which no preset is chosen
+    parser = build_parser("train", words)
     try:
-        return train.configuration(parser.parse_args(command[1:])).run.devices
+        return train.configuration(parser.parse_args(words)).run.devices
     except UserError as error:
         raise UserError(with_flags(str(error), parser.known_flags()))

@@ -23,6 +23,7 @@ FLAGS_OF_REMEDIES = ("--parallel", "--devices", "--sample-rate", "--batch-size",
 
 def add_arguments(parser: argparse.ArgumentParser, arguments: Sequence[str] = ()) -> None:
     from arcface_mx.cli.shared.loss_flag import add_run_flags
+    from arcface_mx.cli.shared.preset_flag import add_preset_flag
 
     parser.add_argument("--classes", type=int, metavar="N", help="number of classes (default: that of --data)")
     parser.add_argument(
@@ -45,11 +46,13 @@ def add_arguments(parser: argparse.ArgumentParser, arguments: Sequence[str] = ()
         help_text = f"for --scaling: {meaning} (default: that of --card, or of {DEFAULT_CARD})"
         parser.add_argument(flag, type=float, metavar=unit, help=help_text)
     parser.add_argument("--json", metavar="FILE", help="also write the plan or the table to this JSON file")
+    add_preset_flag(parser)
     add_run_flags(parser, arguments)
 
 
 def run(args: argparse.Namespace) -> int:
     from arcface_mx.cli import with_flags
+    from arcface_mx.cli.shared.preset_flag import preset_settings
     from arcface_mx.config import from_flat
     from arcface_mx.flags import given_values
     from arcface_mx.planning.cards import find_card
@@ -58,7 +61,8 @@ def run(args: argparse.Namespace) -> int:
     from arcface_mx.util.errors import UserError
     from arcface_mx.util.files import write_json
 
-    config, classes = from_flat(given_values(args)), args.classes
+    given, classes = given_values(args), args.classes
+    config = from_flat({**preset_settings(args.preset, given), **given})
     workload = Workload.of(config)
     if args.scaling:
         from arcface_mx.planning.scaling import scaling, scaling_table

@@ -47,6 +47,7 @@ def run(args: argparse.Namespace) -> int:
         title = f"TAR in % at FAR {args.tar:g}, flip test: {args.flip}"
     correlations = rank_correlation.rank_correlations(rows) if is_accuracy else []
     parts = [title, table.as_markdown(rows, is_accuracy), rank_correlation.describe(correlations)]
+    parts.append(table.best_steps(args.runs))
     print("\n".join(filter(None, parts)))
     page = "\n\n".join(filter(None, [*parts, provenance.describe(args.runs)])) + "\n"
     for path, text in ((args.markdown, page), (args.csv, table.as_csv(rows, is_accuracy))):

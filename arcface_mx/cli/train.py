@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
-from typing import TYPE_CHECKING, Any, Dict, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Dict, Sequence
 
 if TYPE_CHECKING:
     from arcface_mx.config import TrainConfig
@@ -23,16 +22,11 @@ Each loss has its own flags: arcface-mx train --loss cosface --help"""
 
 def add_arguments(parser: argparse.ArgumentParser, arguments: Sequence[str] = ()) -> None:
     from arcface_mx.cli.shared.loss_flag import add_run_flags
-    from arcface_mx.presets import PRESETS
+    from arcface_mx.cli.shared.preset_flag import add_preset_flag
 
     add_run_flags(parser, arguments, _stored_loss(arguments))
     parser.set_defaults(words=tuple(arguments))
-    parser.add_argument(
-        "--preset",
-        metavar=f"{{{','.join(PRESETS)}}}",
-        help="defaults to start from (default: the one that fits: fine-tune with --init, laptop without a GPU on "
-        "fewer than 100,000 images, else paper)",
-    )
+    add_preset_flag(parser)
     parser.add_argument(
         "--config", metavar="FILE", help="settings to start from, JSON or YAML, for example config.json of a run"
     )
@@ -72,6 +66,8 @@ def configuration(args: argparse.Namespace) -> TrainConfig:
 
 def _all_settings(args: argparse.Namespace, values: Dict[str, Any]) -> Dict[str, Any]:
     """Return the settings of the flags, over those of a run, a file or a preset."""
+    from arcface_mx.cli.shared.preset_flag import preset_settings
+    from arcface_mx.launch import tasks
     from arcface_mx.util.errors import UserError
 
     sources = [name for name in ("preset", "config", "resume") if getattr(args, name)]
@@ -81,7 +77,8 @@ def _all_settings(args: argparse.Namespace, values: Dict[str, Any]) -> Dict[str,
         return {**_stored_settings(args.resume), **values, "run": args.resume}
     if args.config:
         return {**_settings_of_file(args.config, values), **values}
-    return {**_preset(args.preset, values), **values}
+    several = tasks.current_task(os.environ) is not None  # workers do not choose a preset each on its own
+    return {**preset_settings(args.preset, values, choose=not several), **values}
 
 
 def _stored_settings(run: str) -> Dict[str, Any]:
@@ -100,21 +97,6 @@ def _settings_of_file(path: str, values: Dict[str, Any]) -> Dict[str, Any]:
         settings["run"] = ""  # the record of a run that exists
     known = field_table(find_loss(values.get("loss", settings["loss"])))
     return {name: value for name, value in settings.items() if name in known or name == "loss"}
-
-
-def _preset(name: Optional[str], values: Dict[str, Any]) -> Dict[str, Any]:
-    """Return the settings of a preset, of the one that fits if none is named, and say which it is."""
-    from arcface_mx.config import ArcFace, find_loss
-    from arcface_mx.flags import flags_in
-    from arcface_mx.presets import choose_preset, count_classes, preset_values
-
-    reason = ""
-    if not name:
-        name, reason = choose_preset(values)
-    if reason:
-        print(f"preset {name}, because {flags_in(reason)}; --preset chooses another", file=sys.stderr)
-    loss = find_loss(values.get("loss", ArcFace.name))
-    return preset_values(name, loss, values, count_classes(values.get("data", ""))) if name else {}
 
 
 def _stored_loss(arguments: Sequence[str]) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 
 from arcface_mx.report.paper import ABLATION, COLUMNS, PaperRow, default_path, find_row, read_rows
 from arcface_mx.train.folder import METRICS, read_baselines, read_config, read_data_fingerprint, read_metrics
+from arcface_mx.train.snapshot import best_of_run
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.tables import markdown_table
 from arcface_mx.verify.sets import set_name
@@ -131,6 +132,17 @@ def read_results(run: str) -> List[Dict[str, Any]]:
         metrics["sets"].values(),
         key=lambda result: names.index(result["set"]) if result["set"] in names else len(names),
     )
+
+
+def best_steps(runs: Sequence[str]) -> str:
+    """Name the best step of each run that was verified during training, and how it was chosen."""
+    lines = []
+    for run in runs:
+        best = best_of_run(run)
+        if best:
+            accuracy = f"{100 * best['mean_accuracy']:.2f} %"
+            lines.append(f"best step of {run}: {best['step']}, mean accuracy {accuracy}, chosen on the test sets")
+    return "\n".join([*lines, "The table shows the last step of each run."] if lines else [])
 
 
 def _add(row: TableRow, results: Iterable[Dict[str, Any]], metric: Metric, flip: str) -> None:

@@ -104,6 +104,16 @@ def test_the_report_of_a_step_shows_that_step_and_names_the_best(runs, capsys):
 
 
 @pytest.mark.slow
+def test_the_table_shows_the_last_step_and_marks_the_best(runs, capsys):
+    assert main(["table", runs[0].run.run, runs[1].run.run]) == 0
+    shown = capsys.readouterr().out
+    accuracy = events(runs[0], "verification")[-1]["none"]["accuracy"]
+    assert f"| {100 * accuracy:.2f} |" in shown
+    assert f"best step of {runs[0].run.run}: 3, mean accuracy 99.00 %, chosen on the test sets" in shown
+    assert shown.count("best step") == 1 and "The table shows the last step" in shown
+
+
+@pytest.mark.slow
 def test_a_step_that_does_not_exist_is_one_line_with_the_nearest(runs, tmp_path, tiny_faces, capsys):
     run, short = runs[0].run.run, runs[1].run.run
     for model, step, words in (
