@@ -7,7 +7,7 @@
 # write. Paths are absolute or relative to the checkout. The last line says which accuracy the model had before
 # and has after; the exit code is 1 if it fell. The class centres are new and have a learning rate of 0.1, the
 # network has 0.00003 (preset fine-tune). A network of your own that has seen few people may move faster:
-# --lr-mult '^(?!fc7)=0.03' --no-freeze-batchnorm. Any flag of `arcface-mx train` overrides.
+# --lr-mult '^(?!fc7)=0.03' --no-freeze-batchnorm --shift 2 --rotate 5 --jitter 0.2. Any flag of `arcface-mx train` overrides.
 : "${MODEL:?name a model: a run folder or PREFIX,EPOCH}" "${DATA:?name a face set: what arcface-mx data pack made}"
 SET=${SET:-$DATA/held_out.bin}
 EVAL=$SET
@@ -16,4 +16,4 @@ EVAL=$SET
 [ -n "${PRINT_CONFIG:-}" ] || echo "Before:"
 arcface verify "$MODEL" "$SET"
 arcface train --preset fine-tune --data "$DATA" --eval "$SET" --init "$MODEL" --network init \
-  --shift 2 --rotate 5 --jitter 0.2 --seed "$SEED" --run "$RUN" "$@"
+  --seed "$SEED" --run "$RUN" "$@"

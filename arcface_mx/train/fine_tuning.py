@@ -47,9 +47,9 @@ def verdict(before: float, after: float) -> str:
     )
 
 
-def fell(metrics: Mapping[str, Any]) -> bool:
-    """Return whether the metrics of a run say that it made the model of `init` worse."""
-    return BEFORE in metrics and metrics[AFTER] < metrics[BEFORE]
+def fell(metrics: Optional[Mapping[str, Any]]) -> bool:
+    """Return whether the metrics of a run, if it has any, say that it made the model of `init` worse."""
+    return metrics is not None and BEFORE in metrics and metrics[AFTER] < metrics[BEFORE]
 
 
 def conclude(before: Optional[float], metrics: Dict[str, Any], log: RunLog) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from arcface_mx.train.resolve import Run
 
 MB = 1 << 20
-MIN_EPOCHS, MAX_EPOCHS = 8, 10_000
+MIN_EPOCHS, MAX_EPOCHS = 8, 50_000
 
 
 def preflight(run: Run, module: Any) -> Tuple[List[str], List[str]]:

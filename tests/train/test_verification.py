@@ -24,7 +24,7 @@ def run(tmp_path_factory, tiny_faces, tiny_pairs):
     paths = tuple(str(shutil.copy(tiny_pairs, folder / f"{name}.bin")) for name in SETS)
     lines = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(RunLog, "say", lambda self, text: lines.append(text))
+        patch.setattr(RunLog, "say", lambda self, text, level=0: lines.append(text))
         config = tiny(folder, tiny_faces, steps=9, eval=paths, eval_every=3, log_every=3, tensorboard=True)
         train(config)
     return config, lines
@@ -77,14 +77,15 @@ def test_every_progress_line_has_the_time_left(run):
     assert progress[-1].endswith("  0 s left")
 
 
-def test_time_left_follows_the_rate_of_the_steps_after_the_first(tmp_path, monkeypatch, capsys):
+def test_time_left_follows_the_rate_of_the_steps_after_the_first(tmp_path, monkeypatch, caplog):
+    caplog.set_level("INFO", "arcface_mx")
     now = [0.0]
     monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
     log = RunLog(str(tmp_path), 1000, 0)
     for seconds in [300.0] + [4.0] * 9:
         now[0] += seconds
         log.step()
-    shown = capsys.readouterr().out.splitlines()
+    shown = caplog.messages
     assert shown[0] == "step 1/1000  3.5 days left"  # the run was silent for five minutes
     assert shown[-1] == "the remaining 990 steps will take about 66 min" and log.time_left() == "66 min"
     log.close()
