@@ -1,9 +1,9 @@
 """Checkpoints: all that changes between steps, written whole or not at all, without pickle.
 
 `checkpoints/step-00001000/` holds `arrays.params`, in MXNet's array format with checksums
-(`util/params.py`), whose names start with arg:, aux: or momentum:, and `state.json` with the format, the
-step, the best verification, the number of skipped steps, the digest of arrays.params and a digest of
-itself.
+(`util/params.py`), whose names start with arg:, aux: or momentum:, and with aux0:, aux1:, … for the BatchNorm
+statistics of several devices. `state.json` holds the format, the step, the best verification, the number
+of skipped steps, the digest of arrays.params and a digest of itself.
 """
 
 from __future__ import annotations
@@ -76,8 +76,9 @@ def save(run: str, state: RunState, keep: int, keep_every: int = 0) -> str:
 
 
 def _arrays_by_name(state: RunState) -> Dict[str, Any]:
-    groups = (("arg", state.arg_params), ("aux", state.aux_params), ("momentum", state.momentum))
-    return {f"{prefix}:{name}": value for prefix, group in groups for name, value in sorted(group.items())}
+    groups = {"arg": state.arg_params, "aux": state.aux_params, "momentum": state.momentum}
+    groups.update({f"aux{device}": group for device, group in enumerate(state.device_statistics)})
+    return {f"{prefix}:{name}": value for prefix, group in groups.items() for name, value in sorted(group.items())}
 
 
 def _digest(note: Dict[str, Any]) -> str:
@@ -168,9 +169,12 @@ def load(path: str) -> RunState:
         for name in list(arrays):
             array = arrays.pop(name)  # released once copied, so that the file is in memory once
             prefix, _, rest = name.partition(":")
-            groups[prefix][rest] = mx.nd.array(array, dtype=array.dtype)
+            group = groups.setdefault(prefix, {}) if re.fullmatch(r"aux\d+", prefix) else groups[prefix]
+            group[rest] = mx.nd.array(array, dtype=array.dtype)
+        arg_params, aux_params, momentum = (groups.pop(kind) for kind in ("arg", "aux", "momentum"))
+        of_devices = [groups[f"aux{device}"] for device in range(len(groups))]
         return RunState(
-            note["step"], groups["arg"], groups["aux"], groups["momentum"], note["best"], note.get("skipped", 0)
+            note["step"], arg_params, aux_params, momentum, note["best"], note.get("skipped", 0), of_devices
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: not a whole checkpoint ({error})")

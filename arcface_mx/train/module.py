@@ -18,6 +18,7 @@ from arcface_mx.util.mx_module import (
     module_contexts,
     read_parameters,
     set_updater_state,
+    statistics_of_devices,
     updater_names,
     updater_states,
 )
@@ -197,7 +198,24 @@ def read_state(module: Any, step: int, best: Dict[str, Any], skipped: int = 0) -
         if state is not None:
             momentum[name] = state.as_in_context(mx.cpu())
     arg_params = {name: array.astype("float32", copy=False) for name, array in arg_params.items()}
-    return RunState(step, arg_params, aux_params, momentum, best, skipped)
+    return RunState(step, arg_params, aux_params, momentum, best, skipped, _statistics(module))
+
+
+def _statistics(module: Any) -> List[Dict[str, Any]]:
+    """Return BatchNorm's statistics of each device, copied to the CPU; nothing for one device."""
+    import mxnet as mx
+
+    devices = statistics_of_devices(module)
+    return [{name: array.copyto(mx.cpu()) for name, array in arrays.items()} for arrays in devices[1:] and devices]
+
+
+def write_statistics(module: Any, device_statistics: List[Dict[str, Any]]) -> None:
+    """Put BatchNorm's statistics back on the devices they came from. With another number of devices the mean stays."""
+    copies = statistics_of_devices(module)
+    if len(copies) == len(device_statistics):
+        for arrays, saved in zip(copies, device_statistics):
+            for name, array in arrays.items():
+                saved[name].copyto(array)
 
 
 def write_momentum(module: Any, momentum: Dict[str, Any], arg_params: Dict[str, Any]) -> None:

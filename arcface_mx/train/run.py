@@ -22,7 +22,7 @@ from arcface_mx.train.folder import METRICS, RunFolder, read_metrics
 from arcface_mx.train.lock import RunLock
 from arcface_mx.train.log import RunLog
 from arcface_mx.train.loop import OnStep, fit
-from arcface_mx.train.module import build_module, initialise, start_optimizer, write_momentum
+from arcface_mx.train.module import build_module, initialise, start_optimizer, write_momentum, write_statistics
 from arcface_mx.train.preflight import preflight
 from arcface_mx.train.resolve import Run, resolve
 from arcface_mx.train.start import starting_state
@@ -97,7 +97,9 @@ def carry_out(run: Run, lock: RunLock, on_step: Optional[OnStep] = None) -> Dict
     initialise(module, run.options.seed, state.arg_params, state.aux_params)
     scheduler = start_optimizer(module, run)
     write_momentum(module, state.momentum, state.arg_params)
-    state = dataclasses.replace(state, arg_params={}, aux_params={}, momentum={})  # the module has them now
+    write_statistics(module, state.device_statistics)
+    # The module has the arrays now.
+    state = dataclasses.replace(state, arg_params={}, aux_params={}, momentum={}, device_statistics=[])
     messages, warnings = preflight(run, module)
 
     lock.take()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Dict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Dict, List
 
 if TYPE_CHECKING:
     from mxnet.ndarray import NDArray
@@ -26,6 +26,8 @@ class RunState:
         Best verification so far: {"step": int, "mean_accuracy": float}, or empty.
     skipped : int
         Number of steps that made no update because of `skip_bad_batches`.
+    device_statistics : list of dict of str to NDArray
+        BatchNorm's statistics of each device, on the CPU; `aux_params` is their mean. Empty for one device.
     """
 
     step: int
@@ -34,3 +36,4 @@ class RunState:
     momentum: Dict[str, NDArray]
     best: Dict[str, Any]
     skipped: int = 0
+    device_statistics: List[Dict[str, NDArray]] = field(default_factory=list)

@@ -71,6 +71,11 @@ def read_parameters(module: Any) -> Tuple[Dict[str, Any], Dict[str, Any]]:
     return dict(module._arg_params), dict(module._aux_params)
 
 
+def statistics_of_devices(module: Any) -> List[Dict[str, Any]]:
+    """Return the auxiliary states by name on each device of a Module or CentreParallelModule."""
+    return [dict(executor.aux_dict) for executor in module_arrays(module).executors]
+
+
 def unfused(executor: Any) -> Any:
     """Return an executor of the same graph and arrays, without gradients, in which no operators are fused."""
     name = "MXNET_USE_FUSION"  # read when a graph is bound

@@ -144,6 +144,29 @@ def test_other_numbers_of_devices_see_the_same_samples_and_end_alike(tmp_path, t
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("devices", [2, 3])
+def test_a_run_on_several_devices_resumes_with_the_statistics_of_each(tmp_path, tiny_faces, monkeypatch, devices):
+    """The mean over the devices would differ from an unbroken run's in the last digits, and so would the export."""
+    values = {"devices": ",".join(f"cpu({place})" for place in range(devices)), "batch_size": 4 * devices, "steps": 6}
+    unbroken, broken = (tiny(tmp_path, tiny_faces, name, **values) for name in ("unbroken", "broken"))
+    train(unbroken)
+    for steps in (2, 3):
+        with monkeypatch.context() as patch:
+            interrupt_after(patch, steps)
+            with pytest.raises(KeyboardInterrupt):
+                train(broken)
+    train(broken)
+    one, two = final(unbroken), final(broken)
+    assert_same(one, two)
+    assert len(one.device_statistics) == len(two.device_statistics) == devices
+    for first, second in zip(one.device_statistics, two.device_statistics):
+        for name in first:
+            np.testing.assert_array_equal(first[name].asnumpy(), second[name].asnumpy(), err_msg=name)
+    first, last = one.device_statistics[0], one.device_statistics[-1]
+    assert any((first[name].asnumpy() != last[name].asnumpy()).any() for name in first)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("first, second", [("cpu", "gpu(0)"), ("gpu(0)", "cpu")])
 @pytest.mark.parametrize("parallel", ["data", "centres"])
 def test_a_run_moves_between_cpu_and_gpu(tmp_path, tiny_faces, monkeypatch, parallel, first, second):
