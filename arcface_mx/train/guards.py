@@ -24,7 +24,7 @@ CHUNK = 100  # arrays that one operator takes
 class Guard:
     """Prevents every update whose loss or gradient is not finite.
 
-    Call `before` ahead of each forward pass, `queue_check` after the backward pass, `check_finite` when
+    Call `before` ahead of each forward pass, `queue_check` once the gradients are queued, `check_finite` when
     the outputs have been read, and `should_update` ahead of the update. A bad batch raises UserError,
     unless `limit` allows one more: then its step makes no update and leaves BatchNorm's statistics as
     they were.
@@ -67,7 +67,7 @@ class Guard:
                 self._statistics = [(array, array.copy()) for copies in arrays for array in copies]
 
     def queue_check(self) -> None:
-        """Let the devices add up the squares of the gradients right after the backward pass, without waiting."""
+        """Let the devices add up the squares of the gradients, without waiting for the backward pass or their sum."""
         self._sums = square_sums(_gradients(self._module))
 
     def check_finite(self, losses: np.ndarray, batch: Batch, step: int, seed: Callable[[], None]) -> bool:

@@ -18,6 +18,7 @@ from arcface_mx.train.log import RunLog
 from arcface_mx.train.meter import Meter
 from arcface_mx.train.module import clear_gradients, embedding_module, read_state, weight_sharing_embedder
 from arcface_mx.train.state import RunState
+from arcface_mx.util.mx_module import all_reduce_gradients, update_with_sums
 
 if TYPE_CHECKING:
     from arcface_mx.train.resolve import Run
@@ -119,7 +120,7 @@ class Trainer:
         self._next_batch = next(self._batches)
 
     def compute_gradients(self) -> List[np.ndarray]:
-        """Run forward and backward pass on the batches of a step, and check loss and gradient; return the losses."""
+        """Run forward and backward pass on a step's batches, sum and check the gradients; return the losses."""
         losses = []
         for part in range(self._run.optimizer.accumulate):
             batch = self._miner(self._next_batch) if self._miner else self._next_batch
@@ -127,6 +128,8 @@ class Trainer:
             inputs = self._inputs(batch)
             self._seed(part)
             self._module.forward_backward(inputs)
+            if part == self._run.optimizer.accumulate - 1:
+                all_reduce_gradients(embedding_module(self._module))
             self._guard.queue_check()
             outputs = self._module.get_outputs(merge_multi_context=False)
             # The next batch is fetched while the devices work on this one.
@@ -144,7 +147,7 @@ class Trainer:
         """Update the parameters, unless a batch of this step was bad."""
         if self._guard.should_update(self._log):
             self._scheduler.step = self.step
-            self._module.update()
+            update_with_sums(self._module, embedding_module(self._module))
         if self._run.optimizer.accumulate > 1:
             clear_gradients(self._module)
         self.step += 1

@@ -89,6 +89,26 @@ def unfused(executor: Any) -> Any:
             os.environ[name] = before
 
 
+def all_reduce_gradients(module: Any) -> None:
+    """Sum the gradients of a Module over its devices and over all processes, in place. Does not wait."""
+    group = module._exec_group
+    for number, (name, gradients) in enumerate(zip(module._param_names, group.grad_arrays)):
+        if module._kvstore and gradients[0] is not None:
+            module._kvstore.pushpull(name, gradients, priority=-number)
+
+
+def update_with_sums(module: Any, data_parallel: Any) -> None:
+    """Make an optimizer step after `all_reduce_gradients`. `Module.update` alone would sum the gradients once more.
+
+    `data_parallel` is the Module in `module` that has the key-value store, or `module` itself.
+    """
+    store, data_parallel._kvstore = data_parallel._kvstore, None
+    try:
+        module.update()
+    finally:
+        data_parallel._kvstore = store
+
+
 def updater_names(module: Any) -> Dict[int, str]:
     """Return the parameter behind each index that the updater uses: number × devices + device."""
     devices = len(module._context)
