@@ -86,7 +86,12 @@ class OptimizerConfig:
         1 << 20,
         same_run=True,
     )
-    loss_scale: float = setting(128.0, "with float16: factor on the gradient in half precision", 1.0, 65536.0)
+    loss_scale: float = setting(
+        128.0, "with float16: factor on the gradient of the mean loss in half precision; the first one", 1.0, 65536.0
+    )
+    dynamic_loss_scale: bool = setting(
+        True, "halve the loss scale and skip the update when a gradient overflows; double it after 2,000 updates"
+    )
     freeze: Tuple[str, ...] = setting((), "regular expression: parameters that are not trained")
     lr_mult: Tuple[str, ...] = setting((), "REGEX=FACTOR on the learning rate of parameters")
 

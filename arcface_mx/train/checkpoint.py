@@ -3,7 +3,7 @@
 `checkpoints/step-00001000/` holds `arrays.params`, in MXNet's array format with checksums
 (`util/params.py`), whose names start with arg:, aux: or momentum:, and with aux0:, aux1:, … for the BatchNorm
 statistics of several devices. `state.json` holds the format, the step, the best verification, the number
-of skipped steps, the digest of arrays.params and a digest of itself.
+of skipped steps, the loss scale of a run in half precision, the digest of arrays.params and a digest of itself.
 """
 
 from __future__ import annotations
@@ -68,6 +68,8 @@ def save(run: str, state: RunState, keep: int, keep_every: int = 0) -> str:
                 "skipped": state.skipped,
                 "arrays": digest,
             }
+            if state.loss_scale:
+                note["loss_scale"] = state.loss_scale
             write_json(os.path.join(folder, NOTE), dict(note, sha256=_digest(note)))
         _prune(run, keep, keep_every)
     except OSError as error:
@@ -173,9 +175,8 @@ def load(path: str) -> RunState:
             group[rest] = mx.nd.array(array, dtype=array.dtype)
         arg_params, aux_params, momentum = (groups.pop(kind) for kind in ("arg", "aux", "momentum"))
         of_devices = [groups[f"aux{device}"] for device in range(len(groups))]
-        return RunState(
-            note["step"], arg_params, aux_params, momentum, note["best"], note.get("skipped", 0), of_devices
-        )
+        skipped, scale = note.get("skipped", 0), note.get("loss_scale", {})
+        return RunState(note["step"], arg_params, aux_params, momentum, note["best"], skipped, scale, of_devices)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: not a whole checkpoint ({error})")
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import re
 import warnings
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
 
 import numpy as np
 
 from arcface_mx.parallel.centre_module import CentreParallelModule
+from arcface_mx.train.loss_scale import LossScale
 from arcface_mx.train.schedule import Schedule
 from arcface_mx.train.state import RunState
 from arcface_mx.util.errors import UserError
@@ -38,7 +39,7 @@ def build_module(run: Run) -> Any:
     import mxnet as mx
 
     contexts, size = run.contexts, run.batch_size
-    if run.backbone.half_precision and any(context.device_type == "cpu" for context in contexts):
+    if run.backbone.half_precision and not run.backbone.settings.half_products:
         raise UserError("`dtype` float16 needs GPUs: MXNet has no products in half precision on the CPU")
     if size % len(contexts):
         raise UserError(f"`batch_size` must be a multiple of the {len(contexts)} devices, got {size}")
@@ -55,7 +56,7 @@ def build_module(run: Run) -> Any:
             run.graph.num_classes,
             contexts,
             fixed_param_names=fixed,
-            gradient_scale=run.graph.gradient_scale,
+            scaled=run.graph.scaled,
             communicator=run.worker.communicator,
         )
     else:
@@ -124,7 +125,7 @@ def start_optimizer(module: Any, run: Run) -> Any:
     """Install SGD with momentum on every parameter that is not fixed; return its learning rate scheduler.
 
     Gradients are divided by the images a step. Before each update the trainer sets the scheduler's
-    `step`.
+    `step` and, in half precision, the divisor.
     """
     import mxnet as mx
 
@@ -138,7 +139,7 @@ def start_optimizer(module: Any, run: Run) -> Any:
         lr_scheduler=scheduler,
         momentum=run.optimizer.momentum,
         wd=run.optimizer.weight_decay,
-        rescale_grad=1.0 / run.schedule.images_a_step / run.graph.gradient_scale,
+        rescale_grad=1.0 / run.schedule.images_a_step,
         multi_precision=run.backbone.half_precision,  # float32 copies of weights in half precision
     )
     factors = _learning_rate_factors(run.optimizer.lr_mult, sorted(set(names.values())))
@@ -177,7 +178,9 @@ def _learning_rate_factors(entries: Tuple[str, ...], names: List[str]) -> Dict[s
     return factors
 
 
-def read_state(module: Any, step: int, best: Dict[str, Any], skipped: int = 0) -> RunState:
+def read_state(
+    module: Any, step: int, best: Dict[str, Any], skipped: int = 0, loss_scale: Optional[LossScale] = None
+) -> RunState:
     """Return all that a checkpoint holds, copied to the CPU."""
     import mxnet as mx
 
@@ -198,7 +201,8 @@ def read_state(module: Any, step: int, best: Dict[str, Any], skipped: int = 0) -
         if state is not None:
             momentum[name] = state.as_in_context(mx.cpu())
     arg_params = {name: array.astype("float32", copy=False) for name, array in arg_params.items()}
-    return RunState(step, arg_params, aux_params, momentum, best, skipped, _statistics(module))
+    scale = loss_scale.state() if loss_scale else {}
+    return RunState(step, arg_params, aux_params, momentum, best, skipped, scale, _statistics(module))
 
 
 def _statistics(module: Any) -> List[Dict[str, Any]]:

@@ -109,7 +109,7 @@ def resolve(config: TrainConfig, worker: Worker) -> Run:
             loss,
             index.num_classes,
             use_native(loss, obstacle),
-            optimizer.loss_scale if backbone.half_precision else 1.0,
+            scaled=backbone.half_precision,
         )
     except ValueError as error:
         raise UserError(f"the loss {loss.name}: {error}")

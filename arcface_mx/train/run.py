@@ -143,6 +143,8 @@ def _finish(run: Run, state: RunState, log: RunLog) -> Dict[str, Any]:
     """Export the embedding network, verify the last state and write metrics.json, the mark of a finished run."""
     run.backbone.save(state.arg_params, state.aux_params, run.folder.path)
     metrics: Dict[str, Any] = {"step": state.step, "skipped_steps": state.skipped, "sets": {}}
+    if state.loss_scale:
+        metrics["loss_scale"] = state.loss_scale
     if run.evaluator:
         results = run.evaluator(state)
         metrics["sets"] = {result.set: result.to_json() for result in results}

@@ -20,6 +20,8 @@ class DeviceSettings:
 
     Parameters
     ----------
+    half_products : bool
+        MXNet has convolutions and fully connected layers in half precision there.
     fast_prelu : bool
         Train with the form of PReLU whose products are convolutions (`symbols/backbones/prelu.py`).
         It is faster with oneDNN, that is, on CPUs. On GPUs cuDNN would compute a grouped convolution.
@@ -31,6 +33,7 @@ class DeviceSettings:
         by `set_variables`, unless the user has set them.
     """
 
+    half_products: bool = True
     fast_prelu: bool = False
     cudnn_dropout: bool = False
     variables: Tuple[Tuple[str, str], ...] = ()
@@ -43,7 +46,7 @@ class DeviceSettings:
             os.environ.setdefault("MXNET_USE_FUSION", "0")
 
 
-CPU_SETTINGS = DeviceSettings(fast_prelu=True, cudnn_dropout=True)
+CPU_SETTINGS = DeviceSettings(half_products=False, fast_prelu=True, cudnn_dropout=True)
 GPU_VARIABLES = {
     # Choose among the convolution algorithms that need at most 1 GB of workspace. MXNet's default, 1, sets no limit.
     "MXNET_CUDNN_AUTOTUNE_DEFAULT": "2",

@@ -109,6 +109,11 @@ def update_with_sums(module: Any, data_parallel: Any) -> None:
         data_parallel._kvstore = store
 
 
+def set_gradient_factor(data_parallel: Any, factor: float) -> None:
+    """Set the factor on all gradients of the optimizer of a Module."""
+    data_parallel._optimizer.rescale_grad = factor
+
+
 def updater_names(module: Any) -> Dict[int, str]:
     """Return the parameter behind each index that the updater uses: number × devices + device."""
     devices = len(module._context)

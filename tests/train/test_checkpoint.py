@@ -20,11 +20,14 @@ def state(step=7, size=3):
     random = np.random.RandomState(step)
     arrays = {name: mx.nd.array(random.normal(size=shape)) for name, shape in (("a", (size, 4)), ("b", (5,)))}
     means = [{"mean": mx.nd.array(random.normal(size=2))} for _ in range(3)]  # of two devices, and over them
-    return RunState(step, arrays, means[2], {"a": arrays["a"] * 2}, {"step": 3}, 2, means[:2])
+    return RunState(
+        step, arrays, means[2], {"a": arrays["a"] * 2}, {"step": 3}, 2, {"scale": 64.0, "good_steps": 5}, means[:2]
+    )
 
 
 def assert_equal_states(one, two):
     assert (one.step, one.best, one.skipped) == (two.step, two.best, two.skipped)
+    assert one.loss_scale == two.loss_scale
     pairs = [(getattr(one, group), getattr(two, group)) for group in ("arg_params", "aux_params", "momentum")]
     assert len(one.device_statistics) == len(two.device_statistics)
     for first, second in pairs + list(zip(one.device_statistics, two.device_statistics)):

@@ -38,7 +38,7 @@ MAY_CHANGE = {
     r"self\.(_scheduler|_module\._optimizer\.lr_scheduler)\.step": "a function of the step, set before each update",
     r"self\._module\._(optimizer|updater\.optimizer)\.(num_update|_\w*update_counts?)\b.*": "SGD does not read it",
     r"self\._module\._exec_group\.(\w*grad|data|label|shared_data)_arrays\b.*": "written anew in each step",
-    r"self\._guard\._sums\b.*": "written anew in each step",
+    r"self\._guard\._checks\b.*": "written anew in each step",
     r"self\._next_batch\b.*": "a function of the position, which is one of the step",
     r"self\._meter\b.*": "metrics since the last log line",
     r"self\._(log|stall)\b.*": "messages",
