@@ -16,7 +16,7 @@ from arcface_mx.train.loss_scale import PATIENCE, SMALLEST, LossScale
 from arcface_mx.train.module import embedding_module
 from arcface_mx.train.schedule import Schedule
 from arcface_mx.util.errors import UserError
-from arcface_mx.util.mx_module import module_arrays
+from arcface_mx.util.mx_module import module_arrays, statistics_of_devices
 
 STUCK_ANGLE = 88.0  # degrees; before training the mean target angle is 90
 FALLEN_ANGLE, FALLEN_ACCURACY = 30.0, 0.25  # images near their own centre, and most of them nearer to another
@@ -61,7 +61,7 @@ class Guard:
         self._scale = loss_scale
         self._dynamic = bool(loss_scale and loss_scale.dynamic)
         self._fault, self._overflow = "", ""
-        self._statistics: List[Any] = []
+        self._statistics = _Statistics(module)
         self._checks: List[Tuple[List[Any], List[Any]]] = []
 
     def before(self, batch: Batch, part: int) -> None:
@@ -76,8 +76,7 @@ class Guard:
         if part == 0:
             self._fault, self._overflow = "", ""
             if self._limit or self._dynamic:
-                arrays = module_arrays(self._module).auxiliary
-                self._statistics = [(array, array.copy()) for copies in arrays for array in copies]
+                self._statistics.remember()
 
     def queue_check(self, complete: bool) -> None:
         """Let the devices add up the squares of the gradients, without waiting for the backward pass or their sum.
@@ -125,8 +124,7 @@ class Guard:
             if self._scale and self._scale.updated():
                 log.say(f"{PATIENCE} updates without overflow: the loss scale is now {self._scale.value:g}")
             return True
-        for array, before in self._statistics:
-            array[:] = before
+        self._statistics.restore()
         if not self._fault:
             self._halve(log)
             return False
@@ -152,6 +150,27 @@ class Guard:
             "learning rate is too high for this scale and margin (try `margin_ramp` 0.3, `warmup_steps` or a lower "
             "`lr`); `literal`, which gives NaN when an embedding lies along its own centre."
         )
+
+
+class _Statistics:
+    """BatchNorm's statistics as they were before a step. One operator a device copies them all."""
+
+    def __init__(self, module: Any) -> None:
+        devices = [list(arrays.values()) for arrays in statistics_of_devices(module)]
+        self._views = [[array.reshape(-1) for array in arrays] for arrays in devices if arrays]
+        self._before: List[Any] = []
+
+    def remember(self) -> None:
+        import mxnet as mx
+
+        self._before = [mx.nd.concat(*views, dim=0) for views in self._views]
+
+    def restore(self) -> None:
+        for views, before in zip(self._views, self._before):
+            end = 0
+            for view in views:
+                start, end = end, end + view.size
+                before[start:end].copyto(view)
 
 
 def _gradients(module: Any) -> List[Any]:
