@@ -56,6 +56,9 @@ class NetworkConfig:
         "type of the backbone's layers; float16 needs GPUs and keeps a float32 copy of the weights",
         choices=("float32", "float16"),
     )
+    tf32: bool = setting(
+        True, "on GPUs from compute capability 8.0 on, let products of float32 round their inputs to TF32 (10 bits)"
+    )
     freeze_batchnorm: bool = setting(False, "train with BatchNorm's stored statistics and do not change them")
 
 
@@ -120,8 +123,9 @@ class RunConfig:
     )
     kvstore: str = setting(
         "device",
-        "what adds the gradients; dist_sync, dist_device_sync and horovod are for several workers (launch)",
-        choices=("device", "local", "dist_sync", "dist_device_sync", "horovod"),
+        "what adds the gradients; nccl is for GPUs of one process; dist_sync, dist_device_sync and horovod are for "
+        "several workers (launch)",
+        choices=("device", "local", "nccl", "dist_sync", "dist_device_sync", "horovod"),
         same_run=True,
     )
     seed: int = setting(0, "seed of initial values, order of images, augmentation and dropout", 0, (1 << 31) - 1)

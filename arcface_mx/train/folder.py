@@ -176,7 +176,7 @@ def environment(devices: str, data: Dict[str, Any]) -> Dict[str, Any]:
     import mxnet
     import numpy
 
-    variables = ("MXNET_", "MKL", "DNNL_", "OPENBLAS_", "KMP_", "CUDA_", "CUDNN_")
+    variables = ("MXNET_", "MKL", "DNNL_", "OPENBLAS_", "KMP_", "CUDA_", "CUDNN_", "NVIDIA_TF32")
     return {
         "arcface_mx": __version__,
         "commit": commit(),

@@ -50,17 +50,27 @@ CPU_SETTINGS = DeviceSettings(half_products=False, fast_prelu=True, cudnn_dropou
 GPU_VARIABLES = {
     # Choose among the convolution algorithms that need at most 1 GB of workspace. MXNet's default, 1, sets no limit.
     "MXNET_CUDNN_AUTOTUNE_DEFAULT": "2",
+    # Queue the forward pass as one operation, with one wait at its end. MXNet's default is 15 operators each.
+    "MXNET_EXEC_BULK_EXEC_MAX_NODE_TRAIN_FWD": "999",
+    # Shorter parts in the backward pass, because a gradient can be summed over the devices once its part has ended.
+    "MXNET_EXEC_BULK_EXEC_MAX_NODE_TRAIN_BWD": "25",
     # Update this many arrays in one kernel. MXNet's default is 4, and its largest number 60.
     "MXNET_OPTIMIZER_AGGREGATION_SIZE": "54",
 }
 # Choose the algorithms by rule and not by timing, and none that adds in varying order.
+# They do not concern TF32, which rounds in the same way each time.
 DETERMINISTIC_VARIABLES = {"MXNET_CUDNN_AUTOTUNE_DEFAULT": "0", "MXNET_ENFORCE_DETERMINISM": "1"}
+# cuBLAS and cuDNN then compute products of float32 in float32 on cards that would round their inputs to TF32.
+EXACT_VARIABLES = {"NVIDIA_TF32_OVERRIDE": "0"}
 
 
-def device_settings(devices: Union[str, List[mx.Context]], deterministic: bool = False) -> DeviceSettings:
+def device_settings(
+    devices: Union[str, List[mx.Context]], deterministic: bool = False, tf32: bool = True
+) -> DeviceSettings:
     """Return the settings for a list of devices, which need not be in this machine.
 
-    `deterministic` asks for the same bits in each run also on GPUs; CPUs give them anyway.
+    `deterministic` asks for the same bits in each run also on GPUs; CPUs give them anyway. `tf32` allows
+    products of float32 whose inputs are rounded to 10 bits of mantissa, on cards that have them.
     """
     if isinstance(devices, str):
         kinds = {kind for kind, _ in device_names(devices)}
@@ -68,7 +78,11 @@ def device_settings(devices: Union[str, List[mx.Context]], deterministic: bool =
         kinds = {context.device_type for context in devices}
     if kinds == {"cpu"}:
         return CPU_SETTINGS
-    variables = {**GPU_VARIABLES, **(DETERMINISTIC_VARIABLES if deterministic else {})}
+    variables = {
+        **GPU_VARIABLES,
+        **(DETERMINISTIC_VARIABLES if deterministic else {}),
+        **({} if tf32 else EXACT_VARIABLES),
+    }
     return DeviceSettings(variables=tuple(variables.items()))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 
@@ -279,3 +280,19 @@ def test_native_and_graph_head_train_alike(tmp_path, tiny_faces, loss):
 def test_native_head_is_refused_where_there_is_none(tmp_path, tiny_faces, values):
     with pytest.raises(UserError, match="`head` native"):
         train(tiny(tmp_path, tiny_faces, head="native", **values))
+
+
+def test_nccl_is_refused_on_cpus(tmp_path, tiny_faces):
+    with pytest.raises(UserError, match="`kvstore` nccl adds on GPUs only, and `devices` is cpu"):
+        train(tiny(tmp_path, tiny_faces, kvstore="nccl", devices="cpu(0),cpu(1)"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_choice_of_tf32_is_recorded(tmp_path, tiny_faces, monkeypatch):
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "0")
+    config = tiny(tmp_path, tiny_faces, steps=1, tf32=False)
+    train(config)
+    with open(os.path.join(config.run.run, "environment.json"), encoding="utf-8") as stream:
+        assert json.load(stream)["variables"]["NVIDIA_TF32_OVERRIDE"] == "0"
+    with pytest.raises(UserError, match="`tf32` was False, now True"):
+        train(tiny(tmp_path, tiny_faces, steps=1))
