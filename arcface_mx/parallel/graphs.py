@@ -116,14 +116,16 @@ def _report_rows(head: LossGraph, embedding: Symbol, label: Symbol) -> Dict[str,
     }
 
 
-def own_centre_graph() -> Symbol:
+def own_centre_graph(shape: Tuple[int, ...]) -> Symbol:
     """Return W_y, shape (N, d), of the samples whose class the device holds, and zeros for the others.
 
-    The sum over the devices holds the centres of all samples.
+    `shape` is that of the device's centres. The sum over the devices holds the centres of all samples.
     """
     import mxnet as mx
 
-    taken = mx.sym.take(mx.sym.Variable(CENTRES), mx.sym.Variable("label"), axis=0)
+    from arcface_mx.symbols.centres import own_centres
+
+    taken = own_centres(mx.sym.Variable(CENTRES, shape=shape), mx.sym.Variable("label"))
     return mx.sym.broadcast_mul(taken, mx.sym.expand_dims(mx.sym.Variable("inside"), axis=1))
 
 

@@ -129,6 +129,7 @@ def test_the_recorder_sees_what_a_run_must_not_launch(recorder):
         lambda: mx.nd.argmax(x, axis=1),
         lambda: mx.nd.Convolution(x, slope, num_filter=4, num_group=4, kernel=(1, 1), no_bias=True),
         lambda: mx.nd.Dropout(x, mode="always"),
+        lambda: gradient_of_take(slope),
     ):
         recorder.reset()
         forbidden().wait_to_read()
@@ -136,6 +137,14 @@ def test_the_recorder_sees_what_a_run_must_not_launch(recorder):
         print(recorder.counts())
         with pytest.raises(AssertionError):
             refuse(recorder.counts())
+
+
+def gradient_of_take(weight):
+    weight.attach_grad()
+    with mx.autograd.record():
+        rows = mx.nd.take(weight, mx.nd.zeros(2, mx.gpu(0)))
+    rows.backward()
+    return weight.grad
 
 
 def test_fusion_works_with_a_compiler_that_knows_the_card():

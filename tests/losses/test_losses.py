@@ -15,7 +15,8 @@ from arcface_mx.config import GROUPS, TrainConfig, differences, from_flat, from_
 from arcface_mx.flags import add_config_flags, given_values
 from arcface_mx.losses import LOSSES
 from arcface_mx.losses.graph import training_graph, use_native
-from arcface_mx.parallel.graphs import shard_graph
+from arcface_mx.parallel.graphs import own_centre_graph, shard_graph
+from arcface_mx.symbols.centres import own_centres
 from arcface_mx.util.errors import UserError
 from tests.support.graph import executed
 
@@ -147,6 +148,29 @@ def test_the_log_adds_no_backward_operator_and_no_argmax_over_classes(name):
     added = operators - executed(built.symbol[0], ["data", *inputs], **inputs)
     assert "max" in added and not [key for key in added if "backward" in key or "zeros" in key]
     assert "argmax" not in operators
+
+
+def test_the_gradient_of_own_centres_is_not_that_of_take():
+    """On GPUs that one lacks a barrier between samples; on a CPU both have the same bits."""
+    loss = LOSSES["arcface"](intra_weight=1.0, inter_weight=1.0)
+    data = mx.sym.Variable("data", shape=(4, 8))
+    whole = training_graph(mx.sym.FullyConnected(data, num_hidden=6, name="fc1"), loss, 5).symbol
+    split = shard_graph(loss, 5, 4, 8).symbol
+    label = {"label": (4,)}
+    for graph, inputs in ((whole, label), (split, label), (own_centre_graph((5, 8)), {**label, "inside": (4,)})):
+        operators = executed(graph, list(inputs), **inputs)
+        assert "_backward_Embedding" in operators and "_backward_take" not in operators
+    taken, weight, gradient = [], np.random.RandomState(0).normal(size=(5, 8)), np.random.RandomState(1)
+    heads = gradient.normal(size=(6, 8))
+    for shape in ((5, 8), None):
+        centre = own_centres(mx.sym.Variable("weight", **({"shape": shape} if shape else {})), mx.sym.Variable("label"))
+        arrays = {"weight": mx.nd.array(weight), "label": mx.nd.array([0, 4, -1, 4, 2, 0])}
+        executor = centre.bind(mx.cpu(), arrays, {"weight": mx.nd.zeros((5, 8))}, {"weight": "write", "label": "null"})
+        taken.append(executor.forward(is_train=True)[0].asnumpy())
+        executor.backward(mx.nd.array(heads))
+        taken.append(executor.grad_dict["weight"].asnumpy())
+    for one, other in zip(taken[:2], taken[2:]):
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize("name", [name for name, kind in LOSSES.items() if kind().centres_per_class])
