@@ -1,12 +1,64 @@
-"""What the CUDA libraries say about this machine's cards. MXNet does not tell it, so they are asked by ctypes."""
+"""The CUDA libraries: which MXNet needs, how they are loaded, and what they say about this machine's cards."""
 
 from __future__ import annotations
 
 import ctypes
-from typing import Any, List
+import functools
+import importlib.util
+import os
+from typing import Any, List, Tuple
 
+DRIVER = "libcuda.so.1"
 NVRTC = "libnvrtc.so.11.2"  # the compiler that libmxnet.so of mxnet-cu117 is linked to, in any release from 11.2 on
+# The libraries that libmxnet.so of mxnet-cu117 is linked to, beside the driver's, and cuBLAS's own. Each has a folder
+# in the package `nvidia`. A library stands below those that it needs.
+LIBRARIES = {
+    "libcudart.so.11.0": "cuda_runtime",
+    NVRTC: "cuda_nvrtc",
+    "libnvToolsExt.so.1": "nvtx",
+    "libcublasLt.so.11": "cublas",
+    "libcublas.so.11": "cublas",
+    "libcufft.so.10": "cufft",
+    "libcurand.so.10": "curand",
+    "libcusparse.so.11": "cusparse",
+    "libcusolver.so.11": "cusolver",
+    "libnccl.so.2": "nccl",
+    "libcudnn.so.8": "cudnn",
+}
 MAJOR, MINOR = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_…
+
+
+def wheel_of(library: str) -> str:
+    """Return the name of the wheel that has a library, "" if none is known."""
+    folder = LIBRARIES.get(library)
+    return f"nvidia-{folder.replace('_', '-')}-cu11" if folder else ""
+
+
+@functools.lru_cache(maxsize=None)
+def preload_libraries() -> Tuple[str, ...]:
+    """Load the libraries of the wheels nvidia-*-cu11, so that LD_LIBRARY_PATH need not name their folders.
+
+    When MXNet is loaded afterwards, the loader takes a library that the process has already. A library that
+    lies in a folder of LD_LIBRARY_PATH is left to the loader.
+
+    Returns
+    -------
+    tuple of str
+        The paths that were loaded.
+    """
+    named = [folder for folder in os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep) if folder]
+    spec = importlib.util.find_spec("nvidia")
+    sites = list(spec.submodule_search_locations or []) if spec else []
+    loaded = []
+    for library, folder in LIBRARIES.items():
+        if any(os.path.exists(os.path.join(place, library)) for place in named):
+            continue
+        paths = [os.path.join(site, folder, "lib", library) for site in sites]
+        for path in filter(os.path.exists, paths):
+            ctypes.CDLL(path, mode=ctypes.RTLD_GLOBAL)
+            loaded.append(path)
+            break
+    return tuple(loaded)
 
 
 def fusion_works() -> bool:
@@ -17,7 +69,7 @@ def fusion_works() -> bool:
     not load what it writes.
     """
     try:
-        driver, compiler = ctypes.CDLL("libcuda.so.1"), ctypes.CDLL(NVRTC)
+        driver, compiler = ctypes.CDLL(DRIVER), ctypes.CDLL(NVRTC)
         major, minor = ctypes.c_int(), ctypes.c_int()
         _call(compiler.nvrtcVersion, ctypes.byref(major), ctypes.byref(minor))
         _call(driver.cuInit, 0)
