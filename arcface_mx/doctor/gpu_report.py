@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
+from importlib.machinery import PathFinder
 from typing import Callable, Iterator, Optional
 
 from arcface_mx.doctor.children import run_probe
@@ -63,10 +63,11 @@ def examine_device(device: str, probe: Callable[..., Finding] = run_probe) -> It
 
 def no_gpu_build() -> Optional[Finding]:
     """Return what is missing if the installed MXNet is no GPU build, without importing it."""
-    spec = importlib.util.find_spec("mxnet")
+    spec = PathFinder.find_spec("mxnet")
     if spec and spec.origin and is_gpu_build(os.path.dirname(spec.origin)):
         return None
     cards = [name for name, _ in installed_cards()]
     seen = f"this machine has {', '.join(cards)}" if cards else "the driver shows no NVIDIA card"
-    text = f"nothing was examined: the installed mxnet is a CPU build, and {seen}"
+    build = "the installed mxnet is a CPU build" if spec and spec.origin else "MXNet is not installed"
+    text = f"nothing was examined: {build}, and {seen}"
     return Finding("GPU", text, False, TO_GPU if cards else f"on a machine with an NVIDIA card: {GPU_BUILD}")
