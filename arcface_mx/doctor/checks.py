@@ -34,6 +34,7 @@ OPTIONAL = (
     ("ml_dtypes", "export --int8", "pip install 'arcface-mx[export]'"),
     ("tensorboardX", "train --tensorboard", "pip install 'arcface-mx[tensorboard]'"),
     ("faiss-cpu", "gallery search --faiss", "pip install 'arcface-mx[faiss]'"),
+    ("argcomplete", "shell completion", "pip install 'arcface-mx[completion]'"),
     ("horovod", "launch --engine horovod", "recipes/horovod.sh"),
 )
 # Program, what needs it, its packages for apt and dnf.
