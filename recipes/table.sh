@@ -18,7 +18,6 @@
 #           are kept when the runs are deleted. Runs in this folder count as finished.
 # --        flags of `arcface-mx train` for every run
 set -euo pipefail
-cd "$(dirname "$0")/.."
 
 ROWS=paper SEEDS="0 1 2" JOBS=$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN) OUT= SLIM=
 while [ $# -gt 0 ]; do
@@ -30,19 +29,19 @@ while [ $# -gt 0 ]; do
   shift 2 || { echo "table.sh: $1 needs a value" >&2; exit 2; }
 done
 if [ -z "${DATA:-}" ]; then export BUDGET=${BUDGET:-table}; fi
-. recipes/lib/common.sh
+. "$(dirname "$0")/lib/common.sh"
 OUT=${OUT:-runs/table-$(basename "$DATA")}
 mkdir -p "$OUT/logs" ${SLIM:+"$SLIM/runs"}
 
 names=$(awk -F, -v which="$ROWS" 'NR > 1 {
   line = $0; match(line, /[a-z0-9_.]+\.sh/); name = substr(line, RSTART, RLENGTH - 3)
-  if (which == "all" || line ~ /,ArcFace,[^,]*,[^,]*,[^,]*,[^,]*$/) print name }' recipes/paper.csv)
+  if (which == "all" || line ~ /,ArcFace,[^,]*,[^,]*,[^,]*,[^,]*$/) print name }' "$RECIPES/paper.csv")
 case $ROWS in paper | all) ;; *) names=$ROWS ;; esac
 
 runs=()
 for seed in $SEEDS; do
   for name in $names; do
-    if [ ! -e "recipes/$name.sh" ]; then echo "table.sh: no recipe recipes/$name.sh" >&2; exit 2; fi
+    if [ ! -e "$RECIPES/$name.sh" ]; then echo "table.sh: no recipe $RECIPES/$name.sh" >&2; exit 2; fi
     runs+=("$name-seed$seed")
   done
 done
@@ -52,7 +51,7 @@ one() {
   local run=$1 name=${1%-seed*} seed=${1##*-seed}
   shift
   if [ -n "$SLIM" ] && [ -e "$SLIM/runs/$run/metrics.json" ]; then return; fi
-  if ! JUST_TRAIN=yes RUN="$OUT/$run" SEED=$seed recipes/"$name".sh "$@" >"$OUT/logs/$run.txt" 2>&1; then
+  if ! JUST_TRAIN=yes RUN="$OUT/$run" SEED=$seed bash "$RECIPES/$name.sh" "$@" >"$OUT/logs/$run.txt" 2>&1; then
     echo "$run failed: $(tail -n 1 "$OUT/logs/$run.txt")" >&2
     return 1
   fi
@@ -64,7 +63,7 @@ one() {
   echo "$(date +%H:%M) $run done"
 }
 export -f one
-export OUT SLIM
+export OUT SLIM RECIPES
 if [ "$JOBS" -gt 1 ]; then export OMP_NUM_THREADS=1; fi
 failed=0
 printf '%s\n' "${runs[@]}" | xargs -P "$JOBS" -I RUN bash -c 'one "$@"' one RUN "$@" || failed=1

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, List, Tuple, Union
 
 from arcface_mx.util.cuda import fusion_works
 from arcface_mx.util.errors import UserError
+from arcface_mx.util.mxnet_import import TO_GPU
 
 if TYPE_CHECKING:
     import mxnet as mx
@@ -92,7 +93,7 @@ def parse_devices(devices: str) -> List[mx.Context]:
 
     names = device_names(devices)
     gpus = [number for kind, number in names if kind == "gpu"]
-    count = mx.context.num_gpus() if gpus else 0
+    count = _count_gpus() if gpus else 0
     if gpus and max(gpus) >= count:
         raise UserError("`devices`: " + no_such_gpu(max(gpus), count, mx.runtime.Features().is_enabled("CUDA")))
     return [mx.Context(kind, number) for kind, number in names]
@@ -102,8 +103,19 @@ def no_such_gpu(number: int, count: int, cuda_build: bool, place: str = "") -> s
     """Say that a GPU is missing, here or at another place, and what to do."""
     remedy = "Use a lower number, or cpu."
     if not cuda_build:
-        remedy = "The installed mxnet is a CPU build: install mxnet-cu117 or another GPU build, or use cpu."
+        remedy = f"The installed mxnet is a CPU build. For GPUs run: {TO_GPU}"
     return f"there is no gpu({number}){place}. Number of GPUs that MXNet sees: {count}. {remedy}"
+
+
+def _count_gpus() -> int:
+    """Return the number of GPUs that MXNet sees; raise UserError if the driver refuses to tell."""
+    import mxnet as mx
+
+    try:
+        return mx.context.num_gpus()
+    except mx.MXNetError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise UserError(f"`devices`: MXNet cannot use NVIDIA's driver ({reason}); run: arcface-mx doctor --gpu")
 
 
 def device_names(devices: str) -> List[Tuple[str, int]]:

@@ -3,6 +3,7 @@
 #   recipes/NAME.sh                                    the default data, which is made on this machine once
 #   DATA=/data/faces_webface_112x112 recipes/NAME.sh   the paper's settings on CASIA-WebFace
 #   recipes/NAME.sh --seed 1 --devices 'gpu(0)'        any flag of `arcface-mx train` overrides
+#   arcface-mx recipe NAME …                           the same with an installed arcface-mx, in any folder
 #
 # Environment variables:
 #   DATA          a folder in InsightFace's layout
@@ -10,16 +11,21 @@
 #   BUDGET        paper, laptop, or table, which is laptop with smaller images (default: paper with DATA, else laptop)
 #   STEPS         steps of the laptop and table budgets
 #   RUN, SEED     run folder and seed
-#   PYTHON, VENV  see setup.sh
+#   MXNET, PYTHON, VENV  see setup.sh
+# `arcface-mx recipe` sets ARCFACE_MX_PYTHON, the interpreter that has arcface-mx. Nothing is installed then.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-. recipes/lib/setup.sh demo,rendered
+RECIPES=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+if [ -z "${ARCFACE_MX_PYTHON:-}" ]; then
+  cd "$RECIPES/.."
+  . recipes/lib/setup.sh demo,rendered
+  export ARCFACE_MX_PYTHON=$VENV/bin/python
+fi
 
 NAME=$(basename "$0" .sh)
 SEED=${SEED:-0}
 CACHE=${ARCFACE_MX_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/arcface-mx}
 
-arcface() { "$VENV/bin/arcface-mx" "$@"; }
+arcface() { "$ARCFACE_MX_PYTHON" -m arcface_mx "$@"; }
 
 default_data() {
   DATA=$CACHE/rendered-1000x20-seed0

@@ -44,6 +44,15 @@ def test_a_missing_gpu_is_refused():
         parse_devices("gpu(99)")
 
 
+def test_a_driver_that_refuses_is_named(monkeypatch):
+    def refuse():
+        raise mx.MXNetError("Traceback:\nCUDA: Check failed: e == cudaSuccess (35 vs. 0) : driver is insufficient")
+
+    monkeypatch.setattr(mx.context, "num_gpus", refuse)
+    with pytest.raises(UserError, match="driver is insufficient.*; run: arcface-mx doctor --gpu"):
+        parse_devices("gpu(0)")
+
+
 def test_only_cpus_train_with_the_fast_prelu_and_cudnns_dropout_is_never_used():
     for devices in ("cpu(0),cpu(1)", [mx.cpu(0), mx.cpu(1)]):
         assert device_settings(devices) == CPU_SETTINGS and CPU_SETTINGS.fast_prelu
