@@ -21,7 +21,8 @@ from tests.support.graph import executed
 
 SETTINGS = [(name, entry.name) for name, kind in LOSSES.items() for entry in dataclasses.fields(kind)]
 # Settings that the trainer reads instead of the graph.
-NOT_IN_THE_GRAPH = {"bag", "head", "sample_rate", "lambda_base", "lambda_gamma", "lambda_power", "lambda_min"}
+NOT_IN_THE_GRAPH = {"bag", "head", "sample_rate"}
+NOT_IN_THE_GRAPH |= {"lambda_base", "lambda_gamma", "lambda_power", "lambda_min", "lambda_ramp"}
 NEEDS = {  # what must be set as well for the setting to have an effect
     "triplet_margin": {"triplet_weight": 1.0},
     "mining": {"triplet_weight": 1.0},
@@ -87,6 +88,23 @@ def test_every_setting_of_a_schedule_reaches_it(name, setting):
         value = 500.0
     plain, changed = LOSSES[name](), LOSSES[name](**{setting: value})
     assert any(plain.scheduled(step, 1000) != changed.scheduled(step, 1000) for step in range(0, 1000, 10))
+
+
+@pytest.mark.parametrize("steps", [1, 2, 30, 700, 32000])
+def test_lambda_falls_from_its_base_and_ends_with_its_ramp(steps):
+    loss = LOSSES["a_softmax"](lambda_ramp=0.4)
+    values = [loss.scheduled(step, steps)["lambda"] for step in range(steps)]
+    last = round(0.4 * steps)
+    assert values[0] == (1000.0 if last else 5.0) and set(values[last:]) == {5.0}
+    assert all(before > after for before, after in zip(values[:last], values[1 : last + 1]))
+    # The same form as the schedule of SphereFace: a straight line over the steps in 1/lambda.
+    inverse = np.reciprocal(values[: last + 1])
+    assert len(inverse) < 3 or np.allclose(np.diff(inverse), inverse[1] - inverse[0], rtol=1e-6)
+
+
+def test_a_lambda_without_an_end_is_refused():
+    with pytest.raises(UserError, match="`lambda_ramp` needs `lambda_min`"):
+        LOSSES["a_softmax"](lambda_ramp=0.4, lambda_min=0.0)
 
 
 @pytest.mark.parametrize("name", LOSSES)
