@@ -66,6 +66,7 @@ class OptimizerConfig:
     lr: float = setting(0.1, "first learning rate, for batches of `schedule_batch` images", 0.0, 1e3)
     momentum: float = setting(0.9, "momentum of SGD", 0.0, 0.9999)
     weight_decay: float = setting(5e-4, "weight decay (not on biases and BatchNorm's beta)", 0.0, 1.0)
+    decay_all: bool = setting(False, "weight decay on biases and BatchNorm's beta too, as in the released code")
     steps: int = setting(32000, "length of the run in updates", 1, LARGE)
     lr_schedule: str = setting(
         "steps", "steps: divide by 10 at each of `lr_drops`; cosine: half a cosine to 0", choices=("steps", "cosine")

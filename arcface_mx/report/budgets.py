@@ -39,8 +39,10 @@ def recipe_values(row: PaperRow, budget: Budget, literal: bool = False) -> Dict[
     base = preset_values(budget.preset, find_loss(named["loss"]), literal)
     if not budget.is_paper:
         steps, drops = named.pop("steps", base["steps"]), named.pop("lr_drops", base["lr_drops"])
-        if "batch_size" in named:  # another paper's schedule: its batch counts in the paper's budget only
-            del named["batch_size"], named["schedule_batch"]
+        # The schedule of another paper: its batch counts in the paper's budget only, unless it holds tuples.
+        named.pop("schedule_batch", None)
+        if "images_per_identity" not in named:
+            named.pop("batch_size", None)
         base.update(steps=budget.steps, lr_drops=scaled_drops(drops, steps, budget.steps))
     return to_flat(from_flat({**base, **named}))
 
