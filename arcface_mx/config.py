@@ -48,7 +48,10 @@ class NetworkConfig:
         "iresnet18, iresnet34, iresnet50, iresnet100, mobilefacenet, gluoncv:NAME, or init for the network of `init`",
     )
     width: float = setting(1.0, "factor on the number of filters", 0.01, 8.0)
-    units: Tuple[int, ...] = setting((), "residual units in each stage of an iresnet (none: those of its name)")
+    units: Tuple[int, ...] = setting(
+        (),
+        "units in each stage of an iresnet or of mobilefacenet, whose larger form is 2,8,16,4 (none: its usual ones)",
+    )
     embedding_size: int = setting(512, "length d of the embedding", 1, 1 << 16)
     dropout: float = setting(0.4, "share of values that dropout sets to 0 before the embedding layer", 0.0, 0.99)
     dtype: str = setting(
