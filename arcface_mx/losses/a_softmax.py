@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Dict, Optional, Tuple
+from typing import ClassVar, Dict, Tuple
 
 from arcface_mx.losses.base import LossGraph, LossInputs, LossWithTerms, cross_entropy_graph
+from arcface_mx.losses.first_loss import first_cross_entropy
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.settings import setting
 
@@ -61,5 +62,6 @@ class ASoftmax(LossWithTerms):
         gamma = ((max(base, minimum) / minimum) ** (1.0 / power) - 1.0) / last
         return {"lambda": annealed_lambda(step, base, gamma, power, minimum)}
 
-    def expected_first_loss(self, num_classes: int, embedding_size: int) -> Optional[float]:
-        return math.log(num_classes) + 0.5  # the logits start with variance 1
+    def first_head_loss(self, num_classes: int, embedding_size: int) -> float:
+        # BatchNorm gives embeddings the length √d, and a λ of 1000 hides the margin.
+        return first_cross_entropy(num_classes, embedding_size, math.sqrt(embedding_size))
