@@ -59,6 +59,7 @@ one() {
   if [ -n "$SLIM" ]; then
     mkdir -p "$SLIM/runs/$run.part"
     cp "$OUT/$run"/{config,environment,metrics}.json "$SLIM/runs/$run.part"
+    cp "$OUT/$run/templates.json" "$SLIM/runs/$run.part" 2>/dev/null || true
     mv "$SLIM/runs/$run.part" "$SLIM/runs/$run"
   fi
   echo "$(date +%H:%M) $run done"

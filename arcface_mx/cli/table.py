@@ -7,6 +7,8 @@ import sys
 
 from arcface_mx.metrics.verification import FAR_LEVELS, FLIP_TESTS
 
+TABLES = ("ArcFace", "SphereFace", "journal")  # as in report/paper.py, whose import takes time
+
 HELP = """print the ablation table of finished runs
 
 A run is a row of the paper if it has every setting of the row's recipe, in one of the recipes'
@@ -20,7 +22,14 @@ budgets and versions, runs without a recipe, and missing seeds."""
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", metavar="RUN", nargs="+", help="run folders")
     parser.add_argument("--flip", choices=FLIP_TESTS, default="none", help="flip test (default: %(default)s)")
-    parser.add_argument("--all-rows", action="store_true", help="also list the rows of the paper that were not run")
+    parser.add_argument("--all-rows", action="store_true", help="also list the rows of the table that were not run")
+    parser.add_argument(
+        "--table",
+        choices=TABLES,
+        default=TABLES[0],
+        help="whose rows come first, with its figures: the paper's table, SphereFace's (LFW and YTF), or the journal "
+        "version's at s = 20 (default: %(default)s)",
+    )
     parser.add_argument(
         "--tar", metavar="FAR", type=float, help="show TAR in %% at this FAR instead of accuracy, for example 0.01"
     )
@@ -44,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"`tar` must be one of {', '.join(f'{far:g}' for far in FAR_LEVELS)}, got {args.tar:g}")
     metric = table.accuracy if is_accuracy else table.tar_at(f"{args.tar:.0e}")
     printed = paper.read_rows(args.paper) if args.paper else None
-    rows, notes = table.collect_with_notes(args.runs, metric, args.flip, printed, args.all_rows)
+    rows, notes = table.collect_with_notes(args.runs, metric, args.flip, printed, args.all_rows, args.table)
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
     title = f"Accuracy in %, flip test: {args.flip}; (paper): CASIA-WebFace, ResNet50"

@@ -15,7 +15,7 @@ from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 from arcface_mx.config import TrainConfig
 from arcface_mx.report.budgets import Budget, differences, nearest_budget, result_settings
 from arcface_mx.report.paper import PaperRow, default_path, find_row, read_rows
-from arcface_mx.train.folder import read_config, read_environment, read_metrics
+from arcface_mx.train.folder import read_config, read_environment, read_metrics, read_template_results
 from arcface_mx.util.errors import UserError
 
 SHORT = 7  # digits of a fingerprint
@@ -75,7 +75,9 @@ def read_identity(folder: str, paper: List[PaperRow]) -> RunIdentity:
         f"{os.path.basename(str(data.get('folder')))} ({fingerprint})" if fingerprint else "",
         str(environment.get("arcface_mx", "")),
         tuple(
-            (name, result.get("pairs")) for name, result in sorted((read_metrics(folder) or {}).get("sets", {}).items())
+            (name, result.get("pairs"))
+            for results in ((read_metrics(folder) or {}).get("sets", {}), read_template_results(folder))
+            for name, result in sorted(results.items())
         ),
     )
 
@@ -100,7 +102,8 @@ def group_runs(folders: Sequence[str], paper: List[PaperRow]) -> Tuple[List[RunG
     usual = _Usual(runs)
     by_key: Dict[Tuple[Any, ...], List[RunIdentity]] = {}
     for run in runs:
-        by_key.setdefault((*run.key(), run.sets, _folder_name(run) if run.row is None else ""), []).append(run)
+        name = "" if run.row else _folder_name(run)
+        by_key.setdefault((*run.key(), usual.other_sets(run), name), []).append(run)
     groups, notes = [], usual.notes()
     for members in by_key.values():
         kept, copies = _without_copies(members)
@@ -133,9 +136,13 @@ class _Usual:
             words.append(f"budget {run.budget}")
         words += [f"trained on {run.data or 'unknown data'}"] * (run.data != _most(self.data))
         words += [f"version {run.version or 'unknown'}"] * (run.version != _most(self.versions))
-        words += [f"{name} of {pairs} pairs" for name, pairs in run.sets if pairs != _most(self.sets[name])]
+        words += [f"{name} of {pairs} pairs" for name, pairs in self.other_sets(run)]
         name = run.row.name if run.row else _folder_name(run)
         return ", ".join([name, *words]), None if words else run.row
+
+    def other_sets(self, run: RunIdentity) -> Tuple[Tuple[str, Any], ...]:
+        """Return the verification sets that have another number of pairs than the sets of this name usually have."""
+        return tuple((name, pairs) for name, pairs in run.sets if pairs != _most(self.sets[name]))
 
     def notes(self) -> List[str]:
         """A line for each thing in which the runs are not alike."""

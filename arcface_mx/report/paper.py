@@ -18,6 +18,7 @@ COLUMNS = ("LFW", "CFP-FP", "AgeDB-30", "YTF")
 # Flags of a row that say how it is trained. They do not tell which loss it is.
 TRAINING = ("steps", "lr_drops", "batch_size", "schedule_batch", "images_per_identity")
 ABLATION = "ArcFace"  # the table of the paper; other rows are in SphereFace's, in the journal's or in none
+TABLES = (ABLATION, "SphereFace", "journal")
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class PaperRow:
         Published accuracies in %, by column.
     printed : dict of str to str
         The same figures with the digits of the publication, "-" where there is none.
+    also : str
+        The table, name and figures of the row in a second table, "-" if there is none.
     """
 
     name: str
@@ -48,6 +51,7 @@ class PaperRow:
     table: str
     figures: Dict[str, Optional[float]]
     printed: Dict[str, str] = dataclasses.field(default_factory=dict)
+    also: str = "-"
 
 
 def default_path() -> str:
@@ -67,8 +71,8 @@ def read_rows(path: str) -> List[PaperRow]:
                 entry["builder"],
                 tuple(shlex.split(entry["flags"])),
                 entry["table"],
-                {column: None if entry[column] == "-" else float(entry[column]) for column in COLUMNS},
-                {column: entry[column] for column in COLUMNS},
+                *_figures({column: entry[column] for column in COLUMNS}),
+                entry["also"],
             )
             for entry in entries
         ]
@@ -76,6 +80,32 @@ def read_rows(path: str) -> List[PaperRow]:
         raise UserError(f"{path}: cannot be read ({error.strerror}); give --paper recipes/paper.csv")
     except (KeyError, ValueError, TypeError) as error:
         raise UserError(f"{path}: not the paper's table ({error})")
+
+
+def _figures(printed: Dict[str, str]) -> Tuple[Dict[str, Optional[float]], Dict[str, str]]:
+    """Return figures as numbers, and as printed."""
+    return {column: None if text == "-" else float(text) for column, text in printed.items()}, printed
+
+
+def rows_of_table(rows: List[PaperRow], table: str) -> List[PaperRow]:
+    """Return the rows of a published table, then all other rows.
+
+    A row that stands in two tables, such as softmax, has the name and the figures of this one.
+    """
+    first: List[PaperRow] = []
+    for row in rows:
+        other, _, rest = row.also.partition(": ")
+        if row.table == table:
+            first.append(row)
+        elif other == table:
+            name, _, text = rest.partition(": ")
+            words = text.split()
+            figures, printed = _figures({**dict.fromkeys(COLUMNS, "-"), **dict(zip(words[::2], words[1::2]))})
+            first.append(dataclasses.replace(row, name=name, table=table, figures=figures, printed=printed))
+    if table == "SphereFace":  # as there: by the multiplier of the angle
+        first.sort(key=lambda row: row_values(row.flags).get("m", 0))
+    recipes = {row.recipe for row in first}
+    return first + [row for row in rows if row.recipe not in recipes]
 
 
 def row_values(flags: Tuple[str, ...]) -> Dict[str, Any]:

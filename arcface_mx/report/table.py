@@ -10,8 +10,15 @@ from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Tupl
 import numpy as np
 
 from arcface_mx.report.grouping import group_runs
-from arcface_mx.report.paper import ABLATION, COLUMNS, PaperRow, default_path, read_rows
-from arcface_mx.train.folder import METRICS, read_baselines, read_config, read_data_fingerprint, read_metrics
+from arcface_mx.report.paper import ABLATION, COLUMNS, PaperRow, default_path, read_rows, rows_of_table
+from arcface_mx.train.folder import (
+    METRICS,
+    read_baselines,
+    read_config,
+    read_data_fingerprint,
+    read_metrics,
+    read_template_results,
+)
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.tables import markdown_table
 from arcface_mx.verify.sets import set_name
@@ -119,10 +126,15 @@ def collect_with_notes(
     flip: str = "none",
     paper: Optional[List[PaperRow]] = None,
     all_rows: bool = False,
+    table: str = ABLATION,
 ) -> Tuple[List[TableRow], List[str]]:
-    """Return the rows as `collect` does, and a line for each thing in which the runs are not alike."""
-    paper = read_rows(default_path()) if paper is None else paper
-    rows = {row.name: TableRow(row.name, paper=row) for row in paper}
+    """Return the rows as `collect` does, and a line for each thing in which the runs are not alike.
+
+    `table` is the published table whose rows come first and whose figures are shown.
+    """
+    paper = rows_of_table(read_rows(default_path()) if paper is None else paper, table)
+    # Beside SphereFace's or the journal's table other rows have no figures: they are another table's.
+    rows = {row.name: TableRow(row.name, paper=row if table in (ABLATION, row.table) else None) for row in paper}
     others: List[TableRow] = []
     groups, notes = group_runs(runs, paper)
     for group in groups:
@@ -133,7 +145,7 @@ def collect_with_notes(
         row.runs = len(group.runs)
         for run in group.runs:
             _add(row, read_results(run.folder), metric, flip)
-    kept = [row for row in rows.values() if row.runs or (all_rows and row.paper and row.paper.table == ABLATION)]
+    kept = [row for row in rows.values() if row.runs or (all_rows and row.paper and row.paper.table == table)]
     return _baselines(runs, metric, flip) + kept + others, notes
 
 
@@ -151,15 +163,16 @@ def _baselines(runs: Sequence[str], metric: Metric, flip: str) -> List[TableRow]
 
 
 def read_results(run: str) -> List[Dict[str, Any]]:
-    """The results of a finished run on its verification sets, in the order of its `eval`."""
+    """The results of a finished run on its verification sets, in the order of its `eval`, then of its templates."""
     metrics = read_metrics(run)
     if metrics is None:
         raise UserError(f"{run}: has no {METRICS}; has the run finished? The same train command continues it.")
     names = [set_name(path) for path in read_config(run).data.eval]  # the keys of metrics.json are sorted
-    return sorted(
+    results = sorted(
         metrics["sets"].values(),
         key=lambda result: names.index(result["set"]) if result["set"] in names else len(names),
     )
+    return results + list(read_template_results(run).values())
 
 
 def _add(row: TableRow, results: Iterable[Dict[str, Any]], metric: Metric, flip: str) -> None:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import os
 
+import numpy as np
 import pytest
 
 from arcface_mx.cli import main
+from arcface_mx.cli.table import TABLES
 from arcface_mx.config import from_flat
+from arcface_mx.metrics.verification import evaluate
 from arcface_mx.report import paper
 from arcface_mx.report.budgets import Budget, nearest_budget, recipe_values, scaled_drops
 from arcface_mx.report.grouping import group_runs
 from arcface_mx.report.table import TableRow, set_names
+from arcface_mx.train.folder import record_template_result
 from tests.report.test_table import write_run
 
 ROWS = paper.read_rows(paper.default_path())
@@ -144,6 +148,59 @@ def test_sets_of_one_name_and_another_size_are_not_averaged(make):
         with open(path, "w") as stream:
             json.dump(metrics, stream)
     assert names(folders) == ["ArcFace (0.5)", "ArcFace (0.5), faces of 1200 pairs"]
+
+
+def test_a_set_that_only_one_seed_has_does_not_separate_seeds(make, capsys):
+    folders = [make("a"), make("b", seed=1)]
+    metrics = error_metrics()
+    record_template_result(folders[0], "ytf", "none", metrics)
+    record_template_result(folders[0], "ytf", "sum", {**metrics, "accuracy": 0.9})
+    assert names(folders) == ["ArcFace (0.5)"]
+    assert main(["table", *folders]) == 0
+    header, _, line = capsys.readouterr().out.splitlines()[1:4]
+    cells = dict(zip(map(str.strip, header.split("|")), map(str.strip, line.split("|"))))
+    assert cells["ytf"] == "93.40" and cells["faces"] == "90.00 ± 0.00"
+    assert main(["table", *folders, "--flip", "sum"]) == 0
+    assert "90.00 |" in capsys.readouterr().out
+
+
+def error_metrics():
+    """The metrics of a template protocol with 40 pairs."""
+    scores = np.linspace(1, 0, 40)
+    return {**evaluate(scores, scores > 0.5, 10).to_json(), "accuracy": 0.934}
+
+
+def test_the_table_of_spheres_paper_has_five_rows_and_ten_figures(make, capsys):
+    folders = [
+        make("m1", "a_softmax_m1.sh", 0.91),
+        make("m4", "sphereface.sh", 0.94),
+        make("plain", "softmax.sh", 0.90),
+        make("another", "arcface_m0.50.sh", 0.95),
+    ]
+    assert main(["table", *folders, "--table", "SphereFace", "--all-rows"]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
+    assert cells[0][-2:] == ["LFW (paper)", "YTF (paper)"]
+    assert [(row[0], *row[-2:]) for row in cells[2:7]] == [
+        ("original softmax", "97.88", "93.1"),
+        ("A-Softmax (m = 1)", "97.90", "93.2"),
+        ("A-Softmax (m = 2)", "98.40", "93.8"),
+        ("A-Softmax (m = 3)", "99.25", "94.4"),
+        ("A-Softmax (m = 4)", "99.42", "95.0"),
+    ]
+    assert [row[2] for row in cells[2:7]] == ["90.00", "91.00", "not run", "not run", "94.00"]
+    assert cells[7][0] == "ArcFace (0.5)"
+
+
+def test_the_journals_table_has_four_rows():
+    rows = [row for row in paper.rows_of_table(ROWS, "journal") if row.table == "journal"]
+    assert [(row.name, *row.figures.values()) for row in rows] == [
+        ("NS (s = 20)", 99.20, 94.61, 92.65, None),
+        ("NS+Intra (s = 20)", 99.30, 94.85, 93.58, None),
+        ("NS+Inter (s = 20)", 99.22, 94.73, 92.94, None),
+        ("NS+Intra+Inter (s = 20)", 99.31, 94.88, 93.76, None),
+    ]
+    assert TABLES == paper.TABLES
 
 
 def test_missing_seeds_and_copies_are_named(make):
