@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Mapping, Type
+from typing import Any, Dict, Mapping, Optional, Type
 
 from arcface_mx.config import field_table
 from arcface_mx.losses import Loss
@@ -50,10 +50,15 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 OF_SOME_LOSSES = ("scale", "margin_ramp", "lambda_ramp")  # settings that not every loss has
 
 
-def preset_values(name: str, loss: Type[Loss], literal: bool = False) -> Dict[str, Any]:
+def preset_values(name: str, loss: Type[Loss], given: Optional[Mapping[str, Any]] = None) -> Dict[str, Any]:
     """Return the settings of a preset that a run with this loss has.
 
-    With `literal` the margin has no ramp, because Algorithm 1 has none.
+    Parameters
+    ----------
+    name : str
+    loss : type
+    given : mapping, optional
+        Settings that the user gives. With `literal` the margin has no ramp, because Algorithm 1 has none.
 
     Raises
     ------
@@ -64,6 +69,6 @@ def preset_values(name: str, loss: Type[Loss], literal: bool = False) -> Dict[st
         raise UserError(f"`preset` must be one of {', '.join(PRESETS)}, got {name}")
     known = field_table(loss)
     values = {key: value for key, value in PRESETS[name].items() if key in known or key not in OF_SOME_LOSSES}
-    if literal:
+    if (given or {}).get("literal"):
         values.pop("margin_ramp", None)
     return values

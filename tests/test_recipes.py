@@ -59,7 +59,7 @@ def resolved(words):
     """The configuration that `arcface-mx train` makes of flags with a preset."""
     args = parse(["train", *words])
     values = given_values(args)
-    preset = preset_values(args.preset, LOSSES[values["loss"]], values.get("literal", False))
+    preset = preset_values(args.preset, LOSSES[values["loss"]], values)
     return from_flat({**preset, **values})
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 from arcface_mx.config import TrainConfig, field_table, find_loss, from_flat, to_flat
-from arcface_mx.presets import PAPER, PRESETS, preset_values
+from arcface_mx.presets import PRESETS, preset_values
 from arcface_mx.report.paper import PaperRow, spelled
 from arcface_mx.train.schedule import Schedule
 
+PAPER, SMALL = "paper", ("laptop", "table", "photographs")  # presets that the recipes' BUDGET names
 # Settings that no row decides: the seed, and where the data lie. Training sets are compared by their fingerprints.
 NOT_OF_THE_ROW = ("data", "eval", "run", "seed")
 
@@ -22,7 +23,7 @@ class Budget(NamedTuple):
     @property
     def is_paper(self) -> bool:
         """Whether these are the paper's settings."""
-        return self.preset == "paper"
+        return self.preset == PAPER
 
     def __str__(self) -> str:
         return self.preset if self.is_paper else f"{self.preset}, {self.steps} steps"
@@ -36,9 +37,11 @@ def scaled_drops(drops: Tuple[int, ...], steps: int, total: int) -> Tuple[int, .
 def recipe_values(row: PaperRow, budget: Budget, literal: bool = False) -> Dict[str, Any]:
     """Return {setting: value} of a run by the recipe of a row, defaults included."""
     named = dict(spelled(row.flags))
-    base = preset_values(budget.preset, find_loss(named["loss"]), literal)
+    given = {"literal": literal} if budget.is_paper else {"literal": literal, "steps": budget.steps}
+    base = preset_values(budget.preset, find_loss(named["loss"]), given)
     if not budget.is_paper:
-        steps, drops = named.pop("steps", base["steps"]), named.pop("lr_drops", base["lr_drops"])
+        preset = PRESETS[budget.preset]
+        steps, drops = named.pop("steps", preset["steps"]), named.pop("lr_drops", preset["lr_drops"])
         # The schedule of another paper: its batch counts in the paper's budget only, unless it holds tuples.
         named.pop("schedule_batch", None)
         if "images_per_identity" not in named:
@@ -75,7 +78,7 @@ def differences(config: TrainConfig, row: PaperRow, budget: Budget) -> Dict[str,
 def nearest_budget(config: TrainConfig, row: Optional[PaperRow]) -> Budget:
     """Return the budget from whose recipe a run differs in fewest settings. Without a row only presets are compared."""
     steps = Schedule.of(config.optimizer, config.data.batch_size).steps
-    budgets = [Budget(name, 0 if PRESETS[name] is PAPER else steps) for name in PRESETS]
+    budgets = [Budget(PAPER), *(Budget(name, steps) for name in SMALL)]
     if row is None:
         row = PaperRow("", "", "", ("--loss", config.loss.name), "", {})
     return min(budgets, key=lambda budget: len(differences(config, row, budget)))
