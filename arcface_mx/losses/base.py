@@ -188,7 +188,7 @@ def bag_setting() -> Any:
     """Size of the bag for losses that mine triplets."""
     return setting(
         1,
-        "number of batches from which each training batch is mined; the hardest triplets are kept",
+        "number of batches from which each training batch is mined: its hardest triplets; random ones with facenet",
         1,
         1024,
         common=True,

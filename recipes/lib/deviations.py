@@ -143,8 +143,8 @@ def loss_lines() -> List[Line]:
             f"{flag('images_per_identity', tuples['images_per_identity'])}, {flag('mining', tuples['mining'])} in the "
             f"batch of {tuples['batch_size']}, {flag('margin', tuples['margin'])}, {flag('lr', tuples['lr'])}; "
             "[triplet_released.sh](triplet_released.sh) has the released values",
-            "one reader and one schedule for all rows. In the second recipe too each step mines a bag of its own, and "
-            "keeps the hardest triplets of the bag instead of random ones",
+            "one reader and one schedule for all rows. In the second recipe each step draws its triplets from a bag of "
+            "its own, where the released code uses a bag for many steps; the loss then draws again within the batch",
         ),
         Line(
             "SphereFace (its own paper), A-Softmax",
