@@ -14,7 +14,7 @@ from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
 from arcface_mx.config import TrainConfig
 from arcface_mx.report.budgets import Budget, differences, nearest_budget, result_settings
-from arcface_mx.report.paper import PaperRow, default_path, find_row, read_rows
+from arcface_mx.report.paper import PaperRow, default_path, find_row, read_rows, spelled
 from arcface_mx.train.folder import read_config, read_environment, read_metrics, read_template_results
 from arcface_mx.util.errors import UserError
 
@@ -64,7 +64,7 @@ class RunGroup:
 def read_identity(folder: str, paper: List[PaperRow]) -> RunIdentity:
     """Read what a run was. Raises UserError if the folder is no run."""
     config, environment = read_config(folder), read_environment(folder)
-    row = find_row(config, paper) or find_row(config, paper, exact=False)
+    row = _row_of(config, paper)
     data = environment.get("data", {})
     fingerprint = str(data.get("fingerprint", ""))[:SHORT]
     return RunIdentity(
@@ -80,6 +80,17 @@ def read_identity(folder: str, paper: List[PaperRow]) -> RunIdentity:
             for name, result in sorted(results.items())
         ),
     )
+
+
+def _row_of(config: TrainConfig, paper: List[PaperRow]) -> Optional[PaperRow]:
+    """Return the row whose recipe a run has, else the row whose loss it has."""
+    found = find_row(config, paper) or find_row(config, paper, exact=False)
+    same_loss = [row for row in paper if row is not found and spelled(row.flags)["loss"] == config.loss.name]
+    for row in [found, *same_loss] if found else []:
+        # Two rows of one loss can differ in their schedule alone.
+        if row and not differences(config, row, nearest_budget(config, row)):
+            return row
+    return found
 
 
 def group_runs(folders: Sequence[str], paper: List[PaperRow]) -> Tuple[List[RunGroup], List[str]]:

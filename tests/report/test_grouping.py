@@ -118,6 +118,13 @@ def test_drops_keep_their_shares_and_fall_together_in_short_runs():
     assert scaled_drops((900, 1250), 1400, 1) == ()
 
 
+@pytest.mark.parametrize("steps", [5, 9, 700])
+def test_rows_that_differ_in_their_schedule_alone_are_told_apart(make, steps):
+    """At 5 steps two of the three drops of CosFace's own schedule fall together."""
+    folders = [make(recipe, recipe, budget=Budget("table", steps)) for recipe in ("cosface.sh", "cosface_m0.35.sh")]
+    assert names(folders) == ["CosFace (its own paper)", "CosFace (0.35)"]
+
+
 def test_budgets_are_not_averaged(make):
     folders = [make("a"), make("b", seed=1), make("c", seed=2, budget=Budget("table", 1400))]
     assert names(folders) == ["ArcFace (0.5)", "ArcFace (0.5), budget table, 1400 steps"]
