@@ -122,7 +122,7 @@ def group_runs(folders: Sequence[str], paper: List[PaperRow]) -> Tuple[List[RunG
         name, row = usual.name(kept[0])
         groups.append(RunGroup(name, row, kept, kept[0].budget))
         if kept[0].row is None:
-            notes.append(f"{name}: its loss and settings are those of no recipe in recipes/paper.csv")
+            notes.append(f"{name}: no recipe in recipes/paper.csv has the loss and settings of this run")
     return _with_own_names(groups), notes + _missing_seeds(groups)
 
 
@@ -177,8 +177,8 @@ def _most(counts: Dict[Any, int]) -> Any:
 def _mixed(what: str, counts: Dict[Any, int]) -> List[str]:
     if len(counts) < 2:
         return []
-    listed = "; ".join(f"{value or 'unknown'}: {count} runs" for value, count in counts.items())
-    return [f"these runs mix {what}, which are never averaged ({listed})"]
+    listed = "; ".join(f"{value or 'unknown'}: {count} run{'s' * (count > 1)}" for value, count in counts.items())
+    return [f"these runs mix {what}, and runs that differ in this are not averaged ({listed})"]
 
 
 def _without_copies(runs: Sequence[RunIdentity]) -> Tuple[List[RunIdentity], List[str]]:

@@ -129,7 +129,8 @@ def test_budgets_are_not_averaged(make):
     folders = [make("a"), make("b", seed=1), make("c", seed=2, budget=Budget("table", 1400))]
     assert names(folders) == ["ArcFace (0.5)", "ArcFace (0.5), budget table, 1400 steps"]
     assert notes(folders) == [
-        "these runs mix budgets, which are never averaged (table, 700 steps: 2 runs; table, 1400 steps: 1 runs)"
+        "these runs mix budgets, and runs that differ in this are not averaged "
+        "(table, 700 steps: 2 runs; table, 1400 steps: 1 run)"
     ]
 
 
@@ -141,8 +142,8 @@ def test_data_sets_and_versions_are_not_averaged(make):
         "ArcFace (0.5), version 2",
     ]
     first, second = notes(folders)
-    assert "mix training sets" in first and "faces (aaaaaaa): 3 runs; faces (bbbbbbb): 1 runs" in first
-    assert "mix versions" in second and "1: 3 runs; 2: 1 runs" in second
+    assert "mix training sets" in first and "faces (aaaaaaa): 3 runs; faces (bbbbbbb): 1 run" in first
+    assert "mix versions" in second and "1: 3 runs; 2: 1 run" in second
 
 
 def test_sets_of_one_name_and_another_size_are_not_averaged(make):
@@ -223,7 +224,10 @@ def test_a_run_without_a_recipe_is_named_and_not_averaged_with_another(make, cap
     assert names(folders) == ["mine", "yours"]
     assert main(["table", *folders]) == 0
     error = capsys.readouterr().err
-    assert error.count("are those of no recipe in recipes/paper.csv") == 2 and "note: mine" in error
+    assert (
+        error.count("no recipe in recipes/paper.csv has the loss and settings of this run") == 2
+        and "note: mine" in error
+    )
 
 
 def test_seeds_of_a_run_without_a_recipe_are_averaged(make):
