@@ -12,6 +12,7 @@ from arcface_mx.train.schedule import Schedule
 PAPER, SMALL = "paper", ("laptop", "table", "photographs")  # presets that the recipes' BUDGET names
 # Settings that no row decides: the seed, and where the data lie. Training sets are compared by their fingerprints.
 NOT_OF_THE_ROW = ("data", "eval", "run", "seed")
+OF_THE_SCHEDULE = ("steps", "lr", "lr_drops", "warmup_steps", "schedule_batch")
 
 
 class Budget(NamedTuple):
@@ -51,33 +52,32 @@ def recipe_values(row: PaperRow, budget: Budget, literal: bool = False) -> Dict[
 
 
 def result_settings(config: TrainConfig) -> Dict[str, Any]:
-    """Return the settings on which a result depends, apart from seed and data.
-
-    The schedule is in updates of the run's own batch, so that two ways to write one schedule are equal.
-    """
+    """Return the settings on which a result depends, apart from seed and data."""
     known = field_table(type(config.loss))
-    flat = {
+    return {
         name: value
         for name, value in to_flat(config).items()
         if name not in NOT_OF_THE_ROW and not (name in known and known[name].metadata["same_run"])
     }
-    schedule = Schedule.of(config.optimizer, config.data.batch_size)
-    flat.update(steps=schedule.steps, lr=schedule.lr, lr_drops=schedule.drops, warmup_steps=schedule.warmup)
-    if schedule.factor == 1.0:
-        flat["schedule_batch"] = 0
-    return flat
+
+
+def schedule_of(config: TrainConfig) -> Schedule:
+    """Return the schedule in updates of the run's own batch: two ways to write one schedule are equal here."""
+    return Schedule.of(config.optimizer, config.data.batch_size)
 
 
 def differences(config: TrainConfig, row: PaperRow, budget: Budget) -> Dict[str, Any]:
     """Return the settings of a run that differ from the recipe of a row in this budget."""
     settings = result_settings(config)
-    expected = result_settings(from_flat(recipe_values(row, budget, settings.get("literal", False))))
-    return {name: value for name, value in settings.items() if value != expected.get(name)}
+    recipe = from_flat(recipe_values(row, budget, settings.get("literal", False)))
+    expected = result_settings(recipe)
+    ignored = OF_THE_SCHEDULE if schedule_of(config) == schedule_of(recipe) else ()
+    return {name: value for name, value in settings.items() if value != expected.get(name) and name not in ignored}
 
 
 def nearest_budget(config: TrainConfig, row: Optional[PaperRow]) -> Budget:
     """Return the budget from whose recipe a run differs in fewest settings. Without a row only presets are compared."""
-    steps = Schedule.of(config.optimizer, config.data.batch_size).steps
+    steps = schedule_of(config).steps
     budgets = [Budget(PAPER), *(Budget(name, steps) for name in SMALL)]
     if row is None:
         row = PaperRow("", "", "", ("--loss", config.loss.name), "", {})

@@ -13,7 +13,14 @@ from dataclasses import dataclass
 from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
 from arcface_mx.config import TrainConfig
-from arcface_mx.report.budgets import Budget, differences, nearest_budget, result_settings
+from arcface_mx.report.budgets import (
+    OF_THE_SCHEDULE,
+    Budget,
+    differences,
+    nearest_budget,
+    result_settings,
+    schedule_of,
+)
 from arcface_mx.report.paper import PaperRow, default_path, find_row, read_rows, spelled
 from arcface_mx.train.folder import read_config, read_environment, read_metrics, read_template_results
 from arcface_mx.util.errors import UserError
@@ -39,7 +46,8 @@ class RunIdentity:
 
     def key(self) -> Tuple[Any, ...]:
         """Equal for two runs that differ in nothing but their seed."""
-        return repr(sorted(result_settings(self.config).items())), self.data, self.version
+        settings = {name: value for name, value in result_settings(self.config).items() if name not in OF_THE_SCHEDULE}
+        return repr(sorted(settings.items())), schedule_of(self.config), self.data, self.version
 
 
 @dataclass

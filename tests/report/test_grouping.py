@@ -112,6 +112,10 @@ def test_the_papers_schedule_may_be_written_in_two_ways(make):
     assert group.row is ROW["cosface.sh"] and group.budget.is_paper
 
 
+def test_another_batch_of_the_papers_budget_is_one_difference(make):
+    assert names([make("small", budget=Budget("paper"), batch_size=128)]) == ["ArcFace (0.5), batch_size=128"]
+
+
 def test_drops_keep_their_shares_and_fall_together_in_short_runs():
     assert scaled_drops((20000, 28000), 32000, 320) == (200, 280)
     assert scaled_drops((16000, 24000, 28000), 30000, 4) == (2, 3)
