@@ -48,7 +48,10 @@ class NetworkConfig:
         "iresnet18, iresnet34, iresnet50, iresnet100, mobilefacenet, gluoncv:NAME, or init for the network of `init`",
     )
     width: float = setting(1.0, "factor on the number of filters", 0.01, 8.0)
-    units: Tuple[int, ...] = setting((), "residual units in each stage of an iresnet (none: those of its name)")
+    units: Tuple[int, ...] = setting(
+        (),
+        "units in each stage of an iresnet or of mobilefacenet, whose larger form is 2,8,16,4 (none: its usual ones)",
+    )
     embedding_size: int = setting(512, "length d of the embedding", 1, 1 << 16)
     dropout: float = setting(0.4, "share of values that dropout sets to 0 before the embedding layer", 0.0, 0.99)
     dtype: str = setting(
@@ -69,6 +72,7 @@ class OptimizerConfig:
     lr: float = setting(0.1, "first learning rate, for batches of `schedule_batch` images", 0.0, 1e3)
     momentum: float = setting(0.9, "momentum of SGD", 0.0, 0.9999)
     weight_decay: float = setting(5e-4, "weight decay (not on biases and BatchNorm's beta)", 0.0, 1.0)
+    decay_all: bool = setting(False, "weight decay on biases and BatchNorm's beta too, as in the released code")
     steps: int = setting(32000, "length of the run in updates", 1, LARGE)
     lr_schedule: str = setting(
         "steps", "steps: divide by 10 at each of `lr_drops`; cosine: half a cosine to 0", choices=("steps", "cosine")

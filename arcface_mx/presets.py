@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Mapping, Type
+from typing import Any, Dict, Mapping, Optional, Type
 
 from arcface_mx.config import field_table
 from arcface_mx.losses import Loss
@@ -22,18 +22,43 @@ LAPTOP: Mapping[str, Any] = {
     "batch_size": 128,
     "scale": 32.0,
     "margin_ramp": 0.4,
+    "lambda_ramp": 0.4,
     "warmup_steps": 150,
     "steps": 1400,
     "lr_drops": (900, 1250),
     "log_every": 100,
 }
 
-PRESETS: Mapping[str, Mapping[str, Any]] = {"paper": PAPER, "laptop": LAPTOP}
-OF_SOME_LOSSES = ("scale", "margin_ramp")  # settings that not every loss has
+# For whole tables: images of 32 pixels cost less than half.
+TABLE: Mapping[str, Any] = {**LAPTOP, "image_size": 32}
+
+# For 3,735 people and 45,257 photographs: ten epochs. recipes/results/photographs/trials.md has the trials.
+PHOTOGRAPHS: Mapping[str, Any] = {
+    **TABLE,
+    "batch_size": 64,
+    "warmup_steps": 300,
+    "steps": 7200,
+    "lr_drops": (4628, 6428),
+}
+
+PRESETS: Mapping[str, Mapping[str, Any]] = {
+    "paper": PAPER,
+    "laptop": LAPTOP,
+    "table": TABLE,
+    "photographs": PHOTOGRAPHS,
+}
+OF_SOME_LOSSES = ("scale", "margin_ramp", "lambda_ramp")  # settings that not every loss has
 
 
-def preset_values(name: str, loss: Type[Loss]) -> Dict[str, Any]:
+def preset_values(name: str, loss: Type[Loss], given: Optional[Mapping[str, Any]] = None) -> Dict[str, Any]:
     """Return the settings of a preset that a run with this loss has.
+
+    Parameters
+    ----------
+    name : str
+    loss : type
+    given : mapping, optional
+        Settings that the user gives. With `literal` the margin has no ramp, because Algorithm 1 has none.
 
     Raises
     ------
@@ -43,4 +68,7 @@ def preset_values(name: str, loss: Type[Loss]) -> Dict[str, Any]:
     if name not in PRESETS:
         raise UserError(f"`preset` must be one of {', '.join(PRESETS)}, got {name}")
     known = field_table(loss)
-    return {key: value for key, value in PRESETS[name].items() if key in known or key not in OF_SOME_LOSSES}
+    values = {key: value for key, value in PRESETS[name].items() if key in known or key not in OF_SOME_LOSSES}
+    if (given or {}).get("literal"):
+        values.pop("margin_ramp", None)
+    return values

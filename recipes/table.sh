@@ -5,9 +5,10 @@
 #   recipes/table.sh                                       all rows, seeds 0 1 2, the default data
 #   recipes/table.sh --rows 'softmax arcface_m0.50' --seeds '0 1'
 #   DATA=/data/faces_webface_112x112 recipes/table.sh --jobs 1 -- --devices 'gpu(0),gpu(1)'
-#   DATA=faces EVAL=lfw.bin BUDGET=table STEPS=700 recipes/table.sh --seeds '0 1'
+#   DATA=faces EVAL='lfw.bin cfp_fp.bin' BUDGET=photographs recipes/table.sh --seeds '0 1' --jobs 1
 #
-# On the default data the images have 32 pixels (BUDGET=table). BUDGET=laptop takes those of the single recipes.
+# It may be stopped at any time: the same command continues. On the default data the images have 32 pixels
+# (BUDGET=table). BUDGET=laptop takes those of the single recipes.
 #
 # --rows    names of recipes; "paper" (default) for the paper's twenty rows, "all" for every recipe
 # --seeds   seeds (default: 0 1 2)
@@ -58,6 +59,7 @@ one() {
   if [ -n "$SLIM" ]; then
     mkdir -p "$SLIM/runs/$run.part"
     cp "$OUT/$run"/{config,environment,metrics}.json "$SLIM/runs/$run.part"
+    cp "$OUT/$run/templates.json" "$SLIM/runs/$run.part" 2>/dev/null || true
     mv "$SLIM/runs/$run.part" "$SLIM/runs/$run"
   fi
   echo "$(date +%H:%M) $run done"
@@ -79,5 +81,6 @@ to=${SLIM:-$OUT}
 baselines "${done_runs[0]}"
 if [ -n "$SLIM" ] && [ -d "$SLIM/runs/${runs[0]}" ]; then cp -n "${done_runs[0]}/baselines.json" "$SLIM/runs/${runs[0]}/"; fi
 arcface table "${done_runs[@]}" --all-rows --markdown "$to/table.md" --csv "$to/table.csv" --png "$to/table.png" --json "$to/table.json"
-arcface table "${done_runs[@]}" --flip sum --markdown "$to/table_flip.md" >/dev/null
+arcface table "${done_runs[@]}" --flip sum --markdown "$to/table_flip.md" >/dev/null 2>&1
+arcface table "${done_runs[@]}" --tar 0.001 --markdown "$to/table_tar.md" >/dev/null 2>&1
 exit $failed

@@ -65,7 +65,7 @@ def configuration(args: argparse.Namespace) -> TrainConfig:
         raise UserError(f"`{sources[0]}` and `{sources[1]}` cannot be combined: both give the settings to start from")
     if args.preset:
         loss = config.find_loss(values.get("loss", config.ArcFace.name))
-        values = {**preset_values(args.preset, loss), **values}
+        values = {**preset_values(args.preset, loss, values), **values}
     if args.config:
         values = {**_stored_settings(args.config), "run": "", **values}
     if args.resume:

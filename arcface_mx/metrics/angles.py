@@ -175,13 +175,18 @@ def linked_identities(
     A verification set has no names, so images that a chain of same pairs connects are one identity.
     An identity whose same pairs are not connected counts as two, which lowers Inter.
     """
+    labels = linked_labels(left, right, same, images)
+    kept = np.flatnonzero(np.bincount(labels)[labels] > 1)
+    return kept, labels[kept]
+
+
+def linked_labels(left: np.ndarray, right: np.ndarray, same: np.ndarray, images: int) -> np.ndarray:
+    """The identity of each image of a verification set: images that a chain of same pairs connects are one."""
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
 
     links = coo_matrix((np.ones(int(same.sum())), (left[same], right[same])), shape=(images, images))
-    labels = connected_components(links, directed=False)[1]
-    kept = np.flatnonzero(np.bincount(labels)[labels] > 1)
-    return kept, labels[kept]
+    return np.asarray(connected_components(links, directed=False)[1])
 
 
 def degrees(cosines: np.ndarray) -> np.ndarray:

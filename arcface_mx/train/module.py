@@ -142,6 +142,8 @@ def start_optimizer(module: Any, run: Run) -> Any:
         rescale_grad=1.0 / run.schedule.images_a_step,
         multi_precision=run.backbone.half_precision,  # float32 copies of weights in half precision
     )
+    if run.optimizer.decay_all:
+        optimizer.set_wd_mult({name: 1.0 for name in names.values()})
     factors = _learning_rate_factors(run.optimizer.lr_mult, sorted(set(names.values())))
     if factors:
         optimizer.set_lr_mult(factors)

@@ -22,7 +22,8 @@ from tests.support.graph import executed
 
 SETTINGS = [(name, entry.name) for name, kind in LOSSES.items() for entry in dataclasses.fields(kind)]
 # Settings that the trainer reads instead of the graph.
-NOT_IN_THE_GRAPH = {"bag", "head", "sample_rate", "lambda_base", "lambda_gamma", "lambda_power", "lambda_min"}
+NOT_IN_THE_GRAPH = {"bag", "head", "sample_rate"}
+NOT_IN_THE_GRAPH |= {"lambda_base", "lambda_gamma", "lambda_power", "lambda_min", "lambda_ramp"}
 NEEDS = {  # what must be set as well for the setting to have an effect
     "triplet_margin": {"triplet_weight": 1.0},
     "mining": {"triplet_weight": 1.0},
@@ -90,6 +91,23 @@ def test_every_setting_of_a_schedule_reaches_it(name, setting):
     assert any(plain.scheduled(step, 1000) != changed.scheduled(step, 1000) for step in range(0, 1000, 10))
 
 
+@pytest.mark.parametrize("steps", [1, 2, 30, 700, 32000])
+def test_lambda_falls_from_its_base_and_ends_with_its_ramp(steps):
+    loss = LOSSES["a_softmax"](lambda_ramp=0.4)
+    values = [loss.scheduled(step, steps)["lambda"] for step in range(steps)]
+    last = round(0.4 * steps)
+    assert values[0] == (1000.0 if last else 5.0) and set(values[last:]) == {5.0}
+    assert all(before > after for before, after in zip(values[:last], values[1 : last + 1]))
+    # The same form as the schedule of SphereFace: a straight line over the steps in 1/lambda.
+    inverse = np.reciprocal(values[: last + 1])
+    assert len(inverse) < 3 or np.allclose(np.diff(inverse), inverse[1] - inverse[0], rtol=1e-6)
+
+
+def test_a_lambda_without_an_end_is_refused():
+    with pytest.raises(UserError, match="`lambda_ramp` needs `lambda_min`"):
+        LOSSES["a_softmax"](lambda_ramp=0.4, lambda_min=0.0)
+
+
 @pytest.mark.parametrize("name", LOSSES)
 def test_scheduled_inputs_are_inputs_of_the_graph_and_have_a_value(name):
     for settings in ({}, {"margin_ramp": 0.5}):
@@ -133,9 +151,44 @@ def test_the_first_loss_is_the_expected_one(name, ramp):
         if key in executor.arg_dict:
             executor.arg_dict[key][:] = value
     measured = executor.forward()[0].asnumpy().mean()
-    # Sub-centres: the largest of several cosines is taken, which the formula leaves out.
-    tolerance = 0.2 if name == "sub_centre" else 0.05
-    assert measured == pytest.approx(loss.expected_first_loss(classes, width), rel=tolerance)
+    assert measured == pytest.approx(loss.expected_first_loss(classes, width), rel=0.03)
+
+
+def simulated_first_loss(classes, width, scale, m, images=3000):
+    """ArcFace's mean cross entropy of random directions in float64, with new class centres every 100 images."""
+    random, losses = np.random.RandomState(1), []
+    for _ in range(images // 100):
+        x, centres = random.normal(size=(100, width)), random.normal(size=(classes, width))
+        cosines = (x @ centres.T) / np.linalg.norm(x, axis=1)[:, None] / np.linalg.norm(centres, axis=1)
+        target = np.cos(np.arccos(cosines[:, 0]) + m)
+        others = np.logaddexp.reduce(scale * cosines[:, 1:], axis=1)
+        losses.append(np.logaddexp(others, scale * target) - scale * target)
+    return np.mean(losses)
+
+
+@pytest.mark.parametrize("m", [0.0, 0.5])
+@pytest.mark.parametrize(
+    "classes, width, scale", [(2, 16, 8), (5, 128, 64), (30, 128, 32), (30, 128, 64), (30, 512, 64), (1000, 128, 32)]
+)
+def test_the_first_loss_is_right_to_3_percent_also_for_few_classes(classes, width, scale, m):
+    expected = LOSSES["arcface"](scale=scale, m=m).expected_first_loss(classes, width)
+    assert expected == pytest.approx(simulated_first_loss(classes, width, scale, m), rel=0.03)
+
+
+def test_known_first_losses():
+    """From a simulation with whole matrices of centres, without this code."""
+    norm_softmax = LOSSES["norm_softmax"]
+    assert norm_softmax(scale=64.0).expected_first_loss(10572, 512) == pytest.approx(13.20, rel=0.005)
+    assert norm_softmax(scale=64.0).expected_first_loss(85742, 512) == pytest.approx(15.36, rel=0.005)
+    assert norm_softmax(scale=32.0).expected_first_loss(30, 128) == pytest.approx(6.51, rel=0.02)
+    assert norm_softmax().expected_first_loss(1, 128) == 0.0
+
+
+def test_terms_count_in_the_first_loss():
+    plain, arcface = LOSSES["arcface"]().expected_first_loss(50, 64), LOSSES["arcface"]
+    assert arcface(intra_weight=2.0).expected_first_loss(50, 64) == pytest.approx(plain + 1.0)
+    assert arcface(inter_weight=1.0).expected_first_loss(50, 64) == pytest.approx(plain - 0.5)
+    assert arcface(triplet_weight=1.0, triplet_margin=0.3).expected_first_loss(50, 64) == pytest.approx(plain + 0.3)
 
 
 @pytest.mark.parametrize("name", [name for name, kind in LOSSES.items() if kind().centres_per_class])

@@ -65,7 +65,7 @@ def accuracy_section(report: RunReport) -> List[str]:
         parts.append(html_parts.table(lines))
     row_of_paper = find_row(report.config, read_rows(default_path()))
     if row_of_paper:
-        values = [f"{name} {value:.2f}" for name, value in row_of_paper.figures.items() if value is not None]
+        values = [f"{name} {value}" for name, value in row_of_paper.printed.items() if value != "-"]
         parts.append(
             html_parts.paragraph(
                 f"Row of the paper: {row_of_paper.name}. The paper reports, on other data and with another "

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Sequence
 
 import numpy as np
 
-from arcface_mx.report.rank_correlation import paper_column
-from arcface_mx.report.table import TableRow, set_names
+from arcface_mx.report.table import TableRow, paper_column, set_names
 from arcface_mx.util.plots import new_figure, save
 
 if TYPE_CHECKING:
