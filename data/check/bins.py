@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Optional
+
 import numpy as np
 
 from arcface_mx.data.bins.draw_pairs import FOLDS
 from arcface_mx.data.bins.read import PairSet, read_pairs
-from arcface_mx.data.check.images import scan_images
+from arcface_mx.data.check.images import scan_pairs
 from arcface_mx.data.check.report import SAMPLE, Report
 from arcface_mx.data.recordio.problems import Problem
 from arcface_mx.util.errors import UserError
-from arcface_mx.util.progress import progress
 
 MAKE = "make the set again"
 
 
-def check_pairs(path: str, quick: bool = False) -> Report:
+def check_pairs(path: str, quick: bool = False, workers: int = 1) -> Report:
     """Check a verification set.
 
     Parameters
@@ -24,6 +25,8 @@ def check_pairs(path: str, quick: bool = False) -> Report:
         A .bin file.
     quick : bool
         Decode 2,000 images, spread evenly, instead of all.
+    workers : int
+        Child processes that decode.
 
     Returns
     -------
@@ -44,7 +47,7 @@ def check_pairs(path: str, quick: bool = False) -> Report:
     _check_folds(same, report)
     _check_pairs_of_one_image(pairs, report)
     _find_repeated_pairs(pairs, report)
-    _check_images(pairs, report, SAMPLE if quick else pairs.num_images)
+    _check_images(pairs, report, SAMPLE if quick else None, workers)
     return report
 
 
@@ -90,10 +93,8 @@ def _find_repeated_pairs(pairs: PairSet, report: Report) -> None:
         report.remarks.append(Problem(f"{repeated} pairs stand there more than once", "they count more than others"))
 
 
-def _check_images(pairs: PairSet, report: Report, limit: int) -> None:
-    step = -(-pairs.num_images // limit)
-    listed = enumerate(progress(pairs.images(), report.path, "images", total=pairs.num_images))
-    images = scan_images((number, image) for number, image in listed if number % step == 0)
+def _check_images(pairs: PairSet, report: Report, limit: Optional[int], workers: int) -> None:
+    images = scan_pairs(pairs, limit, workers)
     report.mean = images.mean
 
     def place(number: int) -> str:

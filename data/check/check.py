@@ -20,7 +20,7 @@ def check_path(path: str, quick: bool = False, workers: int = 1) -> List[Report]
     quick : bool
         Decode 2,000 images of each file instead of all.
     workers : int
-        Threads that decode.
+        Child processes that decode.
 
     Returns
     -------
@@ -33,10 +33,10 @@ def check_path(path: str, quick: bool = False, workers: int = 1) -> List[Report]
         If there is nothing to check.
     """
     if path.endswith(".bin"):
-        return [check_pairs(path, quick)]
+        return [check_pairs(path, quick, workers)]
     reports, bins = [], []
     if os.path.isdir(path):
         bins = sorted(os.path.join(path, name) for name in os.listdir(path) if name.endswith(".bin"))
     if not bins or os.path.exists(os.path.join(path, "train.rec")):
         reports.append(check_records(path, quick, workers))
-    return reports + [check_pairs(name, quick) for name in bins]
+    return reports + [check_pairs(name, quick, workers) for name in bins]

@@ -28,7 +28,7 @@ def check_records(path: str, quick: bool = False, workers: int = 1) -> Report:
     quick : bool
         Decode 2,000 images, spread evenly, instead of all.
     workers : int
-        Threads that decode.
+        Child processes that decode.
 
     Returns
     -------
@@ -44,13 +44,10 @@ def check_records(path: str, quick: bool = False, workers: int = 1) -> Report:
     start = time.perf_counter()
     images = scan_records(index, SAMPLE if quick else None, workers)
     seconds = time.perf_counter() - start
-    image_problems = _image_problems(index, images)
-    decoded = {number for problem in image_problems for number in problem.records}
-    # The survey decodes the first image, whose problems would be listed twice.
-    problems = [p for p in index.problems if not (len(p.records) == 1 and p.records[0] in decoded)]
-    report = Report(index.path, problems=problems + image_problems, index=index, mean=images.mean)
+    problems = list(index.problems) + _image_problems(index, images)
+    report = Report(index.path, problems=problems, index=index, mean=images.mean)
     _find_equal_images(index, images, report)
-    rate = f"{len(images.positions) / max(seconds, 1e-9):.0f} images/s with {workers} threads"
+    rate = f"{len(images.positions) / max(seconds, 1e-9):.0f} images/s with {workers} processes"
     report.table += [
         ("images", f"{len(index)} in records {index.numbers[0]}…{index.numbers[-1]}"),
         ("identities", f"{index.num_classes}"),

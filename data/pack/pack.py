@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import collections
+import itertools
 import os
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Dict, Iterable, Iterator, List, Sequence, Tuple, Union
 
 import numpy as np
 
 from arcface_mx.data.bins.draw_pairs import write_drawn_pairs
 from arcface_mx.data.image_files import IdentityImages, images_by_identity
-from arcface_mx.data.pack.encode import PackOptions, encode_image
+from arcface_mx.data.pack.encode import PackOptions, encode_images
 from arcface_mx.data.recordio.writer import RecordWriter
+from arcface_mx.util.children import in_batches, run_batches
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.files import atomic_directory, refuse_existing, write_json
 from arcface_mx.util.progress import progress
 
-READ_AHEAD = 512  # images read ahead of the writer
+BATCH = 32  # images that a child process gets at a time
 
 EncodedImages = Iterable[Tuple[int, bytes]]  # index of the identity, encoded image
 
@@ -34,7 +36,7 @@ def pack_images(source: str, folder: str, options: PackOptions, workers: int = 1
     options : PackOptions
         Size and encoding of the images, and which identities are left out or held out.
     workers : int
-        Number of threads. It does not influence the result.
+        Number of child processes that decode. It does not influence the result.
 
     Returns
     -------
@@ -108,23 +110,20 @@ def _encode(
     images: IdentityImages, identities: Sequence[int], options: PackOptions, workers: int, errors: List[str]
 ) -> Iterator[Tuple[int, bytes]]:
     """Yield the usable images of `identities` in order, and append the other images to `errors`."""
-
-    def encode(task: Tuple[int, str]) -> Union[bytes, UserError]:
-        try:
-            return encode_image(task[1], options)
-        except UserError as error:
-            return error
-
     tasks = [(k, path) for k in identities for path in images.paths[k]]
-    with ThreadPoolExecutor(workers) as pool:
-        # The pool would read all images at once, so it gets a limited number at a time.
-        chunks = (tasks[start : start + READ_AHEAD] for start in range(0, len(tasks), READ_AHEAD))
-        results = (pair for chunk in chunks for pair in zip(chunk, pool.map(encode, chunk)))
-        for (k, _), image in progress(results, "packing", "images", total=len(tasks)):
-            if isinstance(image, UserError):
-                errors.append(str(image))
-            else:
-                yield k, image
+    batches = in_batches((path for _, path in tasks), BATCH)
+    # The images may come from strangers, so they are decoded in child processes, which may die.
+    results = run_batches(partial(encode_images, options), batches, _crashed, workers)
+    encoded = itertools.chain.from_iterable(results)
+    for image, (k, _) in zip(progress(encoded, "packing", "images", total=len(tasks)), tasks):
+        if isinstance(image, UserError):
+            errors.append(str(image))
+        else:
+            yield k, image
+
+
+def _crashed(path: str, reason: str) -> List[Union[bytes, UserError]]:
+    return [UserError(f"{path}: cannot be decoded as an image: {reason}")]
 
 
 def _add_all(writer: RecordWriter, encoded: EncodedImages) -> Dict[int, int]:

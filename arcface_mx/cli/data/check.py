@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--mean-face", metavar="FILE", help="write the mean face with the reference points on it as a PNG (one PATH)"
     )
-    parser.add_argument("--workers", type=int, metavar="W", help="threads that decode (default: one for each core)")
+    parser.add_argument("--workers", type=int, metavar="W", help="processes that decode (default: one for each core)")
     parser.add_argument("--json", metavar="FILE", help="write the tables and all record numbers to this file")
 
 

@@ -70,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--workers",
         type=int,
         metavar="W",
-        help="number of threads, without influence on the bytes (default: one per core)",
+        help="number of processes, without influence on the bytes (default: one per core)",
     )
     parser.add_argument("--json", metavar="FILE", help="also write the summary to this file")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 
 import cv2
 import numpy as np
@@ -12,12 +13,15 @@ import pytest
 from arcface_mx.cli import main
 from arcface_mx.data.bins.read import read_pairs
 from arcface_mx.data.check.check import check_path
+from arcface_mx.data.image_structure import FORMATS
 from arcface_mx.data.pack import pack as pack_module
-from arcface_mx.data.pack.encode import PackOptions
+from arcface_mx.data.pack.encode import PackOptions, encode_images
 from arcface_mx.data.pack.pack import pack_images
 from arcface_mx.data.recordio.index import RecordIndex
+from arcface_mx.data.recordio.writer import RecordWriter
 from arcface_mx.util.errors import UserError
 from tests.support.face_sets import jpeg, read_bytes
+from tests.support.strange_images import animated_png
 
 
 def read_files(folder):
@@ -97,17 +101,39 @@ def test_bad_images_are_refused_or_listed(images, tmp_path):
         pack_images(str(images), str(tmp_path / "none"), PackOptions(leave_out_bad=True))
 
 
+def encode_and_crash(options, paths):
+    """What the child process does here: it dies of one image."""
+    if any(path.endswith("s2/10.jpg") for path in paths):
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return encode_images(options, paths)
+
+
+def test_images_that_crash_or_are_refused_are_named(images, tmp_path, monkeypatch):
+    (images / "s1" / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic" + bytes(50))
+    (images / "s1" / "killer.png").write_bytes(animated_png())
+    os.mkfifo(images / "s1" / "pipe.jpg")
+    monkeypatch.setattr(pack_module, "encode_images", encode_and_crash)
+    summary = pack_images(str(images), str(tmp_path / "set"), PackOptions(leave_out_bad=True))
+    assert [error.partition(str(images))[2] for error in summary["images_left_out"]] == [
+        "/s1/IMG_1.HEIC: is HEIC, which is not read; convert it to JPEG or PNG (read are " + FORMATS + ")",
+        "/s1/killer.png: is an animated PNG, which is not read; save one frame of it",
+        "/s1/pipe.jpg: is no regular file",
+        "/s2/10.jpg: cannot be decoded as an image: the decoder crashed (SIGSEGV)",
+    ]
+    assert summary["images"] == 5
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError("disk is full")])
 def test_interrupted_run_leaves_nothing(images, tmp_path, monkeypatch, error):
-    real, calls = pack_module.encode_image, []
+    real, calls = RecordWriter.add, []
 
-    def stop(path, options):
-        calls.append(path)
+    def stop(writer, label, image):
+        calls.append(label)
         if len(calls) == 4:
             raise error
-        return real(path, options)
+        return real(writer, label, image)
 
-    monkeypatch.setattr(pack_module, "encode_image", stop)
+    monkeypatch.setattr(RecordWriter, "add", stop)
     with pytest.raises((KeyboardInterrupt, OSError)):
         pack_images(str(images), str(tmp_path / "set"), PackOptions())
     assert os.listdir(tmp_path) == ["images"]
