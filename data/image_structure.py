@@ -11,8 +11,6 @@ import re
 import struct
 from typing import Callable, Dict, List, NamedTuple, Tuple
 
-FORMATS = "JPEG, PNG, BMP, WebP, and binary PGM and PPM"
-
 # How files of other formats begin. A dot stands for any byte.
 _OTHERS: Tuple[Tuple[bytes, str], ...] = (
     (rb"GIF8[79]a", "GIF"),
@@ -74,7 +72,8 @@ def read_structure(image: bytes) -> Structure:
     Raises
     ------
     RefusedImage
-        If the format is not one of `FORMATS`, or if the image is animated. The message names it.
+        If the format is not JPEG, PNG, BMP, WebP, or binary PGM or PPM, or if the image is animated. The
+        message names it.
     ValueError
         If the bytes are no image, or if the parts of an image contradict each other.
     """
@@ -86,7 +85,7 @@ def read_structure(image: bytes) -> Structure:
                 raise ValueError(f"is a {start.decode('latin-1').strip()!r} image that is cut off") from None
     for pattern, name in _OTHERS:
         if re.match(pattern, image[:64], re.DOTALL):
-            raise RefusedImage(f"is {name}, which is not read; convert it to JPEG or PNG (read are {FORMATS})")
+            raise RefusedImage(f"is {name}, which is not read; convert it to JPEG or PNG")
     raise ValueError(f"{len(image)} bytes that are no readable image (they begin with {bytes(image[:8])!r})")
 
 
