@@ -8,6 +8,7 @@ import numpy as np
 
 from arcface_mx.data.bins.draw_pairs import FOLDS
 from arcface_mx.data.bins.read import PairSet, read_pairs
+from arcface_mx.data.check.eyes import check_eyes, spread
 from arcface_mx.data.check.images import scan_pairs
 from arcface_mx.data.check.report import SAMPLE, Report
 from arcface_mx.data.recordio.problems import Problem
@@ -41,13 +42,15 @@ def check_pairs(path: str, quick: bool = False, workers: int = 1) -> Report:
         text = str(error)
         report.problems.append(Problem(text[len(path) + 2 :] if text.startswith(path + ": ") else text, MAKE))
         return report
-    same, count = pairs.same, len(pairs)
+    report.pairs, same, count = pairs, pairs.same, len(pairs)
     report.table.append(("pairs", f"{count}: {same.sum()} same, {(~same).sum()} different"))
     report.table.append(("images", f"{pairs.num_images} distinct of {2 * count}"))
     _check_folds(same, report)
     _check_pairs_of_one_image(pairs, report)
     _find_repeated_pairs(pairs, report)
     _check_images(pairs, report, SAMPLE if quick else None, workers)
+    chosen = set(spread(pairs.num_images).tolist())
+    check_eyes((image for number, image in enumerate(pairs.images()) if number in chosen), report, workers)
     return report
 
 
@@ -96,6 +99,7 @@ def _find_repeated_pairs(pairs: PairSet, report: Report) -> None:
 def _check_images(pairs: PairSet, report: Report, limit: Optional[int], workers: int) -> None:
     images = scan_pairs(pairs, limit, workers)
     report.mean = images.mean
+    report.positions, report.digests = images.positions, images.digests
 
     def place(number: int) -> str:
         return pairs.describe(number)[len(pairs.path) + 2 :]

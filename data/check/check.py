@@ -6,16 +6,17 @@ import os
 from typing import List
 
 from arcface_mx.data.check.bins import check_pairs
+from arcface_mx.data.check.leaks import find_leaks
 from arcface_mx.data.check.records import check_records
 from arcface_mx.data.check.report import Report
 
 
-def check_path(path: str, quick: bool = False, workers: int = 1) -> List[Report]:
-    """Check all data at a path.
+def check_path(*paths: str, quick: bool = False, workers: int = 1) -> List[Report]:
+    """Check all data at some paths, and whether verification sets hold images of face sets.
 
     Parameters
     ----------
-    path : str
+    *paths : str
         A folder, whose face set and .bin files are checked, a .rec file, or a .bin file.
     quick : bool
         Decode 2,000 images of each file instead of all.
@@ -32,6 +33,12 @@ def check_path(path: str, quick: bool = False, workers: int = 1) -> List[Report]
     UserError
         If there is nothing to check.
     """
+    reports = [report for path in paths for report in _check_one(path, quick, workers)]
+    find_leaks(reports)
+    return reports
+
+
+def _check_one(path: str, quick: bool, workers: int) -> List[Report]:
     if path.endswith(".bin"):
         return [check_pairs(path, quick, workers)]
     reports, bins = [], []

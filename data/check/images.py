@@ -70,6 +70,13 @@ def scan_records(index: RecordIndex, sample: Optional[int], workers: int) -> Ima
     return _join(run_batches(scan, in_batches(places, CHUNK), _crashed, workers), len(positions))
 
 
+def readable_images(index: RecordIndex, positions: np.ndarray) -> Iterator[bytes]:
+    """Yield the encoded images at some positions of a face set, without those that cannot be read."""
+    for _, image in _read_places(index.path, zip(positions.tolist(), index.offsets[positions].tolist())):
+        if image is not None:
+            yield image
+
+
 def scan_pairs(pairs: PairSet, sample: Optional[int], workers: int) -> Images:
     """Decode all images of a verification set, or about `sample` of them spread evenly, in child processes."""
     step = -(-pairs.num_images // sample) if sample else 1
@@ -80,16 +87,16 @@ def scan_pairs(pairs: PairSet, sample: Optional[int], workers: int) -> Images:
 
 def _scan_places(path: str, size: Tuple[int, int], places: Sequence[Tuple[int, int]]) -> Images:
     """Decode the images of records, given as (position, offset)."""
+    return scan_images(_read_places(path, places), size)
 
-    def images() -> Iterator[Tuple[int, Optional[bytes]]]:
-        with open(path, "rb") as stream:
-            for position, offset in places:
-                try:
-                    yield position, read_record(stream.fileno(), offset)[1]
-                except ValueError:
-                    yield position, None
 
-    return scan_images(images(), size)
+def _read_places(path: str, places: Iterable[Tuple[int, int]]) -> Iterator[Tuple[int, Optional[bytes]]]:
+    with open(path, "rb") as stream:
+        for position, offset in places:
+            try:
+                yield position, read_record(stream.fileno(), offset)[1]
+            except ValueError:
+                yield position, None
 
 
 def _crashed(item: Tuple[int, Any], reason: str) -> Images:

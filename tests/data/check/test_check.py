@@ -92,6 +92,7 @@ def scan_that_crashes(path, size, places):
     return scan_places(path, size, places)
 
 
+@pytest.mark.slow
 def test_an_image_that_kills_the_decoder_is_named(tmp_path, monkeypatch):
     folder = write(tmp_path / "faces", [[jpeg(0), jpeg(1)], [jpeg(2), jpeg(3)]])
     monkeypatch.setattr(check_images, "_scan_places", scan_that_crashes)
@@ -206,6 +207,21 @@ def test_harmless_oddities_of_pairs_are_remarks(tmp_path):
     ]
     (report,) = check_path(bin_of(tmp_path, good_pairs(40)[0], ([True] * 3 + [False]) * 10))
     assert "75.0 % of the pairs are same pairs" in report.remarks[0].message
+
+
+def test_images_that_were_trained_on_are_a_problem_of_the_pairs(tmp_path, capsys):
+    folder = write(tmp_path / "faces", [[jpeg(100), jpeg(101)], [jpeg(102), jpeg(103)]])
+    images, same = good_pairs()
+    images[5] = jpeg(102)
+    write_pairs(str(tmp_path / "faces" / "held_out.bin"), images, same)
+    report, pairs = check_path(folder)
+    (problem,) = pairs.problems
+    assert not report.problems
+    assert problem.message == f"image 5 (pair 2) is byte for byte record 3 of {folder}/train.rec (1 such images)"
+    os.rename(tmp_path / "faces" / "held_out.bin", tmp_path / "elsewhere.bin")
+    assert main(["data", "check", folder]) == main(["data", "check", str(tmp_path / "elsewhere.bin")]) == 0
+    assert main(["data", "check", folder, str(tmp_path / "elsewhere.bin")]) == 1
+    assert "byte for byte record 3" in capsys.readouterr().out
 
 
 def test_folder_reports_on_its_pairs_too(tmp_path):
