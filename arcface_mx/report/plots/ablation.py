@@ -41,10 +41,11 @@ def _draw_panel(axis: Axes, rows: Sequence[TableRow], name: str) -> None:
             axis.plot(values, [number] * len(values), "o", color=MEASURED, alpha=0.3, markersize=3)
             deviation = np.std(values, ddof=1) if len(values) > 1 else 0.0
             axis.errorbar(np.mean(values), number, xerr=deviation, fmt="o", color=MEASURED, markersize=5, capsize=2)
-    axis.set_xlabel(f"● measured: {plot_text(name)}, % (lower scale)", color=MEASURED)
+    axis.set_title(plot_text(name))
     column = paper_column(name)
     printed = [(row.paper.figures[column], number) for number, row in enumerate(rows) if column and row.paper]
     printed = [(value, number) for value, number in printed if value is not None]
+    axis.set_xlabel("● measured, % (lower scale)" if printed else "● measured, %", color=MEASURED)
     if printed:
         above = axis.twiny()
         above.grid(False)

@@ -120,4 +120,4 @@ def test_a_margin_has_one_colour_in_both_panels(tmp_path, drawn):
 def test_two_scales_of_a_panel_are_told_apart(tmp_path, drawn):
     row = next(row for row in read_rows(default_path()) if row.name == "ArcFace (0.5)")
     draw_table([TableRow(row.name, 1, {"lfw": [70.0]}, row)], str(tmp_path / "a.png"), "Accuracy in %")
-    assert {"● measured: lfw, % (lower scale)", "× paper: LFW, % (upper scale)"} <= set(shown(drawn[0]))
+    assert {"lfw", "● measured, % (lower scale)", "× paper: LFW, % (upper scale)"} <= set(shown(drawn[0]))
