@@ -43,6 +43,8 @@ def package_files(source):
         if within.startswith(tuple(os.path.join("arcface_mx", "recipes", name) for name in ("bench", "results"))):
             continue  # scripts for a checkout, and what was measured
         for name in names:
+            if within.startswith(os.path.join("arcface_mx", "recipes")) and name.endswith(".py"):
+                continue  # makes pages of a checkout
             if name.endswith((".py", ".csv", ".cc", ".h", ".sh")) or name == "py.typed":
                 paths.add(os.path.relpath(os.path.join(folder, name), source))
     return paths
