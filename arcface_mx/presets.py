@@ -27,12 +27,25 @@ LAPTOP: Mapping[str, Any] = {
     "batch_size": 128,
     "scale": 32.0,
     "margin_ramp": 0.4,
+    "lambda_ramp": 0.4,
     "warmup_steps": 150,
     "steps": 1400,
     "lr_drops": (900, 1250),
     "log_every": 100,
 }
 FEW_IMAGES = 100_000  # the paper's schedule on fewer images takes days without a GPU
+
+# For whole tables: images of 32 pixels cost less than half.
+TABLE: Mapping[str, Any] = {**LAPTOP, "image_size": 32}
+
+# For 3,735 people and 45,257 photographs: ten epochs. recipes/results/photographs/trials.md has the trials.
+PHOTOGRAPHS: Mapping[str, Any] = {
+    **TABLE,
+    "batch_size": 64,
+    "warmup_steps": 300,
+    "steps": 7200,
+    "lr_drops": (4628, 6428),
+}
 
 # The class centres are new and learn fast. The network is trained already and moves slowly: at 0.03 of the
 # rate a published model fell from 99 % to chance (recipes/results/everyday.md).
@@ -49,8 +62,14 @@ FINE_TUNE: Mapping[str, Any] = {
     "log_every": 20,
 }
 
-PRESETS: Mapping[str, Mapping[str, Any]] = {"paper": PAPER, "laptop": LAPTOP, "fine-tune": FINE_TUNE}
-OF_SOME_LOSSES = ("scale", "margin_ramp")  # settings that not every loss has
+PRESETS: Mapping[str, Mapping[str, Any]] = {
+    "paper": PAPER,
+    "laptop": LAPTOP,
+    "table": TABLE,
+    "photographs": PHOTOGRAPHS,
+    "fine-tune": FINE_TUNE,
+}
+OF_SOME_LOSSES = ("scale", "margin_ramp", "lambda_ramp")  # settings that not every loss has
 
 
 def preset_values(
@@ -63,7 +82,8 @@ def preset_values(
     name : str
     loss : type
     given : mapping, optional
-        Settings that the user gives. Another number of steps shortens or lengthens the schedule as a whole.
+        Settings that the user gives. Another number of steps, without `lr_drops`, shortens or lengthens the
+        schedule as a whole. With `literal` the margin has no ramp, because Algorithm 1 has none.
     classes : int
         Number of classes of the training set, if it is known. The preset "paper" has a longer schedule for
         many classes, unless the user gives one.
@@ -81,12 +101,14 @@ def preset_values(
     values = {key: value for key, value in PRESETS[name].items() if key in known or key not in OF_SOME_LOSSES}
     if name == "paper" and classes >= LARGE_CLASSES and not {"steps", "lr_drops"} & set(given):
         values.update(LARGE_SCHEDULE)
-    if "steps" in given:
+    if "steps" in given and "lr_drops" not in given:
         share = given["steps"] / values.get("steps", OptimizerConfig.steps)
         drops = values.get("lr_drops", OptimizerConfig.lr_drops)
         values["lr_drops"] = tuple(sorted({max(1, int(drop * share)) for drop in drops}))
         if "warmup_steps" in values:
             values["warmup_steps"] = int(values["warmup_steps"] * share)
+    if given.get("literal"):
+        values.pop("margin_ramp", None)
     return values
 
 

@@ -8,7 +8,11 @@ from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from arcface_mx.util.errors import UserError
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".pgm", ".ppm", ".tif", ".tiff", ".webp")
+READ = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".pgm", ".ppm")
+# Images of other kinds are listed too, so that they are refused by name and not passed over in silence.
+UNREAD = tuple(".heic .heif .avif .gif .tif .tiff .jp2 .j2k .jxl .dng .cr2 .cr3 .nef .arw .orf .raf .rw2".split())
+SUFFIXES = READ + UNREAD
+ALIGN_TABLE = "align.csv"  # what `data align` writes beside its crops
 
 
 class IdentityImages(NamedTuple):
@@ -69,8 +73,13 @@ def list_images(folder: str) -> List[str]:
         raise UserError(f"{folder}: no such folder; give a folder with images")
     images = sorted(filter(is_image_name, _files_below(folder)), key=_natural_key)
     if not images:
-        raise UserError(f"{folder}: contains no image ({' '.join(SUFFIXES)})")
+        raise UserError(f"{folder}: contains no image ({' '.join(READ)})")
     return images
+
+
+def other_files(folder: str) -> List[str]:
+    """Return the sorted paths, relative to `folder`, of all files below it whose suffix is not that of an image."""
+    return sorted(path for path in _files_below(folder) if not is_image_name(path))
 
 
 def read_image_list(path: str, num_words: int, root: Optional[str] = None) -> Tuple[List[str], List[List[str]]]:
@@ -120,24 +129,41 @@ def _group_folder(folder: str) -> Tuple[Dict[str, List[str]], List[str]]:
         identity, _, name = path.partition(os.sep)
         if name and is_image_name(name):
             groups.setdefault(identity, []).append(os.path.join(folder, path))
-        else:
+        elif path != ALIGN_TABLE:
             skipped.append(os.path.join(folder, path))
     if not groups:
         raise UserError(
-            f"{folder}: no sub-folder contains an image ({' '.join(SUFFIXES)}); put the images of each identity "
+            f"{folder}: no sub-folder contains an image ({' '.join(READ)}); put the images of each identity "
             "into one sub-folder"
         )
     return groups, skipped
 
 
 def _files_below(folder: str) -> Iterator[str]:
-    """Yield the paths, relative to `folder`, of all files at any depth that are not hidden."""
+    """Yield the paths, relative to `folder`, of all files at any depth that are not hidden.
+
+    Each folder is visited once, even if links lead to it or in a circle.
+    """
+    visited = {_identity(folder)}
     for place, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        chosen = []
+        # A folder comes before the links to it, so that it is visited under its own name.
+        for name in sorted(folders, key=lambda name: (os.path.islink(os.path.join(place, name)), name)):
+            identity = _identity(os.path.join(place, name))
+            if not name.startswith(".") and identity not in visited:
+                visited.add(identity)
+                chosen.append(name)
+        folders[:] = chosen
         inside = os.path.relpath(place, folder)
         for name in names:
             if not name.startswith("."):
                 yield os.path.normpath(os.path.join(inside, name))
+
+
+def _identity(folder: str) -> Tuple[int, int]:
+    """What tells a folder from all others, whatever its path is."""
+    state = os.stat(folder)
+    return state.st_dev, state.st_ino
 
 
 def _group_list(path: str, root: Optional[str]) -> Tuple[Dict[str, List[str]], List[str]]:

@@ -1,30 +1,65 @@
-"""Decode images from untrusted files. The size of an image is read, and limited, before its pixels.
+"""Decode images from untrusted files. The structure of an image is checked, and its size limited, first.
 
-A PNG of a few hundred bytes can ask for gigabytes of memory, and a JPEG with thousands of scans
-takes minutes to decode.
+A PNG of a few hundred bytes can ask for gigabytes of memory, and a JPEG of a few thousand bytes with
+hundreds of scans takes minutes to decode.
 """
 
 from __future__ import annotations
 
-import struct
-from typing import Optional, Tuple
+import os
+import stat
+from typing import Optional
 
 import numpy as np
+
+from arcface_mx.data.image_structure import RefusedImage, read_structure
 
 MAX_PIXELS = 1 << 24  # of an image in a face set: 4096×4096
 MAX_CAMERA_PIXELS = 1 << 28  # of an image from a camera, before alignment: cameras reach 200 million
 MAX_SCANS = 200  # of a progressive JPEG; encoders write about ten
-JPEG_START, JPEG_END, PNG_START = b"\xff\xd8", b"\xff\xd9", b"\x89PNG\r\n\x1a\n"
-_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # JPEG markers that hold the size
+MAX_SCANNED_PIXELS = 1 << 30  # pixels × scans; a progressive JPEG counts for eight scans at least
+MAX_FILE = 1 << 29  # bytes of an image file
+
+
+def read_image_file(path: str) -> bytes:
+    """Return the content of an image file, which may be anything that lies in a stranger's folder.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+
+    Returns
+    -------
+    bytes
+        Its content.
+
+    Raises
+    ------
+    ValueError
+        If there is no such file, if it cannot be read, if it is no regular file (a pipe or a device
+        would block or never end), or if it is larger than `MAX_FILE`. The message lacks the path.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        with os.fdopen(descriptor, "rb") as stream:
+            state = os.fstat(descriptor)
+            if not stat.S_ISREG(state.st_mode):
+                raise RefusedImage("is no regular file")
+            if state.st_size > MAX_FILE:
+                raise RefusedImage(f"has {state.st_size} bytes; files of more than {MAX_FILE} are not read")
+            return stream.read(MAX_FILE)
+    except OSError as error:
+        raise ValueError(f"cannot be read: {error.strerror}") from None
 
 
 def decode_bgr(image: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """Decode an image of any kind that OpenCV reads.
+    """Decode an image whose structure is one of the accepted ones (see `read_structure`).
 
     Parameters
     ----------
     image : bytes
-        An encoded image: JPEG, PNG, ...
+        An encoded image: JPEG, PNG, BMP, WebP, or binary PGM or PPM.
     max_pixels : int
         Images of more pixels are refused.
 
@@ -35,23 +70,35 @@ def decode_bgr(image: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
 
     Raises
     ------
+    RefusedImage
+        If the format is another one, or if the image has more pixels or scans than are decoded.
     ValueError
-        If the bytes are no image, or if the image is larger than `max_pixels`.
+        If the bytes are no image, or if the image is damaged or cut off.
     """
     import cv2
 
-    size = stated_size(image)
-    if size is not None and size[0] * size[1] > max_pixels:
-        raise ValueError(f"says that it is {size[0]}×{size[1]} pixels; more than {max_pixels} are not decoded")
-    if image.startswith(JPEG_START) and image.count(b"\xff\xda") > MAX_SCANS:
-        raise ValueError(f"a JPEG with more than {MAX_SCANS} scans")
+    structure = read_structure(image)
+    pixels = structure.height * structure.width
+    if pixels > max_pixels:
+        raise RefusedImage(
+            f"says that it is {structure.height}×{structure.width} pixels; more than {max_pixels} are not decoded"
+        )
+    if structure.scans > MAX_SCANS:
+        raise RefusedImage(f"a JPEG with more than {MAX_SCANS} scans")
+    if structure.scans * pixels > MAX_SCANNED_PIXELS:
+        raise RefusedImage(
+            f"a progressive JPEG of {structure.height}×{structure.width} pixels and {structure.scans} scans; pixels × "
+            f"scans above {MAX_SCANNED_PIXELS} are not decoded"
+        )
+    if structure.end > len(image):
+        raise ValueError(f"is a {structure.format} image that is cut off")
     try:
-        pixels = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR) if image else None
+        decoded = cv2.imdecode(np.frombuffer(image, np.uint8, structure.end), cv2.IMREAD_COLOR)
     except cv2.error as error:
         raise ValueError(f"cannot be decoded: {error.err}") from None
-    if pixels is None:
-        raise ValueError(f"{len(image)} bytes that are no readable image (they begin with {bytes(image[:8])!r})")
-    return pixels
+    if decoded is None:
+        raise ValueError(f"is a {structure.format} image that cannot be decoded")
+    return decoded
 
 
 def decode_rgb(image: bytes) -> np.ndarray:
@@ -60,45 +107,8 @@ def decode_rgb(image: bytes) -> np.ndarray:
 
 
 def decode_or_none(image: bytes, max_pixels: int = MAX_PIXELS) -> Optional[np.ndarray]:
-    """Decode a complete image as `decode_bgr` does; None if that fails or if a JPEG is cut off."""
-    # OpenCV before 4.11 fills the missing part of a JPEG with grey and reports no error.
-    if image.startswith(JPEG_START) and JPEG_END not in image[-64:]:
-        return None
+    """Decode an image as `decode_bgr` does; None if that fails."""
     try:
         return decode_bgr(image, max_pixels)
     except ValueError:
         return None
-
-
-def stated_size(image: bytes) -> Optional[Tuple[int, int]]:
-    """Return (height, width) as the header of a JPEG or PNG states it.
-
-    None for other kinds of image, to which OpenCV's own limit applies.
-    """
-    if image.startswith(PNG_START) and len(image) >= 24:
-        width, height = struct.unpack(">II", image[16:24])
-        return height, width
-    return _jpeg_size(image) if image.startswith(JPEG_START) else None
-
-
-def _jpeg_size(image: bytes) -> Optional[Tuple[int, int]]:
-    """The largest size among the frame headers. The walk goes from marker to marker."""
-    at, size = 2, None
-    while at + 9 <= len(image):
-        if image[at] != 0xFF:
-            at = image.find(b"\xff", at)  # decoders skip bytes that are no marker
-            if at < 0:
-                break
-            continue
-        marker = image[at + 1]
-        if marker in _FRAMES:
-            height, width = struct.unpack(">HH", image[at + 5 : at + 9])
-            if size is None or height * width > size[0] * size[1]:
-                size = (height, width)
-        if marker == 0xFF:
-            at += 1
-        elif marker == 0 or marker == 1 or 0xD0 <= marker <= 0xD9:
-            at += 2
-        else:
-            at += 2 + max(2, struct.unpack(">H", image[at + 2 : at + 4])[0])
-    return size

@@ -4,7 +4,7 @@
 # SEEDS: seeds of the fine-tuning (default: "0 1 2").
 . "$(dirname "$0")/lib/common.sh"
 BASE=${BASE:-runs/arcface_m0.50-rendered-seed0}
-[ -n "$PRINT_CONFIG" ] || [ -e "$BASE/metrics.json" ] || recipes/arcface_m0.50.sh
+[ -n "$PRINT_CONFIG" ] || [ -e "$BASE/metrics.json" ] || bash "$RECIPES/arcface_m0.50.sh"
 
 runs=()
 for fold in 1 2 3 4; do

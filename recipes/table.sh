@@ -5,9 +5,10 @@
 #   recipes/table.sh                                       all rows, seeds 0 1 2, the default data
 #   recipes/table.sh --rows 'softmax arcface_m0.50' --seeds '0 1'
 #   DATA=/data/faces_webface_112x112 recipes/table.sh --jobs 1 -- --devices 'gpu(0),gpu(1)'
-#   DATA=faces EVAL=lfw.bin BUDGET=table STEPS=700 recipes/table.sh --seeds '0 1'
+#   DATA=faces EVAL='lfw.bin cfp_fp.bin' BUDGET=photographs recipes/table.sh --seeds '0 1' --jobs 1
 #
-# On the default data the images have 32 pixels (BUDGET=table). BUDGET=laptop takes those of the single recipes.
+# It may be stopped at any time: the same command continues. On the default data the images have 32 pixels
+# (BUDGET=table). BUDGET=laptop takes those of the single recipes.
 #
 # --rows    names of recipes; "paper" (default) for the paper's twenty rows, "all" for every recipe
 # --seeds   seeds (default: 0 1 2)
@@ -18,7 +19,6 @@
 #           are kept when the runs are deleted. Runs in this folder count as finished.
 # --        flags of `arcface-mx train` for every run
 set -euo pipefail
-cd "$(dirname "$0")/.."
 
 ROWS=paper SEEDS="0 1 2" JOBS=$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN) OUT= SLIM=
 while [ $# -gt 0 ]; do
@@ -29,16 +29,17 @@ while [ $# -gt 0 ]; do
   esac
   shift 2 || { echo "table.sh: $1 needs a value" >&2; exit 2; }
 done
+RECIPES=$(cd "$(dirname "$0")" && pwd)
 names=$(awk -F, -v which="$ROWS" 'NR > 1 {
   line = $0; match(line, /[a-z0-9_.]+\.sh/); name = substr(line, RSTART, RLENGTH - 3)
-  if (which == "all" || line ~ /,ArcFace,[^,]*,[^,]*,[^,]*,[^,]*$/) print name }' recipes/paper.csv)
+  if (which == "all" || line ~ /,ArcFace,[^,]*,[^,]*,[^,]*,[^,]*$/) print name }' "$RECIPES/paper.csv")
 case $ROWS in paper | all) ;; *) names=$ROWS ;; esac
 
 runs=()
 for seed in $SEEDS; do
   for name in $names; do
-    if [ ! -e "recipes/$name.sh" ]; then
-      near=$(cd recipes && ls -- "${name:0:4}"*.sh 2>/dev/null | tr '\n' ' ' || true)
+    if [ ! -e "$RECIPES/$name.sh" ]; then
+      near=$(cd "$RECIPES" && ls -- "${name:0:4}"*.sh 2>/dev/null | tr '\n' ' ' || true)
       echo "table.sh: no recipe recipes/$name.sh; ${near:+near it: }${near:-recipes/README.md lists them}" >&2
       exit 2
     fi
@@ -47,7 +48,7 @@ for seed in $SEEDS; do
 done
 
 if [ -z "${DATA:-}" ]; then export BUDGET=${BUDGET:-table}; fi
-. recipes/lib/common.sh
+. "$RECIPES/lib/common.sh"
 OUT=${OUT:-runs/table-$(basename "$DATA")}
 mkdir -p "$OUT/logs" ${SLIM:+"$SLIM/runs"}
 
@@ -56,19 +57,20 @@ one() {
   local run=$1 name=${1%-seed*} seed=${1##*-seed}
   shift
   if [ -n "$SLIM" ] && [ -e "$SLIM/runs/$run/metrics.json" ]; then return; fi
-  if ! JUST_TRAIN=yes RUN="$OUT/$run" SEED=$seed recipes/"$name".sh "$@" >"$OUT/logs/$run.txt" 2>&1; then
+  if ! JUST_TRAIN=yes RUN="$OUT/$run" SEED=$seed bash "$RECIPES/$name.sh" "$@" >"$OUT/logs/$run.txt" 2>&1; then
     echo "$run failed: $(tail -n 1 "$OUT/logs/$run.txt")" >&2
     return 1
   fi
   if [ -n "$SLIM" ]; then
     mkdir -p "$SLIM/runs/$run.part"
     cp "$OUT/$run"/{config,environment,metrics}.json "$SLIM/runs/$run.part"
+    cp "$OUT/$run/templates.json" "$SLIM/runs/$run.part" 2>/dev/null || true
     mv "$SLIM/runs/$run.part" "$SLIM/runs/$run"
   fi
   echo "$(date +%H:%M) $run done"
 }
 export -f one
-export OUT SLIM
+export OUT SLIM RECIPES
 if [ "$JOBS" -gt 1 ]; then export OMP_NUM_THREADS=1; fi
 failed=0
 printf '%s\n' "${runs[@]}" | xargs -P "$JOBS" -I RUN bash -c 'one "$@"' one RUN "$@" || failed=1
@@ -84,5 +86,6 @@ to=${SLIM:-$OUT}
 baselines "${done_runs[0]}"
 if [ -n "$SLIM" ] && [ -d "$SLIM/runs/${runs[0]}" ]; then cp -n "${done_runs[0]}/baselines.json" "$SLIM/runs/${runs[0]}/"; fi
 arcface table "${done_runs[@]}" --all-rows --markdown "$to/table.md" --csv "$to/table.csv" --png "$to/table.png" --json "$to/table.json"
-arcface table "${done_runs[@]}" --flip sum --markdown "$to/table_flip.md" >/dev/null
+arcface table "${done_runs[@]}" --flip sum --markdown "$to/table_flip.md" >/dev/null 2>&1
+arcface table "${done_runs[@]}" --tar 0.001 --markdown "$to/table_tar.md" >/dev/null 2>&1
 exit $failed

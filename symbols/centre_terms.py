@@ -7,6 +7,7 @@ import math
 import mxnet as mx
 from mxnet.symbol import Symbol
 
+from arcface_mx.symbols.centres import own_centres
 from arcface_mx.symbols.checks import check_choice, check_count
 from arcface_mx.symbols.margin import CLIP
 
@@ -34,7 +35,7 @@ def intra_loss(embedding: Symbol, label: Symbol, weight: Symbol) -> Symbol:
     so it is finite everywhere.
     """
     x = mx.sym.L2Normalization(embedding, mode="instance")
-    centre = mx.sym.L2Normalization(mx.sym.take(weight, label, axis=0), mode="instance")
+    centre = mx.sym.L2Normalization(own_centres(weight, label), mode="instance")
     cosine = mx.sym.clip(mx.sym.sum(x * centre, axis=1), CLIP - 1.0, 1.0 - CLIP)
     return mx.sym.arccos(cosine) / math.pi
 
@@ -69,7 +70,7 @@ def inter_loss(label: Symbol, weight: Symbol, num_classes: int, *, dtype: str = 
     written as π/2 − arcsin, so that the sample's class can be left out by setting its cosine to 0:
     arcsin 0 = 0. Two centres that coincide do not push each other (the clip of `margin_logits`).
     """
-    centre = mx.sym.take(weight, label, axis=0)
+    centre = own_centres(weight, label)
     pairs = num_classes - 1
     total = arcsines(centre, label, weight, num_classes, dtype=dtype)
     return (total - pairs * math.pi / 2.0) / (math.pi * max(pairs, 1))

@@ -55,6 +55,20 @@ def cosines(embedding: Symbol, weight: Symbol, rows: int, name: str = "cosine") 
     return mx.sym.FullyConnected(x, W, no_bias=True, num_hidden=rows, name=name)
 
 
+def own_centres(weight: Symbol, label: Symbol) -> Symbol:
+    """Build W_y, the centre of each sample's class: shape (N, d), from `weight`, a Variable of shape (n, d).
+
+    The gradient of MXNet's `take` lacks a barrier between samples on GPUs, so that a sample's gradient can
+    reach the row of another class. `Embedding` sorts the labels there and adds in a fixed order. It needs
+    the shape of the Variable.
+    """
+    shape = weight.attr("__shape__")
+    if shape is None:
+        return mx.sym.take(weight, label, axis=0)
+    rows, width = ast.literal_eval(shape)
+    return mx.sym.Embedding(label, weight, input_dim=rows, output_dim=width)
+
+
 def add_at_label(logits: Symbol, label: Symbol, change: Symbol, num_classes: int, dtype: str) -> Symbol:
     """Add `change`, shape (N,), to the logit of each sample's class."""
     one_hot = mx.sym.one_hot(label, depth=num_classes, dtype=dtype)

@@ -125,7 +125,7 @@ def margin_logits(
     check_margins(num_classes, scale, m1, m2, m3, policy)
     check_choice("dtype", dtype, ("float32", "float64"))
     if literal and (policy != "none" or ramp is not None):
-        raise ValueError("`literal` is Algorithm 1 as printed, so it takes policy='none' and no ramp")
+        raise ValueError("`literal` is Algorithm 1 as printed: it takes `policy` none and `margin_ramp` 0")
     if weight is None:
         weight = class_centres(embedding, num_classes)
     margins = (m1, m2, m3) if ramp is None else (1.0 + (m1 - 1.0) * ramp, m2 * ramp, m3 * ramp)

@@ -42,7 +42,7 @@ def test_every_committed_configuration_is_the_row_of_its_recipe():
 
 @pytest.mark.slow
 @pytest.mark.skipif(not COMMITTED, reason="recipes/results is not part of this installation")
-@pytest.mark.parametrize("name", ["arcface_m0.50-seed0", "cosface_m0.35-seed1", "sphereface-seed2"])
+@pytest.mark.parametrize("name", ["arcface_m0.50-seed0", "cosface_m0.35-seed1", "sphereface_m1.35-seed2"])
 def test_a_committed_configuration_starts_again_with_the_bits_of_its_flags(name, tmp_path, tiny_faces):
     """The run's own data is not here, so the same three steps are done on a tiny set."""
     run = next(run for run in COMMITTED if os.path.basename(run) == name)

@@ -39,10 +39,13 @@ def package_files(source):
     """Paths of the package's Python and data files, as they are installed."""
     paths = set()
     for folder, _, names in os.walk(source / "arcface_mx", followlinks=True):
-        if os.path.relpath(folder, source).startswith(os.path.join("arcface_mx", "recipes", "")):
-            continue  # scripts for a checkout
+        within = os.path.relpath(folder, source)
+        if within.startswith(tuple(os.path.join("arcface_mx", "recipes", name) for name in ("bench", "results"))):
+            continue  # scripts for a checkout, and what was measured
         for name in names:
-            if name.endswith((".py", ".csv", ".cc", ".h")) or name == "py.typed":
+            if within.startswith(os.path.join("arcface_mx", "recipes")) and name.endswith(".py"):
+                continue  # makes pages of a checkout
+            if name.endswith((".py", ".csv", ".cc", ".h", ".sh")) or name == "py.typed":
                 paths.add(os.path.relpath(os.path.join(folder, name), source))
     return paths
 
@@ -53,7 +56,9 @@ def test_built_package_is_complete_and_runs(source, tmp_path):
     lib = tmp_path / "build" / "lib"
     built = {os.path.relpath(path, lib) for path in lib.rglob("*") if path.is_file()}
     assert built == package_files(source)
-    assert {"arcface_mx/symbols/margin.py", "arcface_mx/recipes/paper.csv"} <= built
+    names = ("paper.csv", "paper_angles.csv", "softmax.sh", "lib/common.sh")
+    recipes = {f"arcface_mx/recipes/{name}" for name in names}
+    assert {"arcface_mx/symbols/margin.py", *recipes} <= built
     code = (
         "import arcface_mx, arcface_mx.data, arcface_mx.symbols as s; import os;"
         "from arcface_mx.data.orl.orl import LANDMARKS; from arcface_mx.report.paper import default_path;"
@@ -68,6 +73,14 @@ def test_built_package_is_complete_and_runs(source, tmp_path):
     )
     expected = [str(lib / "arcface_mx/__init__.py"), str(lib / "arcface_mx/symbols/__init__.py")]
     assert shown.stdout.split() == expected, shown.stderr
+    listed = subprocess.run(
+        [sys.executable, "-m", "arcface_mx", "recipe"],
+        cwd=tmp_path,
+        env=dict(os.environ, PYTHONPATH=str(lib)),
+        capture_output=True,
+        text=True,
+    )
+    assert "\narcface_m0.50 " in listed.stdout, listed.stderr
 
 
 @pytest.mark.slow

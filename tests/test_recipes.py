@@ -8,14 +8,17 @@ import re
 import subprocess
 import sys
 
+import mxnet as mx
 import pytest
 
 from arcface_mx.cli.shared.commands import parse
 from arcface_mx.config import from_flat, from_json, to_flat
 from arcface_mx.flags import given_values
 from arcface_mx.losses import LOSSES, ArcFace
+from arcface_mx.losses.graph import training_graph
 from arcface_mx.presets import preset_values
 from arcface_mx.report import paper
+from arcface_mx.report.budgets import Budget, differences, nearest_budget
 
 RECIPES = os.path.realpath(os.path.dirname(paper.default_path()))
 ROWS = paper.read_rows(paper.default_path())
@@ -39,6 +42,54 @@ def command_line(recipe, budget):
 def test_a_recipe_is_its_row(row, budget):
     values = given_values(parse(["train", *command_line(row.recipe, budget)]))
     assert paper.find_row(from_flat(values), ROWS) is row
+
+
+def whole_commands(budget, steps, rows, extra=""):
+    """All flags that the recipes of `rows` hand to `arcface-mx train`, with the settings of their budget."""
+    with open(os.path.join(RECIPES, "lib", "common.sh"), encoding="utf-8") as stream:
+        common = stream.read()
+    shared = common[common.index("# own_schedule STEPS") : common.index("# train FLAGS trains")]
+    script = f'train() {{ echo "${{SETTINGS[@]}}" "$@"; }}\nSTEPS={steps}\nBUDGET={budget}\n{shared}\nset -- {extra}\n'
+    for row in rows:
+        with open(os.path.join(RECIPES, row.recipe), encoding="utf-8") as stream:
+            script += stream.read().replace('. "$(dirname "$0")/lib/common.sh"', "") + "\n"
+    done = subprocess.run(["bash", "-euo", "pipefail", "-c", script], capture_output=True, text=True, check=True)
+    return [line.split() for line in done.stdout.splitlines()]
+
+
+def resolved(words):
+    """The configuration that `arcface-mx train` makes of flags with a preset."""
+    args = parse(["train", *words])
+    values = given_values(args)
+    preset = preset_values(args.preset, LOSSES[values["loss"]], values)
+    return from_flat({**preset, **values})
+
+
+@pytest.mark.parametrize("budget, steps", [("paper", 0), ("laptop", 1400), ("table", 700), ("photographs", "")])
+def test_a_run_of_a_recipe_has_the_settings_of_its_row(budget, steps):
+    expected_steps = {"": 7200}.get(steps, steps)
+    for row, words in zip(ROWS, whole_commands(budget, steps, ROWS)):
+        config = resolved(words)
+        assert nearest_budget(config, row) == Budget(budget, expected_steps), row.recipe
+        assert differences(config, row, Budget(budget, expected_steps)) == {}, row.recipe
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 4, 5, 6, 7, 13, 100])
+def test_recipes_run_at_any_number_of_steps(steps):
+    for row, words in zip(ROWS, whole_commands("table", steps, ROWS)):
+        config = resolved(words)
+        assert config.optimizer.steps == steps and all(0 < drop < steps for drop in config.optimizer.lr_drops)
+        assert differences(config, row, Budget("table", steps)) == {}, row.recipe
+
+
+@pytest.mark.parametrize("budget", ["paper", "laptop"])
+def test_every_margin_recipe_takes_literal(budget):
+    rows = [row for row in ROWS if row.builder == "margin_logits"]
+    assert len(rows) == 14
+    for words in whole_commands(budget, 100, rows, "--literal"):
+        loss = resolved(words).loss
+        assert loss.literal and loss.margin_ramp == 0.0 and loss.policy == "none"
+        training_graph(mx.sym.Variable("data", shape=(4, 8)), loss, 5)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[row.recipe for row in ROWS])

@@ -65,7 +65,7 @@ def measure_steps(
     module = build_module(run)
     initialise(module, run.options.seed, {}, {})
     scheduler = start_optimizer(module, run)
-    log: Any = SimpleNamespace(step=lambda: None)
+    log: Any = SimpleNamespace(step=lambda: None, say=lambda text: None, event=lambda kind, **values: None)
     trainer = Trainer(run, module, scheduler, RunState(0, {}, {}, {}, {}), log)
     rates: List[float] = []
     for count in [WARM_UP] + repetitions * [steps]:
@@ -95,7 +95,8 @@ def with_prelu(run: Any, fast: bool) -> Any:
     from arcface_mx.losses.graph import training_graph
 
     backbone = replace(run.backbone, settings=replace(run.backbone.settings, fast_prelu=fast))
-    graph = training_graph(backbone.symbol(training=True), run.loss, run.index.num_classes)
+    symbol = backbone.symbol(training=True)
+    graph = training_graph(symbol, run.loss, run.index.num_classes, scaled=run.graph.scaled)
     return replace(run, backbone=backbone, graph=graph)
 
 
@@ -104,7 +105,7 @@ def leave_out_the_guard() -> None:
     from arcface_mx.train import loop
 
     class NoGuard(loop.Guard):
-        def queue_check(self) -> None:
+        def queue_check(self, complete: bool) -> None:
             pass
 
         def check_finite(self, *arguments: Any) -> bool:

@@ -24,6 +24,7 @@ from typing import Optional, Sequence
 
 from arcface_mx import __version__
 from arcface_mx.util.errors import LOST_WORKER_CODE, LostWorker, UserError
+from arcface_mx.util.mxnet_import import explain
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
@@ -58,7 +59,12 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         print(f"arcface-mx: {error}", file=sys.stderr)
         return LOST_WORKER_CODE
     except OSError as error:  # for example a full disk, or a folder without write permission
-        print(f"arcface-mx: error: {error}", file=sys.stderr)
+        print(f"arcface-mx: error: {explain(error) or error}", file=sys.stderr)
+        return 2
+    except ImportError as error:
+        if not explain(error):
+            raise
+        print(f"arcface-mx: error: {explain(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("arcface-mx: interrupted", file=sys.stderr)

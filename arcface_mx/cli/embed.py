@@ -5,14 +5,22 @@ from __future__ import annotations
 import argparse
 import os
 
-from arcface_mx.cli.shared.face_flags import add_face_flags, face_options, print_skipped
+from arcface_mx.cli.shared.face_flags import (
+    add_all_faces_flag,
+    add_face_flags,
+    face_options,
+    print_notes,
+    print_skipped,
+)
 from arcface_mx.cli.shared.model_flags import add_images_flag, add_model_flags, add_step_flag, open_model
 
 HELP = """embed images into one .npz
 
 IMAGES is a folder (with its sub-folders), a list with one image on a line, or an image. OUT.npz
-holds paths (n,), vectors (n, d) in float32, which are not normalised, and skipped with reasons: the
-images without a usable face (exit code 1). The same command continues after an interruption.
+holds paths (n,), faces (n,), the number of the face in its image, notes (n,), vectors (n, d) in
+float32, which are not normalised, and skipped with reasons: the images without a usable face (exit
+code 1). An image with several faces has a note; --all-faces embeds all of them. The same command
+continues after an interruption.
 
   arcface-mx embed runs/first photos/ photos.npz --align"""
 
@@ -24,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", metavar="OUT.npz", help="file to write; it appears when it is complete")
     add_images_flag(parser)
     add_face_flags(parser)
+    add_all_faces_flag(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -48,5 +57,6 @@ def run(args: argparse.Namespace) -> int:
     embeddings = embed_to_file(embedder, model, paths, args.out, face_options(args))
     count, length = embeddings.vectors.shape
     print(f"{args.out}: {count} embeddings of length {length}")
+    print_notes(embeddings)
     print_skipped(embeddings.reason_of)
     return 1 if len(embeddings.skipped) else 0

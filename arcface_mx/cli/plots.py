@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from arcface_mx.model import load_model
-    from arcface_mx.report.paper import names_of
+    from arcface_mx.report.grouping import names_of
     from arcface_mx.report.plots.run import draw_plots
     from arcface_mx.train.folder import read_config
     from arcface_mx.util.devices import parse_devices

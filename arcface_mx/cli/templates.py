@@ -15,7 +15,8 @@ averaged, then the media of a template. The command prints TAR at FAR, EER and A
 also accuracy over folds.
 
   arcface-mx templates model,0 ijbc_face_tid_mid.txt ijbc_template_pair_label.txt --images crops/
-  arcface-mx templates model,0 ytf_crops/ ytf_pairs.txt --folds 10"""
+  arcface-mx templates model,0 ytf_crops/ ytf_pairs.txt --folds 10
+  arcface-mx templates runs/first ytf_crops/ ytf_pairs.txt --folds 10 --record ytf   (a column of `table`)"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,19 +29,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_flip_flag(parser)
     parser.add_argument("--weigh", action="store_true", help="weigh images by the length of their embedding")
+    parser.add_argument(
+        "--record",
+        metavar="NAME",
+        help="keep the accuracy under this name in the run folder MODEL, for `arcface-mx table`",
+    )
     add_json_flag(parser)
 
 
 def run(args: argparse.Namespace) -> int:
+    from arcface_mx.train.folder import read_config, record_template_result
+    from arcface_mx.util.errors import UserError
     from arcface_mx.util.files import write_json
     from arcface_mx.verify.protocols import ImageOptions, verify_templates
     from arcface_mx.verify.tables import rates_table
 
+    if args.record:
+        read_config(args.model)  # refuses what is no run folder
+        if not args.folds:
+            raise UserError("`record` keeps the accuracy, which needs `folds` (YTF: 10)")
     options = ImageOptions(args.images, args.batch_size, args.flip)
     result = verify_templates(
         lambda: open_model(args), args.templates, args.pairs, options, args.folds, normalise=not args.weigh
     )
     print(rates_table(result))
+    if args.record:
+        record_template_result(args.model, args.record, args.flip, result.to_json())
     if args.json:
         write_json(args.json, result.to_json())
     return 0

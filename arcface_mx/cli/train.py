@@ -44,11 +44,14 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(to_json(config), indent=2, sort_keys=True))
         return 0
     from arcface_mx.launch import tasks
+    from arcface_mx.util.devices import device_settings
 
     task = tasks.current_task(os.environ)
     if task and (config.run.kvstore.startswith(("dist", "horovod")) or "kvstore" not in vars(args)):
-        kvstore = config.run.kvstore if config.run.kvstore not in ("local", "device") else "dist_sync"
+        kvstore = config.run.kvstore if config.run.kvstore not in ("local", "device", "nccl") else "dist_sync"
         return tasks.run(task, args.words, kvstore, config.run.devices)
+    # CUDA's libraries may read their variables when `import mxnet` loads them.
+    device_settings(config.run.devices, config.run.deterministic, config.network.tf32).set_variables()
     from arcface_mx.train.fine_tuning import fell
     from arcface_mx.train.run import train
 

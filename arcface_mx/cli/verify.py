@@ -11,7 +11,7 @@ from arcface_mx.cli.shared.model_flags import (
     add_step_flag,
     open_model,
 )
-from arcface_mx.metrics.verification import FOLDS, check_folds
+from arcface_mx.metrics.verification import FOLDS, PROTOCOLS, check_folds
 
 HELP = """measure a model on verification sets (.bin)
 
@@ -32,6 +32,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--folds", type=int, default=FOLDS, help="number of consecutive folds of pairs (default: %(default)s)"
     )
+    parser.add_argument(
+        "--protocol",
+        choices=PROTOCOLS,
+        default="exact",
+        help="insightface: also print the accuracy with thresholds from the released evaluation's grid of squared "
+        "distances, which published figures have (default: %(default)s)",
+    )
     add_no_flip_test_flag(parser)
     parser.add_argument(
         "--baselines",
@@ -45,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     from arcface_mx.data.bins.read import read_pairs
     from arcface_mx.util.files import refuse_unwritable, write_json
     from arcface_mx.verify.baselines import fit_baselines, training_images, verify_baselines
-    from arcface_mx.verify.sets import verify_set
+    from arcface_mx.verify.sets import verify_by_protocols
     from arcface_mx.verify.tables import result_table
 
     # Bad input is refused before minutes of embedding.
@@ -56,7 +63,10 @@ def run(args: argparse.Namespace) -> int:
         check_folds(len(pairs), args.folds, pairs.path)
     data = training_images(args.baselines) if args.baselines else None
     embedder = open_model(args)
-    results = [verify_set(embedder, pairs, args.folds, args.batch_size, args.flip_test) for pairs in sets]
+    protocols = PROTOCOLS if args.protocol == "insightface" else PROTOCOLS[:1]
+    results = []
+    for pairs in sets:
+        results += verify_by_protocols(embedder, pairs, args.folds, args.batch_size, args.flip_test, protocols)
     if data:
         baselines = fit_baselines(*data)
         results += [result for pairs in sets for result in verify_baselines(baselines, pairs, args.folds)]

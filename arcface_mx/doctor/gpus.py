@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import glob
-import json
 import subprocess
 import sys
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
+from arcface_mx.doctor.children import run_child
 from arcface_mx.doctor.finding import Finding, judge
+from arcface_mx.util.mxnet_import import TO_GPU
 
 # Compute capabilities in the wheels mxnet-cu111 to mxnet-cu117. They hold no PTX, which a driver could
 # compile for newer cards.
 CAPABILITIES = ((5, 0), (6, 0), (7, 0), (8, 0), (8, 6))
+COUNT = [
+    sys.executable,
+    "-c",
+    "import arcface_mx, json, mxnet; print(json.dumps({'count': mxnet.context.num_gpus()}))",
+]
 MATMUL = [sys.executable, "-m", "arcface_mx.doctor.matmul"]
 TIMEOUT = 90.0  # seconds; at its first use, a GPU loads hundreds of megabytes of kernels
 TOLERANCE = 1e-2  # of a 1024×1024 product of numbers in [-1, 1]
@@ -22,20 +28,23 @@ def gpus() -> List[Finding]:
     """Check the cards of this machine, the build of MXNet and each GPU that MXNet sees."""
     import mxnet as mx
 
-    cards = installed_cards()
+    cards, count, reason = installed_cards(), 0, ""
     remedy = "the CUDA wheels of MXNet 1.9.1 hold no code for it; train on the CPU or on V100, T4, A100, A10, L4"
     findings = [
         judge("card", f"{name}, compute capability {capability}", True if is_supported(capability) else None, remedy)
         for name, capability in cards
     ]
-    count = mx.context.num_gpus()
+    if mx.runtime.Features().is_enabled("CUDA"):
+        answer = run_child(COUNT, TIMEOUT)  # CUDA may abort where the driver does not suit it
+        count, reason = answer.get("count", 0), answer.get("failed", "")
     if not mx.runtime.Features().is_enabled("CUDA"):
         note = f"though the machine has {len(cards)} cards" if cards else "and no card was found"
-        remedy = "pip install mxnet-cu117, and see the README on the CUDA libraries" if cards else ""
+        remedy = TO_GPU if cards else ""
         findings.append(Finding("GPUs", f"this mxnet is a CPU build, {note}", None, remedy))
     elif not count:
-        remedy = "check the driver (nvidia-smi) and CUDA_VISIBLE_DEVICES"
-        findings.append(Finding("GPUs", "this mxnet is a CUDA build, but sees no GPU", False, remedy))
+        remedy = "check the driver (nvidia-smi) and CUDA_VISIBLE_DEVICES; arcface-mx doctor --gpu says more"
+        text = f"this mxnet is a CUDA build, but sees no GPU{reason and f' ({reason})'}"
+        findings.append(Finding("GPUs", text, False, remedy))
     return findings + [check_device(f"gpu({number})") for number in range(count)]
 
 
@@ -73,16 +82,4 @@ def run_matmul(device: str, timeout: float = TIMEOUT, command: Sequence[str] = M
 
     Returns the child's result, or ``{"failed": reason}``.
     """
-    try:
-        done = subprocess.run([*command, device], capture_output=True, text=True, timeout=timeout)
-    except subprocess.TimeoutExpired:
-        return {"failed": f"no answer within {timeout:g} s: the CUDA build of MXNet has no code for this card"}
-    if done.returncode < 0:
-        return {"failed": f"ended by signal {-done.returncode}"}
-    try:
-        result = json.loads(done.stdout.strip().splitlines()[-1])
-    except (IndexError, ValueError):
-        result = None
-    if done.returncode or not isinstance(result, dict):
-        return {"failed": (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]}
-    return result
+    return run_child([*command, device], timeout)

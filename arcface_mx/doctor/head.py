@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Tuple
+from typing import Any, Tuple
 
 import numpy as np
 
@@ -12,27 +12,31 @@ TOLERANCE = 1e-4  # relative to the largest value, in float32 with s = 64
 Arrays = Tuple[np.ndarray, ...]
 
 
-def head_error() -> float:
-    """Return the largest difference of logits and gradients, relative to the largest value of each."""
+def head_error(context: Any = None) -> float:
+    """Return the largest difference of logits and gradients, relative to the largest value of each.
+
+    `context` is the MXNet device that computes them (default: the CPU).
+    """
     random = np.random.RandomState(0)
     x, w = random.normal(size=(BATCH, SIZE)), random.normal(size=(CLASSES, SIZE))
     label, weights = random.randint(0, CLASSES, BATCH), random.normal(size=(BATCH, CLASSES))
-    pairs = zip(_mxnet(x, w, label, weights), _reference(x, w, label, weights))
+    pairs = zip(_mxnet(x, w, label, weights, context), _reference(x, w, label, weights))
     return max(float(np.abs(value - exact).max() / np.abs(exact).max()) for value, exact in pairs)
 
 
-def _mxnet(x: np.ndarray, w: np.ndarray, label: np.ndarray, weights: np.ndarray) -> Arrays:
+def _mxnet(x: np.ndarray, w: np.ndarray, label: np.ndarray, weights: np.ndarray, context: Any = None) -> Arrays:
     import mxnet as mx
 
     from arcface_mx.symbols import margin_logits
 
     embedding, gt, centres = (mx.sym.Variable(name) for name in ("x", "label", "w"))
     logits = margin_logits(embedding, gt, CLASSES, scale=SCALE, m2=MARGIN, weight=centres)
-    arrays = {"x": mx.nd.array(x), "w": mx.nd.array(w), "label": mx.nd.array(label)}
-    gradients = {name: mx.nd.zeros(arrays[name].shape) for name in ("x", "w")}
-    executor = logits.bind(mx.cpu(), arrays, args_grad=gradients)
+    context = context or mx.cpu()
+    arrays = {name: mx.nd.array(values, context) for name, values in (("x", x), ("w", w), ("label", label))}
+    gradients = {name: mx.nd.zeros(arrays[name].shape, context) for name in ("x", "w")}
+    executor = logits.bind(context, arrays, args_grad=gradients)
     output = executor.forward(is_train=True)[0]
-    executor.backward(mx.nd.array(weights))
+    executor.backward(mx.nd.array(weights, context))
     return output.asnumpy(), gradients["x"].asnumpy(), gradients["w"].asnumpy()
 
 

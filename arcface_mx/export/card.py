@@ -9,6 +9,7 @@ from arcface_mx import __version__
 from arcface_mx.config import TrainConfig, differences, flag_name
 from arcface_mx.model.embedder import Embedder
 from arcface_mx.train.folder import command_line, read_config, read_environment
+from arcface_mx.util.errors import printable
 from arcface_mx.util.files import atomic_write
 from arcface_mx.util.tables import markdown_table
 from arcface_mx.verify.calibration_file import StoredCalibration
@@ -50,7 +51,7 @@ class Card:
 
 def write_card(path: str, card: Card) -> None:
     """Write the card as Markdown."""
-    parts = [f"# Model card: {card.network.name}", _properties(card), USE, _origin(card), _measured(card)]
+    parts = [f"# Model card: {printable(card.network.name)}", _properties(card), USE, _origin(card), _measured(card)]
     parts += [_thresholds(card.calibration), _checks(card), _terms(card)]
     with atomic_write(path, "w") as stream:
         stream.write("\n\n".join(filter(None, parts)) + "\n")
@@ -68,7 +69,8 @@ def _properties(card: Card) -> str:
 
 def _origin(card: Card) -> str:
     if not card.is_run:
-        return f"## Made from\n\nThe published model `{card.source}`. What it was trained on is not known to this card."
+        name = printable(card.source)
+        return f"## Made from\n\nThe published model `{name}`. What it was trained on is not known to this card."
     environment = read_environment(card.source)
     data: Dict[str, Any] = environment.get("data", {})
     rows = [

@@ -26,7 +26,7 @@ CHUNK = 1024  # images embedded at a time
 class CleanOptions:
     """Limits in degrees."""
 
-    far: float = 75.0  # between an image and the centre of its identity
+    far: float = 75.0  # between an image and the centre of its identity's other images
     near: float = 40.0  # between the centres of two identities
     overlap: float = 50.0  # between the centre of an identity and an image of a verification set
 
@@ -50,7 +50,7 @@ def find_label_errors(index: RecordIndex, embed: Embed, against: Sequence[str], 
         far, angles, centres = far_images(embeddings, index.labels, index.num_classes, options.far)
         entries = []
         for at in np.flatnonzero(far)[np.argsort(-angles[far], kind="stable")]:
-            why = f"{angles[at]:.0f} degrees from its identity's centre"
+            why = f"{angles[at]:.0f} degrees from the centre of its identity's other images"
             entries.append(Entry("image", int(index.numbers[at]), int(index.labels[at]), LEAVE_OUT, why))
         for first, second, angle in near_centres(centres, options.near):
             why = f"its centre is {angle:.0f} degrees from that of identity {first}"

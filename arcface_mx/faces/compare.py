@@ -8,11 +8,12 @@ import numpy as np
 
 from arcface_mx.faces.embed import FaceOptions
 from arcface_mx.faces.read import read_faces
+from arcface_mx.metrics.angles import degrees
 from arcface_mx.metrics.calibration import Calibration
 from arcface_mx.metrics.similarity import unit_vectors
 from arcface_mx.metrics.verification import allowed_accepts
 from arcface_mx.model.embedder import Embedder
-from arcface_mx.util.errors import UserError
+from arcface_mx.util.errors import UserError, printable
 
 
 class Comparison(NamedTuple):
@@ -72,5 +73,5 @@ def compare(embedder: Embedder, first: str, second: str, options: FaceOptions) -
     images = [face.pixels for face in faces if face.pixels is not None]
     unit = unit_vectors(embedder.embed(images, 2, options.flip == "sum").astype(np.float64))
     cosine = float(np.clip(unit[0] @ unit[1], -1, 1))
-    notes = tuple(f"{face.path}: {face.note}" for face in faces if face.note)
-    return Comparison(cosine, float(np.degrees(np.arccos(cosine))), notes)
+    notes = tuple(printable(f"{face.path}: {face.note}") for face in faces if face.note)
+    return Comparison(cosine, float(degrees(np.asarray(cosine))), notes)

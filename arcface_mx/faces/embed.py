@@ -28,12 +28,15 @@ class FaceOptions:
     flip: str = "none"  # flip test, "none" or "sum"
     batch_size: Optional[int] = None  # None takes the embedder's default
     workers: int = 1  # threads, or processes with `align`, that read images
+    all_faces: bool = False  # with `align`: every face of an image, not only the large and central one
 
 
 class Embeddings(NamedTuple):
-    """Embeddings of n images with a usable face, and the names of m images without."""
+    """Embeddings of n faces, and the names of m images without a usable face."""
 
     paths: np.ndarray  # (n,)
+    faces: np.ndarray  # (n,) number of the face in its image, from 1
+    notes: np.ndarray  # (n,) what is unusual, such as several faces; empty for most
     vectors: np.ndarray  # (n, d) float32, not normalised
     skipped: np.ndarray  # (m,)
     reasons: np.ndarray  # (m,)
@@ -46,6 +49,12 @@ class Embeddings(NamedTuple):
         """Reasons by skipped image."""
         return dict(zip(self.skipped.tolist(), self.reasons.tolist()))
 
+    @property
+    def note_of(self) -> Dict[str, str]:
+        """Notes by image, of the images that have one. With several faces it is that of the first."""
+        noted = np.flatnonzero((self.notes != "") & (self.faces == 1))
+        return dict(zip(self.paths[noted].tolist(), self.notes[noted].tolist()))
+
 
 def embed_faces(
     embedder: Embedder, model: str, paths: Sequence[str], options: FaceOptions, caption: str = "images"
@@ -55,22 +64,29 @@ def embed_faces(
     Images without a usable face are listed in the result.
     """
     skipped: List[Face] = []
-    kept: List[str] = []
+    kept: List[Face] = []
 
     def images() -> Iterator[np.ndarray]:
-        faces = read_faces(paths, embedder.input_size, options.align, options.workers)
+        faces = read_faces(paths, embedder.input_size, options.align, options.workers, options.all_faces)
         for face in progress(faces, caption, "image", len(paths)):
             if face.pixels is None:
                 skipped.append(face)
             else:
-                kept.append(face.path)
+                kept.append(face._replace(pixels=None))
                 yield face.pixels
 
     vectors = embedder.embed(images(), options.batch_size, options.flip == "sum")
-    names = [
-        np.asarray(texts, str) for texts in (kept, [face.path for face in skipped], [face.note for face in skipped])
-    ]
-    return Embeddings(names[0], vectors, names[1], names[2], model, options.align, options.flip)
+    return Embeddings(
+        paths=np.asarray([face.path for face in kept], str),
+        faces=np.asarray([face.number for face in kept], np.int64),
+        notes=np.asarray([face.note for face in kept], str),
+        vectors=vectors,
+        skipped=np.asarray([face.path for face in skipped], str),
+        reasons=np.asarray([face.note for face in skipped], str),
+        model=model,
+        align=options.align,
+        flip=options.flip,
+    )
 
 
 def embed_to_file(
@@ -94,7 +110,7 @@ def embed_to_file(
         parts.append(read_embeddings(path))
     arrays = {
         name: np.concatenate([getattr(part, name) for part in parts])
-        for name in ("paths", "vectors", "skipped", "reasons")
+        for name in ("paths", "faces", "notes", "vectors", "skipped", "reasons")
     }
     embeddings = parts[0]._replace(**arrays)
     write_fields(out, embeddings)
@@ -105,12 +121,17 @@ def embed_to_file(
 def _task(model: str, paths: Sequence[str], options: FaceOptions, part_size: int) -> Dict[str, Any]:
     digest = hashlib.sha256()
     for path in paths:
-        state = os.stat(path)
-        digest.update((f"{path}\0{state.st_size}\0{state.st_mtime_ns}\n").encode("utf-8", "surrogateescape"))
+        try:
+            state = os.stat(path)
+            size, time = state.st_size, state.st_mtime_ns
+        except OSError:  # a dangling link; it has no embedding
+            size, time = -1, -1
+        digest.update((f"{path}\0{size}\0{time}\n").encode("utf-8", "surrogateescape"))
     return {
         "model": model,
         "images": digest.hexdigest(),
         "align": options.align,
+        "all_faces": options.all_faces,
         "flip": options.flip,
         "part_size": part_size,
     }

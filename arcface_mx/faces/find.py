@@ -9,7 +9,7 @@ from arcface_mx.faces.embed import FaceOptions, embed_faces
 from arcface_mx.faces.gallery import Gallery, Match, search, unknown_threshold
 from arcface_mx.metrics.calibration import Calibration
 from arcface_mx.model.embedder import Embedder
-from arcface_mx.util.errors import UserError
+from arcface_mx.util.errors import UserError, printable
 from arcface_mx.verify.calibration_file import model_fingerprint
 
 
@@ -23,11 +23,13 @@ class SearchOptions(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """The answer for one image: a name or "unknown", and the nearest identities, best first."""
+    """The answer for one face: a name or "unknown", and the nearest identities, best first."""
 
     image: str
     answer: str
     matches: List[Match]
+    face: int = 1  # its number in the image
+    note: str = ""  # what is unusual about the image, such as several faces
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,18 +67,20 @@ def find_identities(
     threshold = unknown_threshold(calibration, fpir, entries) if calibration else None
     faces = embed_faces(open_model(), fingerprint, paths, options)
     answers = []
-    for image, matches in zip(faces.paths.tolist(), search(gallery, faces.vectors, k, faiss)):
+    for row, matches in enumerate(search(gallery, faces.vectors, k, faiss)):
         named = threshold is None or matches[0].cosine >= threshold
-        answers.append(Answer(image, matches[0].name if named else "unknown", matches))
+        name = matches[0].name if named else "unknown"
+        answers.append(Answer(str(faces.paths[row]), name, matches, int(faces.faces[row]), str(faces.notes[row])))
     return SearchResult(threshold, fpir, entries, answers, faces.reason_of)
 
 
 def answer_lines(result: SearchResult) -> List[str]:
-    """One line per image: the answer, then the nearest identities with their cosines."""
+    """One line per face: the answer, then the nearest identities with their cosines, and a note."""
     lines = []
     if result.threshold is not None:
         lines.append(f"unknown below cosine {result.threshold:.4f}: FPIR {result.fpir:g} among {result.entries} images")
     for answer in result.images:
         nearest = ", ".join(f"{match.name} {match.cosine:.4f}" for match in answer.matches)
-        lines.append(f"{answer.image}: {answer.answer} ({nearest})")
+        note = f" [{answer.note}]" if answer.note else ""
+        lines.append(printable(f"{answer.image}: {answer.answer} ({nearest}){note}"))
     return lines

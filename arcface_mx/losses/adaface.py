@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Optional
+from typing import ClassVar
 
 from arcface_mx.losses.base import (
     LossGraph,
@@ -12,6 +12,7 @@ from arcface_mx.losses.base import (
     ScaledMargin,
     cross_entropy_graph,
 )
+from arcface_mx.losses.first_loss import first_cross_entropy
 from arcface_mx.util.settings import setting
 
 
@@ -41,5 +42,6 @@ class AdaFace(ScaledMargin, LossWithTerms):
         )
         return cross_entropy_graph(logits, inputs.label, centres)
 
-    def expected_first_loss(self, num_classes: int, embedding_size: int) -> Optional[float]:
-        return self.first_cross_entropy(self.m, num_classes, embedding_size)
+    def first_head_loss(self, num_classes: int, embedding_size: int) -> float:
+        m = self.margin_at_start(self.m)  # of an embedding of mean length
+        return first_cross_entropy(num_classes, embedding_size, self.scale, lambda cosine: cosine - m)

@@ -170,8 +170,7 @@ class Loss(ABC):
 
         Notes
         -----
-        For logits s·cos θ of random unit vectors in d dimensions the cross entropy is
-        ln n + s²/(2d), plus s times what the margin takes from the target cosine at 90°.
+        Embeddings and class centres are taken as random directions (`first_loss.py`).
         """
         return None
 
@@ -189,7 +188,7 @@ def bag_setting() -> Any:
     """Size of the bag for losses that mine triplets."""
     return setting(
         1,
-        "number of batches from which each training batch is mined; the hardest triplets are kept",
+        "number of batches from which each training batch is mined: its hardest triplets; random ones with facenet",
         1,
         1024,
         common=True,
@@ -215,6 +214,14 @@ class ClassificationLoss(Loss):
     sample_rate: float = setting(
         1.0, "share of the class centres that take part in a step, with --parallel centres", 1e-6, 1.0, common=True
     )
+
+    @abstractmethod
+    def first_head_loss(self, num_classes: int, embedding_size: int) -> Optional[float]:
+        """Return the cross entropy before the first update, without extra terms; None if it is not known."""
+        return None
+
+    def expected_first_loss(self, num_classes: int, embedding_size: int) -> Optional[float]:
+        return self.first_head_loss(num_classes, embedding_size)
 
     @abstractmethod
     def head_graph(self, inputs: LossInputs) -> LossGraph:
@@ -263,6 +270,12 @@ class LossWithTerms(ClassificationLoss):
     def mining_rule(self) -> Tuple[str, float, str]:
         return self.distance, self.triplet_margin, self.mining
 
+    def expected_first_loss(self, num_classes: int, embedding_size: int) -> Optional[float]:
+        # All angles are near 90°, so eq. 5 is 1/2, eq. 6 is −1/2, and a triplet costs its margin.
+        terms = 0.5 * self.intra_weight - 0.5 * self.inter_weight + self.triplet_margin * self.triplet_weight
+        head = self.first_head_loss(num_classes, embedding_size)
+        return None if head is None else head + terms
+
     def build(self, inputs: LossInputs) -> LossGraph:
         from arcface_mx import symbols
 
@@ -297,10 +310,9 @@ class ScaledMargin:
         ramp = round(self.margin_ramp * steps)
         return {"margin_ramp": 1.0 if step >= ramp else step / ramp}
 
-    def first_cross_entropy(self, margin_at_right_angle: float, num_classes: int, embedding_size: int) -> float:
-        """Return the first loss, from what the margin takes from the target cosine at 90 degrees."""
-        margin = 0.0 if self.margin_ramp else margin_at_right_angle
-        return math.log(num_classes) + margin * self.scale + self.scale**2 / (2 * embedding_size)
+    def margin_at_start(self, margin: float) -> float:
+        """Return a margin as the first update sees it."""
+        return 0.0 if self.margin_ramp else margin
 
 
 def cross_entropy_graph(logits: Symbol, label: Symbol, centres: Optional[Symbol]) -> LossGraph:

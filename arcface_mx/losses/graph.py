@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from mxnet.symbol import Symbol
 
 
+LOSS_SCALE = "loss_scale"  # the input that multiplies gradients
+
+
 @dataclass(frozen=True)
 class TrainingGraph:
     """A Group whose first output is the loss to minimise, then what the log reads, each of shape (N,).
@@ -24,19 +27,19 @@ class TrainingGraph:
     scheduled : tuple of str
         Inputs of shape (N,) that the trainer feeds beside data and label.
     num_classes : int
-    gradient_scale : float
-        Factor on all gradients, by which the update divides again.
+    scaled : bool
+        Whether the last of these inputs is LOSS_SCALE, the factor on each sample's gradient.
     """
 
     symbol: Symbol
     outputs: Tuple[str, ...]
     scheduled: Tuple[str, ...]
     num_classes: int
-    gradient_scale: float = 1.0
+    scaled: bool = False
 
 
 def training_graph(
-    embedding: Symbol, loss: Loss, num_classes: int, native: bool = False, gradient_scale: float = 1.0
+    embedding: Symbol, loss: Loss, num_classes: int, native: bool = False, scaled: bool = False
 ) -> TrainingGraph:
     """Return the graph of `loss` on top of an embedding, ready to bind.
 
@@ -48,8 +51,8 @@ def training_graph(
     num_classes : int
     native : bool
         Use the loss's compiled operator.
-    gradient_scale : float
-        Factor on the gradient, which keeps half precision from underflow.
+    scaled : bool
+        Add the input LOSS_SCALE, shape (N,), by which each sample's gradient is multiplied.
     """
     import mxnet as mx
 
@@ -58,17 +61,18 @@ def training_graph(
     label = mx.sym.Variable("label")
     scalars = {name: mx.sym.Variable(name) for name in loss.scheduled_names}
     graph = loss.build(LossInputs(embedding, label, num_classes, scalars, native))
-    outputs = loss_outputs(graph.terms, gradient_scale)
+    outputs = loss_outputs(graph.terms, scaled)
     if graph.monitored:
         outputs.update(graph.monitored)
     elif graph.logits is not None:
         outputs["target_cosine"] = target_cosine(graph, embedding, label)
         outputs["correct"] = symbols.correct_without_margin(graph.logits, label)
     group = mx.sym.Group(list(outputs.values()))
-    return TrainingGraph(group, tuple(outputs), loss.scheduled_names, num_classes, gradient_scale)
+    scheduled = (*loss.scheduled_names, *([LOSS_SCALE] if scaled else []))
+    return TrainingGraph(group, tuple(outputs), scheduled, num_classes, scaled)
 
 
-def loss_outputs(terms: Mapping[str, Tuple[float, Symbol]], gradient_scale: float = 1.0) -> Dict[str, Symbol]:
+def loss_outputs(terms: Mapping[str, Tuple[float, Symbol]], scaled: bool = False) -> Dict[str, Symbol]:
     """Return the weighted sum of the terms as "loss" and, if there are several, each term by its name."""
     import mxnet as mx
 
@@ -76,7 +80,10 @@ def loss_outputs(terms: Mapping[str, Tuple[float, Symbol]], gradient_scale: floa
     for weight, term in terms.values():
         weighted = term if weight == 1.0 else term * weight
         total = weighted if total is None else total + weighted
-    outputs: Dict[str, Symbol] = {"loss": mx.sym.MakeLoss(total, name="loss", grad_scale=gradient_scale)}
+    if scaled:  # the same value, whose gradient is LOSS_SCALE
+        value = mx.sym.BlockGrad(total)
+        total = value + mx.sym.broadcast_mul(total - value, mx.sym.Variable(LOSS_SCALE))
+    outputs: Dict[str, Symbol] = {"loss": mx.sym.MakeLoss(total, name="loss")}
     if len(terms) > 1:
         outputs.update({name: mx.sym.BlockGrad(term, name=name) for name, (_, term) in terms.items()})
     return outputs

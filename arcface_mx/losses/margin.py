@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Optional, Tuple
+from typing import ClassVar, Tuple
+
+import numpy as np
 
 from arcface_mx.losses.base import (
     LossGraph,
@@ -15,6 +17,7 @@ from arcface_mx.losses.base import (
     cross_entropy_graph,
     native_graph,
 )
+from arcface_mx.losses.first_loss import first_cross_entropy
 from arcface_mx.util.settings import setting
 
 HEADS = ("graph", "native", "auto")
@@ -74,9 +77,12 @@ class MarginLoss(ScaledMargin, LossWithTerms):
         m1, m2, _ = self.margins
         return (math.pi - m2) / m1
 
-    def expected_first_loss(self, num_classes: int, embedding_size: int) -> Optional[float]:
+    def first_head_loss(self, num_classes: int, embedding_size: int) -> float:
         m1, m2, m3 = self.margins
-        return self.first_cross_entropy(m3 - math.cos(m1 * math.pi / 2 + m2), num_classes, embedding_size)
+        m1, m2, m3 = 1.0 + self.margin_at_start(m1 - 1.0), self.margin_at_start(m2), self.margin_at_start(m3)
+        return first_cross_entropy(
+            num_classes, embedding_size, self.scale, lambda cosine: np.cos(m1 * np.arccos(cosine) + m2) - m3
+        )
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Optional
+from typing import ClassVar
 
 from arcface_mx.losses.base import (
     SCALE_HELP,
@@ -15,6 +15,7 @@ from arcface_mx.losses.base import (
     cross_entropy_graph,
     native_graph,
 )
+from arcface_mx.losses.first_loss import first_cross_entropy
 from arcface_mx.losses.margin import head_setting
 from arcface_mx.util.settings import setting
 
@@ -33,8 +34,9 @@ class Softmax(LossWithTerms):
         logits = symbols.softmax_logits(inputs.embedding, inputs.num_classes, weight=centres)
         return cross_entropy_graph(logits, inputs.label, centres)
 
-    def expected_first_loss(self, num_classes: int, embedding_size: int) -> Optional[float]:
-        return math.log(num_classes) + 0.5  # the logits start with variance 1
+    def first_head_loss(self, num_classes: int, embedding_size: int) -> float:
+        # BatchNorm gives embeddings the length √d, and centres start with length 1.
+        return first_cross_entropy(num_classes, embedding_size, math.sqrt(embedding_size))
 
 
 @dataclass(frozen=True)
@@ -57,5 +59,5 @@ class NormSoftmax(LossWithTerms):
         logits = symbols.norm_softmax_logits(inputs.embedding, inputs.num_classes, scale=self.scale, weight=centres)
         return cross_entropy_graph(logits, inputs.label, centres)
 
-    def expected_first_loss(self, num_classes: int, embedding_size: int) -> Optional[float]:
-        return math.log(num_classes) + self.scale**2 / (2 * embedding_size)
+    def first_head_loss(self, num_classes: int, embedding_size: int) -> float:
+        return first_cross_entropy(num_classes, embedding_size, self.scale)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Optional
+from typing import ClassVar
+
+import numpy as np
 
 from arcface_mx.losses.base import (
     ClassificationLoss,
@@ -13,6 +15,7 @@ from arcface_mx.losses.base import (
     ScaledMargin,
     cross_entropy_graph,
 )
+from arcface_mx.losses.first_loss import first_cross_entropy
 from arcface_mx.util.settings import setting
 
 
@@ -48,5 +51,8 @@ class SubCentreArcFace(ScaledMargin, ClassificationLoss):
     def last_angle(self) -> float:
         return math.pi - self.m
 
-    def expected_first_loss(self, num_classes: int, embedding_size: int) -> Optional[float]:
-        return self.first_cross_entropy(math.sin(self.m), num_classes, embedding_size)
+    def first_head_loss(self, num_classes: int, embedding_size: int) -> float:
+        m = self.margin_at_start(self.m)
+        return first_cross_entropy(
+            num_classes, embedding_size, self.scale, lambda cosine: np.cos(np.arccos(cosine) + m), self.sub_centres
+        )

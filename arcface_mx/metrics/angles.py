@@ -63,13 +63,39 @@ class Centres(NamedTuple):
 
 def identity_centres(unit: np.ndarray, labels: np.ndarray, count: int, chosen: Optional[np.ndarray] = None) -> Centres:
     """Mean directions of unit embeddings by label 0…count−1; `chosen` (N,) selects images."""
+    sums, images = identity_sums(unit, labels, count, chosen)
+    norms = np.linalg.norm(sums, axis=1, keepdims=True)
+    return Centres(np.divide(sums, norms, out=np.zeros_like(sums), where=norms > 0), images)
+
+
+def identity_sums(
+    unit: np.ndarray, labels: np.ndarray, count: int, chosen: Optional[np.ndarray] = None
+) -> Tuple[np.ndarray, np.ndarray]:
+    """Sums (count, d) in float64 and numbers (count,) of unit embeddings by label; `chosen` (N,) selects images."""
     sums, images = np.zeros((count, unit.shape[1])), np.zeros(count, np.int64)
     for part in blocks(len(labels), ROWS):
         used = slice(None) if chosen is None else chosen[part]
         np.add.at(sums, labels[part][used], np.asarray(unit[part], np.float64)[used])
         np.add.at(images, labels[part][used], 1)
-    norms = np.linalg.norm(sums, axis=1, keepdims=True)
-    return Centres(np.divide(sums, norms, out=np.zeros_like(sums), where=norms > 0), images)
+    return sums, images
+
+
+def angles_to_others(unit: np.ndarray, labels: np.ndarray, count: int, chosen: np.ndarray) -> np.ndarray:
+    """Angle of each unit embedding to the centre of the other `chosen` images of its label, shape (N,).
+
+    An image is left out of its own centre, which it would pull towards itself. The angle is 0 if no
+    other image is chosen.
+    """
+    sums, images = identity_sums(unit, labels, count, chosen)
+    angles = np.zeros(len(labels))
+    for part in blocks(len(labels), ROWS):
+        rows, label, own = np.asarray(unit[part], np.float64), labels[part], chosen[part]
+        others = sums[label] - own[:, None] * rows
+        norms = np.linalg.norm(others, axis=1)
+        known = (images[label] - own > 0) & (norms > 0)
+        cosines = np.einsum("nd,nd->n", rows[known], others[known]) / norms[known]
+        angles[part][known] = degrees(cosines)
+    return angles
 
 
 def angles_to_centres(unit: np.ndarray, labels: np.ndarray, vectors: np.ndarray) -> np.ndarray:
@@ -88,8 +114,12 @@ def embedding_centres(
     Raises UserError if an embedding is zero or not finite, or the embeddings of an identity cancel
     out.
     """
+    return _centres_of_unit(unit_vectors(np.asarray(embeddings, np.float64), name), labels, name)
+
+
+def _centres_of_unit(unit: np.ndarray, labels: np.ndarray, name: str) -> Tuple[np.ndarray, np.ndarray]:
+    """The result of `embedding_centres`, from embeddings of length 1."""
     identities, place = np.unique(labels, return_inverse=True)
-    unit = unit_vectors(np.asarray(embeddings, np.float64), name)
     centres = identity_centres(unit, place, len(identities)).vectors
     return identities, unit_vectors(centres, name + ": embedding centres")
 
@@ -114,8 +144,8 @@ def spread(embeddings: np.ndarray, labels: np.ndarray, name: str = "embeddings")
     UserError
         If an embedding is zero or not finite, or the embeddings of an identity cancel out.
     """
-    identities, centres = embedding_centres(embeddings, labels, name)
     unit = unit_vectors(np.asarray(embeddings, np.float64), name)
+    identities, centres = _centres_of_unit(unit, labels, name)
     intra = angles_to_centres(unit, np.searchsorted(identities, labels), centres).mean()
     return Spread(float(intra), nearest_angle(centres), len(labels), len(identities))
 
@@ -175,13 +205,18 @@ def linked_identities(
     A verification set has no names, so images that a chain of same pairs connects are one identity.
     An identity whose same pairs are not connected counts as two, which lowers Inter.
     """
+    labels = linked_labels(left, right, same, images)
+    kept = np.flatnonzero(np.bincount(labels)[labels] > 1)
+    return kept, labels[kept]
+
+
+def linked_labels(left: np.ndarray, right: np.ndarray, same: np.ndarray, images: int) -> np.ndarray:
+    """The identity of each image of a verification set: images that a chain of same pairs connects are one."""
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
 
     links = coo_matrix((np.ones(int(same.sum())), (left[same], right[same])), shape=(images, images))
-    labels = connected_components(links, directed=False)[1]
-    kept = np.flatnonzero(np.bincount(labels)[labels] > 1)
-    return kept, labels[kept]
+    return np.asarray(connected_components(links, directed=False)[1])
 
 
 def degrees(cosines: np.ndarray) -> np.ndarray:

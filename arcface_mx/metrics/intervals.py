@@ -1,4 +1,4 @@
-"""Confidence intervals of a false accept rate."""
+"""Confidence intervals of a false accept rate, and of the accuracy of methods on the same pairs."""
 
 from __future__ import annotations
 
@@ -70,3 +70,43 @@ def identity_interval(accepted: np.ndarray, images_per_identity: np.ndarray) -> 
 def _different_pairs(images: np.ndarray) -> np.ndarray:
     """Number of pairs of images of different identities; the last axis is the identity."""
     return (images.sum(-1) ** 2 - (images**2).sum(-1)) / 2
+
+
+def resampled_accuracies(correct: np.ndarray, same: np.ndarray, identities: np.ndarray) -> np.ndarray:
+    """Accuracies of methods on the same pairs when the identities are drawn again.
+
+    Parameters
+    ----------
+    correct : ndarray of bool, shape (M, P)
+        Whether each of M methods decides each pair correctly.
+    same : ndarray of bool, shape (P,)
+    identities : ndarray of int, shape (P, 2)
+        The identities of the two images of each pair.
+
+    Returns
+    -------
+    ndarray of shape (M, RESAMPLES)
+        All methods have the same draws, so that their differences can be taken.
+
+    Notes
+    -----
+    A same pair counts as often as its identity is drawn, a different pair as often as the product of
+    its identities' draws. Same and different pairs have equal weight, as in LFW's protocol.
+    """
+    _, numbers = np.unique(identities, return_inverse=True)
+    first, second = numbers.reshape(identities.shape).T
+    count = int(numbers.max()) + 1
+    random = np.random.RandomState(0)
+    accuracies = np.empty((len(correct), RESAMPLES))
+    for resample in range(RESAMPLES):
+        draws = np.bincount(random.randint(count, size=count), minlength=count).astype(np.float64)
+        weights = np.where(same, draws[first], draws[first] * draws[second])
+        kinds = [correct[:, kind] @ weights[kind] / max(weights[kind].sum(), 1.0) for kind in (same, ~same)]
+        accuracies[:, resample] = (kinds[0] + kinds[1]) / 2
+    return accuracies
+
+
+def middle(values: np.ndarray) -> Tuple[float, float]:
+    """Return the ends of the middle part of some values, CONFIDENCE of them."""
+    low, high = np.quantile(values, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return float(low), float(high)

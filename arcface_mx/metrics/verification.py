@@ -18,6 +18,9 @@ FAR_LEVELS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 FOLDS = 10
 # The embedding of the image, or the sum of the embeddings of image and mirror image.
 FLIP_TESTS = ("none", "sum")
+# How the threshold of a fold is chosen: exactly, or on the released evaluation's grid of squared distances.
+PROTOCOLS = ("exact", "insightface")
+GRID = np.arange(0.0, 4.0, 0.01)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -200,7 +203,9 @@ def error_rates(scores: np.ndarray, same: np.ndarray, name: str = "pairs") -> Ra
     return Rates(levels, equal_error_rate(roc), float(auc(roc.far, roc.tar)), roc.num_same, roc.num_different)
 
 
-def evaluate(scores: np.ndarray, same: np.ndarray, folds: int = FOLDS, name: str = "pairs") -> PairMetrics:
+def evaluate(
+    scores: np.ndarray, same: np.ndarray, folds: int = FOLDS, name: str = "pairs", protocol: str = "exact"
+) -> PairMetrics:
     """Error rates and k-fold accuracy of scored pairs.
 
     Parameters
@@ -212,6 +217,9 @@ def evaluate(scores: np.ndarray, same: np.ndarray, folds: int = FOLDS, name: str
         Number of folds. They are consecutive, as in scikit-learn's ``KFold``.
     name : str
         What error messages call the pairs.
+    protocol : {"exact", "insightface"}
+        How the threshold of a fold is chosen: `best_threshold`, or `best_threshold_on_grid`, for which
+        the scores must be cosines.
 
     Returns
     -------
@@ -233,9 +241,14 @@ def evaluate(scores: np.ndarray, same: np.ndarray, folds: int = FOLDS, name: str
     check_folds(len(scores), folds, name)
     thresholds, accuracies = [], []
     for fold, (others, held_out) in enumerate(KFold(folds).split(scores)):
-        threshold = best_threshold(scores[others], same[others], f"{name} outside fold {fold}")
+        if protocol == "insightface":
+            distance = best_threshold_on_grid(scores[others], same[others])
+            accepted, threshold = 2.0 - 2.0 * scores[held_out] < distance, 1.0 - distance / 2.0
+        else:
+            threshold = best_threshold(scores[others], same[others], f"{name} outside fold {fold}")
+            accepted = scores[held_out] >= threshold
         thresholds.append(threshold)
-        accuracies.append(float(np.mean((scores[held_out] >= threshold) == same[held_out])))
+        accuracies.append(float(np.mean(accepted == same[held_out])))
     return PairMetrics(
         accuracy=float(np.mean(accuracies)),
         std=float(np.std(accuracies)),
@@ -262,6 +275,16 @@ def best_threshold(scores: np.ndarray, same: np.ndarray, name: str = "pairs") ->
     upper, lower = roc.thresholds[point], roc.thresholds[point + 1]
     middle = lower + (upper - lower) / 2
     return float(middle if middle > lower else upper)
+
+
+def best_threshold_on_grid(cosines: np.ndarray, same: np.ndarray) -> float:
+    """Squared distance of unit embeddings below which a pair is accepted, as the released evaluation chooses it.
+
+    It is the smallest of 0, 0.01, …, 3.99 that decides most pairs correctly.
+    """
+    distances = 2.0 - 2.0 * cosines
+    below = [np.searchsorted(np.sort(distances[kind]), GRID, side="left") for kind in (same, ~same)]
+    return float(GRID[np.argmax(below[0] - below[1])])
 
 
 def check_folds(count: int, folds: int, name: str = "pairs") -> None:

@@ -68,16 +68,24 @@ class Backbone:
         """
         import mxnet as mx
 
+        half = training and self.half_precision
+        data = mx.sym.Variable("data")
+        pixels = mx.sym.Cast(data, dtype="float16") if half else data
+        if self.graph is None:
+            embedding = self._built(pixels, training)
+        else:
+            embedding = self.graph(data=pixels) if half else self.graph
+        embedding = mx.sym.Cast(embedding, dtype="float32") if half else embedding
+        return self._trainable(embedding) if training else embedding
+
+    def _built(self, pixels: Symbol, training: bool) -> Symbol:
+        """Return the graph of the builder that the network names."""
         from arcface_mx import symbols
 
-        if self.graph is not None:
-            return self._trainable(self.graph) if training else self.graph
-        data = mx.sym.Variable("data")
-        half = training and self.half_precision
         try:
-            embedding = symbols.backbone(
+            return symbols.backbone(
                 self.network.network,
-                mx.sym.Cast(data, dtype="float16") if half else data,
+                pixels,
                 embedding_size=self.embedding_size,
                 width=self.network.width,
                 units=self.network.units or None,
@@ -88,8 +96,6 @@ class Backbone:
             )
         except ValueError as error:
             raise UserError(f"`network` {self.network.network}: {error}")
-        embedding = mx.sym.Cast(embedding, dtype="float32") if half else embedding
-        return self._trainable(embedding) if training else embedding
 
     def _trainable(self, symbol: Symbol) -> Symbol:
         return trainable(symbol, self.settings.cudnn_dropout, data=(1, *self.input_shape))

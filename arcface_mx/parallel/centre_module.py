@@ -26,6 +26,7 @@ import mxnet as mx
 import numpy as np
 
 from arcface_mx.losses.base import Loss
+from arcface_mx.losses.graph import LOSS_SCALE
 from arcface_mx.parallel.classifier import SplitClassifier
 from arcface_mx.parallel.communicator import Communicator
 from arcface_mx.util.errors import UserError
@@ -56,8 +57,8 @@ class CentreParallelModule(mx.mod.BaseModule):
     num_classes : int
     context : sequence of Context
     fixed_param_names : sequence of str
-    gradient_scale : float
-        Factor on all gradients, by which the optimizer's rescale_grad must divide.
+    scaled : bool
+        Whether the last input is a loss scale, shape (B,) with one value. It multiplies all gradients.
     communicator : Communicator, optional
         The processes over which the classes are split too.
     """
@@ -69,12 +70,12 @@ class CentreParallelModule(mx.mod.BaseModule):
         num_classes: int,
         context: Sequence[Context],
         fixed_param_names: Sequence[str] = (),
-        gradient_scale: float = 1.0,
+        scaled: bool = False,
         communicator: Optional[Communicator] = None,
     ) -> None:
         super().__init__(logger=logging.getLogger("arcface_mx.module"))
         self._loss, self._num_classes, self._context = loss, num_classes, list(context)
-        self._gradient_scale = gradient_scale
+        self._scaled = scaled
         self._communicator = communicator or Communicator()
         self._symbol = embedding
         fixed = set(fixed_param_names)
@@ -96,7 +97,7 @@ class CentreParallelModule(mx.mod.BaseModule):
 
     @property
     def data_names(self) -> List[str]:
-        return ["data", *self._loss.scheduled_names]
+        return ["data", *self._loss.scheduled_names, *([LOSS_SCALE] if self._scaled else [])]
 
     @property
     def label_names(self) -> List[str]:
@@ -192,7 +193,7 @@ class CentreParallelModule(mx.mod.BaseModule):
             self._communicator,
             batch_shape,
             requests,
-            self._gradient_scale,
+            self._scaled,
         )
         self.binded, self.for_training, self.inputs_need_grad = True, for_training, inputs_need_grad
 

@@ -36,8 +36,8 @@ class SplitClassifier:
         Images of this process's batch, and size of the embedding.
     grad_req : dict of str to str
         "write", "add" or "null" for each parameter; the entry "" is for all others.
-    gradient_scale : float
-        Factor on all gradients.
+    scaled : bool
+        Whether the gradients are multiplied by a loss scale.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class SplitClassifier:
         communicator: Communicator,
         batch_shape: Tuple[int, int],
         grad_req: Dict[str, str],
-        gradient_scale: float,
+        scaled: bool,
     ) -> None:
         self._loss, self._num_classes, self._contexts = loss, num_classes, list(contexts)
         self._communicator, self._grad_req = communicator, grad_req
@@ -60,7 +60,7 @@ class SplitClassifier:
         self.shards = [self._make_shard(context, classes) for context, classes in zip(self._contexts, held)]
         self._graph = self.shards[0].graph
         whole_batch = self._images, self._width
-        self._combiner = Combiner(self._graph, num_classes, whole_batch, self._contexts, communicator, gradient_scale)
+        self._combiner = Combiner(self._graph, num_classes, whole_batch, self._contexts, communicator, scaled)
         self.outputs = self._combiner.outputs
 
     def _make_shard(self, context: Context, held: Range) -> Shard:
@@ -136,7 +136,7 @@ class SplitClassifier:
         labels : ndarray of int64, shape (B,)
             Labels of this process's batch.
         scalars : sequence of NDArray, each of shape (B,)
-            Scheduled scalars, in the order of `Loss.scheduled_names`.
+            Scheduled scalars, in the order of `Loss.scheduled_names`, and the loss scale if there is one.
         seed : int
             What `start_batch` returned.
         is_train : bool
@@ -153,7 +153,8 @@ class SplitClassifier:
             inputs = [shard.inputs["own_centre"] for shard in self.shards]
             self._all_reduce("own centres", [shard.own_centres() for shard in self.shards], inputs)
         reports = [shard.forward(is_train) for shard in self.shards]
-        return self._combiner.forward(reports, inside, self.shards[0].inputs["embedding"], labels, is_train)
+        embedding = self.shards[0].inputs["embedding"]
+        return self._combiner.forward(reports, inside, embedding, labels, scalars, is_train)
 
     def backward(self, rows: Sequence[slice]) -> List[NDArray]:
         """Compute all gradients; return those of the embeddings, for each device its rows of the batch."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, List, Sequence, Tuple
 import mxnet as mx
 import numpy as np
 
+from arcface_mx.losses.graph import LOSS_SCALE
 from arcface_mx.parallel.communicator import Communicator
 from arcface_mx.parallel.graphs import ShardGraph, combined_graph, partial_graph, summed_rows
 
@@ -31,7 +32,8 @@ class Combiner:
     devices : sequence of Context
         Devices of this process; the first one combines.
     communicator : Communicator
-    gradient_scale : float
+    scaled : bool
+        Whether the gradients are multiplied by a loss scale.
     """
 
     def __init__(
@@ -41,30 +43,43 @@ class Combiner:
         batch_shape: Tuple[int, int],
         devices: Sequence[Context],
         communicator: Communicator,
-        gradient_scale: float,
+        scaled: bool,
     ) -> None:
         images = batch_shape[0]
-        self._communicator, self._terms = communicator, shard.terms
+        self._communicator, self._terms, self._scaled = communicator, shard.terms, scaled
         across = communicator.size > 1
-        graph = combined_graph(shard.terms, shard.rows, num_classes, gradient_scale, across)
+        graph = combined_graph(shard.terms, shard.rows, num_classes, scaled, across)
         self.outputs, self.needs_embedding = graph.outputs, graph.needs_embedding
         shapes = {"reports": (len(devices), len(shard.rows), images), "inside": (len(devices), images)}
         if across:
             self._partial = partial_graph(shard.terms, shard.rows).simple_bind(devices[0], grad_req="null", **shapes)
             shapes["totals"] = (len(summed_rows(shard.terms)), images)
+        if scaled:
+            shapes[LOSS_SCALE] = (1,)
         if graph.needs_embedding:
             shapes.update(embedding=batch_shape, identity=(images,))
         requests = {name: "write" if name in ("reports", "embedding") else "null" for name in shapes}
         self._executor = graph.symbol.simple_bind(devices[0], grad_req=requests, **shapes)
 
     def forward(
-        self, reports: List[NDArray], inside: List[np.ndarray], embedding: NDArray, labels: np.ndarray, is_train: bool
+        self,
+        reports: List[NDArray],
+        inside: List[np.ndarray],
+        embedding: NDArray,
+        labels: np.ndarray,
+        scalars: Sequence[NDArray],
+        is_train: bool,
     ) -> List[NDArray]:
-        """Return the outputs of the graph, (N,) each, from a report (K, N) and `inside` (N,) of each device."""
+        """Return the outputs of the graph, (N,) each, from a report (K, N) and `inside` (N,) of each device.
+
+        The last of `scalars` holds the loss scale, if there is one.
+        """
         inputs = self._executor.arg_dict
         for number, report in enumerate(reports):
             report.copyto(inputs["reports"][number])
         inputs["inside"][:] = np.stack(inside)
+        if self._scaled:
+            scalars[-1][:1].copyto(inputs[LOSS_SCALE])
         if self._communicator.size > 1:
             self._totals().copyto(inputs["totals"])
         if self.needs_embedding:

@@ -116,14 +116,16 @@ def _report_rows(head: LossGraph, embedding: Symbol, label: Symbol) -> Dict[str,
     }
 
 
-def own_centre_graph() -> Symbol:
+def own_centre_graph(shape: Tuple[int, ...]) -> Symbol:
     """Return W_y, shape (N, d), of the samples whose class the device holds, and zeros for the others.
 
-    The sum over the devices holds the centres of all samples.
+    `shape` is that of the device's centres. The sum over the devices holds the centres of all samples.
     """
     import mxnet as mx
 
-    taken = mx.sym.take(mx.sym.Variable(CENTRES), mx.sym.Variable("label"), axis=0)
+    from arcface_mx.symbols.centres import own_centres
+
+    taken = own_centres(mx.sym.Variable(CENTRES, shape=shape), mx.sym.Variable("label"))
     return mx.sym.broadcast_mul(taken, mx.sym.expand_dims(mx.sym.Variable("inside"), axis=1))
 
 
@@ -144,7 +146,7 @@ def combined_graph(
     terms: ExtraTerms,
     rows: Tuple[str, ...],
     num_classes: int,
-    gradient_scale: float = 1.0,
+    scaled: bool = False,
     across_processes: bool = False,
 ) -> CombinedGraph:
     """Return the graph that combines the reports of all devices.
@@ -156,8 +158,8 @@ def combined_graph(
         Rows of a report.
     num_classes : int
         n, over all devices.
-    gradient_scale : float
-        Factor on all gradients.
+    scaled : bool
+        Add the input LOSS_SCALE, shape (1,), by which all gradients are multiplied.
     across_processes : bool
         Whether other processes hold classes too. "reports" and "inside" are then those of this
         process's devices, and the input "totals" (R, N) holds the sums over all processes, with a row
@@ -183,7 +185,7 @@ def combined_graph(
         embedding, identity = mx.sym.Variable("embedding"), mx.sym.Variable("identity")
         triplet = symbols.angular_triplet_loss(embedding, identity, margin=terms.triplet_margin, mining=terms.mining)
         weighted["triplet"] = (terms.triplet, triplet)
-    outputs = loss_outputs(weighted, gradient_scale)
+    outputs = loss_outputs(weighted, scaled)
     outputs.update({name: combined[name] for name in ("target_cosine", "correct")})
     return CombinedGraph(mx.sym.Group(list(outputs.values())), tuple(outputs), bool(terms.triplet))
 

@@ -68,7 +68,7 @@ class Shard:
             inputs = {CENTRES: arrays[CENTRES], "label": self.inputs["label"], "inside": self.inside}
             added = {name: array for name, array in self.gradients.items() if name == CENTRES}
             own_requests = {name: "add" if name in added else "null" for name in inputs}
-            self._own_centre = own_centre_graph().bind(self.context, inputs, added, own_requests)
+            self._own_centre = own_centre_graph(arrays[CENTRES].shape).bind(self.context, inputs, added, own_requests)
 
     def receive(self, labels: np.ndarray, scalars: Dict[str, NDArray], seed: int) -> np.ndarray:
         """Set the inputs of a batch.

@@ -7,6 +7,7 @@ from typing import Any, Sequence, Tuple
 
 import numpy as np
 
+from arcface_mx.data.images import decode_bgr
 from arcface_mx.reader.samplers import slice_of_rounds
 
 FILL = (127.0, 127.0, 127.0)
@@ -85,9 +86,10 @@ class Augmentation:
         """
         import cv2
 
-        pixels = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR)
-        if pixels is None:
-            raise ValueError("holds no image that can be decoded")
+        try:
+            pixels = decode_bgr(image)
+        except ValueError as error:
+            raise ValueError(f"holds no image that can be decoded: {error}") from None
         if pixels.shape[:2] != size:
             height, width = pixels.shape[:2]
             raise ValueError(f"is {height}×{width} pixels and must be {size[0]}×{size[1]}")

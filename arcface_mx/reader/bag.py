@@ -1,7 +1,7 @@
 """Batches mined from bags: several batches are embedded by the present weights, and the hardest images stay.
 
 The choice is a function of the weights and of the bag, and a bag is a function of its place in the order
-of images. A run that continues from a checkpoint therefore mines the same batches.
+of images. A run that continues from a checkpoint therefore mines the same batches, also where it draws.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ class BagMiner:
 
         size = self._batch_size
         parts = [self._embed(bag.pixels[start : start + size]) for start in range(0, len(bag.labels), size)]
-        rows = choose_rows(np.concatenate(parts), bag.labels, size, *self._rule)
+        # The images of a bag seed its draw, so that a run that continues draws the same.
+        rows = choose_rows(np.concatenate(parts), bag.labels, size, *self._rule, seed=bag.records.tolist())
         pixels = mx.nd.take(bag.pixels, mx.nd.array(rows, dtype="int32"))
         return Batch(pixels, bag.labels[rows], bag.records[rows])

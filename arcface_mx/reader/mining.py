@@ -1,13 +1,15 @@
-"""Which images of a bag to train on: those of its hardest triplets. NumPy only, without gradients."""
+"""Which images of a bag to train on: those of its hardest triplets, or of random ones. NumPy only."""
 
 from __future__ import annotations
 
 import itertools
-from typing import Callable, Dict
+from typing import Callable, Dict, Sequence, Union
 
 import numpy as np
 
 NO_PAIR = 1e4  # distance of a pair that does not exist
+ANCHOR_BLOCK = 256  # anchors whose distances are held at a time
+Seed = Union[int, Sequence[int]]
 
 # Distance of two embeddings from their cosine, by the loss that mines.
 DISTANCES: Dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -28,8 +30,7 @@ def hardest_triplets(distance: np.ndarray, labels: np.ndarray, margin: float, mi
         As in `symbols/triplet.py`. "batch_hard" takes the farthest positive and the nearest negative
         of each anchor. "semi_hard" and "facenet" take each positive pair with the nearest negative
         that is farther than the positive. If there is none, "semi_hard" takes the farthest negative.
-        Within a batch "facenet" draws among the negatives inside the margin. Here it takes the
-        nearest, so that the choice is a function of the weights.
+        Of "facenet" this function takes the nearest; `choose_rows` draws (`random_triplets`).
 
     Returns
     -------
@@ -70,10 +71,43 @@ def _farther(negatives: np.ndarray, anchor: np.ndarray, limit: np.ndarray, or_fa
     return np.where(missing, -1, nearest)
 
 
-def choose_rows(
-    embeddings: np.ndarray, labels: np.ndarray, size: int, distance: str, margin: float, mining: str
+def random_triplets(
+    unit: np.ndarray, labels: np.ndarray, distance: str, margin: float, random: np.random.Generator
 ) -> np.ndarray:
-    """Return the rows of a bag's hardest triplets, filled up with its first other rows.
+    """Return a random negative for each positive pair of a bag, in random order, as the released sampler does.
+
+    Parameters
+    ----------
+    unit : ndarray, shape (M, d)
+        Embeddings of length 1.
+    labels : ndarray, shape (M,)
+    distance : str
+        "angle" or "squared".
+    margin : float
+    random : numpy.random.Generator
+
+    Returns
+    -------
+    ndarray of int, shape (T, 3)
+        Rows of anchor, positive and negative. The negative is farther than the positive, by less than
+        the margin. A pair without such a negative is left out.
+    """
+    triplets = []
+    for start in range(0, len(unit), ANCHOR_BLOCK):
+        block = DISTANCES[distance](unit[start : start + ANCHOR_BLOCK] @ unit.T)
+        for anchor, row in enumerate(block, start):
+            others = labels != labels[anchor]
+            for positive in np.flatnonzero(~others[anchor + 1 :]) + anchor + 1:
+                negatives = np.flatnonzero(others & (row > row[positive]) & (row < row[positive] + margin))
+                if len(negatives):
+                    triplets.append((anchor, positive, random.choice(negatives)))
+    return random.permutation(np.asarray(triplets, np.int64).reshape(-1, 3))
+
+
+def choose_rows(
+    embeddings: np.ndarray, labels: np.ndarray, size: int, distance: str, margin: float, mining: str, seed: Seed = 0
+) -> np.ndarray:
+    """Return the rows of a bag's hardest triplets, or of random ones, filled up with its first other rows.
 
     Parameters
     ----------
@@ -86,7 +120,9 @@ def choose_rows(
         "angle" or "squared".
     margin : float
     mining : str
-        See `hardest_triplets`.
+        "facenet" for `random_triplets`; for the others see `hardest_triplets`.
+    seed : int or sequence of int
+        Of the random triplets.
 
     Returns
     -------
@@ -94,7 +130,10 @@ def choose_rows(
         Ascending.
     """
     unit = embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-12)
-    triplets = hardest_triplets(DISTANCES[distance](unit @ unit.T), labels, margin, mining)
+    if mining == "facenet":
+        triplets = random_triplets(unit, labels, distance, margin, np.random.default_rng(seed))
+    else:
+        triplets = hardest_triplets(DISTANCES[distance](unit @ unit.T), labels, margin, mining)
     chosen: Dict[int, None] = {}  # a set that keeps its order
     for triplet in triplets.tolist():
         if len(chosen) >= size:

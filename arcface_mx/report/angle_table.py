@@ -7,6 +7,7 @@ import os
 from typing import Dict, List, Mapping, Optional, Sequence
 
 from arcface_mx.report.angles import RunAngles
+from arcface_mx.report.grouping import group_runs
 from arcface_mx.report.paper import default_path, find_row, read_rows
 from arcface_mx.report.table import number
 from arcface_mx.train.folder import read_config
@@ -65,7 +66,9 @@ def angle_table(runs: Sequence[RunAngles]) -> str:
     Returns
     -------
     str
-        A line per statistic; for each run its value and, if the paper has one, the paper's.
+        A line per statistic; for each run its value and, if the paper has one for its loss, the paper's.
+        The paper measured Intra2 and Inter2 on LFW, so that its values stand beside the set "lfw"
+        only. A line below the table names runs that do not have the paper's settings.
     """
     paper, printed = read_rows(default_path()), read_printed()
     measured = [statistics(run) for run in runs]
@@ -79,5 +82,22 @@ def angle_table(runs: Sequence[RunAngles]) -> str:
         if column:
             lines[0].append("(paper)")
             for line in lines[1:]:
-                line.append(number(printed.get(line[0].split(",")[0], {}).get(column)))
-    return markdown_table(lines)
+                line.append(number(_printed(printed, line[0], column)))
+    return "\n".join([markdown_table(lines), *_other_settings(runs)])
+
+
+def _other_settings(runs: Sequence[RunAngles]) -> List[str]:
+    """A line for each run beside which the paper's values stand, and which does not have the paper's settings."""
+    lines = []
+    for run in runs:
+        group = group_runs([run.run], read_rows(default_path()))[0][0]
+        row = group.runs[0].row
+        if row and row.name in COLUMN_OF_ROW and not (group.row and group.budget.is_paper):
+            lines.append(f"{group.name}: small network or other settings than the paper's ({group.budget})")
+    return ["", *lines] if lines else []
+
+
+def _printed(printed: Printed, statistic: str, column: str) -> Optional[float]:
+    """The paper's value of a statistic; of a test set only if it is LFW."""
+    name, _, test = statistic.partition(", ")
+    return printed.get(name, {}).get(column) if test.lower() in ("", "lfw") else None

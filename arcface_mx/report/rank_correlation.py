@@ -7,10 +7,8 @@ from typing import List, NamedTuple, Optional, Sequence, Tuple
 import numpy as np
 
 from arcface_mx.report.paper import ABLATION
-from arcface_mx.report.table import TableRow, set_names
+from arcface_mx.report.table import TableRow, paper_column, set_names
 
-# A set whose name contains the first word is against the paper's column.
-COLUMN_OF_SET = (("lfw", "LFW"), ("cfp", "CFP-FP"), ("agedb", "AgeDB-30"))
 RESAMPLES = 2000
 MIN_ROWS = 5
 
@@ -27,11 +25,6 @@ class RankCorrelation(NamedTuple):
     rows: int
     rho: float
     interval: Optional[Tuple[float, float]]
-
-
-def paper_column(set_name: str) -> Optional[str]:
-    """The column of the paper's table that a verification set is compared with."""
-    return next((column for word, column in COLUMN_OF_SET if word in set_name.lower()), None)
 
 
 def rank_correlations(rows: Sequence[TableRow]) -> List[RankCorrelation]:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import csv
 import io
-import os
-import re
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence
+from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from arcface_mx.report.paper import ABLATION, COLUMNS, PaperRow, default_path, find_row, read_rows
-from arcface_mx.train.folder import METRICS, read_baselines, read_config, read_data_fingerprint, read_metrics
+from arcface_mx.report.grouping import group_runs
+from arcface_mx.report.paper import ABLATION, COLUMNS, PaperRow, default_path, read_rows, rows_of_table
+from arcface_mx.train.folder import (
+    METRICS,
+    read_baselines,
+    read_config,
+    read_data_fingerprint,
+    read_metrics,
+    read_template_results,
+)
 from arcface_mx.train.snapshot import best_of_run
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.tables import markdown_table
@@ -20,16 +26,22 @@ from arcface_mx.verify.sets import set_name
 
 # Takes the metrics of one flip test; returns a percentage, or None if the set cannot tell.
 Metric = Callable[[Dict[str, Any]], Optional[float]]
+# A set whose name contains the first word stands under the column of the paper.
+COLUMN_OF_SET = (("lfw", "LFW"), ("cfp", "CFP-FP"), ("agedb", "AgeDB-30"), ("ytf", "YTF"))
 
 
 @dataclass
 class TableRow:
-    """A row of the table: for each verification set the values of its runs, in %."""
+    """A row of the table: for each verification set the values of its runs, in %.
+
+    `setting` says with which settings the runs were made, if they were not the paper's.
+    """
 
     name: str
     runs: int = 0
     values: Dict[str, List[float]] = field(default_factory=dict)
     paper: Optional[PaperRow] = None
+    setting: str = ""
 
 
 def accuracy(metrics: Dict[str, Any]) -> Optional[float]:
@@ -100,38 +112,68 @@ def collect(
     ------
     UserError
         If a folder is not a run or the run has not finished.
+
+    Notes
+    -----
+    Runs are averaged if they differ in nothing but their seed. A run belongs to a row of the paper if
+    it has every setting of the row's recipe; other runs are named by what differs (`grouping.py`).
     """
-    paper = read_rows(default_path()) if paper is None else paper
-    baselines: Dict[str, TableRow] = {}
-    measured = set()  # baselines do not depend on the seed: they count once per method, set and training set
-    rows = {row.name: TableRow(row.name, paper=row) for row in paper}
-    others: Dict[str, TableRow] = {}
+    return collect_with_notes(runs, metric, flip, paper, all_rows)[0]
+
+
+def collect_with_notes(
+    runs: Sequence[str],
+    metric: Metric = accuracy,
+    flip: str = "none",
+    paper: Optional[List[PaperRow]] = None,
+    all_rows: bool = False,
+    table: str = ABLATION,
+) -> Tuple[List[TableRow], List[str]]:
+    """Return the rows as `collect` does, and a line for each thing in which the runs are not alike.
+
+    `table` is the published table whose rows come first and whose figures are shown.
+    """
+    paper = rows_of_table(read_rows(default_path()) if paper is None else paper, table)
+    # Beside SphereFace's or the journal's table other rows have no figures: they are another table's.
+    rows = {row.name: TableRow(row.name, paper=row if table in (ABLATION, row.table) else None) for row in paper}
+    others: List[TableRow] = []
+    groups, notes = group_runs(runs, paper)
+    for group in groups:
+        row = rows[group.row.name] if group.row else TableRow(group.name)
+        row.setting = "" if group.budget.is_paper else "small network"
+        if not group.row:
+            others.append(row)
+        row.runs = len(group.runs)
+        for run in group.runs:
+            _add(row, read_results(run.folder), metric, flip)
+    kept = [row for row in rows.values() if row.runs or (all_rows and row.paper and row.paper.table == table)]
+    return _baselines(runs, metric, flip) + kept + others, notes
+
+
+def _baselines(runs: Sequence[str], metric: Metric, flip: str) -> List[TableRow]:
+    """Baselines do not depend on the seed: they count once for each method, set and training set."""
+    rows: Dict[str, TableRow] = {}
+    measured = set()
     for run in runs:
-        config, results = read_config(run), read_results(run)
-        known = find_row(config, paper)
-        name = re.sub(r"-seed\d+$", "", os.path.basename(os.path.normpath(run)))
-        row = rows[known.name] if known else others.setdefault(name, TableRow(name))
-        row.runs += 1
-        _add(row, results, metric, flip)
         for result in read_baselines(run):
             key = (result["method"], result["set"], read_data_fingerprint(run))
             if key not in measured:
                 measured.add(key)
-                _add(baselines.setdefault(key[0], TableRow(key[0])), [result], metric, flip)
-    kept = [row for row in rows.values() if row.runs or (all_rows and row.paper and row.paper.table == ABLATION)]
-    return list(baselines.values()) + kept + list(others.values())
+                _add(rows.setdefault(key[0], TableRow(key[0])), [result], metric, flip)
+    return list(rows.values())
 
 
 def read_results(run: str) -> List[Dict[str, Any]]:
-    """The results of a finished run on its verification sets, in the order of its `eval`."""
+    """The results of a finished run on its verification sets, in the order of its `eval`, then of its templates."""
     metrics = read_metrics(run)
     if metrics is None:
         raise UserError(f"{run}: has no {METRICS}; has the run finished? The same train command continues it.")
     names = [set_name(path) for path in read_config(run).data.eval]  # the keys of metrics.json are sorted
-    return sorted(
+    results = sorted(
         metrics["sets"].values(),
         key=lambda result: names.index(result["set"]) if result["set"] in names else len(names),
     )
+    return results + list(read_template_results(run).values())
 
 
 def best_steps(runs: Sequence[str]) -> str:
@@ -152,29 +194,37 @@ def _add(row: TableRow, results: Iterable[Dict[str, Any]], metric: Metric, flip:
             row.values.setdefault(result["set"], []).append(value)
 
 
+def paper_column(name: str) -> Optional[str]:
+    """The column of the paper's table that a verification set is compared with."""
+    return next((column for word, column in COLUMN_OF_SET if word in name.lower()), None)
+
+
 def set_names(rows: Iterable[TableRow]) -> List[str]:
-    """Names of the verification sets, in the order of their first appearance."""
-    return list(dict.fromkeys(name for row in rows for name in row.values))
+    """Names of the verification sets: LFW, CFP-FP, AgeDB-30 and YTF, then others in the order of their appearance."""
+    order = [*COLUMNS, None]
+    names = dict.fromkeys(name for row in rows for name in row.values)
+    return sorted(names, key=lambda name: order.index(paper_column(name)))
 
 
 def cells(rows: Sequence[TableRow], paper: bool = True) -> List[List[str]]:
     """The cells of the table, header first: mean ± standard deviation over the runs of a row.
 
-    With `paper`, the last columns hold the accuracies that the paper prints, if it has any.
+    With `paper`, the last columns hold the accuracies that the paper prints, if it has any. A column
+    before them marks rows that were not run with the paper's settings.
     """
     sets = set_names(rows)
-    columns = [name for name in COLUMNS if paper and any(_printed(row, name) is not None for row in rows)]
-    lines = [["row", "runs"] + sets + [column + " (paper)" for column in columns]]
+    columns = [name for name in COLUMNS if paper and any(_printed(row, name) != "-" for row in rows)]
+    marked = bool(columns) and any(row.paper and row.setting for row in rows)
+    lines = [["row", "runs"] + sets + ["setting"] * marked + [column + " (paper)" for column in columns]]
     for row in rows:
         measured = [_mean(row, name) for name in sets]
-        lines.append(
-            [row.name, str(row.runs or "-")] + measured + [number(_printed(row, column)) for column in columns]
-        )
+        setting = [(row.setting or "paper") if row.runs else "-"] * marked
+        lines.append([row.name, str(row.runs or "-")] + measured + setting + [_printed(row, name) for name in columns])
     return lines
 
 
-def _printed(row: TableRow, column: str) -> Optional[float]:
-    return row.paper.figures[column] if row.paper else None
+def _printed(row: TableRow, column: str) -> str:
+    return row.paper.printed.get(column, "-") if row.paper else "-"
 
 
 def _mean(row: TableRow, name: str) -> str:

@@ -1,9 +1,9 @@
 """Checkpoints: all that changes between steps, written whole or not at all, without pickle.
 
 `checkpoints/step-00001000/` holds `arrays.params`, in MXNet's array format with checksums
-(`util/params.py`), whose names start with arg:, aux: or momentum:, and `state.json` with the format, the
-step, the best verification, the number of skipped steps, the digest of arrays.params and a digest of
-itself.
+(`util/params.py`), whose names start with arg:, aux: or momentum:, and with aux0:, aux1:, … for the BatchNorm
+statistics of several devices. `state.json` holds the format, the step, the best verification, the number
+of skipped steps, the loss scale of a run in half precision, the digest of arrays.params and a digest of itself.
 """
 
 from __future__ import annotations
@@ -69,6 +69,8 @@ def save(run: str, state: RunState, keep: int, keep_every: int = 0) -> str:
                 "skipped": state.skipped,
                 "arrays": digest,
             }
+            if state.loss_scale:
+                note["loss_scale"] = state.loss_scale
             write_json(os.path.join(folder, NOTE), dict(note, sha256=_digest(note)))
         _prune(run, keep, keep_every, state.best.get("step"))
     except OSError as error:
@@ -77,8 +79,9 @@ def save(run: str, state: RunState, keep: int, keep_every: int = 0) -> str:
 
 
 def _arrays_by_name(state: RunState) -> Dict[str, Any]:
-    groups = (("arg", state.arg_params), ("aux", state.aux_params), ("momentum", state.momentum))
-    return {f"{prefix}:{name}": value for prefix, group in groups for name, value in sorted(group.items())}
+    groups = {"arg": state.arg_params, "aux": state.aux_params, "momentum": state.momentum}
+    groups.update({f"aux{device}": group for device, group in enumerate(state.device_statistics)})
+    return {f"{prefix}:{name}": value for prefix, group in groups.items() for name, value in sorted(group.items())}
 
 
 def _digest(note: Dict[str, Any]) -> str:
@@ -174,10 +177,12 @@ def load(path: str) -> RunState:
         for name in list(arrays):
             array = arrays.pop(name)  # released once copied, so that the file is in memory once
             prefix, _, rest = name.partition(":")
-            groups[prefix][rest] = mx.nd.array(array, dtype=array.dtype)
-        return RunState(
-            note["step"], groups["arg"], groups["aux"], groups["momentum"], note["best"], note.get("skipped", 0)
-        )
+            group = groups.setdefault(prefix, {}) if re.fullmatch(r"aux\d+", prefix) else groups[prefix]
+            group[rest] = mx.nd.array(array, dtype=array.dtype)
+        arg_params, aux_params, momentum = (groups.pop(kind) for kind in ("arg", "aux", "momentum"))
+        of_devices = [groups[f"aux{device}"] for device in range(len(groups))]
+        skipped, scale = note.get("skipped", 0), note.get("loss_scale", {})
+        return RunState(note["step"], arg_params, aux_params, momentum, note["best"], skipped, scale, of_devices)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: not a whole checkpoint ({error})")
 

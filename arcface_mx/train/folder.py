@@ -17,6 +17,7 @@ from arcface_mx.util.errors import UserError
 from arcface_mx.util.files import read_json, write_json
 
 CONFIG, ENVIRONMENT, METRICS, BASELINES = "config.json", "environment.json", "metrics.json", "baselines.json"
+TEMPLATES = "templates.json"
 # Entries of environment.json on which the last bits of a result depend, beside config.json.
 CHANGES_RESULTS = ("data", "devices", "mxnet", "opencv", "processor", "threads", "variables")
 
@@ -53,6 +54,23 @@ def read_baselines(run: str) -> List[Dict[str, Any]]:
     """Return what `arcface-mx baselines` wrote into a run folder, one result a method and set."""
     path = os.path.join(run, BASELINES)
     return _read_json(path, kind=list) if os.path.exists(path) else []
+
+
+def read_template_results(run: str) -> Dict[str, Any]:
+    """Return what `arcface-mx templates --record` wrote into a run folder, by the name of the protocol."""
+    path = os.path.join(run, TEMPLATES)
+    return _read_json(path) if os.path.exists(path) else {}
+
+
+def record_template_result(run: str, name: str, flip: str, metrics: Dict[str, Any]) -> None:
+    """Add the accuracy of a template protocol to a run folder, where `arcface-mx table` finds it."""
+    results = read_template_results(run)
+    pairs = metrics["num_same"] + metrics["num_different"]
+    entry = results.get(name, {})
+    if entry.get("pairs", pairs) != pairs:
+        entry = {}
+    results[name] = {**entry, "set": name, "pairs": pairs, flip: metrics}
+    write_json(os.path.join(run, TEMPLATES), results)
 
 
 def _read_json(path: str, hint: str = "", kind: type = dict) -> Any:
@@ -177,7 +195,7 @@ def environment(devices: str, data: Dict[str, Any]) -> Dict[str, Any]:
     import mxnet
     import numpy
 
-    variables = ("MXNET_", "MKL", "DNNL_", "OPENBLAS_", "KMP_", "CUDA_", "CUDNN_")
+    variables = ("MXNET_", "MKL", "DNNL_", "OPENBLAS_", "KMP_", "CUDA_", "CUDNN_", "NVIDIA_TF32")
     return {
         "arcface_mx": __version__,
         "commit": commit(),

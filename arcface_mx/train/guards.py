@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -12,9 +12,11 @@ from arcface_mx.reader.record_reader import Batch
 from arcface_mx.train import checkpoint
 from arcface_mx.train.diagnosis import first_bad_layer
 from arcface_mx.train.log import RunLog
+from arcface_mx.train.loss_scale import PATIENCE, SMALLEST, LossScale
+from arcface_mx.train.module import embedding_module
 from arcface_mx.train.schedule import Schedule
 from arcface_mx.util.errors import UserError
-from arcface_mx.util.mx_module import module_arrays
+from arcface_mx.util.mx_module import module_arrays, statistics_of_devices
 
 STUCK_ANGLE = 88.0  # degrees; before training the mean target angle is 90
 FALLEN_ANGLE, FALLEN_ACCURACY = 30.0, 0.25  # images near their own centre, and most of them nearer to another
@@ -24,10 +26,10 @@ CHUNK = 100  # arrays that one operator takes
 class Guard:
     """Prevents every update whose loss or gradient is not finite.
 
-    Call `before` ahead of each forward pass, `queue_check` after the backward pass, `check_finite` when
+    Call `before` ahead of each forward pass, `queue_check` once the gradients are queued, `check_finite` when
     the outputs have been read, and `should_update` ahead of the update. A bad batch raises UserError,
     unless `limit` allows one more: then its step makes no update and leaves BatchNorm's statistics as
-    they were.
+    they were. So does a step whose gradient overflows under a dynamic loss scale, which is then halved.
 
     Parameters
     ----------
@@ -40,16 +42,27 @@ class Guard:
         The run folder, whose latest checkpoint a message names.
     skipped : int
         Steps that were skipped before a resume.
+    loss_scale : LossScale, optional
+        None in float32.
     """
 
     def __init__(
-        self, module: Any, schedule: Schedule, num_classes: int, limit: int, folder: str, skipped: int = 0
+        self,
+        module: Any,
+        schedule: Schedule,
+        num_classes: int,
+        limit: int,
+        folder: str,
+        skipped: int = 0,
+        loss_scale: Optional[LossScale] = None,
     ) -> None:
         self._module, self._schedule, self._num_classes = module, schedule, num_classes
         self._limit, self._folder, self.skipped = limit, folder, skipped
-        self._fault = ""
-        self._statistics: List[Any] = []
-        self._sums: List[Any] = []
+        self._scale = loss_scale
+        self._dynamic = bool(loss_scale and loss_scale.dynamic)
+        self._fault, self._overflow = "", ""
+        self._statistics = _Statistics(module)
+        self._checks: List[Tuple[List[Any], List[Any]]] = []
 
     def before(self, batch: Batch, part: int) -> None:
         """Refuse labels without a class centre: MXNet would take another row silently."""
@@ -61,14 +74,21 @@ class Guard:
                 f"(0 to {classes - 1}); the data changed while it was read"
             )
         if part == 0:
-            self._fault = ""
-            if self._limit:
-                arrays = module_arrays(self._module).auxiliary
-                self._statistics = [(array, array.copy()) for copies in arrays for array in copies]
+            self._fault, self._overflow = "", ""
+            if self._limit or self._dynamic:
+                self._statistics.remember()
 
-    def queue_check(self) -> None:
-        """Let the devices add up the squares of the gradients right after the backward pass, without waiting."""
-        self._sums = square_sums(_gradients(self._module))
+    def queue_check(self, complete: bool) -> None:
+        """Let the devices add up the squares of the gradients, without waiting for the backward pass or their sum.
+
+        `complete` says whether the gradients of the step have been summed over batches, devices and
+        processes. Only these can tell an overflow: they are the same in all processes, which must all
+        skip the step or none.
+        """
+        arrays = _gradients(self._module)
+        shared = len(_gradients(embedding_module(self._module))) if self._dynamic else 0
+        groups = (arrays[:shared] if complete else [], arrays[shared:])
+        self._checks = [(group, square_sums(group)) for group in groups]
 
     def check_finite(self, losses: np.ndarray, batch: Batch, step: int, seed: Callable[[], None]) -> bool:
         """Return whether loss and gradient of a batch are finite.
@@ -82,8 +102,12 @@ class Guard:
             Seeds the random numbers of this batch again, to find the layer.
         """
         bad = np.flatnonzero(~np.isfinite(losses))
-        if not len(bad) and all_finite(_gradients(self._module), self._sums):
-            return True
+        if not len(bad):
+            scaled, others = (all_finite(arrays, sums) for arrays, sums in self._checks)
+            if not scaled:
+                self._overflow = f"step {step + 1}: the gradient overflowed in float16"
+            if others:
+                return True
         what = f"loss is {float(losses[bad[0]])}" if len(bad) else "the gradient is not finite"
         records = batch.records[bad] if len(bad) else batch.records
         self._fault = (
@@ -95,15 +119,27 @@ class Guard:
         return False
 
     def should_update(self, log: RunLog) -> bool:
-        """Return False, and log the reason, if a batch of this step was bad: the step is then skipped."""
-        if not self._fault:
+        """Return False, and log the reason, if a batch of this step was bad or the gradient overflowed."""
+        if not self._fault and not self._overflow:
+            if self._scale and self._scale.updated():
+                log.say(f"{PATIENCE} updates without overflow: the loss scale is now {self._scale.value:g}")
             return True
+        self._statistics.restore()
+        if not self._fault:
+            self._halve(log)
+            return False
         self.skipped += 1
-        for array, before in self._statistics:
-            array[:] = before
         log.say(f"{self._fault}: skipped, {self.skipped} of {self._limit}")
         log.event("skipped", text=self._fault, skipped=self.skipped)
         return False
+
+    def _halve(self, log: RunLog) -> None:
+        """Halve the loss scale and log it; raise UserError if it cannot be halved any more."""
+        assert self._scale is not None
+        if not self._scale.overflowed():
+            raise UserError(f"{self._overflow} with the smallest loss scale, {SMALLEST:g}. {self._remedy()}")
+        log.say(f"{self._overflow}: no update, and the loss scale is now {self._scale.value:g}")
+        log.event("overflow", text=self._overflow, loss_scale=self._scale.value)
 
     def _remedy(self) -> str:
         before = f"{self._limit} bad batches were skipped before. " if self._limit else ""
@@ -114,6 +150,27 @@ class Guard:
             "learning rate is too high for this scale and margin (try `margin_ramp` 0.3, `warmup_steps` or a lower "
             "`lr`); `literal`, which gives NaN when an embedding lies along its own centre."
         )
+
+
+class _Statistics:
+    """BatchNorm's statistics as they were before a step. One operator a device copies them all."""
+
+    def __init__(self, module: Any) -> None:
+        devices = [list(arrays.values()) for arrays in statistics_of_devices(module)]
+        self._views = [[array.reshape(-1) for array in arrays] for arrays in devices if arrays]
+        self._before: List[Any] = []
+
+    def remember(self) -> None:
+        import mxnet as mx
+
+        self._before = [mx.nd.concat(*views, dim=0) for views in self._views]
+
+    def restore(self) -> None:
+        for views, before in zip(self._views, self._before):
+            end = 0
+            for view in views:
+                start, end = end, end + view.size
+                before[start:end].copyto(view)
 
 
 def _gradients(module: Any) -> List[Any]:

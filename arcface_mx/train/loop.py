@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Callable, List, NamedTuple, Optional, Tup
 
 import numpy as np
 
+from arcface_mx.losses.graph import LOSS_SCALE
 from arcface_mx.reader.bag import BagMiner
 from arcface_mx.reader.record_reader import Batch
 from arcface_mx.train import checkpoint
@@ -15,9 +16,11 @@ from arcface_mx.train.evaluate import mean_accuracy
 from arcface_mx.train.guards import Guard, StallDetector
 from arcface_mx.train.interrupts import Interrupts
 from arcface_mx.train.log import RunLog
+from arcface_mx.train.loss_scale import LossScale
 from arcface_mx.train.meter import Meter
 from arcface_mx.train.module import clear_gradients, embedding_module, read_state, weight_sharing_embedder
 from arcface_mx.train.state import RunState
+from arcface_mx.util.mx_module import all_reduce_gradients, set_gradient_factor, update_with_sums
 
 if TYPE_CHECKING:
     from arcface_mx.train.resolve import Run
@@ -107,7 +110,9 @@ class Trainer:
         self.step, self._best = state.step, state.best
         self._run, self._module, self._scheduler, self._log = run, module, scheduler, log
         classes, skip = run.index.num_classes, run.optimizer.skip_bad_batches
-        self._guard = Guard(module, run.schedule, classes, skip, run.folder.path, state.skipped)
+        first, dynamic = run.optimizer.loss_scale, run.optimizer.dynamic_loss_scale
+        self._scale = LossScale(first, dynamic, state.loss_scale) if run.graph.scaled else None
+        self._guard = Guard(module, run.schedule, classes, skip, run.folder.path, state.skipped, self._scale)
         scale = getattr(run.loss, "scale", None)
         self._stall = StallDetector(run.schedule, len(run.index), classes, run.first_loss, scale)
         self._meter = Meter(run.graph.outputs, run.loss.last_angle)
@@ -119,7 +124,7 @@ class Trainer:
         self._next_batch = next(self._batches)
 
     def compute_gradients(self) -> List[np.ndarray]:
-        """Run forward and backward pass on the batches of a step, and check loss and gradient; return the losses."""
+        """Run forward and backward pass on a step's batches, sum and check the gradients; return the losses."""
         losses = []
         for part in range(self._run.optimizer.accumulate):
             batch = self._miner(self._next_batch) if self._miner else self._next_batch
@@ -127,7 +132,10 @@ class Trainer:
             inputs = self._inputs(batch)
             self._seed(part)
             self._module.forward_backward(inputs)
-            self._guard.queue_check()
+            complete = part == self._run.optimizer.accumulate - 1
+            if complete:
+                all_reduce_gradients(embedding_module(self._module))
+            self._guard.queue_check(complete)
             outputs = self._module.get_outputs(merge_multi_context=False)
             # The next batch is fetched while the devices work on this one.
             start = time.perf_counter()
@@ -141,10 +149,13 @@ class Trainer:
         return losses
 
     def update(self) -> None:
-        """Update the parameters, unless a batch of this step was bad."""
+        """Update the parameters, unless a batch of this step was bad or its gradient overflowed."""
+        used_scale = self._scale.value if self._scale else 1.0
         if self._guard.should_update(self._log):
             self._scheduler.step = self.step
-            self._module.update()
+            if self._scale:
+                set_gradient_factor(embedding_module(self._module), 1.0 / used_scale)
+            update_with_sums(self._module, embedding_module(self._module))
         if self._run.optimizer.accumulate > 1:
             clear_gradients(self._module)
         self.step += 1
@@ -158,6 +169,8 @@ class Trainer:
     def report(self) -> None:
         """Log the metrics since the last report."""
         schedule, metrics = self._run.schedule, self._meter.mean()
+        if self._scale:
+            metrics["loss_scale"] = self._scale.value
         epoch = self.step * schedule.images_a_step / len(self._run.index)
         self._log.progress(self.step, epoch, schedule.lr_at(self.step - 1), metrics)
         self._log.warn(self._stall.look(self.step, metrics))
@@ -171,7 +184,7 @@ class Trainer:
         if evaluator is None:
             return False
         backbone = embedding_module(self._module)
-        results = evaluator(read_state(backbone, self.step, self._best, self._guard.skipped))
+        results = evaluator(read_state(backbone, self.step, self._best))
         self._log.verification(self.step, results)
         mean = mean_accuracy(results)
         if mean <= self._best.get("mean_accuracy", -1.0):
@@ -181,7 +194,7 @@ class Trainer:
 
     def state(self) -> RunState:
         """Return all that a checkpoint holds."""
-        return read_state(self._module, self.step, self._best, self._guard.skipped)
+        return read_state(self._module, self.step, self._best, self._guard.skipped, self._scale)
 
     def save(self) -> Tuple[RunState, str]:
         """Write a checkpoint; return its state and its folder. Only rank 0 writes."""
@@ -194,6 +207,8 @@ class Trainer:
 
         size, schedule = len(batch.labels), self._run.schedule
         scalars = self._run.loss.scheduled(self.step, schedule.steps, schedule.factor)
+        if self._scale:
+            scalars[LOSS_SCALE] = self._scale.value / schedule.images_a_step
         extra = [mx.nd.full((size,), scalars[name]) for name in self._run.graph.scheduled]
         labels = mx.nd.array(batch.labels, dtype=self._module.label_shapes[0].dtype)
         return mx.io.DataBatch(data=[batch.pixels, *extra], label=[labels])

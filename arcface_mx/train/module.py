@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import re
 import warnings
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
 
 import numpy as np
 
 from arcface_mx.parallel.centre_module import CentreParallelModule
+from arcface_mx.train.loss_scale import LossScale
 from arcface_mx.train.schedule import Schedule
 from arcface_mx.train.state import RunState
 from arcface_mx.util.errors import UserError
@@ -18,6 +19,7 @@ from arcface_mx.util.mx_module import (
     module_contexts,
     read_parameters,
     set_updater_state,
+    statistics_of_devices,
     updater_names,
     updater_states,
 )
@@ -37,7 +39,7 @@ def build_module(run: Run) -> Any:
     import mxnet as mx
 
     contexts, size = run.contexts, run.batch_size
-    if run.backbone.half_precision and any(context.device_type == "cpu" for context in contexts):
+    if run.backbone.half_precision and not run.backbone.settings.half_products:
         raise UserError("`dtype` float16 needs GPUs: MXNet has no products in half precision on the CPU")
     if size % len(contexts):
         raise UserError(f"`batch_size` must be a multiple of the {len(contexts)} devices, got {size}")
@@ -54,7 +56,7 @@ def build_module(run: Run) -> Any:
             run.graph.num_classes,
             contexts,
             fixed_param_names=fixed,
-            gradient_scale=run.graph.gradient_scale,
+            scaled=run.graph.scaled,
             communicator=run.worker.communicator,
         )
     else:
@@ -123,7 +125,7 @@ def start_optimizer(module: Any, run: Run) -> Any:
     """Install SGD with momentum on every parameter that is not fixed; return its learning rate scheduler.
 
     Gradients are divided by the images a step. Before each update the trainer sets the scheduler's
-    `step`.
+    `step` and, in half precision, the divisor.
     """
     import mxnet as mx
 
@@ -137,9 +139,11 @@ def start_optimizer(module: Any, run: Run) -> Any:
         lr_scheduler=scheduler,
         momentum=run.optimizer.momentum,
         wd=run.optimizer.weight_decay,
-        rescale_grad=1.0 / run.schedule.images_a_step / run.graph.gradient_scale,
+        rescale_grad=1.0 / run.schedule.images_a_step,
         multi_precision=run.backbone.half_precision,  # float32 copies of weights in half precision
     )
+    if run.optimizer.decay_all:
+        optimizer.set_wd_mult({name: 1.0 for name in names.values()})
     factors = _learning_rate_factors(run.optimizer.lr_mult, sorted(set(names.values())))
     if factors:
         optimizer.set_lr_mult(factors)
@@ -176,7 +180,9 @@ def _learning_rate_factors(entries: Tuple[str, ...], names: List[str]) -> Dict[s
     return factors
 
 
-def read_state(module: Any, step: int, best: Dict[str, Any], skipped: int = 0) -> RunState:
+def read_state(
+    module: Any, step: int, best: Dict[str, Any], skipped: int = 0, loss_scale: Optional[LossScale] = None
+) -> RunState:
     """Return all that a checkpoint holds, copied to the CPU."""
     import mxnet as mx
 
@@ -197,7 +203,25 @@ def read_state(module: Any, step: int, best: Dict[str, Any], skipped: int = 0) -
         if state is not None:
             momentum[name] = state.as_in_context(mx.cpu())
     arg_params = {name: array.astype("float32", copy=False) for name, array in arg_params.items()}
-    return RunState(step, arg_params, aux_params, momentum, best, skipped)
+    scale = loss_scale.state() if loss_scale else {}
+    return RunState(step, arg_params, aux_params, momentum, best, skipped, scale, _statistics(module))
+
+
+def _statistics(module: Any) -> List[Dict[str, Any]]:
+    """Return BatchNorm's statistics of each device, copied to the CPU; nothing for one device."""
+    import mxnet as mx
+
+    devices = statistics_of_devices(module)
+    return [{name: array.copyto(mx.cpu()) for name, array in arrays.items()} for arrays in devices[1:] and devices]
+
+
+def write_statistics(module: Any, device_statistics: List[Dict[str, Any]]) -> None:
+    """Put BatchNorm's statistics back on the devices they came from. With another number of devices the mean stays."""
+    copies = statistics_of_devices(module)
+    if len(copies) == len(device_statistics):
+        for arrays, saved in zip(copies, device_statistics):
+            for name, array in arrays.items():
+                saved[name].copyto(array)
 
 
 def write_momentum(module: Any, momentum: Dict[str, Any], arg_params: Dict[str, Any]) -> None:

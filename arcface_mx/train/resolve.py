@@ -93,8 +93,10 @@ def resolve(config: TrainConfig, worker: Worker) -> Run:
     _check_loss(loss, data, options)
     if options.tensorboard:
         check_installed()
-    device_settings(options.devices, options.deterministic).set_variables()
+    device_settings(options.devices, options.deterministic, config.network.tf32).set_variables()
     contexts = parse_devices(options.devices)
+    if options.kvstore == "nccl" and any(context.device_type == "cpu" for context in contexts):
+        raise UserError(f"`kvstore` nccl adds on GPUs only, and `devices` is {options.devices}; use device")
     backbone = make_backbone(config.network, data.image_size, options.init, options.devices)
     folder = RunFolder(worker.folder(options.run))
     evaluator = Evaluator(backbone, data.eval, contexts, folder.path) if data.eval and worker.is_root else None
@@ -112,7 +114,7 @@ def resolve(config: TrainConfig, worker: Worker) -> Run:
             loss,
             index.num_classes,
             use_native(loss, obstacle),
-            optimizer.loss_scale if backbone.half_precision else 1.0,
+            scaled=backbone.half_precision,
         )
     except ValueError as error:
         raise UserError(f"the loss {loss.name}: {error}")

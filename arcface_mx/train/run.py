@@ -24,7 +24,7 @@ from arcface_mx.train.folder import METRICS, RunFolder, read_metrics
 from arcface_mx.train.lock import RunLock
 from arcface_mx.train.log import RunLog
 from arcface_mx.train.loop import OnStep, fit
-from arcface_mx.train.module import build_module, initialise, start_optimizer, write_momentum
+from arcface_mx.train.module import build_module, initialise, start_optimizer, write_momentum, write_statistics
 from arcface_mx.train.preflight import preflight
 from arcface_mx.train.resolve import Run, resolve
 from arcface_mx.train.start import starting_state
@@ -100,6 +100,7 @@ def carry_out(run: Run, lock: RunLock, on_step: Optional[OnStep] = None) -> Dict
     initialise(module, run.options.seed, state.arg_params, state.aux_params)
     scheduler = start_optimizer(module, run)
     write_momentum(module, state.momentum, state.arg_params)
+    write_statistics(module, state.device_statistics)
     messages, warnings = preflight(run, module)
 
     lock.take()
@@ -109,7 +110,8 @@ def carry_out(run: Run, lock: RunLock, on_step: Optional[OnStep] = None) -> Dict
     try:
         _introduce(run, log, source, messages, [lock.left_by, *warnings])
         before = accuracy_before(run, state, log)
-        state = dataclasses.replace(state, arg_params={}, aux_params={}, momentum={})  # the module has them
+        # The module has the arrays now.
+        state = dataclasses.replace(state, arg_params={}, aux_params={}, momentum={}, device_statistics=[])
         return _finish(run, fit(run, module, scheduler, state, log, on_step), before, log)
     finally:
         log.close()
@@ -145,6 +147,8 @@ def _finish(run: Run, state: RunState, before: Optional[float], log: RunLog) -> 
     """Export the embedding network, verify the last state and write metrics.json, the mark of a finished run."""
     run.backbone.save(state.arg_params, state.aux_params, run.folder.path)
     metrics: Dict[str, Any] = {"step": state.step, "skipped_steps": state.skipped, "sets": {}}
+    if state.loss_scale:
+        metrics["loss_scale"] = state.loss_scale
     if run.evaluator:
         results = run.evaluator(state)
         log.verification(state.step, results, say=False)  # the table says it

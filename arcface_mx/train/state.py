@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Dict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Dict, List
 
 if TYPE_CHECKING:
     from mxnet.ndarray import NDArray
@@ -26,6 +26,10 @@ class RunState:
         Best verification so far: {"step": int, "mean_accuracy": float}, or empty.
     skipped : int
         Number of steps that made no update because of `skip_bad_batches`.
+    loss_scale : dict
+        `LossScale.state` of a run in half precision; empty in float32.
+    device_statistics : list of dict of str to NDArray
+        BatchNorm's statistics of each device, on the CPU; `aux_params` is their mean. Empty for one device.
     """
 
     step: int
@@ -34,3 +38,5 @@ class RunState:
     momentum: Dict[str, NDArray]
     best: Dict[str, Any]
     skipped: int = 0
+    loss_scale: Dict[str, float] = field(default_factory=dict)
+    device_statistics: List[Dict[str, NDArray]] = field(default_factory=list)

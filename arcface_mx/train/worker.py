@@ -19,6 +19,8 @@ from arcface_mx.parallel.communicator import Communicator, HorovodCommunicator
 from arcface_mx.train.state import RunState
 from arcface_mx.util.errors import UserError
 
+LOSS_SCALE_STATE = ("scale", "good_steps", "overflows")
+
 
 @dataclass(frozen=True)
 class Worker:
@@ -99,7 +101,8 @@ class Worker:
         """
         if self.size == 1:
             return state
-        step, whole = self._shared("start", [float(state.step), float(bool(state.arg_params))])
+        scale = [float(state.loss_scale.get(name, 0.0)) for name in LOSS_SCALE_STATE]
+        step, whole, *scale = self._shared("start", [float(state.step), float(bool(state.arg_params)), *scale])
         if not whole:
             return state
         args, _, states = symbol.infer_shape(**shapes)
@@ -116,6 +119,7 @@ class Worker:
             arg_params=shared["arg"],
             aux_params=shared["aux"],
             momentum=shared["momentum"] if step else {},
+            loss_scale=dict(zip(LOSS_SCALE_STATE, scale)) if scale[0] else {},
         )
 
     def _shared_arrays(self, group: str, given: Dict[str, Any], shapes: Dict[str, Tuple[int, ...]]) -> Dict[str, Any]:

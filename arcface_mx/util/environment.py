@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
-OLDEST_PYTHON, NEWEST_PYTHON = (3, 8), (3, 13)
+from arcface_mx.util.mxnet_import import prepare_import
+
 MAX_IMAGE_PIXELS = 1 << 28
 GIVEN_THREADS = os.environ.get("OMP_NUM_THREADS", "")  # what the user has set, before `prepare_process` sets it
 
@@ -28,15 +29,11 @@ def prepare_process() -> None:
       checkpoint can save it.
     - ``numpy.bool`` is defined if it is missing. MXNet 1.9.1 reads it while it is imported, and
       NumPy 1.24 removed it.
-
-    Raises
-    ------
-    ImportError
-        If MXNet 1.9.1 cannot work with this version of Python or NumPy.
+    - ``import mxnet`` is prepared by `mxnet_import`: it raises an ImportError that says what to do where
+      MXNet is missing or cannot work, and it loads CUDA's libraries for the GPU build.
     """
     import numpy
 
-    _check_versions(numpy.__version__)
     os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_IMAGE_PIXELS))
     if "mxnet" not in sys.modules:
         os.environ.setdefault("OMP_NUM_THREADS", str(available_cores()))
@@ -45,22 +42,7 @@ def prepare_process() -> None:
     os.environ.setdefault("MXNET_UPDATE_ON_KVSTORE", "0")
     if "bool" not in numpy.__dict__:
         numpy.bool = bool  # type: ignore[attr-defined]
-
-
-def _check_versions(numpy_version: str) -> None:
-    if not OLDEST_PYTHON <= sys.version_info[:2] <= NEWEST_PYTHON:
-        oldest, newest, this = (
-            ".".join(map(str, version)) for version in (OLDEST_PYTHON, NEWEST_PYTHON, sys.version_info[:2])
-        )
-        raise ImportError(
-            f"arcface-mx runs on Python {oldest} to {newest}; this is {this} ({sys.executable}). "
-            "Make a virtual environment with one of those (3.10 to 3.12 install fastest)."
-        )
-    if int(numpy_version.split(".")[0]) >= 2:
-        raise ImportError(
-            "arcface-mx needs numpy < 2 because MXNet 1.9.1 does; this is "
-            f"numpy {numpy_version}. Run: pip install 'numpy<2'"
-        )
+    prepare_import()
 
 
 def available_cores() -> int:

@@ -5,6 +5,14 @@ from __future__ import annotations
 LOST_WORKER_CODE = 75  # EX_TEMPFAIL: the same command can continue the run
 
 
+def printable(text: str) -> str:
+    """Return a text with control characters escaped, so that a file's name cannot command the terminal.
+
+    Bytes of a file name that are no valid text are escaped too.
+    """
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
 class UserError(Exception):
     """Bad input or wrong use, reported as one line.
 
@@ -22,9 +30,7 @@ class UserError(Exception):
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__(
-            "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in message)
-        )
+        super().__init__(printable(message))
 
 
 class LostWorker(Exception):

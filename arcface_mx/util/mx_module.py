@@ -71,6 +71,11 @@ def read_parameters(module: Any) -> Tuple[Dict[str, Any], Dict[str, Any]]:
     return dict(module._arg_params), dict(module._aux_params)
 
 
+def statistics_of_devices(module: Any) -> List[Dict[str, Any]]:
+    """Return the auxiliary states by name on each device of a Module or CentreParallelModule."""
+    return [dict(executor.aux_dict) for executor in module_arrays(module).executors]
+
+
 def unfused(executor: Any) -> Any:
     """Return an executor of the same graph and arrays, without gradients, in which no operators are fused."""
     name = "MXNET_USE_FUSION"  # read when a graph is bound
@@ -82,6 +87,31 @@ def unfused(executor: Any) -> Any:
         del os.environ[name]
         if before is not None:
             os.environ[name] = before
+
+
+def all_reduce_gradients(module: Any) -> None:
+    """Sum the gradients of a Module over its devices and over all processes, in place. Does not wait."""
+    group = module._exec_group
+    for number, (name, gradients) in enumerate(zip(module._param_names, group.grad_arrays)):
+        if module._kvstore and gradients[0] is not None:
+            module._kvstore.pushpull(name, gradients, priority=-number)
+
+
+def update_with_sums(module: Any, data_parallel: Any) -> None:
+    """Make an optimizer step after `all_reduce_gradients`. `Module.update` alone would sum the gradients once more.
+
+    `data_parallel` is the Module in `module` that has the key-value store, or `module` itself.
+    """
+    store, data_parallel._kvstore = data_parallel._kvstore, None
+    try:
+        module.update()
+    finally:
+        data_parallel._kvstore = store
+
+
+def set_gradient_factor(data_parallel: Any, factor: float) -> None:
+    """Set the factor on all gradients of the optimizer of a Module."""
+    data_parallel._optimizer.rescale_grad = factor
 
 
 def updater_names(module: Any) -> Dict[int, str]:

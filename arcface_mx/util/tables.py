@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from typing import List, Sequence
 
+from arcface_mx.util.errors import printable
+
 Rows = Sequence[Sequence[str]]
 
 _NUMBER = r"[+\-−]?[\d.,]+(?:e[+\-]?\d+)?"
 # "12", "-1.5e-3", "99.5 %", "91.00 ± 1.41", "0.1 to 0.2", "3 / 1500"
 NUMERIC = re.compile(rf"{_NUMBER}(?: (?:±|to|/) {_NUMBER})*(?: %)?")
+_MARKDOWN = re.compile(r"[|<\[`]")  # what would end a cell, or begin HTML, a link, an image or code
 NO_NUMBER = ("", "-", "not run")  # what a cell of a column of numbers says when it has no number
 
 
@@ -44,7 +47,7 @@ def markdown_table(rows: Rows) -> str:
     """
     numeric = _numeric_columns(rows)
     rule = ["--:" if right else "---" for right in numeric]  # the shortest rule sets the smallest width
-    escaped = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    escaped = [[_MARKDOWN.sub(r"\\\g<0>", printable(cell)) for cell in row] for row in rows]
     header, _, *body = _aligned([escaped[0], rule, *escaped[1:]], numeric)
     rules = ["-" * (len(cell) - 1) + (":" if right else "-") for cell, right in zip(header, numeric)]
     return "\n".join(f"| {' | '.join(line)} |" for line in [header, rules, *body])

@@ -12,7 +12,7 @@ from typing import Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 import numpy as np
 
 from arcface_mx.data.image_files import image_paths, images_by_identity, is_image_name, read_image_list, read_lines
-from arcface_mx.data.images import decode_rgb
+from arcface_mx.data.images import decode_rgb, read_image_file
 from arcface_mx.data.recordio.index import RecordIndex
 from arcface_mx.model.embedder import Embedder, Image
 from arcface_mx.util.errors import UserError
@@ -92,10 +92,7 @@ def load_images(paths: Sequence[str]) -> Iterator[np.ndarray]:
     """Decode image files to uint8 (height, width, 3) RGB; UserError names an unreadable file."""
     for path in paths:
         try:
-            with open(path, "rb") as stream:
-                yield decode_rgb(stream.read())
-        except OSError as error:
-            raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+            yield decode_rgb(read_image_file(path))
         except ValueError as error:
             raise UserError(f"{path}: {error}") from error
 

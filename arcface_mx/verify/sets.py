@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from typing import Dict, Optional, Union
+from typing import Dict, List, Optional, Sequence, Union
 
 import numpy as np
 
@@ -36,6 +36,8 @@ class SetResult:
         normalised, as in the released evaluation. None if it was left out.
     seconds : float
         Time for reading, embedding and scoring.
+    protocol : {"exact", "insightface"}
+        How the thresholds of the accuracy were chosen.
     """
 
     method: str
@@ -45,6 +47,7 @@ class SetResult:
     none: PairMetrics
     sum: Optional[PairMetrics]
     seconds: float
+    protocol: str = "exact"
 
     def to_json(self) -> Dict[str, object]:
         """Return plain values, as in `--json` files.
@@ -90,10 +93,23 @@ def verify_set(
         If the set cannot be read or split into folds, an image cannot be decoded or has other
         proportions than the network's input, or an embedding is zero or not finite.
     """
+    return verify_by_protocols(embedder, pairs, folds, batch_size, flip_test)[0]
+
+
+def verify_by_protocols(
+    embedder: Embedder,
+    pairs: Union[str, PairSet],
+    folds: int = FOLDS,
+    batch_size: Optional[int] = None,
+    flip_test: bool = True,
+    protocols: Sequence[str] = ("exact",),
+) -> List[SetResult]:
+    """As `verify_set`, with a result for each protocol; images are embedded once."""
     start = time.time()
     pairs = read_pairs(pairs) if isinstance(pairs, str) else pairs
     check_folds(len(pairs), folds, pairs.path)  # before minutes of embedding
-    return score_set(embedder.name, pairs, embed_set(embedder, pairs, batch_size, flip_test), folds, start)
+    embeddings = embed_set(embedder, pairs, batch_size, flip_test)
+    return [score_set(embedder.name, pairs, embeddings, folds, start, protocol) for protocol in protocols]
 
 
 def embed_set(
@@ -104,12 +120,19 @@ def embed_set(
     return embed_flips(embedder, images, batch_size, flip_test)
 
 
-def score_set(method: str, pairs: PairSet, embeddings: Dict[str, np.ndarray], folds: int, start: float) -> SetResult:
+def score_set(
+    method: str,
+    pairs: PairSet,
+    embeddings: Dict[str, np.ndarray],
+    folds: int,
+    start: float,
+    protocol: str = "exact",
+) -> SetResult:
     """Metrics from the embeddings of a set's images by flip test; `start` is when work began."""
 
     def metrics(flip: str) -> PairMetrics:
         scores = pair_scores(embeddings[flip], pairs.left, pairs.right, f"{method} on {pairs.path}")
-        return evaluate(scores, pairs.same, folds, pairs.path)
+        return evaluate(scores, pairs.same, folds, pairs.path, protocol)
 
     return SetResult(
         method=method,
@@ -119,6 +142,7 @@ def score_set(method: str, pairs: PairSet, embeddings: Dict[str, np.ndarray], fo
         none=metrics("none"),
         sum=metrics("sum") if "sum" in embeddings else None,
         seconds=round(time.time() - start, 3),
+        protocol=protocol,
     )
 
 

@@ -22,11 +22,19 @@ def result_table(results: Sequence[SetResult]) -> str:
         raise UserError("no results to show")
     hidden = [far for far in results[0].none.tar_at_far if all(r.none.tar_at_far[far] is None for r in results)]
     levels = [far for far in results[0].none.tar_at_far if far not in hidden]
-    rows = [["method", "set", "pairs", "flip", "accuracy %"] + [f"TAR@{far:.0e}" for far in levels] + ["EER %", "AUC"]]
+    protocols = any(result.protocol != "exact" for result in results)
+    rows = [
+        ["method", "set", "pairs"]
+        + ["protocol"] * protocols
+        + ["flip", "accuracy %"]
+        + [f"TAR@{far:.0e}" for far in levels]
+        + ["EER %", "AUC"]
+    ]
     for result in results:
         for flip, metrics in (("none", result.none), ("sum", result.sum)):
             if metrics:
-                rows.append([result.method, result.set, str(result.pairs), flip] + _cells(metrics, levels))
+                protocol = [result.protocol] * protocols
+                rows.append([result.method, result.set, str(result.pairs), *protocol, flip] + _cells(metrics, levels))
     different = max(result.none.num_different for result in results)
     return "\n".join([text_table(rows)] + _hidden_note("TAR@", hidden, f"{different} different pairs"))
 

@@ -2,9 +2,10 @@
 
 from arcface_mx.data.align.detector import Detector, Faces
 from arcface_mx.data.align.folder import align_folder
-from arcface_mx.data.align.image import Alignment, AlignOptions, align_image
+from arcface_mx.data.align.image import Alignment, AlignOptions, align_faces, align_image
 from arcface_mx.data.align.landmarks import read_landmarks
 from arcface_mx.data.align.transform import REFERENCE, align, similarity_transform
+from arcface_mx.data.align.yunet import YuNet
 
 __all__ = [
     "Alignment",
@@ -12,7 +13,9 @@ __all__ = [
     "Detector",
     "Faces",
     "REFERENCE",
+    "YuNet",
     "align",
+    "align_faces",
     "align_folder",
     "align_image",
     "read_landmarks",

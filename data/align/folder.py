@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import collections
 import csv
-import multiprocessing
 import os
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from typing import Iterator, List, Optional, Sequence
+from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
-import cv2
 import numpy as np
 
-from arcface_mx.data.align.detector import Detector
-from arcface_mx.data.align.image import Alignment, AlignOptions, align_image
-from arcface_mx.data.align.landmarks import COLUMNS, read_landmarks
+from arcface_mx.data.align.image import UNREADABLE, Alignment, AlignOptions, align_image, open_detector
+from arcface_mx.data.align.landmarks import COLUMNS, NAMES, other_order, read_landmarks
+from arcface_mx.data.image_files import ALIGN_TABLE as TABLE
 from arcface_mx.data.image_files import list_images
-from arcface_mx.util.errors import UserError
+from arcface_mx.util.children import in_batches, run_batches
+from arcface_mx.util.errors import UserError, printable
 from arcface_mx.util.files import atomic_directory, refuse_existing
 from arcface_mx.util.progress import progress
 
-TABLE = "align.csv"
+BATCH = 8  # images that a child process gets at a time
 
 
 def align_folder(
@@ -50,39 +48,70 @@ def align_folder(
     Raises
     ------
     UserError
-        If there is no image, if no image can be aligned, if the landmark file names no image, or if
-        the detector is not installed.
+        If there is no image, if no image can be aligned, if the landmark file names no image, if its
+        landmarks or those of `options.detector` do not fit faces, or if the detector is not installed.
 
     Notes
     -----
     The status "several faces" means that the large and central face was aligned, "uncertain" that
     only lower thresholds detected the face, and "small" that the face was enlarged more than twice.
-    ``align.csv`` in the new folder lists all images with status, residual and landmarks. It can be
-    used as a landmark file.
+    ``align.csv`` in the new folder lists all images with status, residual, landmarks, crop and note.
+    It can be used as a landmark file. No image ends the work: one that cannot be read is a row. If
+    the names of two images differ only in their suffix, the crop of the second keeps it
+    (``a.png.jpg``).
     """
     options.check()
     refuse_existing(folder)
     if images is None:
         images = list_images(source)
+    names = _crop_names(images)
     alignments = []
     with atomic_directory(folder) as temporary:
         for alignment in progress(_align(source, images, options, workers), "aligning", "images", total=len(images)):
             if alignment.crop is not None:
-                _write_crop(os.path.join(temporary, _crop_name(alignment.path)), alignment.crop)
-            alignments.append(alignment._replace(crop=None))
+                _write_crop(os.path.join(temporary, names[alignment.path]), alignment.crop)
+                alignment = alignment._replace(file=names[alignment.path], crop=None)
+            alignments.append(alignment)
         if not any(alignment.is_aligned for alignment in alignments):
             first = alignments[0]
-            raise UserError(f"{source}: none of the {len(images)} images can be aligned ({first.path}: {first.status})")
+            why = f"{first.status}: {first.note}" if first.note else first.status
+            raise UserError(f"{source}: none of the {len(images)} images can be aligned ({first.path}: {why})")
+        if options.landmarks or options.detector:
+            refuse_nonsense(alignments, options)
         _write_table(os.path.join(temporary, TABLE), alignments)
     return alignments
 
 
-def sample_crops(folder: str, alignments: Sequence[Alignment], limit: int) -> Iterator[bytes]:
-    """Yield the bytes of at most `limit` crops, spread evenly over the aligned images."""
+def refuse_nonsense(alignments: Sequence[Alignment], options: AlignOptions) -> None:
+    """Raise UserError if the landmarks of most images do not fit a face. The message names the likely cause."""
+    aligned = [alignment for alignment in alignments if alignment.is_aligned]
+    residual = median_residual(aligned)
+    if residual <= options.max_residual:
+        return
+    order = other_order(np.asarray([alignment.landmarks for alignment in aligned], float))
+    cause = (
+        f"their order looks like {order}; it must be {', '.join(NAMES)}"
+        if order
+        else "the numbers may be those of other columns or of other images; if all faces are profiles, raise "
+        "`max_residual`"
+    )
+    raise UserError(
+        f"{options.landmarks or options.detector}: the landmarks do not fit faces: their residual is {residual:.1f} "
+        f"pixels (median of {len(aligned)} images), and at most {options.max_residual:g} are accepted; {cause}"
+    )
+
+
+def median_residual(alignments: Sequence[Alignment]) -> float:
+    """Return the median residual of the aligned images, in pixels of the crop."""
+    return float(np.median([alignment.residual for alignment in alignments if alignment.is_aligned]))
+
+
+def sample_crops(folder: str, alignments: Sequence[Alignment], limit: int) -> Iterator[Tuple[str, bytes]]:
+    """Yield name and bytes of at most `limit` crops, spread evenly over the aligned images."""
     aligned = [alignment for alignment in alignments if alignment.is_aligned]
     for k in np.unique(np.linspace(0, len(aligned) - 1, min(limit, len(aligned))).round().astype(int)):
-        with open(os.path.join(folder, _crop_name(aligned[k].path)), "rb") as stream:
-            yield stream.read()
+        with open(os.path.join(folder, aligned[k].file), "rb") as stream:
+            yield aligned[k].path, stream.read()
 
 
 def _align(source: str, images: Sequence[str], options: AlignOptions, workers: int) -> Iterator[Alignment]:
@@ -90,15 +119,22 @@ def _align(source: str, images: Sequence[str], options: AlignOptions, workers: i
     if options.landmarks:
         landmarks = _match_landmarks(options.landmarks, images)
     else:
-        Detector(options.min_face)  # raises UserError in this process if the detector is not installed
-    align = partial(align_image, options=options, source=source)
-    if workers == 1:
-        yield from map(align, images, landmarks)
-        return
-    # The detector spends most of its time under Python's global lock, so threads would not help.
-    # The processes are spawned because OpenCV's threads do not survive a fork.
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), cv2.setNumThreads, (1,)) as pool:
-        yield from pool.map(align, images, landmarks, chunksize=8)
+        open_detector(options.min_face, options.detector)  # raises UserError here if there is no detector
+    # The images may come from strangers, so they are decoded in child processes, which may die. The
+    # detector spends most of its time under Python's global lock, so threads would not help anyway.
+    batches = in_batches(zip(images, landmarks), BATCH)
+    for results in run_batches(partial(_align_batch, options, source), batches, _crashed, workers):
+        yield from results
+
+
+def _align_batch(
+    options: AlignOptions, source: str, batch: Sequence[Tuple[str, Optional[np.ndarray]]]
+) -> List[Alignment]:
+    return [align_image(path, landmarks, options, source) for path, landmarks in batch]
+
+
+def _crashed(item: Tuple[str, Optional[np.ndarray]], reason: str) -> List[Alignment]:
+    return [Alignment(item[0], UNREADABLE, note=reason)]
 
 
 def _match_landmarks(path: str, images: Sequence[str]) -> List[Optional[np.ndarray]]:
@@ -118,22 +154,33 @@ def _match_landmarks(path: str, images: Sequence[str]) -> List[Optional[np.ndarr
     return matches
 
 
-def _crop_name(path: str) -> str:
-    return os.path.splitext(path)[0] + ".jpg"
+def _crop_names(images: Sequence[str]) -> Dict[str, str]:
+    """The path of each image's crop: a.png gives a.jpg, and a.png.jpg if another image has taken that."""
+    names: Dict[str, str] = {}
+    taken = set()
+    for image in images:
+        name = os.path.splitext(image)[0] + ".jpg"
+        if name in taken:
+            name = image + ".jpg"
+        while name in taken:
+            name += ".jpg"
+        names[image] = name
+        taken.add(name)
+    return names
 
 
 def _write_crop(path: str, crop: bytes) -> None:
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    if os.path.exists(path):
-        raise UserError(f"{os.path.basename(path)}: the names of two images differ only in their suffix; rename one")
     with open(path, "wb") as stream:
         stream.write(crop)
 
 
 def _write_table(path: str, alignments: Sequence[Alignment]) -> None:
-    with open(path, "w", encoding="utf-8", newline="") as stream:
+    # The bytes of a file name need not be valid text; they come back when the table is read.
+    with open(path, "w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(("image", "status", "faces", "residual") + COLUMNS)
-        for path, status, num_faces, residual, landmarks, _ in alignments:
+        writer.writerow(("image", "status", "faces", "residual") + COLUMNS + ("crop", "note"))
+        for path, status, num_faces, residual, landmarks, _, file, note in alignments:
             values = [""] * 10 if landmarks is None else [f"{value:.2f}" for value in landmarks.ravel()]
-            writer.writerow([path.replace(os.sep, "/"), status, num_faces, f"{residual:.2f}"] + values)
+            row = [path.replace(os.sep, "/"), status, num_faces, f"{residual:.2f}", *values]
+            writer.writerow([*row, file.replace(os.sep, "/"), printable(note)])

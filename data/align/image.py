@@ -5,14 +5,15 @@ from __future__ import annotations
 import functools
 import os
 from dataclasses import dataclass
-from typing import NamedTuple, Optional, Tuple
+from typing import List, NamedTuple, Optional, Sequence, Union
 
 import cv2
 import numpy as np
 
 from arcface_mx.data.align.detector import Detector, Faces
 from arcface_mx.data.align.transform import WIDTH, align, reference_landmarks, similarity_transform
-from arcface_mx.data.images import MAX_CAMERA_PIXELS, decode_or_none
+from arcface_mx.data.align.yunet import YuNet
+from arcface_mx.data.images import MAX_CAMERA_PIXELS, decode_bgr, read_image_file
 from arcface_mx.util.errors import UserError
 
 BORDERS = {"black": cv2.BORDER_CONSTANT, "replicate": cv2.BORDER_REPLICATE}
@@ -20,8 +21,7 @@ BORDERS = {"black": cv2.BORDER_CONSTANT, "replicate": cv2.BORDER_REPLICATE}
 ALIGNED, SEVERAL, SMALL, UNCERTAIN = "aligned", "several faces", "small", "uncertain"
 NO_FACE, UNREADABLE, NO_LANDMARKS = "no face found", "unreadable", "no landmarks"
 MAX_ENLARGEMENT = 2.0  # a face that is enlarged by more than this factor is "small"
-# The detector's default thresholds, then lower ones for images in which the defaults find no face.
-THRESHOLDS = ((0.6, 0.7, 0.7), (0.4, 0.5, 0.3))
+MAX_RESIDUAL = 8.0  # pixels; the median of a set of profiles is 7.9, that of wrong numbers is larger
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,11 @@ class AlignOptions:
         What lies outside the image: ``"black"`` or ``"replicate"`` (the image's outermost pixels).
     quality : int
         JPEG quality of the crops, 1 to 100.
+    detector : str, optional
+        An ONNX file that OpenCV's `FaceDetectorYN` reads. The default detector is MTCNN.
+    max_residual : float
+        Largest median residual, in pixels, of landmarks from a file or from `detector`. Above it,
+        they are refused, because they are not those of faces.
     """
 
     width: int = WIDTH
@@ -47,6 +52,8 @@ class AlignOptions:
     min_face: int = 20
     border: str = "black"
     quality: int = 95
+    detector: Optional[str] = None
+    max_residual: float = MAX_RESIDUAL
 
     def check(self) -> None:
         """Raise UserError if an option is out of its range."""
@@ -56,6 +63,8 @@ class AlignOptions:
             raise UserError(f"`border` must be one of {', '.join(BORDERS)}, got {self.border}")
         if not 1 <= self.quality <= 100:
             raise UserError(f"`quality` must be between 1 and 100, got {self.quality}")
+        if self.landmarks and self.detector:
+            raise UserError("`landmarks` and `detector` both say where the faces are; give one of them")
 
 
 class Alignment(NamedTuple):
@@ -76,6 +85,10 @@ class Alignment(NamedTuple):
         x and y of the five landmarks, pixels of the image.
     crop : bytes, optional
         The aligned crop as JPEG.
+    file : str
+        Path of the crop, relative to the new folder; empty without a crop.
+    note : str
+        Why there is no crop, if the status does not say it.
     """
 
     path: str
@@ -84,6 +97,8 @@ class Alignment(NamedTuple):
     residual: float = 0.0
     landmarks: Optional[np.ndarray] = None
     crop: Optional[bytes] = None
+    file: str = ""
+    note: str = ""
 
     @property
     def is_aligned(self) -> bool:
@@ -110,31 +125,68 @@ def align_image(path: str, landmarks: Optional[np.ndarray], options: AlignOption
     -------
     Alignment
         Status, landmarks and crop.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be read.
     """
     if options.landmarks and landmarks is None:
         return Alignment(path, NO_LANDMARKS)
-    with open(os.path.join(source, path), "rb") as stream:
-        pixels = decode_or_none(stream.read(), MAX_CAMERA_PIXELS)
-    if pixels is None:
-        return Alignment(path, UNREADABLE)
-    num_faces, uncertain = 1, False
     if landmarks is None:
-        faces, uncertain = _detect(pixels[:, :, ::-1], options.min_face)
-        num_faces = len(faces.scores)
-        if not num_faces:
-            return Alignment(path, NO_FACE)
-        # Rounded as in align.csv, so that this table, used as landmark file, gives the same crops.
-        landmarks = faces.landmarks[choose_face(faces, pixels.shape[0], pixels.shape[1])].round(2)
+        return align_faces(path, options, source)[0]
+    try:
+        pixels = decode_bgr(read_image_file(os.path.join(source, path)), MAX_CAMERA_PIXELS)
+    except ValueError as error:
+        return Alignment(path, UNREADABLE, note=str(error))
+    x, y = landmarks.mean(0)
+    if not (0 <= x < pixels.shape[1] and 0 <= y < pixels.shape[0]):
+        note = f"its landmarks lie outside of its {pixels.shape[1]}×{pixels.shape[0]} pixels"
+        return Alignment(path, NO_FACE, 1, 0.0, landmarks, note=note)
+    return _cut(path, pixels, landmarks, options, 1, False)
+
+
+def align_faces(path: str, options: AlignOptions, source: str = "") -> List[Alignment]:
+    """Detect and align all faces of one image.
+
+    Parameters
+    ----------
+    path : str
+        Path of the image, relative to `source`.
+    options : AlignOptions
+        How the image is aligned. A landmark file is not used.
+    source : str
+        Folder of the image.
+
+    Returns
+    -------
+    list of Alignment
+        The large and central face first, then the others from left to right. One entry without crop
+        if there is no face.
+    """
+    try:
+        pixels = decode_bgr(read_image_file(os.path.join(source, path)), MAX_CAMERA_PIXELS)
+    except ValueError as error:
+        return [Alignment(path, UNREADABLE, note=str(error))]
+    faces, uncertain = open_detector(options.min_face, options.detector).find(pixels[:, :, ::-1])
+    count = len(faces.scores)
+    if not count:
+        return [Alignment(path, NO_FACE)]
+    first = choose_face(faces, pixels.shape[0], pixels.shape[1])
+    others = [k for k in np.argsort(faces.boxes[:, 0], kind="stable").tolist() if k != first]
+    # Rounded as in align.csv, so that this table, used as landmark file, gives the same crops.
+    return [_cut(path, pixels, faces.landmarks[k].round(2), options, count, uncertain) for k in [first, *others]]
+
+
+def align_all(options: AlignOptions, all_faces: bool, paths: Sequence[str]) -> List[List[Alignment]]:
+    """Align one face, or all faces, of each image. Child processes call this function."""
+    return [align_faces(path, options)[: None if all_faces else 1] for path in paths]
+
+
+def _cut(
+    path: str, pixels: np.ndarray, landmarks: np.ndarray, options: AlignOptions, num_faces: int, uncertain: bool
+) -> Alignment:
+    """Cut one face out of an image."""
     try:
         crop, residual = align(pixels, landmarks, options.width, BORDERS[options.border])
         matrix, _ = similarity_transform(landmarks, reference_landmarks(options.width))
-    except ValueError:
-        return Alignment(path, NO_FACE, num_faces, 0.0, landmarks)
+    except ValueError as error:
+        return Alignment(path, NO_FACE, num_faces, 0.0, landmarks, note=str(error))
     small = float(np.hypot(matrix[0, 0], matrix[1, 0])) > MAX_ENLARGEMENT
     status = SEVERAL if num_faces > 1 else UNCERTAIN if uncertain else SMALL if small else ALIGNED
     _, data = cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, options.quality])
@@ -153,16 +205,10 @@ def choose_face(faces: Faces, height: int, width: int) -> int:
     return int(np.argmax(size[:, 0] * size[:, 1] - 2 * (offset**2).sum(1)))
 
 
-def _detect(pixels: np.ndarray, min_face: int) -> Tuple[Faces, bool]:
-    """Return the faces, and whether only the lower thresholds found them."""
-    default, lower = THRESHOLDS
-    faces = _detector(min_face, default)(pixels)
-    if len(faces.scores):
-        return faces, False
-    faces = _detector(min_face, lower)(pixels)
-    return faces, len(faces.scores) > 0
-
-
 @functools.lru_cache(maxsize=None)  # reading the networks takes 50 ms
-def _detector(min_face: int, thresholds: Tuple[float, ...]) -> Detector:
-    return Detector(min_face, thresholds)
+def open_detector(min_face: int, path: Optional[str] = None) -> Union[Detector, YuNet]:
+    """Return the detector of an ONNX file or, without one, MTCNN.
+
+    Raises UserError if the file is no detector, or if MTCNN is not installed.
+    """
+    return YuNet(path, min_face) if path else Detector(min_face)

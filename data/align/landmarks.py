@@ -1,14 +1,16 @@
 """Read landmark files: five points for the face of each image.
 
 Three kinds are read: the table that `arcface-mx data align` writes; CelebA's list_landmarks files
-(txt and csv); and lists with one image per line, name first and ten numbers last, such as those
-published for CASIA-WebFace.
+(txt and csv); and lists with one image per line: name, perhaps a label, ten numbers, perhaps the
+detector's score, such as those published for CASIA-WebFace and for IJB.
 """
 
 from __future__ import annotations
 
 import contextlib
-from typing import Dict, List, Optional, Tuple
+import csv
+import io
+from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -40,25 +42,22 @@ def read_landmarks(path: str) -> Dict[str, np.ndarray]:
         If the file cannot be read, if a line has another form, if an image is listed twice, or if
         the landmarks are clearly in another order.
     """
-    try:
-        with open(path, encoding="utf-8-sig") as stream:
-            lines = stream.read().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read as a text file of landmarks: {error}") from None
+    rows = _read_rows(path)
     landmarks: Dict[str, np.ndarray] = {}
     columns: Optional[List[int]] = None
-    for number, line in enumerate(lines, 1):
-        words = _split(line)
+    first = _first_column([words for _, words in rows])
+    for number, words in rows:
         if not words or (len(words) == 1 and words[0].isdecimal()):  # CelebA's first line is a count
             continue
         heading = _find_columns(words)
         if heading is not None:
             columns = heading
             continue
-        entry = _parse_entry(words, columns)
+        entry = _parse_entry(words, columns, first)
         if entry is None:
             raise UserError(
-                f"{path}: line {number}: expected an image's name and ten numbers (x, y of {', '.join(NAMES)})"
+                f"{path}: line {number}: expected an image's name and ten numbers (x, y of {', '.join(NAMES)}), "
+                "perhaps with a label before or a score behind them"
             )
         name, points = entry
         if name in landmarks:
@@ -67,12 +66,40 @@ def read_landmarks(path: str) -> Dict[str, np.ndarray]:
             landmarks[name] = points
     if not landmarks:
         raise UserError(f"{path}: contains no landmarks")
-    _check_order(path, np.stack(list(landmarks.values())))
+    order = other_order(np.stack(list(landmarks.values())))
+    if order:
+        raise UserError(f"{path}: the order of the numbers looks like {order}; it must be x, y of {', '.join(NAMES)}")
     return landmarks
 
 
-def _split(line: str) -> List[str]:
-    return [word.strip() for word in line.split(",")] if "," in line else line.split()
+def _read_rows(path: str) -> List[Tuple[int, List[str]]]:
+    """Number and words of each line. In a file with commas, a quoted name may contain commas and line breaks."""
+    try:
+        with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
+            text = stream.read()
+        if "," not in text.partition("\n")[0]:
+            return [(number, line.split()) for number, line in enumerate(text.splitlines(), 1)]
+        reader = csv.reader(io.StringIO(text, newline=""))
+        return [(reader.line_num, [word.strip() for word in row]) for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: cannot be read as a text file of landmarks: {error}") from None
+
+
+def _first_column(rows: Sequence[Sequence[str]]) -> int:
+    """The column of the first of ten numbers, in lines of twelve words without a heading.
+
+    The line is either name, label and ten numbers, as for CASIA-WebFace, or name, ten numbers and
+    score, as for IJB. The points of the right reading look like faces.
+    """
+    sample = [row for row in rows if len(row) == 12][:MAX_SAMPLE]
+    residuals = []
+    for first in (2, 1):
+        try:
+            points = np.asarray([row[first : first + 10] for row in sample], float).reshape(-1, 5, 2)
+        except ValueError:
+            points = np.zeros((0, 5, 2))
+        residuals.append(_median_residual(points))
+    return 1 if residuals[1] < residuals[0] else 2
 
 
 def _find_columns(words: List[str]) -> Optional[List[int]]:
@@ -88,12 +115,18 @@ def _find_columns(words: List[str]) -> Optional[List[int]]:
     return columns if len(words) > 10 else [column + 1 for column in columns]
 
 
-def _parse_entry(words: List[str], columns: Optional[List[int]]) -> Optional[Tuple[str, Optional[np.ndarray]]]:
-    """Return image and landmarks (None if empty) of a line, or None if it has another form."""
+def _parse_entry(
+    words: List[str], columns: Optional[List[int]], first: int
+) -> Optional[Tuple[str, Optional[np.ndarray]]]:
+    """Return image and landmarks (None if empty) of a line, or None if it has another form.
+
+    `first` is the column of the first number in a line of twelve words.
+    """
     if columns is None:
-        if len(words) not in (11, 12):  # a label may stand between the image and the numbers
+        if len(words) not in (11, 12):
             return None
-        columns = list(range(len(words) - 10, len(words)))
+        start = first if len(words) == 12 else 1
+        columns = list(range(start, start + 10))
     if len(words) <= max(columns):
         return None
     texts = [words[column] for column in columns]
@@ -106,8 +139,11 @@ def _parse_entry(words: List[str], columns: Optional[List[int]]) -> Optional[Tup
     return (words[0], values.reshape(5, 2)) if np.isfinite(values).all() else None
 
 
-def _check_order(path: str, landmarks: np.ndarray) -> None:
-    """Raise UserError if another order of the numbers fits a face far better."""
+def other_order(landmarks: np.ndarray) -> str:
+    """Return the name of another order of the numbers that fits a face far better; empty if there is none.
+
+    landmarks: N×5×2.
+    """
     sample = landmarks[:: max(1, len(landmarks) // MAX_SAMPLE)]
     flat = sample.reshape(len(sample), 10)
     orders = {
@@ -118,11 +154,7 @@ def _check_order(path: str, landmarks: np.ndarray) -> None:
     }
     # Profiles fit no order well, so a better fit must also be a good one.
     limit = min(10.0, 0.6 * _median_residual(sample))
-    for order, faces in orders.items():
-        if _median_residual(faces) < limit:
-            raise UserError(
-                f"{path}: the order of the numbers looks like {order}; it must be x, y of {', '.join(NAMES)}"
-            )
+    return next((order for order, faces in orders.items() if _median_residual(faces) < limit), "")
 
 
 def _median_residual(faces: np.ndarray) -> float:

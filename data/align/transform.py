@@ -16,7 +16,7 @@ REFERENCE = np.asarray(
 )
 
 
-def reference_landmarks(width: int = WIDTH) -> np.ndarray:
+def reference_landmarks(width: float = WIDTH) -> np.ndarray:
     """Return the reference landmarks, shape (5, 2), of a crop that is 112 high and `width` wide."""
     return REFERENCE - [(WIDTH - width) / 2, 0]
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Optional
+
 import numpy as np
 
 from arcface_mx.data.bins.draw_pairs import FOLDS
 from arcface_mx.data.bins.read import PairSet, read_pairs
-from arcface_mx.data.check.images import scan_images
+from arcface_mx.data.check.eyes import check_eyes, spread
+from arcface_mx.data.check.images import scan_pairs
 from arcface_mx.data.check.report import SAMPLE, Report
 from arcface_mx.data.recordio.problems import Problem
 from arcface_mx.util.errors import UserError
-from arcface_mx.util.progress import progress
 
 MAKE = "make the set again"
 
 
-def check_pairs(path: str, quick: bool = False) -> Report:
+def check_pairs(path: str, quick: bool = False, workers: int = 1) -> Report:
     """Check a verification set.
 
     Parameters
@@ -24,6 +26,8 @@ def check_pairs(path: str, quick: bool = False) -> Report:
         A .bin file.
     quick : bool
         Decode 2,000 images, spread evenly, instead of all.
+    workers : int
+        Child processes that decode.
 
     Returns
     -------
@@ -38,13 +42,15 @@ def check_pairs(path: str, quick: bool = False) -> Report:
         text = str(error)
         report.problems.append(Problem(text[len(path) + 2 :] if text.startswith(path + ": ") else text, MAKE))
         return report
-    same, count = pairs.same, len(pairs)
+    report.pairs, same, count = pairs, pairs.same, len(pairs)
     report.table.append(("pairs", f"{count}: {same.sum()} same, {(~same).sum()} different"))
     report.table.append(("images", f"{pairs.num_images} distinct of {2 * count}"))
     _check_folds(same, report)
     _check_pairs_of_one_image(pairs, report)
     _find_repeated_pairs(pairs, report)
-    _check_images(pairs, report, SAMPLE if quick else pairs.num_images)
+    _check_images(pairs, report, SAMPLE if quick else None, workers)
+    chosen = set(spread(pairs.num_images).tolist())
+    check_eyes((image for number, image in enumerate(pairs.images()) if number in chosen), report, workers)
     return report
 
 
@@ -90,11 +96,10 @@ def _find_repeated_pairs(pairs: PairSet, report: Report) -> None:
         report.remarks.append(Problem(f"{repeated} pairs stand there more than once", "they count more than others"))
 
 
-def _check_images(pairs: PairSet, report: Report, limit: int) -> None:
-    step = -(-pairs.num_images // limit)
-    listed = enumerate(progress(pairs.images(), report.path, "images", total=pairs.num_images))
-    images = scan_images((number, image) for number, image in listed if number % step == 0)
+def _check_images(pairs: PairSet, report: Report, limit: Optional[int], workers: int) -> None:
+    images = scan_pairs(pairs, limit, workers)
     report.mean = images.mean
+    report.positions, report.digests = images.positions, images.digests
 
     def place(number: int) -> str:
         return pairs.describe(number)[len(pairs.path) + 2 :]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Iterable
+from typing import Iterable, Tuple
 
 import cv2
 import numpy as np
@@ -14,20 +14,33 @@ from arcface_mx.util.files import atomic_write
 
 COLUMNS, ROWS = 12, 12
 QUALITY = 90
+CAPTION = 16  # pixels below an image for its name
+FONT, FONT_SCALE = cv2.FONT_HERSHEY_SIMPLEX, 0.36
 ZOOM = 4
 COLOUR = (0, 255, 0)
 
 
-def write_sheet(images: Iterable[bytes], path: str) -> None:
-    """Write up to 12×12 encoded images side by side as one JPEG. Images that cannot be decoded are left out."""
-    tiles = [pixels for pixels in map(decode_or_none, images) if pixels is not None][: COLUMNS * ROWS]
+def write_sheet(images: Iterable[Tuple[str, bytes]], path: str) -> None:
+    """Write up to 12×12 named images side by side as one JPEG. Images that cannot be decoded are left out."""
+    decoded = ((name, decode_or_none(image)) for name, image in images)
+    tiles = [(name, pixels) for name, pixels in decoded if pixels is not None][: COLUMNS * ROWS]
     if not tiles:
         raise UserError(f"{path}: there is no image to show")
-    shape = tiles[0].shape
-    tiles = [tile if tile.shape == shape else cv2.resize(tile, (shape[1], shape[0])) for tile in tiles]
-    tiles += [np.zeros(shape, np.uint8)] * (-len(tiles) % COLUMNS if len(tiles) > COLUMNS else 0)
-    rows = [np.hstack(tiles[start : start + COLUMNS]) for start in range(0, len(tiles), COLUMNS)]
+    height, width = tiles[0][1].shape[:2]
+    cells = [np.vstack([cv2.resize(pixels, (width, height)), _caption(name, width)]) for name, pixels in tiles]
+    cells += [np.zeros_like(cells[0])] * (-len(cells) % COLUMNS if len(cells) > COLUMNS else 0)
+    rows = [np.hstack(cells[start : start + COLUMNS]) for start in range(0, len(cells), COLUMNS)]
     _write(path, cv2.imencode(".jpg", np.vstack(rows), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1])
+
+
+def _caption(name: str, width: int) -> np.ndarray:
+    """The end of a name in a strip below its image. OpenCV's letters are those of ASCII."""
+    strip = np.zeros((CAPTION, width, 3), np.uint8)
+    text = name.encode("ascii", "replace").decode()
+    while len(text) > 3 and cv2.getTextSize(text, FONT, FONT_SCALE, 1)[0][0] > width - 4:
+        text = ".." + text.lstrip(".")[1:]
+    cv2.putText(strip, text, (2, CAPTION - 5), FONT, FONT_SCALE, (255, 255, 255), 1, cv2.LINE_AA)
+    return strip
 
 
 def write_mean_face(mean: np.ndarray, path: str) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from typing import List
 
 import numpy as np
 
-from arcface_mx.data.check.images import Images, scan_records
+from arcface_mx.data.check.eyes import check_eyes, spread
+from arcface_mx.data.check.images import Images, readable_images, scan_records
 from arcface_mx.data.check.report import SAMPLE, Report
 from arcface_mx.data.recordio.index import RecordIndex
 from arcface_mx.data.recordio.problems import Problem
@@ -28,7 +28,7 @@ def check_records(path: str, quick: bool = False, workers: int = 1) -> Report:
     quick : bool
         Decode 2,000 images, spread evenly, instead of all.
     workers : int
-        Threads that decode.
+        Child processes that decode.
 
     Returns
     -------
@@ -41,24 +41,20 @@ def check_records(path: str, quick: bool = False, workers: int = 1) -> Report:
         If there is nothing to check.
     """
     index = RecordIndex.survey(path)
-    start = time.perf_counter()
     images = scan_records(index, SAMPLE if quick else None, workers)
-    seconds = time.perf_counter() - start
-    image_problems = _image_problems(index, images)
-    decoded = {number for problem in image_problems for number in problem.records}
-    # The survey decodes the first image, whose problems would be listed twice.
-    problems = [p for p in index.problems if not (len(p.records) == 1 and p.records[0] in decoded)]
-    report = Report(index.path, problems=problems + image_problems, index=index, mean=images.mean)
+    problems = list(index.problems) + _image_problems(index, images)
+    report = Report(index.path, problems=problems, index=index, mean=images.mean)
+    report.positions, report.digests = images.positions, images.digests
     _find_equal_images(index, images, report)
-    rate = f"{len(images.positions) / max(seconds, 1e-9):.0f} images/s with {workers} threads"
     report.table += [
         ("images", f"{len(index)} in records {index.numbers[0]}…{index.numbers[-1]}"),
         ("identities", f"{index.num_classes}"),
         ("image size", f"{index.height}×{index.width}"),
         ("layout", _layout(index)),
-        ("decoded", f"{len(images.positions)} of {len(index)}, {rate}"),
+        ("decoded", f"{len(images.positions)} of {len(index)}, in {workers} process{'es' if workers > 1 else ''}"),
     ]
     _count_images(index, report)
+    check_eyes(readable_images(index, spread(len(index))), report, workers)
     return report
 
 

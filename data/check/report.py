@@ -7,6 +7,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 
+from arcface_mx.data.bins.read import PairSet
 from arcface_mx.data.recordio.index import RecordIndex
 from arcface_mx.data.recordio.problems import Problem
 from arcface_mx.util.tables import text_table
@@ -29,8 +30,13 @@ class Report:
         What is wrong, and what is worth knowing.
     index : RecordIndex, optional
         The index of a face set; None for a verification set.
+    pairs : PairSet, optional
+        The pairs of a verification set; None for a face set, and for a file that is none.
     mean : np.ndarray of float64, shape (height, width, 3), optional
         The mean image, RGB, 0…255.
+    positions, digests : np.ndarray of int64 and of S16, shape (K,)
+        Which images were decoded: positions of records or numbers of distinct images, and their
+        hashes.
     """
 
     path: str
@@ -38,7 +44,10 @@ class Report:
     problems: List[Problem] = field(default_factory=list)
     remarks: List[Problem] = field(default_factory=list)
     index: Optional[RecordIndex] = None
+    pairs: Optional[PairSet] = None
     mean: Optional[np.ndarray] = None
+    positions: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    digests: np.ndarray = field(default_factory=lambda: np.zeros(0, "S16"))
 
     def __str__(self) -> str:
         lines = text_table(self.table).splitlines() if self.table else []

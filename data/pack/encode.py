@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional
+from typing import List, Optional, Sequence, Union
 
 import cv2
 import numpy as np
 
 from arcface_mx.data.align.transform import HEIGHT, WIDTH
-from arcface_mx.data.images import MAX_CAMERA_PIXELS, decode_or_none
+from arcface_mx.data.image_structure import RefusedImage
+from arcface_mx.data.images import MAX_CAMERA_PIXELS, decode_bgr, read_image_file
 from arcface_mx.util.errors import UserError
 
 DEFAULT_QUALITY = 95
@@ -70,13 +71,15 @@ def encode_image(path: str, options: PackOptions) -> bytes:
     The bytes do not change if the file is a JPEG or PNG of the right size and no quality is set.
     """
     try:
-        with open(path, "rb") as stream:
-            data = stream.read()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-    pixels = decode_or_none(data, MAX_CAMERA_PIXELS)
-    if pixels is None:
-        raise UserError(f"{path}: cannot be decoded as an image")
+        data = read_image_file(path)
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from None
+    try:
+        pixels = decode_bgr(data, MAX_CAMERA_PIXELS)
+    except RefusedImage as error:
+        raise UserError(f"{path}: {error}") from None
+    except ValueError:
+        raise UserError(f"{path}: cannot be decoded as an image") from None
     size = (options.height, options.width)
     if pixels.shape[:2] == size and options.quality is None and data[:3] in (b"\xff\xd8\xff", b"\x89PN"):
         return data
@@ -92,6 +95,17 @@ def encode_image(path: str, options: PackOptions) -> bytes:
     if not success:
         raise UserError(f"{path}: cannot be encoded as JPEG")
     return bytes(encoded)
+
+
+def encode_images(options: PackOptions, paths: Sequence[str]) -> List[Union[bytes, UserError]]:
+    """Encode image files; the error of a file takes the place of its image."""
+    encoded: List[Union[bytes, UserError]] = []
+    for path in paths:
+        try:
+            encoded.append(encode_image(path, options))
+        except UserError as error:
+            encoded.append(error)
+    return encoded
 
 
 def _resize(pixels: np.ndarray, options: PackOptions) -> np.ndarray:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import collections
+import itertools
 import os
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Dict, Iterable, Iterator, List, Sequence, Tuple, Union
 
 import numpy as np
 
 from arcface_mx.data.bins.draw_pairs import write_drawn_pairs
 from arcface_mx.data.image_files import IdentityImages, images_by_identity
-from arcface_mx.data.pack.encode import PackOptions, encode_image
+from arcface_mx.data.pack.copies import Copies
+from arcface_mx.data.pack.encode import PackOptions, encode_images
 from arcface_mx.data.recordio.writer import RecordWriter
-from arcface_mx.util.errors import UserError
+from arcface_mx.util.children import in_batches, run_batches
+from arcface_mx.util.errors import UserError, printable
 from arcface_mx.util.files import atomic_directory, refuse_existing, write_json
 from arcface_mx.util.progress import progress
 
-READ_AHEAD = 512  # images read ahead of the writer
+BATCH = 32  # images that a child process gets at a time
 
 EncodedImages = Iterable[Tuple[int, bytes]]  # index of the identity, encoded image
 
@@ -34,7 +37,7 @@ def pack_images(source: str, folder: str, options: PackOptions, workers: int = 1
     options : PackOptions
         Size and encoding of the images, and which identities are left out or held out.
     workers : int
-        Number of threads. It does not influence the result.
+        Number of child processes that decode. It does not influence the result.
 
     Returns
     -------
@@ -49,12 +52,15 @@ def pack_images(source: str, folder: str, options: PackOptions, workers: int = 1
     Notes
     -----
     ``names.txt`` has a line ``label<TAB>name<TAB>number of images`` for each identity. Held-out
-    identities have no records: ``held_out.bin`` contains pairs of their images (see `draw_pairs`).
+    identities have no records: ``held_out.bin`` contains pairs of their images (see `draw_pairs`). An
+    identity that shares an image, byte for byte, with another one is not held out.
     """
     options.check()
     refuse_existing(folder)
     images = images_by_identity(source)
-    training, held_out = _choose_identities(source, images, options)
+    copies = Copies(images.paths, workers)
+    shared = copies.across()
+    training, held_out = _choose_identities(source, images, options, copies)
     errors: List[str] = []
     with atomic_directory(folder) as temporary:
         encoded = _encode(images, training, options, workers, errors)
@@ -79,19 +85,25 @@ def pack_images(source: str, folder: str, options: PackOptions, workers: int = 1
             ],
             "images_left_out": errors,
             "files_skipped": images.skipped,
+            "images_of_several_identities": shared,
         }
         write_json(os.path.join(temporary, "pack.json"), summary)
     return summary
 
 
-def _choose_identities(source: str, images: IdentityImages, options: PackOptions) -> Tuple[List[int], List[int]]:
+def _choose_identities(
+    source: str, images: IdentityImages, options: PackOptions, copies: Copies
+) -> Tuple[List[int], List[int]]:
     """Return the identities to train on and the held-out identities, as indices."""
     eligible = [k for k, paths in enumerate(images.paths) if len(paths) >= options.min_images]
-    candidates = [k for k in eligible if len(images.paths[k]) > 1]
+    # Copies of an image must not be on both sides, so identities that share an image are trained on.
+    shared = {path for paths in copies.across() for path in paths}
+    candidates = [k for k in eligible if copies.distinct(k) > 1 and not shared & set(images.paths[k])]
     count = int(options.held_out) if options.held_out >= 1 else int(round(options.held_out * len(eligible)))
     if count > len(candidates):
         raise UserError(
             f"`held_out` is {options.held_out:g}, but only {len(candidates)} identities have two or more images"
+            + (" and share none with another identity" if shared else "")
         )
     order = np.random.RandomState(options.seed).permutation(len(candidates))
     held_out = {candidates[k] for k in order[:count]}
@@ -108,23 +120,20 @@ def _encode(
     images: IdentityImages, identities: Sequence[int], options: PackOptions, workers: int, errors: List[str]
 ) -> Iterator[Tuple[int, bytes]]:
     """Yield the usable images of `identities` in order, and append the other images to `errors`."""
-
-    def encode(task: Tuple[int, str]) -> Union[bytes, UserError]:
-        try:
-            return encode_image(task[1], options)
-        except UserError as error:
-            return error
-
     tasks = [(k, path) for k in identities for path in images.paths[k]]
-    with ThreadPoolExecutor(workers) as pool:
-        # The pool would read all images at once, so it gets a limited number at a time.
-        chunks = (tasks[start : start + READ_AHEAD] for start in range(0, len(tasks), READ_AHEAD))
-        results = (pair for chunk in chunks for pair in zip(chunk, pool.map(encode, chunk)))
-        for (k, _), image in progress(results, "packing", "images", total=len(tasks)):
-            if isinstance(image, UserError):
-                errors.append(str(image))
-            else:
-                yield k, image
+    batches = in_batches((path for _, path in tasks), BATCH)
+    # The images may come from strangers, so they are decoded in child processes, which may die.
+    results = run_batches(partial(encode_images, options), batches, _crashed, workers)
+    encoded = itertools.chain.from_iterable(results)
+    for image, (k, _) in zip(progress(encoded, "packing", "images", total=len(tasks)), tasks):
+        if isinstance(image, UserError):
+            errors.append(str(image))
+        else:
+            yield k, image
+
+
+def _crashed(path: str, reason: str) -> List[Union[bytes, UserError]]:
+    return [UserError(f"{path}: cannot be decoded as an image: {reason}")]
 
 
 def _add_all(writer: RecordWriter, encoded: EncodedImages) -> Dict[int, int]:
@@ -139,15 +148,16 @@ def _add_all(writer: RecordWriter, encoded: EncodedImages) -> Dict[int, int]:
 def _write_names(folder: str, names: Sequence[str], counts: Dict[int, int]) -> None:
     with open(os.path.join(folder, "names.txt"), "w", encoding="utf-8") as stream:
         for label, (k, count) in enumerate(counts.items()):
-            stream.write(f"{label}\t{names[k]}\t{count}\n")
+            stream.write(f"{label}\t{printable(names[k])}\t{count}\n")
 
 
 def _write_held_out(
     folder: str, names: Sequence[str], identities: Sequence[int], encoded: EncodedImages, seed: int
 ) -> None:
-    images = collections.defaultdict(list)
+    images: Dict[int, List[bytes]] = collections.defaultdict(list)
     for k, image in encoded:
-        images[k].append(image)
+        if image not in images[k]:  # a pair of an image with itself says nothing
+            images[k].append(image)
     write_drawn_pairs(os.path.join(folder, "held_out.bin"), [images[k] for k in identities], seed)
     with open(os.path.join(folder, "held_out.txt"), "w", encoding="utf-8") as stream:
-        stream.write("".join(f"{names[k]}\n" for k in identities))
+        stream.write("".join(f"{printable(names[k])}\n" for k in identities))

@@ -7,7 +7,7 @@ from typing import Dict, Iterator, List, Optional, Sequence
 
 from arcface_mx.data.bins.write import write_pairs
 from arcface_mx.data.image_files import SUFFIXES, is_image_name
-from arcface_mx.data.images import decode_or_none
+from arcface_mx.data.images import decode_bgr, read_image_file
 from arcface_mx.data.pack.encode import PackOptions, encode_image
 from arcface_mx.data.protocols.formats import ImagePair, read_protocol
 from arcface_mx.util.errors import UserError
@@ -90,10 +90,10 @@ def refuse_missing(names: Sequence[str], protocol: str, problem: str, missing: O
 
 
 def _encode(paths: Sequence[str]) -> Iterator[bytes]:
-    with open(paths[0], "rb") as stream:
-        pixels = decode_or_none(stream.read())
-    if pixels is None:
-        raise UserError(f"{paths[0]}: cannot be decoded as an image")
+    try:
+        pixels = decode_bgr(read_image_file(paths[0]))
+    except ValueError:
+        raise UserError(f"{paths[0]}: cannot be decoded as an image") from None
     options = PackOptions(height=pixels.shape[0], width=pixels.shape[1])
     for path in progress(paths, "pairs", "images"):
         yield encode_image(path, options)

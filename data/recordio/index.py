@@ -20,8 +20,8 @@ from typing import Iterator, Optional, Tuple
 
 import numpy as np
 
-from arcface_mx.data.images import decode_bgr
-from arcface_mx.data.recordio.problems import Problem, find_problems
+from arcface_mx.data.image_structure import read_structure
+from arcface_mx.data.recordio.problems import Problem, find_problems, first_image_problems
 from arcface_mx.data.recordio.record import read_record
 from arcface_mx.data.recordio.survey import COPY, survey_records
 from arcface_mx.util.errors import UserError
@@ -92,10 +92,11 @@ class RecordIndex:
             the record and a remedy.
         """
         index = cls.survey(path)
-        if index.problems:
-            more = len(index.problems) - 1
+        problems = list(index.problems) or first_image_problems(index)
+        if problems:
+            more = len(problems) - 1
             other = f" ({more} more kinds of problem: arcface-mx data check)" if more else ""
-            raise UserError(f"{index.path}: {index.problems[0]}{other}")
+            raise UserError(f"{index.path}: {problems[0]}{other}")
         return index
 
     @classmethod
@@ -246,8 +247,7 @@ def _whole(labels: np.ndarray) -> np.ndarray:
 def _image_size(path: str, offset: int) -> Tuple[int, int]:
     try:
         with open(path, "rb") as stream:
-            _, image = read_record(stream.fileno(), offset)
-        pixels = decode_bgr(image)
+            structure = read_structure(read_record(stream.fileno(), offset)[1])
     except ValueError as error:
         raise UserError(f"{path}: the first image cannot be decoded ({error}); pack the images again") from None
-    return pixels.shape[0], pixels.shape[1]
+    return structure.height, structure.width

@@ -1,6 +1,6 @@
 """Find contradictions between labels, `property`, header record and identity records.
 
-All images but the first are left undecoded; `arcface-mx data check` decodes them.
+No image is decoded; `arcface-mx data check` decodes them all.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Problem:
 
 def find_problems(index: RecordIndex, last_record: int, raw_labels: np.ndarray) -> List[Problem]:
     """What makes `index` unfit for training. `raw_labels` are the float32 labels of its images."""
-    problems = _label_problems(index, raw_labels) + _size_problems(index)
+    problems = _label_problems(index, raw_labels)
     if index.header is not None:
         problems += _header_problems(index, last_record) + _range_problems(index)
     return problems
@@ -85,8 +85,8 @@ def _label_problems(index: RecordIndex, raw: np.ndarray) -> List[Problem]:
     return problems
 
 
-def _size_problems(index: RecordIndex) -> List[Problem]:
-    """Problems of the first image."""
+def first_image_problems(index: RecordIndex) -> List[Problem]:
+    """Decode the first image, and return what makes it unfit for training."""
     number, _, image = next(index.images(np.zeros(1, np.int64)))
     try:
         height, width = decode_bgr(image).shape[:2]

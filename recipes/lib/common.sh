@@ -4,19 +4,28 @@
 #   DATA=/data/faces_webface_112x112 recipes/NAME.sh   the paper's settings on CASIA-WebFace
 #   recipes/NAME.sh --seed 1 --devices 'gpu(0)'        any flag of `arcface-mx train` overrides
 #   recipes/NAME.sh --print-config                     prints the configuration; nothing is installed or made
+#   arcface-mx recipe NAME …                           the same with an installed arcface-mx, in any folder
 #
 # Environment variables:
 #   DATA          a folder in InsightFace's layout
 #   EVAL          verification sets (default: all .bin files of DATA)
-#   BUDGET        paper, laptop, or table, which is laptop with smaller images (default: paper with DATA, else laptop)
-#   STEPS         steps of the laptop and table budgets
+#   BUDGET        a preset of arcface_mx/presets.py: paper, laptop, table or photographs (default: paper with DATA,
+#                 else laptop)
+#   STEPS         steps of every budget but the paper's, 1 or more
 #   RUN, SEED     run folder and seed
-#   PYTHON, VENV  see setup.sh
+#   MXNET, PYTHON, VENV  see setup.sh
+# `arcface-mx recipe` sets ARCFACE_MX_PYTHON, the interpreter that has arcface-mx. Nothing is installed then.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+RECIPES=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 PRINT_CONFIG=
 for word in "$@"; do if [ "$word" = --print-config ]; then PRINT_CONFIG=yes; fi; done
-[ -n "$PRINT_CONFIG" ] || . recipes/lib/setup.sh demo,rendered
+if [ -z "${ARCFACE_MX_PYTHON:-}" ]; then
+  cd "$RECIPES/.."
+  if [ -z "$PRINT_CONFIG" ]; then
+    . recipes/lib/setup.sh demo,rendered
+    export ARCFACE_MX_PYTHON=$VENV/bin/python
+  fi
+fi
 
 NAME=$(basename "$0" .sh)
 SEED=${SEED:-0}
@@ -24,7 +33,7 @@ CACHE=${ARCFACE_MX_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/arcface-mx}
 
 arcface() {
   if [ -z "$PRINT_CONFIG" ]; then
-    "$VENV/bin/arcface-mx" "$@"
+    "$ARCFACE_MX_PYTHON" -m arcface_mx "$@"
   elif [ "$1" = train ]; then
     print_config "$@"
   fi
@@ -32,7 +41,7 @@ arcface() {
 
 # A configuration needs no package. A stand-in for numpy lets any Python print it.
 print_config() {
-  "${PYTHON:-python3}" -B -c 'import runpy, sys, types
+  "${ARCFACE_MX_PYTHON:-${PYTHON:-python3}}" -B -c 'import runpy, sys, types
 sys.modules["numpy"] = numpy = types.ModuleType("numpy")
 numpy.__version__ = "1"
 runpy.run_module("arcface_mx", run_name="__main__")' "$@"
@@ -54,30 +63,38 @@ else
   default_data
   RUN=${RUN:-runs/$NAME-rendered-seed$SEED}
 fi
+
+# own_schedule STEPS DROPS BATCH prints the schedule of a row that another paper defines. In the other budgets the
+# learning rate drops after the same shares of the steps.
+own_schedule() {
+  if [ "$BUDGET" = paper ]; then
+    echo "--steps $1 --lr-drops $2 --batch-size $3 --schedule-batch $3"
+  else
+    echo "--lr-drops=$(drops_at "$2" "$1" "$STEPS")"
+  fi
+}
+
+# drops_at DROPS STEPS TOTAL prints the drops of a schedule of STEPS steps, moved to the same shares of TOTAL steps.
+# Drops that fall together, or before the first step, are printed once or not at all.
+drops_at() {
+  awk -v drops="$1" -v steps="$2" -v total="$3" 'BEGIN {
+    count = split(drops, at, ",")
+    for (i = 1; i <= count; i++) {
+      drop = int(at[i] * total / steps)
+      if (drop > last) { list = list (last ? "," : "") drop; last = drop }
+    }
+    print list }'
+}
+
 if [ "$BUDGET" = paper ]; then
   # Section 3.1 of the paper, spelled out in arcface_mx/config.py. Another --batch-size keeps the number
   # of images: steps and learning rate follow.
   SETTINGS=(--preset paper)
 else
   # Small images and a small network, see arcface_mx/presets.py; recipes/results/README.md has the trials.
-  # For whole tables (BUDGET=table) images of 32 pixels cost less than half.
-  STEPS=${STEPS:-1400} SIDE=48
-  if [ "$BUDGET" = table ]; then SIDE=32; fi
-  SETTINGS=(--preset laptop --image-size $SIDE --steps $STEPS --lr-drops $((STEPS * 9 / 14)),$((STEPS * 25 / 28)))
+  if [ "$BUDGET" = photographs ]; then STEPS=${STEPS:-7200}; else STEPS=${STEPS:-1400}; fi
+  SETTINGS=(--preset "$BUDGET" --steps "$STEPS" "--lr-drops=$(drops_at 900,1250 1400 "$STEPS")")
 fi
-
-# own_schedule STEPS DROPS BATCH prints the schedule of a row that another paper defines. In the laptop budget
-# the learning rate drops after the same shares of the steps.
-own_schedule() {
-  if [ "$BUDGET" = paper ]; then
-    echo "--steps $1 --lr-drops $2 --batch-size $3 --schedule-batch $3"
-  else
-    awk -v steps="$1" -v drops="$2" -v total="$STEPS" 'BEGIN {
-      count = split(drops, at, ",")
-      for (i = 1; i <= count; i++) list = list (i > 1 ? "," : "") int(at[i] * total / steps)
-      print "--steps " total " --lr-drops " list }'
-  fi
-}
 
 # train FLAGS trains, verifies and exports, then prints the row beside the paper's figures. With JUST_TRAIN
 # it stops after the training.

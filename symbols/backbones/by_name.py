@@ -9,6 +9,7 @@ from mxnet.symbol import Symbol
 
 from arcface_mx.symbols.backbones.gluoncv_zoo import model_zoo, model_zoo_names
 from arcface_mx.symbols.backbones.iresnet import UNITS, iresnet
+from arcface_mx.symbols.backbones.mobilefacenet import UNITS as UNITS_OF_MOBILEFACENET
 from arcface_mx.symbols.backbones.mobilefacenet import mobilefacenet
 
 ZOO = "gluoncv:"
@@ -54,7 +55,7 @@ def backbone(
     width : float, default=1.0
         Factor of the numbers of channels. Networks of the zoo have width 1 only.
     units : sequence of int, optional
-        Residual units in each stage, for IR-ResNet only; by default those of the name.
+        Residual units in each stage, for IR-ResNet and MobileFaceNet; by default those of the name.
     dropout : float, optional
         Share of the last features dropped in training. By default 0 for MobileFaceNet and 0.4 for
         all others.
@@ -73,8 +74,8 @@ def backbone(
     ValueError
         If the name is unknown, with the nearest names, or if another argument is out of range.
     """
-    if units is not None and name not in IRESNETS:
-        raise ValueError(f"`units` belongs to iresnet; {name} does not take it")
+    if units is not None and name not in (*IRESNETS, "mobilefacenet"):
+        raise ValueError(f"`units` belongs to iresnet and mobilefacenet; {name} does not take it")
     settings: Dict[str, Any] = {"input_size": input_size, "frozen_batchnorm": frozen_batchnorm}
     if dropout is not None:
         settings["dropout"] = dropout
@@ -83,6 +84,7 @@ def backbone(
             data, IRESNETS[name], embedding_size, width=width, units=units, fast_prelu=fast_prelu, **settings
         )
     if name == "mobilefacenet":
+        settings["units"] = UNITS_OF_MOBILEFACENET if units is None else units
         return mobilefacenet(data, embedding_size, width=width, fast_prelu=fast_prelu, **settings)
     names = backbone_names()
     if name not in names:

@@ -7,6 +7,8 @@ centres.
 
 from __future__ import annotations
 
+from typing import Sequence
+
 import mxnet as mx
 from mxnet.symbol import Symbol
 
@@ -17,8 +19,9 @@ from arcface_mx.symbols.checks import check_count, check_positive, check_range
 EPS = 1e-3  # of BatchNorm; the published models were trained with MXNet's default
 
 # For each stage: its number, the expanded channels of its first block (which has stride 2), the
-# expanded channels and the number of its residual blocks, and the output channels of each block.
-STAGES = ((3, 128, 128, 4, 64), (4, 256, 256, 6, 128), (5, 512, 256, 2, 128))
+# expanded channels of its residual blocks, and the output channels of each block.
+STAGES = ((3, 128, 128, 64), (4, 256, 256, 128), (5, 512, 256, 128))
+UNITS = (1, 4, 6, 2)  # as published; the larger form, y2 in InsightFace, is (2, 8, 16, 4)
 
 
 def mobilefacenet(
@@ -26,6 +29,7 @@ def mobilefacenet(
     embedding_size: int = 512,
     *,
     width: float = 1.0,
+    units: Sequence[int] = UNITS,
     input_size: int = 112,
     dropout: float = 0.0,
     fast_prelu: bool = False,
@@ -41,6 +45,10 @@ def mobilefacenet(
         Width d of the embedding.
     width : float, default=1.0
         Factor of all numbers of channels, which are rounded to at least 1.
+    units : sequence of int, default=(1, 4, 6, 2)
+        Blocks at half of the input's resolution, and residual blocks in each of the three stages. A
+        first entry of 1 means the depthwise convolution of the published network. InsightFace's
+        larger form, y2, is (2, 8, 16, 4) and has two million parameters.
     input_size : int, default=112
         Height and width of the images. It is halved four times, rounding up, and a depthwise
         convolution covers what is left (7×7 for 112), so parameters fit one size only.
@@ -66,15 +74,20 @@ def mobilefacenet(
     check_positive("width", width)
     check_count("input_size", input_size)
     check_range("dropout", dropout, 0.0, 1.0)
+    if len(units) != len(UNITS):
+        raise ValueError(f"`units` must have {len(UNITS)} entries for mobilefacenet, got {tuple(units)!r}")
+    for place, count in enumerate(units):
+        check_count(f"units[{place}]", count)
     layer = _Layers(width, fast_prelu, frozen_batchnorm)
 
     body = layer.conv(normalised_pixels(data), 64, 3, stride=2, name="conv_1")
-    body = layer.conv(body, 64, 3, depthwise=True, name="conv_2_dw")
-    for stage, first, expanded, blocks, channels in STAGES:
+    if units[0] == 1:
+        body = layer.conv(body, 64, 3, depthwise=True, name="conv_2_dw")
+    else:
+        body = layer.residual(body, units[0], 64, 64, name="res_2")
+    for blocks, (stage, first, expanded, channels) in zip(units[1:], STAGES):
         body = layer.bottleneck(body, first, channels, stride=2, name=f"dconv_{stage - 1}{stage}")
-        for block in range(blocks):
-            name = f"res_{stage}_block{block}"
-            body = body + layer.bottleneck(body, expanded, channels, stride=1, name=name)
+        body = layer.residual(body, blocks, expanded, channels, name=f"res_{stage}")
     body = layer.conv(body, 512, 1, name="conv_6sep")
     left = input_size
     for _ in range(4):
@@ -113,3 +126,8 @@ class _Layers:
         body = self.conv(data, expanded, 1, name=name + "_conv_sep")
         body = self.conv(body, expanded, 3, stride=stride, depthwise=True, name=name + "_conv_dw")
         return self.linear(body, outside, 1, pad=0, name=name + "_conv_proj")
+
+    def residual(self, data: Symbol, blocks: int, expanded: int, outside: int, *, name: str) -> Symbol:
+        for block in range(blocks):
+            data = data + self.bottleneck(data, expanded, outside, stride=1, name=f"{name}_block{block}")
+        return data

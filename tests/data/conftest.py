@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
+import cv2
 import pytest
 
+from arcface_mx.data.align.detector import Detector
+from arcface_mx.util.errors import UserError
 from tests.support.face_sets import jpeg
+
+
+@pytest.fixture(scope="module")
+def detector():
+    try:
+        return Detector()
+    except UserError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def portrait():
+    """A photograph of one face, 512×600, that comes with matplotlib."""
+    cbook = pytest.importorskip("matplotlib.cbook")
+    return cv2.imread(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False))
 
 
 @pytest.fixture

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
 import sys
 
 import numpy as np
@@ -127,3 +130,54 @@ def test_the_cache_folder_follows_xdg(tmp_path, monkeypatch):
 def test_a_missing_mxnet_is_a_finding(monkeypatch):
     monkeypatch.setitem(sys.modules, "mxnet", None)
     assert {finding.subject for finding in checks.examine() if finding.ok is False} == {"head", "gpus"}
+
+
+def test_two_builds_of_mxnet_are_named_with_the_command_that_leaves_one(monkeypatch):
+    versions = {"mxnet": "1.9.1", "mxnet-cu117": "1.9.1", "numpy": "1.26.4"}
+    monkeypatch.setattr(checks, "version_of", versions.get)
+    wrong = [finding for finding in checks.versions() if finding.ok is False and finding.text != "not installed"]
+    assert [finding.subject for finding in wrong] == ["mxnet"]
+    assert wrong[0].remedy == "pip uninstall -y mxnet mxnet-cu117 && pip install 'arcface-mx[gpu]'"
+
+
+NUMPY_2 = """
+import sys, numpy
+numpy.__version__ = "2.1.0"
+from importlib import metadata
+real = metadata.version
+metadata.version = lambda name: "2.1.0" if name == "numpy" else real(name)
+from arcface_mx.cli import main
+print("exit code", main(sys.argv[1:]))
+"""
+
+
+def test_numpy_2_is_a_finding_and_for_other_commands_an_error_of_one_line():
+    """The doctor itself works with NumPy 2, which MXNet cannot be imported with."""
+    lines = {}
+    for words in (["doctor"], ["plan", "--classes", "10"]):
+        done = subprocess.run([sys.executable, "-c", NUMPY_2, *words], capture_output=True, text=True)
+        lines[words[0]] = (done.stdout.splitlines(), done.stderr.splitlines())
+    report, errors = lines["doctor"]
+    assert not errors and report[-1] == "exit code 1"
+    assert any(line.startswith("WRONG  numpy ") and line.endswith("2.1.0: pip install 'numpy<2'") for line in report)
+    assert any(line.startswith("WRONG  head ") and "needs numpy < 2" in line for line in report)
+    report, errors = lines["plan"]
+    assert report == ["exit code 2"] and len(errors) == 1 and "Run: pip install 'numpy<2'" in errors[0]
+
+
+def test_missing_libraries_and_programs_are_named_with_their_packages(monkeypatch):
+    assert [finding.ok for finding in checks.system()] == [True]
+    monkeypatch.setattr(checks, "missing_libraries", lambda: ["libGL.so.1"])
+    (finding,) = checks.system()
+    assert finding.ok is False and "libGL.so.1" in finding.text and "apt-get install -y libgl1 " in finding.remedy
+    monkeypatch.setattr(checks.shutil, "which", lambda program: None)
+    missing = {finding.subject: finding for finding in checks.programs()}
+    assert missing["g++"].ok is None and "dnf install -y gcc-c++" in missing["g++"].remedy
+
+
+def test_every_package_of_an_extra_is_listed():
+    path = os.path.join(os.path.dirname(__file__), os.pardir, os.pardir, "setup.py")
+    with open(path, encoding="utf-8") as stream:
+        extras = stream.read().split("EXTRAS = {")[1].split('    "test": [')[0].split('    "demo"')[1]
+    packages = set(re.findall(r'"([A-Za-z][\w-]*)(?:==|>=)', extras))
+    assert "onnxruntime" in packages and packages <= {package for package, _, _ in checks.OPTIONAL}

@@ -236,7 +236,7 @@ def read_lists(content, folder):
 
 
 def images():
-    return [small_image(suffix) for suffix in (".jpg", ".png", ".bmp", ".webp", ".ppm", ".tiff")]
+    return [small_image(suffix) for suffix in (".jpg", ".png", ".bmp", ".webp", ".ppm")]
 
 
 def read_image(content, folder):

@@ -8,6 +8,8 @@ import subprocess
 
 import mxnet as mx
 
+from arcface_mx.util import cuda
+
 PAGE = os.path.join(os.path.dirname(__file__), os.pardir, os.pardir, "recipes", "gpu.md")
 WHEELS = {
     "libcudart": "nvidia-cuda-runtime-cu11",
@@ -29,6 +31,8 @@ def test_the_page_installs_the_libraries_that_mxnet_needs():
     needed = subprocess.run(["readelf", "-d", library], capture_output=True, text=True, check=True).stdout
     names = set(re.findall(r"NEEDED.*\[(lib(?:cu|nccl|nv)\w*)\.so", needed))
     assert names == set(WHEELS)
+    linked = set(re.findall(r"NEEDED.*\[(lib(?:cu|nccl|nv)[^\]]*)\]", needed))
+    assert linked == {*cuda.LIBRARIES, cuda.DRIVER} - {cuda.CUBLAS_LT}  # what is loaded before mxnet
     with open(PAGE, encoding="utf-8") as stream:
         page = stream.read()
     assert set(re.findall(r"nvidia-[a-z0-9-]+-cu11", page)) == set(WHEELS.values()) - {""}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import mxnet as mx
+import numpy as np
 import pytest
 
 from arcface_mx.cli import main
 from arcface_mx.losses import LOSSES
+from arcface_mx.train import guards
 from arcface_mx.train.run import train
 from arcface_mx.util.cuda import fusion_works
 from tests.conftest import tiny_image
@@ -53,6 +55,17 @@ def test_a_run_ends(tmp_path, tiny_faces, tiny_pairs, recorder, values, devices)
     assert ("copy between devices" in counts) == (devices == TWO)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_nccl_adds_the_gradients_of_two_gpus(tmp_path, tiny_faces, recorder, dtype):
+    assert mx.runtime.Features().is_enabled("NCCL")
+    train(tiny(tmp_path, tiny_faces, steps=2, devices=TWO, kvstore="nccl", dtype=dtype))
+    counts = recorder.counts()
+    refuse(counts)
+    trained = len(final(tiny(tmp_path, tiny_faces)).momentum)
+    assert counts["ncclReduce"] == counts["ncclBcast"] == 2 * 2 * trained  # steps and devices
+    assert "copy between devices" not in counts
+
+
 @pytest.mark.parametrize("values", [{}, SPLIT, {"dtype": "float16"}, {"sample_rate": 0.4, "batch_size": 2, **SPLIT}])
 def test_a_run_resumes_on_other_devices(tmp_path, tiny_faces, monkeypatch, values):
     places = [ONE, TWO, "gpu(1)"] if "dtype" in values else ["cpu", ONE, TWO, "cpu"]
@@ -65,6 +78,29 @@ def test_a_run_resumes_on_other_devices(tmp_path, tiny_faces, monkeypatch, value
             interrupt_after(patch, 2)
             with pytest.raises(KeyboardInterrupt):
                 train(config)
+
+
+def test_a_halved_loss_scale_is_continued(tmp_path, tiny_faces, monkeypatch, recorder):
+    """Gradients are zeros here, so the check of their sum is told to find an overflow."""
+    values = {"dtype": "float16", "devices": TWO, "dropout": 0.4, "steps": 6, "checkpoint_every": 1}
+    config, real, count = tiny(tmp_path, tiny_faces, **values), guards.all_finite, []
+
+    def all_finite(arrays, sums):
+        assert real(arrays, sums)  # reads one number a device
+        if arrays and {array.dtype for array in arrays} > {np.float16}:
+            count.append(1)
+            return len(count) not in (2, 3)
+        return True
+
+    monkeypatch.setattr(guards, "all_finite", all_finite)
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, 4)
+        with pytest.raises(KeyboardInterrupt):
+            train(config)
+    assert final(config).loss_scale == {"scale": 32.0, "good_steps": 1, "overflows": 2}
+    train(config)
+    assert final(config).loss_scale == {"scale": 32.0, "good_steps": 3, "overflows": 2}
+    refuse(recorder.counts())
 
 
 def final_step(config):
@@ -93,6 +129,7 @@ def test_the_recorder_sees_what_a_run_must_not_launch(recorder):
         lambda: mx.nd.argmax(x, axis=1),
         lambda: mx.nd.Convolution(x, slope, num_filter=4, num_group=4, kernel=(1, 1), no_bias=True),
         lambda: mx.nd.Dropout(x, mode="always"),
+        lambda: gradient_of_take(slope),
     ):
         recorder.reset()
         forbidden().wait_to_read()
@@ -100,6 +137,14 @@ def test_the_recorder_sees_what_a_run_must_not_launch(recorder):
         print(recorder.counts())
         with pytest.raises(AssertionError):
             refuse(recorder.counts())
+
+
+def gradient_of_take(weight):
+    weight.attach_grad()
+    with mx.autograd.record():
+        rows = mx.nd.take(weight, mx.nd.zeros(2, mx.gpu(0)))
+    rows.backward()
+    return weight.grad
 
 
 def test_fusion_works_with_a_compiler_that_knows_the_card():

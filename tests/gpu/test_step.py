@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import mxnet as mx
+import pytest
 
 from arcface_mx.config import find_loss
 from arcface_mx.losses.graph import training_graph
@@ -12,10 +13,19 @@ from arcface_mx.model.backbone import make_backbone
 from arcface_mx.train.diagnosis import first_bad_layer
 from arcface_mx.train.run import train
 from arcface_mx.util.mx_module import module_arrays
+from tests.gpu.conftest import refuse
 from tests.support.training import tiny, tiny_config
 
 # Of one step on one GPU. They do not depend on the width, the image size and the number of classes.
-LIMITS = {"kernel": 640, "convolution": 158, "update": 5, "wait": 64, "copy": 8}
+LIMITS = {"kernel": 640, "convolution": 158, "update": 5, "wait": 40, "copy": 8}
+CASES = [
+    ({"devices": "gpu(0)"}, LIMITS),
+    # 158 more kernels copy BatchNorm's statistics, in one operation.
+    ({"devices": "gpu(0)", "dtype": "float16"}, {**LIMITS, "kernel": 800, "copy": 9}),
+    # Per GPU. Each of 239 gradients is copied to one card, added there and copied back.
+    ({"devices": "gpu(0),gpu(1)"}, {**LIMITS, "kernel": 760, "wait": 640, "copy": 490}),
+]
+SEED, DROPOUT = "rand_generator_seed_kernel", "DropoutKernel"
 
 
 def kinds(counts):
@@ -30,11 +40,25 @@ def kinds(counts):
     return result
 
 
-def test_a_step_launches_no_more_than_it_did(tmp_path, tiny_faces, steps):
-    settings = {"network": "iresnet50", "dropout": 0.4, "devices": "gpu(0)", "steps": 6}
+@pytest.mark.parametrize("values, limits", CASES, ids=str)
+def test_a_step_launches_no_more_than_it_did(tmp_path, tiny_faces, steps, values, limits):
+    settings = {"network": "iresnet50", "dropout": 0.4, "steps": 6, **values}
     train(tiny(tmp_path, tiny_faces, log_every=100, checkpoint_every=100, **settings))
+    gpus = values["devices"].count("gpu")
     one_step = kinds(steps[4] - steps[3])
-    assert {kind: one_step[kind] for kind in LIMITS if one_step[kind] > LIMITS[kind]} == {}
+    assert {kind: one_step[kind] for kind in limits if one_step[kind] > gpus * limits[kind]} == {}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("devices", ["gpu(0)", "gpu(0),gpu(1)"])
+def test_dropout_is_seeded_anew_in_each_step(tmp_path, tiny_faces, steps, devices, dtype):
+    train(tiny(tmp_path, tiny_faces, dropout=0.4, steps=5, devices=devices, dtype=dtype))
+    for before, after in zip(steps, steps[1:]):
+        step = after - before
+        calls = {part: sum(count for name, count in step.items() if part in name) for part in (SEED, DROPOUT)}
+        assert calls[DROPOUT] == devices.count("gpu") and calls[SEED] >= devices.count("gpu")
+        refuse(step)
+    assert len(steps) == 5
 
 
 def test_the_diagnosis_sees_every_layer_by_its_name(recorder, monkeypatch):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from arcface_mx.metrics.calibration import all_pair_scores
-from arcface_mx.metrics.intervals import binomial_interval, identity_interval
+from arcface_mx.metrics.intervals import binomial_interval, identity_interval, middle, resampled_accuracies
 
 
 def test_interval_covers_the_true_rate_of_independent_pairs():
@@ -34,3 +34,38 @@ def test_interval_from_identities_covers_the_truth_where_that_of_independent_pai
         low, high = binomial_interval(int(accepted.sum()), len(accepted))
         by_pairs += low <= truth <= high
     assert by_identities >= 51 > by_pairs
+
+
+def pairs_of(identities, each):
+    """`each` same and `each` different pairs of every identity; its neighbour is in the different ones."""
+    first = np.repeat(np.arange(identities), 2 * each)
+    same = np.tile(np.arange(2 * each) < each, identities)
+    return same, np.stack([first, np.where(same, first, (first + 1) % identities)], axis=1)
+
+
+def test_an_interval_over_identities_is_that_of_independent_pairs_where_each_identity_has_one_pair_of_a_kind():
+    random = np.random.RandomState(0)
+    same = np.arange(4000) < 2000
+    identities = np.stack([np.arange(4000), np.where(same, np.arange(4000), np.arange(4000, 8000))], axis=1)
+    correct = random.rand(1, 4000) < 0.9
+    low, high = middle(resampled_accuracies(correct, same, identities)[0])
+    share = correct.mean()
+    # Same pairs vary as independent ones; of a different pair both identities are drawn, so it varies more.
+    independent = 1.96 * np.sqrt(share * (1 - share) / 4000)
+    assert 1.0 < (high - low) / 2 / independent < 1.5 and low < share < high
+
+
+def test_pairs_of_one_identity_are_not_independent():
+    """All pairs of an identity are right or wrong together: 20 identities count, not 800 pairs."""
+    same, identities = pairs_of(20, 20)
+    right = np.random.RandomState(1).rand(20) < 0.7
+    correct = np.repeat(right, 40)[None]
+    low, high = middle(resampled_accuracies(correct, same, identities)[0])
+    assert high - low > 5 * 1.96 * np.sqrt(0.7 * 0.3 / 800)
+
+
+def test_methods_have_the_same_draws():
+    same, identities = pairs_of(30, 3)
+    first = np.random.RandomState(2).rand(180) < 0.8
+    draws = resampled_accuracies(np.stack([first, first, ~first]), same, identities)
+    assert (draws[0] == draws[1]).all() and np.allclose(draws[0] + draws[2], 1.0, atol=1e-12)

@@ -31,7 +31,8 @@ def test_angles_are_those_of_a_plain_loop():
     vectors, labels = clusters(7, 5, 50)
     _, angles, centres = far_images(vectors, labels, 7, 180)
     for k, label in enumerate(labels):
-        mean = vectors[labels == label].astype(np.float64).mean(0)
+        others = (labels == label) & (np.arange(len(labels)) != k)
+        mean = vectors[others].astype(np.float64).mean(0)
         cosine = vectors[k] @ mean / np.linalg.norm(mean)
         np.testing.assert_allclose(angles[k], np.degrees(np.arccos(cosine)), atol=1e-3)
 
@@ -41,8 +42,27 @@ def test_strangers_do_not_pull_the_centre():
     labels[10:14] = 0  # four images of identity 1
     far, angles, _ = far_images(vectors, labels, 2, 55)
     assert np.flatnonzero(far).tolist() == [10, 11, 12, 13]
-    centre = units(vectors[:10].sum(0, keepdims=True))[0]
-    np.testing.assert_allclose(angles[:14], np.degrees(np.arccos(vectors[:14] @ centre)), atol=1e-3)
+    for k in range(14):  # an image does not pull the centre either that it is compared with
+        others = [other for other in range(10) if other != k]
+        centre = units(vectors[others].sum(0, keepdims=True))[0]
+        np.testing.assert_allclose(angles[k], np.degrees(np.arccos(vectors[k] @ centre)), atol=1e-3)
+
+
+def test_a_stranger_among_five_images_is_far():
+    """From a centre that includes him he is 64 degrees away, and the limit is 75."""
+    angles = np.radians([50, 50, 50, 50, 80])  # to a common axis; beside it the images have nothing in common
+    vectors = np.hstack([np.cos(angles)[:, None], np.diag(np.sin(angles))]).astype(np.float32)
+    centre = units(vectors.sum(0, keepdims=True))[0]
+    assert np.degrees(np.arccos(vectors[4] @ centre)) == pytest.approx(64, abs=1)
+    far, angles, _ = far_images(vectors, np.zeros(5, int), 1, 75)
+    assert far.tolist() == [False] * 4 + [True] and angles[4] == pytest.approx(81, abs=1)
+
+
+def test_two_strangers_under_one_name_are_both_far_and_a_single_image_is_not():
+    vectors, labels = clusters(3, 1, 0, seed=1)
+    labels[:] = [0, 0, 1]
+    far, angles, _ = far_images(vectors, labels, 2, 60)
+    assert far.tolist() == [True, True, False] and angles[2] == 0
 
 
 def test_an_identity_without_a_centre_is_far_as_a_whole():

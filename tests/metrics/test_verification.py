@@ -14,6 +14,7 @@ from sklearn.model_selection import KFold
 from arcface_mx.metrics.similarity import pair_scores
 from arcface_mx.metrics.verification import (
     best_threshold,
+    best_threshold_on_grid,
     check_folds,
     equal_error_rate,
     error_rates,
@@ -90,6 +91,39 @@ def test_the_threshold_is_chosen_without_the_held_out_fold():
     before, after = evaluate(scores, same), evaluate(scores, changed)
     assert after.thresholds[2] == before.thresholds[2]
     assert after.thresholds != before.thresholds
+
+
+def released_accuracy(first, second, same, folds):
+    """The released evaluation, counted threshold by threshold on squared distances of unit embeddings."""
+    unit = [array / np.linalg.norm(array, axis=1, keepdims=True) for array in (first, second)]
+    distance = ((unit[0] - unit[1]) ** 2).sum(axis=1)
+    accuracies = []
+    for training, held_out in KFold(folds).split(distance):
+        right = [np.mean((distance[training] < grid) == same[training]) for grid in np.arange(0, 4, 0.01)]
+        grid = np.arange(0, 4, 0.01)[int(np.argmax(right))]
+        accuracies.append(np.mean((distance[held_out] < grid) == same[held_out]))
+    return accuracies
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_released_protocol_meets_the_released_accuracy_to_the_pair(seed):
+    random = np.random.RandomState(seed)
+    same = random.rand(200) < 0.5
+    first = random.normal(size=(200, 16))
+    second = np.where(same[:, None], first, 0) * 0.4 + random.normal(size=(200, 16))
+    scores = pair_scores(np.concatenate([first, second]), np.arange(200), np.arange(200, 400))
+    metrics = evaluate(scores, same, 10, protocol="insightface")
+    assert metrics.fold_accuracies == pytest.approx(released_accuracy(first, second, same, 10))
+    exact = evaluate(scores, same, 10)
+    assert exact.thresholds != metrics.thresholds and exact.tar_at_far == metrics.tar_at_far
+
+
+def test_of_equally_good_grid_thresholds_the_smallest_squared_distance_is_taken():
+    # Same pairs at a squared distance of 0.105, different ones at 1: 0.11 is the first good value.
+    cosines, same = np.array([1 - 0.105 / 2] * 2 + [0.5] * 2), np.array([True, True, False, False])
+    assert best_threshold_on_grid(cosines, same) == pytest.approx(0.11)
+    # A pair at the threshold itself is not accepted.
+    assert best_threshold_on_grid(np.array([1.0, 1.0, 0.5, 0.5]), same) == pytest.approx(0.01)
 
 
 def test_perfect_and_reversed_scores():

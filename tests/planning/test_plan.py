@@ -12,6 +12,7 @@ import pytest
 
 from arcface_mx.cli import main
 from arcface_mx.config import find_loss, from_flat
+from arcface_mx.losses import ArcFace
 from arcface_mx.parallel.classifier import SplitClassifier
 from arcface_mx.parallel.communicator import Communicator
 from arcface_mx.planning import plan
@@ -21,7 +22,7 @@ from arcface_mx.planning.memory_estimate import planned_bytes
 from arcface_mx.planning.plan import check_memory, check_whole_arrays, make_plan
 from arcface_mx.planning.scaling import scaling
 from arcface_mx.planning.workload import Workload
-from arcface_mx.presets import PRESETS
+from arcface_mx.presets import preset_values
 from arcface_mx.train.resolve import resolve
 from arcface_mx.train.worker import join
 from arcface_mx.util.errors import UserError
@@ -263,7 +264,7 @@ def test_layers_that_cannot_fit_into_the_free_memory_are_refused(monkeypatch):
 def test_a_small_run_is_not_planned(monkeypatch):
     monkeypatch.setattr(plan, "available_memory", lambda: 8_000_000_000)
     monkeypatch.setattr(plan, "make_plan", None)  # cannot be called
-    check_memory(Workload.of(from_flat({**PRESETS["laptop"]})), 1000)
+    check_memory(Workload.of(from_flat(preset_values("laptop", ArcFace))), 1000)
 
 
 class TestCommand:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arcface_mx.reader.bag import BagMiner
-from arcface_mx.reader.mining import choose_rows, hardest_triplets
+from arcface_mx.reader.mining import choose_rows, hardest_triplets, random_triplets
 from arcface_mx.reader.record_reader import Batch
 
 
@@ -49,6 +49,36 @@ def test_triplets_are_those_of_the_definition(seed, mining, people):
     assert {(a, p): n for a, p, n in found.tolist()} == {pair: n for pair, (n, _) in expected.items()}
     hinges = [expected[a, p][1] for a, p, _ in found.tolist()]
     assert hinges == sorted(hinges, reverse=True)
+
+
+@given(st.integers(0, 10**6), st.sampled_from(["angle", "squared"]), st.integers(1, 6))
+def test_random_triplets_are_semi_hard_one_for_each_pair_that_has_one(seed, distance, people):
+    random = np.random.RandomState(seed)
+    labels, points = random.randint(0, people, 14), random.randn(14, 3)
+    unit = points / np.linalg.norm(points, axis=1, keepdims=True)
+    cosines = np.clip(unit @ unit.T, -1, 1)
+    between = np.arccos(cosines) if distance == "angle" else 2 - 2 * cosines
+    expected = {
+        (a, p): {n for n in range(14) if labels[n] != labels[a] and 0 < between[a, n] - between[a, p] < 0.4}
+        for a in range(14)
+        for p in range(a + 1, 14)
+        if labels[a] == labels[p]
+    }
+    found = random_triplets(unit, labels, distance, 0.4, np.random.default_rng(seed)).tolist()
+    assert sorted((a, p) for a, p, _ in found) == sorted(pair for pair, choices in expected.items() if choices)
+    assert all(n in expected[a, p] for a, p, n in found)
+
+
+def test_every_semi_hard_negative_is_drawn_and_the_order_is_random():
+    """Rows 0 and 1 are a pair at 10°; of the negatives 2 to 6, those at 15°, 20° and 25° are inside the margin."""
+    directions = np.radians([0, 10, 5, 15, 20, 25, 40])
+    unit = np.stack([np.cos(directions), np.sin(directions)], axis=1)
+    labels = np.asarray([0, 0, 1, 2, 3, 4, 5])
+    drawn = [random_triplets(unit, labels, "angle", np.radians(20), np.random.default_rng(k))[0] for k in range(60)]
+    assert {tuple(row) for row in drawn} == {(0, 1, 3), (0, 1, 4), (0, 1, 5)}
+    assert choose_rows(unit, labels, 3, "angle", np.radians(20), "facenet", seed=1).tolist()[:2] == [0, 1]
+    chosen = {tuple(choose_rows(unit, labels, 3, "angle", np.radians(20), "facenet", seed=[k, 7])) for k in range(60)}
+    assert chosen == {(0, 1, 3), (0, 1, 4), (0, 1, 5)}
 
 
 def test_the_hardest_rows_are_taken_and_the_batch_is_full():

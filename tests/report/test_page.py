@@ -16,7 +16,9 @@ import pytest
 from arcface_mx.cli import main
 from arcface_mx.config import from_flat
 from arcface_mx.data.bins.read import read_pairs
+from arcface_mx.report.page import html_parts
 from arcface_mx.report.page.hardest import hardest_pairs
+from arcface_mx.report.page.html_parts import Page
 from arcface_mx.train.run import train
 from tests.support.training import TINY
 
@@ -142,3 +144,12 @@ def test_a_browser_shows_it_without_scrolling_sideways(page, tmp_path, width):
     assert inner == width and scrolled <= width and images == 37
     drawn = cv2.imread(screenshot)[:, :width]
     assert drawn.std() > 10 and (drawn[:, -5:] == 255).all()  # something is shown, and nothing at the right edge
+
+
+def test_names_of_strangers_stay_text():
+    page = Page("run \udce9 \x1b[2J <script>", "a & b")
+    page.add("Title <b>", html_parts.table([["<i>", "x\x00"], ['"', "\u202e"]]), html_parts.preformatted("a\nb"))
+    text = page.render()
+    text.encode("utf-8")
+    assert "run \\udce9 \\x1b[2J &lt;script&gt;" in text and "<script>" not in text and "<b>" not in text
+    assert "x\\x00" in text and "\\u202e" in text and "a\nb" in text

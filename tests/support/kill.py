@@ -52,6 +52,8 @@ RUNS = {
         "jitter": 0.2,
         "bag": 3,
     },
+    "two devices": {"scale": 16.0, "devices": "cpu(0),cpu(1)"},
+    "three devices": {"scale": 16.0, "devices": "cpu(0),cpu(1),cpu(2)", "batch_size": 9},
 }
 
 

@@ -57,7 +57,7 @@ def iresnet(pixels: np.ndarray, p: Parameters, units: tuple) -> np.ndarray:
     return batchnorm(dense(batchnorm(x, p, "bn1"), p, "pre_fc1"), p, "fc1", fix_gamma=True)
 
 
-def mobilefacenet(pixels: np.ndarray, p: Parameters) -> np.ndarray:
+def mobilefacenet(pixels: np.ndarray, p: Parameters, units: tuple = (1, 4, 6, 2)) -> np.ndarray:
     def linear(x: np.ndarray, name: str, stride: int = 1, depthwise: bool = False, pad: int = 0) -> np.ndarray:
         weight = p[name + "_conv2d_weight"]
         x = convolve(x, weight, stride, pad, len(weight) if depthwise else 1)
@@ -69,8 +69,12 @@ def mobilefacenet(pixels: np.ndarray, p: Parameters) -> np.ndarray:
         return linear(x, name + "_conv_proj")
 
     x = prelu(linear((pixels - 127.5) / 128.0, "conv_1", 2, pad=1), p, "conv_1_relu")
-    x = prelu(linear(x, "conv_2_dw", 1, True, 1), p, "conv_2_dw_relu")
-    for stage, blocks in ((3, 4), (4, 6), (5, 2)):
+    if units[0] == 1:
+        x = prelu(linear(x, "conv_2_dw", 1, True, 1), p, "conv_2_dw_relu")
+    else:
+        for i in range(units[0]):
+            x = x + block(x, f"res_2_block{i}", 1)
+    for stage, blocks in zip((3, 4, 5), units[1:]):
         x = block(x, f"dconv_{stage - 1}{stage}", 2)
         for i in range(blocks):
             x = x + block(x, f"res_{stage}_block{i}", 1)

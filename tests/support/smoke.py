@@ -1,4 +1,4 @@
-"""A test of an installation in a few seconds: builders, a short training run, its export and embeddings.
+"""A test of an installation in half a minute: builders, a short training run, its export, and a recipe.
 
 Run it in an empty folder with the interpreter that has arcface-mx: python smoke.py. It needs no test
 package.
@@ -59,9 +59,24 @@ def whole_path() -> None:
     assert load_model("out").embedding_size == 8
 
 
+def recipe() -> None:
+    """Run a recipe on the records of `whole_path`, and the commands that need the paper's tables."""
+    from arcface_mx.data.bins.write import write_pairs
+
+    crops = [images(identity) for identity in range(4, 24)]
+    pairs = [[crops[k][0], crops[k][1]] if k % 2 else [crops[k][2], crops[k - 1][3]] for k in range(20)]
+    write_pairs("faces/pairs.bin", [crop for pair in pairs for crop in pair], [k % 2 == 1 for k in range(20)])
+    os.environ.update(DATA="faces", BUDGET="laptop", STEPS="4", RUN="runs/row")
+    small = "--width 0.07 --embedding-size 8 --batch-size 8 --image-size 32"
+    for command in (f"recipe arcface_m0.50 {small}", "table runs/row", "angles runs/row", "report runs/row"):
+        assert main(command.split()) == 0, command
+    assert not os.path.exists(".venv") and main(["doctor"]) == 0
+
+
 if __name__ == "__main__":
     ten_lines()
     whole_path()
+    recipe()
     versions = f"Python {sys.version.split()[0]}, numpy {np.__version__}, mxnet {mx.__version__}"
     package = os.path.dirname(arcface_mx.__file__)
     print(f"smoke test passed: arcface-mx {arcface_mx.__version__}, {versions}, from {package}")

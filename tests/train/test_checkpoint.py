@@ -19,15 +19,18 @@ from arcface_mx.util.errors import UserError
 def state(step=7, size=3):
     random = np.random.RandomState(step)
     arrays = {name: mx.nd.array(random.normal(size=shape)) for name, shape in (("a", (size, 4)), ("b", (5,)))}
+    means = [{"mean": mx.nd.array(random.normal(size=2))} for _ in range(3)]  # of two devices, and over them
     return RunState(
-        step, arrays, {"mean": mx.nd.array(random.normal(size=2))}, {"a": arrays["a"] * 2}, {"step": 3}, skipped=2
+        step, arrays, means[2], {"a": arrays["a"] * 2}, {"step": 3}, 2, {"scale": 64.0, "good_steps": 5}, means[:2]
     )
 
 
 def assert_equal_states(one, two):
     assert (one.step, one.best, one.skipped) == (two.step, two.best, two.skipped)
-    for group in ("arg_params", "aux_params", "momentum"):
-        first, second = getattr(one, group), getattr(two, group)
+    assert one.loss_scale == two.loss_scale
+    pairs = [(getattr(one, group), getattr(two, group)) for group in ("arg_params", "aux_params", "momentum")]
+    assert len(one.device_statistics) == len(two.device_statistics)
+    for first, second in pairs + list(zip(one.device_statistics, two.device_statistics)):
         assert set(first) == set(second)
         for name in first:
             np.testing.assert_array_equal(first[name].asnumpy(), second[name].asnumpy())

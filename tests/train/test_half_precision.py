@@ -1,4 +1,4 @@
-"""`dtype` float16 as far as a CPU goes: MXNet has no half-precision products there, so no network runs."""
+"""Types, float32 copies and scaled gradients of `dtype` float16. `test_loss_scale.py` has whole runs."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from arcface_mx.config import from_flat
-from arcface_mx.losses.graph import training_graph
+from arcface_mx.losses.graph import LOSS_SCALE, training_graph
 from arcface_mx.model.backbone import make_backbone
 from arcface_mx.parallel.centre_module import CentreParallelModule
 from arcface_mx.train.module import build_module, read_state, start_optimizer, write_momentum
 from arcface_mx.train.schedule import Schedule
 from arcface_mx.train.worker import Worker
 from arcface_mx.util.errors import UserError
+from arcface_mx.util.mx_module import set_gradient_factor
 
 SMALL = {
     "network": "iresnet18",
@@ -36,13 +37,13 @@ def backbone(config):
     return make_backbone(config.network, config.data.image_size)
 
 
-def fake_run(config, gradient_scale=1.0):
+def fake_run(config, scaled=False):
     """As much of a Run as module and optimizer need, on one CPU."""
     embedding = backbone(config).symbol(training=True)
     return SimpleNamespace(
         backbone=backbone(config),
         loss=config.loss,
-        graph=training_graph(embedding, config.loss, 10, gradient_scale=gradient_scale),
+        graph=training_graph(embedding, config.loss, 10, scaled=scaled),
         schedule=Schedule.of(config.optimizer, config.data.batch_size),
         optimizer=config.optimizer,
         options=config.run,
@@ -78,13 +79,13 @@ def test_gradients_are_scaled_up_and_the_update_divides():
 def _centres(config, scale):
     """Parameters after one step of a split classifier whose gradients are multiplied by `scale` on the way."""
     embedding = mx.sym.FullyConnected(mx.sym.Variable("data"), num_hidden=8, name="fc1")
-    module = CentreParallelModule(embedding, config.loss, 6, [mx.cpu(0), mx.cpu(1)], gradient_scale=scale)
-    module.bind([("data", (4, 5))], [("label", (4,))])
+    module = CentreParallelModule(embedding, config.loss, 6, [mx.cpu(0), mx.cpu(1)], scaled=True)
+    module.bind([("data", (4, 5)), (LOSS_SCALE, (4,))], [("label", (4,))])
     mx.random.seed(0)
     module.init_params(mx.init.Xavier())
     module.init_optimizer("device", "sgd", {"learning_rate": 0.1, "momentum": 0.9, "rescale_grad": 0.25 / scale})
     pixels = mx.nd.array(np.random.RandomState(0).normal(size=(4, 5)))
-    module.forward_backward(mx.io.DataBatch([pixels], [mx.nd.array([0, 5, 3, 3])]))
+    module.forward_backward(mx.io.DataBatch([pixels, mx.nd.full(4, scale)], [mx.nd.array([0, 5, 3, 3])]))
     module.update()
     return {name: array.asnumpy() for name, array in module.get_params()[0].items()}
 
@@ -101,7 +102,8 @@ class TestMasterWeights:
         module = mx.mod.Module(loss, ["data"], None)
         module.bind([("data", (4, 8))])
         module.init_params(mx.init.One(), arg_params=start, allow_missing=True)
-        module.scheduler = start_optimizer(module, fake_run(config, config.optimizer.loss_scale))
+        module.scheduler = start_optimizer(module, fake_run(config, scaled=True))
+        set_gradient_factor(module, 0.25 / config.optimizer.loss_scale)
         return module
 
     def steps(self, module, count):
@@ -138,3 +140,21 @@ def test_the_cpu_is_refused():
     config = half()
     with pytest.raises(UserError, match="`dtype` float16 needs GPUs"):
         build_module(fake_run(config))
+
+
+def test_slopes_of_prelu_get_a_compensated_sum():
+    """Over 100,000 terms a plain sum in half precision stops growing; MXNet's reduction carries what it rounds off."""
+    random = np.random.RandomState(0)
+    x, gradient = (random.normal(size=(8, 2, 80, 80)).astype(np.float16) for _ in range(2))
+    gradient = (1e-2 * np.abs(gradient)).astype(np.float16)
+    data, slope = mx.nd.array(x, dtype="float16"), mx.nd.full(2, 0.25, dtype="float16")
+    slope.attach_grad()
+    with mx.autograd.record():
+        out = mx.nd.LeakyReLU(data, slope, act_type="prelu")
+    out.backward(mx.nd.array(gradient, dtype="float16"))
+    terms = gradient * np.minimum(x, np.float16(0))
+    exact = terms.astype(np.float64).sum((0, 2, 3))
+    half = 2.0**-11  # relative rounding of one operation: the result, and what the compensation leaves
+    np.testing.assert_allclose(slope.grad.asnumpy(), exact, rtol=2 * half)
+    plain = np.add.accumulate(terms[:, 0].ravel(), dtype=np.float16)[-1]
+    assert abs(plain - exact[0]) > 0.1 * abs(exact[0])

@@ -18,13 +18,16 @@ import pytest
 
 from arcface_mx.cli import main
 from arcface_mx.model import backbone
-from arcface_mx.train import log, loop
+from arcface_mx.train import log, loop, loss_scale
 from arcface_mx.train.run import train
 from arcface_mx.util.devices import device_settings
 from arcface_mx.util.errors import UserError
 from tests import conftest
 from tests.conftest import write_tiny_faces
+from tests.support.half import emulate
 from tests.support.training import assert_same, events, final, interrupt_after, tiny
+
+HALF = {"dtype": "float16", "units": (1, 1)}
 
 # Paths from a Trainer, and why a resume need not restore them beyond RunState.
 MAY_CHANGE = {
@@ -38,7 +41,10 @@ MAY_CHANGE = {
     r"self\.(_scheduler|_module\._optimizer\.lr_scheduler)\.step": "a function of the step, set before each update",
     r"self\._module\._(optimizer|updater\.optimizer)\.(num_update|_\w*update_counts?)\b.*": "SGD does not read it",
     r"self\._module\._exec_group\.(\w*grad|data|label|shared_data)_arrays\b.*": "written anew in each step",
-    r"self\._guard\._sums\b.*": "written anew in each step",
+    r"self\._guard\._checks\b.*": "written anew in each step",
+    r"self\._guard\._statistics\b.*": "RunState.device_statistics, and a copy that is written anew in each step",
+    r"self\._(scale|guard\._scale)\..*": "RunState.loss_scale",
+    r"self\._module\._optimizer\.rescale_grad": "a function of the loss scale, set before each update",
     r"self\._next_batch\b.*": "a function of the position, which is one of the step",
     r"self\._meter\b.*": "metrics since the last log line",
     r"self\._(log|stall)\b.*": "messages",
@@ -68,8 +74,12 @@ def snapshot(name, value, found, seen):
                 snapshot(f"{name}.{key}", item, found, seen)
 
 
-def test_nothing_else_changes_between_steps(tmp_path, tiny_faces, monkeypatch):
+@pytest.mark.parametrize("values", [{}, pytest.param(HALF, marks=pytest.mark.slow)], ids=str)
+def test_nothing_else_changes_between_steps(tmp_path, tiny_faces, monkeypatch, values):
     shots = []
+    if values:
+        emulate(monkeypatch)
+        monkeypatch.setattr(loss_scale, "PATIENCE", 4)
 
     def step(self):
         mx.nd.waitall()
@@ -82,7 +92,7 @@ def test_nothing_else_changes_between_steps(tmp_path, tiny_faces, monkeypatch):
         shots.append(found)
 
     monkeypatch.setattr(log.RunLog, "step", step)
-    train(tiny(tmp_path, tiny_faces, dropout=0.3, margin_ramp=0.5, lr_drops=(4,)))
+    train(tiny(tmp_path, tiny_faces, dropout=0.3, margin_ramp=0.5, lr_drops=(4,), **values))
     assert len(shots) == 12
     changed = {
         path for one, two in zip(shots[2:], shots[3:]) for path in set(one) | set(two) if one.get(path) != two.get(path)
@@ -91,6 +101,7 @@ def test_nothing_else_changes_between_steps(tmp_path, tiny_faces, monkeypatch):
     unexplained = changed - set().union(*explained.values())
     assert not unexplained, sorted(unexplained)
     for pattern in (
+        *([r"self\._(scale|guard\._scale)\..*", r"self\._module\._optimizer\.rescale_grad"] if values else []),
         r"self\._module\._updater\.states\b.*",
         r"self\.step",
         r"self\.(_scheduler|_module\._optimizer\.lr_scheduler)\.step",
@@ -141,6 +152,29 @@ def test_other_numbers_of_devices_see_the_same_samples_and_end_alike(tmp_path, t
     train(broken)
     assert order == expected
     assert_same(final(unbroken), final(broken), 1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("devices", [2, 3])
+def test_a_run_on_several_devices_resumes_with_the_statistics_of_each(tmp_path, tiny_faces, monkeypatch, devices):
+    """The mean over the devices would differ from an unbroken run's in the last digits, and so would the export."""
+    values = {"devices": ",".join(f"cpu({place})" for place in range(devices)), "batch_size": 4 * devices, "steps": 6}
+    unbroken, broken = (tiny(tmp_path, tiny_faces, name, **values) for name in ("unbroken", "broken"))
+    train(unbroken)
+    for steps in (2, 3):
+        with monkeypatch.context() as patch:
+            interrupt_after(patch, steps)
+            with pytest.raises(KeyboardInterrupt):
+                train(broken)
+    train(broken)
+    one, two = final(unbroken), final(broken)
+    assert_same(one, two)
+    assert len(one.device_statistics) == len(two.device_statistics) == devices
+    for first, second in zip(one.device_statistics, two.device_statistics):
+        for name in first:
+            np.testing.assert_array_equal(first[name].asnumpy(), second[name].asnumpy(), err_msg=name)
+    first, last = one.device_statistics[0], one.device_statistics[-1]
+    assert any((first[name].asnumpy() != last[name].asnumpy()).any() for name in first)
 
 
 @pytest.mark.slow
@@ -206,7 +240,7 @@ def test_a_stored_configuration_starts_the_same_run_again(tmp_path, tiny_faces):
     [
         (["--config", "nowhere.json"], "nowhere.json: no such file"),
         (["--config", "a.json", "--resume", "runs/a"], "--config and --resume cannot be combined"),
-        (["--preset", "desktop"], "--preset must be one of paper, laptop, fine-tune, got desktop"),
+        (["--preset", "desktop"], "--preset must be one of paper, laptop, table, photographs, fine-tune, got desktop"),
         (["--loss", "arcfase"], "--loss must be one of arcface, cosface"),
         (["--loss", "softmax", "--scale", "3"], "--scale: the loss softmax does not have it; arcface, cosface"),
     ],

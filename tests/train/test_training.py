@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 
@@ -165,6 +166,26 @@ def test_frozen_parameters_stay_and_slowed_ones_move_less(tmp_path, tiny_faces):
             assert moved.any()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("parallel", ["data", "centres"])
+def test_decay_all_decays_biases_and_betas_too(tmp_path, tiny_faces, parallel):
+    """Without momentum the second update differs by lr·wd·(value after the first) in biases and betas alone."""
+    common = dict(loss="softmax", momentum=0.0, weight_decay=0.1, parallel=parallel)
+    first, plain, decayed = (
+        tiny(tmp_path, tiny_faces, name, steps=steps, **common, **changed)
+        for name, steps, changed in (("one", 1, {}), ("two", 2, {}), ("all", 2, {"decay_all": True}))
+    )
+    for config in (first, plain, decayed):
+        train(config)
+    before, two, both = (final(config).arg_params for config in (first, plain, decayed))
+    for name, array in both.items():
+        free = name.endswith(("_bias", "_beta"))
+        expected = two[name].asnumpy() - (0.05 * 0.1 * before[name].asnumpy() if free else 0.0)
+        np.testing.assert_allclose(array.asnumpy(), expected, rtol=1e-5, atol=1e-8, err_msg=name)
+    moved = {name.rsplit("_", 1)[1] for name in both if np.abs(both[name].asnumpy() - two[name].asnumpy()).max() > 1e-7}
+    assert moved == {"bias", "beta"}
+
+
 def test_init_takes_a_runs_weights(tmp_path, tiny_faces):
     source = tiny(tmp_path, tiny_faces, "source")
     train(source)
@@ -279,3 +300,19 @@ def test_native_and_graph_head_train_alike(tmp_path, tiny_faces, loss):
 def test_native_head_is_refused_where_there_is_none(tmp_path, tiny_faces, values):
     with pytest.raises(UserError, match="`head` native"):
         train(tiny(tmp_path, tiny_faces, head="native", **values))
+
+
+def test_nccl_is_refused_on_cpus(tmp_path, tiny_faces):
+    with pytest.raises(UserError, match="`kvstore` nccl adds on GPUs only, and `devices` is cpu"):
+        train(tiny(tmp_path, tiny_faces, kvstore="nccl", devices="cpu(0),cpu(1)"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_choice_of_tf32_is_recorded(tmp_path, tiny_faces, monkeypatch):
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "0")
+    config = tiny(tmp_path, tiny_faces, steps=1, tf32=False)
+    train(config)
+    with open(os.path.join(config.run.run, "environment.json"), encoding="utf-8") as stream:
+        assert json.load(stream)["variables"]["NVIDIA_TF32_OVERRIDE"] == "0"
+    with pytest.raises(UserError, match="`tf32` was False, now True"):
+        train(tiny(tmp_path, tiny_faces, steps=1))

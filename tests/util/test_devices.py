@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import mxnet as mx
@@ -15,6 +17,7 @@ from arcface_mx.util import devices as devices_module
 from arcface_mx.util.devices import (
     CPU_SETTINGS,
     DETERMINISTIC_VARIABLES,
+    EXACT_VARIABLES,
     GPU_VARIABLES,
     device_names,
     device_settings,
@@ -41,6 +44,15 @@ def test_a_missing_gpu_is_refused():
         parse_devices("gpu(99)")
 
 
+def test_a_driver_that_refuses_is_named(monkeypatch):
+    def refuse():
+        raise mx.MXNetError("Traceback:\nCUDA: Check failed: e == cudaSuccess (35 vs. 0) : driver is insufficient")
+
+    monkeypatch.setattr(mx.context, "num_gpus", refuse)
+    with pytest.raises(UserError, match="driver is insufficient.*; run: arcface-mx doctor --gpu"):
+        parse_devices("gpu(0)")
+
+
 def test_only_cpus_train_with_the_fast_prelu_and_cudnns_dropout_is_never_used():
     for devices in ("cpu(0),cpu(1)", [mx.cpu(0), mx.cpu(1)]):
         assert device_settings(devices) == CPU_SETTINGS and CPU_SETTINGS.fast_prelu
@@ -65,10 +77,10 @@ def test_the_training_graph_of_gpus_can_be_repeated_and_has_no_grouped_1x1_convo
 
 
 def test_variables_are_set_for_gpus_and_those_of_the_user_stay(monkeypatch):
-    for name in (*DETERMINISTIC_VARIABLES, "MXNET_USE_FUSION", *GPU_VARIABLES):
+    for name in (*DETERMINISTIC_VARIABLES, *EXACT_VARIABLES, "MXNET_USE_FUSION", *GPU_VARIABLES):
         monkeypatch.delenv(name, raising=False)
     before = dict(os.environ)
-    device_settings("cpu", deterministic=True).set_variables()
+    device_settings("cpu", deterministic=True, tf32=False).set_variables()
     assert dict(os.environ) == before
     monkeypatch.setattr(devices_module, "fusion_works", lambda: False)
     monkeypatch.setattr(os, "environ", dict(before, MXNET_ENFORCE_DETERMINISM="0"))
@@ -78,7 +90,9 @@ def test_variables_are_set_for_gpus_and_those_of_the_user_stay(monkeypatch):
     monkeypatch.setattr(os, "environ", dict(before, MXNET_ENFORCE_DETERMINISM="0"))
     device_settings("gpu(0)", deterministic=True).set_variables()
     assert os.environ["MXNET_CUDNN_AUTOTUNE_DEFAULT"] == "0" and os.environ["MXNET_ENFORCE_DETERMINISM"] == "0"
-    assert "MXNET_USE_FUSION" not in os.environ
+    assert "MXNET_USE_FUSION" not in os.environ and "NVIDIA_TF32_OVERRIDE" not in os.environ
+    device_settings("gpu(0)", tf32=False).set_variables()
+    assert os.environ["NVIDIA_TF32_OVERRIDE"] == "0"
 
 
 @pytest.mark.parametrize(
@@ -137,3 +151,16 @@ def test_fusion_does_not_work_without_the_libraries(monkeypatch):
 
     monkeypatch.setattr(cuda.ctypes, "CDLL", missing)
     assert not cuda.fusion_works()
+
+
+@pytest.mark.parametrize("flags, override", [([], None), (["--no-tf32"], "0"), (["--deterministic"], None)])
+def test_the_command_sets_the_variables_before_mxnet_is_imported(tmp_path, flags, override):
+    """CUDA's libraries, which `import mxnet` loads, may read them then."""
+    names = ["NVIDIA_TF32_OVERRIDE", "MXNET_ENFORCE_DETERMINISM", "MXNET_OPTIMIZER_AGGREGATION_SIZE"]
+    (tmp_path / "mxnet.py").write_text(f"import os\nprint([os.environ.get(name) for name in {names}])\nos._exit(0)\n")
+    command = [sys.executable, "-u", "-m", "arcface_mx", "train", "--data", "faces", "--run", "run", *flags]
+    environment = {name: value for name, value in os.environ.items() if name not in names}
+    environment["PYTHONPATH"] = f"{tmp_path}{os.pathsep}{os.getcwd()}"
+    ended = subprocess.run([*command, "--devices", "gpu(0)"], capture_output=True, text=True, env=environment)
+    determinism = "1" if "--deterministic" in flags else None
+    assert ended.stdout == f"{[override, determinism, '54']}\n", ended.stderr

@@ -8,11 +8,13 @@ import pytest
 
 from arcface_mx.util.mx_module import (
     MXNET_VERSION,
+    all_reduce_gradients,
     batch_slices,
     module_arrays,
     module_contexts,
     read_parameters,
     set_updater_state,
+    update_with_sums,
     updater_names,
     updater_states,
 )
@@ -64,6 +66,23 @@ def test_the_states_of_the_optimizer_are_read_and_set_by_index(module):
             array[:] = 0.0
     module.update()
     np.testing.assert_allclose(module_arrays(module).parameters[0][1].asnumpy(), before + 0.9, rtol=1e-6)
+
+
+def test_gradients_are_summed_over_the_devices_once(module):
+    arrays = module_arrays(module)
+    before = [array.asnumpy() for array in arrays.parameters[0]]
+    for device, array in enumerate(arrays.gradients[0]):
+        array[:] = device + 1.0
+    for copies in updater_states(module).values():
+        copies[:] = 0.0
+    all_reduce_gradients(module)
+    assert all((array.asnumpy() == 3.0).all() for array in arrays.gradients[0])
+    update_with_sums(module, module)
+    rate = module._optimizer.lr * module._optimizer.rescale_grad
+    for array, old in zip(arrays.parameters[0], before):
+        np.testing.assert_allclose(array.asnumpy(), old - rate * 3.0, rtol=1e-6)
+    module.update()  # it sums again afterwards
+    assert all((array.asnumpy() == 6.0).all() for array in arrays.gradients[0])
 
 
 def test_parameters_of_eight_devices_are_those_of_the_first_bit_for_bit():

@@ -30,6 +30,11 @@ def test_markdown_is_aligned_in_plain_text_and_escapes_bars():
     ]
 
 
+def test_names_of_strangers_stay_text_in_markdown():
+    table = markdown_table([["name"], ["a\nb<img src=x>[c](http://d)`e`\x1b[2J\udce9"]])
+    assert table.splitlines()[2] == r"| a\nb\<img src=x>\[c](http://d)\`e\`\x1b\[2J\udce9 |"
+
+
 @pytest.mark.parametrize("cell", ["12", "-1.5e-3", "99.5 %", "91.00 ± 1.41", "8.5e-02 to 1.2e-01", "3 / 1500", "1,024"])
 def test_numbers_are_aligned_to_the_right(cell):
     assert text_table([["name", "a long header"], ["x", cell]]).endswith(f"  {cell:>13}")

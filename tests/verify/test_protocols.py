@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 
 import cv2
 import numpy as np
 import pytest
 
 from arcface_mx.cli import main
+from arcface_mx.config import from_flat, to_json
 from arcface_mx.metrics.identification import identify
 from arcface_mx.metrics.templates import pool, template_scores
 from arcface_mx.metrics.verification import error_rates
 from arcface_mx.model import load_model
+from arcface_mx.train.folder import read_template_results
 from tests.conftest import tiny_image
 from tests.support import nets
 
@@ -150,6 +154,26 @@ def test_templates_of_a_folder_with_folds(model, videos, capsys):
     root = videos[0]
     assert main(["templates", model, str(root / "crops"), str(root / "pairs.txt"), "--folds", "5"]) == 0
     assert "accuracy  " in capsys.readouterr().out
+
+
+def test_the_accuracy_is_recorded_in_the_run_under_its_name_and_flip(model, videos, tmp_path, capsys):
+    root = videos[0]
+    run = str(tmp_path / "run")
+    shutil.copytree(model, run)
+    with open(os.path.join(run, "config.json"), "w") as stream:
+        json.dump(to_json(from_flat({"run": run})), stream)
+    command = ["templates", run, str(root / "crops"), str(root / "pairs.txt"), "--record", "ytf"]
+    assert main(command) == 2
+    assert "--record keeps the accuracy, which needs --folds" in capsys.readouterr().err
+    for flip in ("none", "sum"):
+        assert main([*command, "--folds", "5", "--flip", flip]) == 0
+    shown = capsys.readouterr().out
+    recorded = read_template_results(run)["ytf"]
+    assert set(recorded) == {"set", "pairs", "none", "sum"} and recorded["set"] == "ytf"
+    for flip in ("none", "sum"):
+        assert re.search(rf"accuracy +{recorded[flip]['accuracy']:.4f}", shown)
+    assert main(["templates", model, *command[2:], "--folds", "5"]) == 2
+    assert "is " + model + " a run folder?" in capsys.readouterr().err
 
 
 def test_bad_lists_are_named(model, folders, videos, tmp_path, capsys):

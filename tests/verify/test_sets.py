@@ -16,6 +16,7 @@ from arcface_mx.data.bins.write import write_pairs
 from arcface_mx.metrics.verification import evaluate
 from arcface_mx.model import Embedder, load_model
 from arcface_mx.util.errors import UserError
+from arcface_mx.verify import sets
 from arcface_mx.verify.sets import set_name, verify_set
 from arcface_mx.verify.tables import result_table
 from tests.conftest import shared_path
@@ -80,6 +81,23 @@ def test_command_prints_one_table_and_writes_json(model, tiny_pairs, tiny_faces,
     assert [result["method"] for result in results] == [model[0], "raw pixels", "whitened PCA", "PCA + LDA"]
     assert f"{100 * results[0]['none']['accuracy']:.2f} ± {100 * results[0]['none']['std']:.2f}" in printed[1]
     assert results[0]["none"]["tar_at_far"]["1e-02"] is None
+
+
+def test_both_protocols_are_printed_and_images_are_embedded_once(model, tiny_pairs, tmp_path, capsys, monkeypatch):
+    calls = []
+    embed_set = sets.embed_set
+    monkeypatch.setattr(sets, "embed_set", lambda *arguments: calls.append(1) or embed_set(*arguments))
+    path = str(tmp_path / "results.json")
+    assert main(["verify", model[0], tiny_pairs, "--protocol", "insightface", "--json", path]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert "protocol" in shown[0] and [line.split()[3] for line in shown[1:5]] == ["exact"] * 2 + ["insightface"] * 2
+    with open(path) as stream:
+        results = json.load(stream)
+    assert [result["protocol"] for result in results] == ["exact", "insightface"] and len(calls) == 1
+    grid = 2.0 - 2.0 * np.array(results[1]["none"]["thresholds"])
+    np.testing.assert_allclose(grid * 100, np.round(grid * 100), atol=1e-9)
+    assert main(["verify", model[0], tiny_pairs]) == 0
+    assert "protocol" not in capsys.readouterr().out.splitlines()[0]
 
 
 def test_flip_test_can_be_left_out(model, tiny_pairs, capsys):

@@ -8,7 +8,7 @@ from arcface_mx.cli.shared.model_flags import add_json_flag, add_model_flags, op
 
 HELP = """list the label errors of a face set that a model finds
 
-Listed are images far from the centre of their identity, identities whose centres nearly coincide,
+Listed are images far from the centre of the other images of their identity, identities whose centres nearly coincide,
 and with --against identities that occur in a verification set. Nothing is deleted. LIST is a table
 to read and edit; each line has an action (leave out, keep, merge into LABEL). Then
 
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="verification sets whose identities should not be in SET",
     )
     limits = (
-        ("--far", 75.0, "list images farther than this from the centre of their identity"),
+        ("--far", 75.0, "list images farther than this from the centre of the others of their identity"),
         ("--near", 40.0, "list identities whose centres are nearer than this"),
         ("--overlap", 50.0, "list identities nearer than this to an image of --against"),
     )

@@ -14,7 +14,13 @@ The .lst files of im2rec and of InsightFace are read too.
 Images of 112×112 pixels keep their bytes. Other images are refused: align them first (arcface-mx
 data align), or set --fit. The same images give the same bytes each time.
 
+Images that occur, byte for byte, under several identities are named, and those identities are not
+held out, so that no image is both trained on and verified on.
+
 OUT/names.txt says which identity each label stands for. OUT/pack.json says what was left out."""
+
+
+MAX_SHOWN = 5  # copies that are named on the terminal; pack.json names all
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -70,7 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--workers",
         type=int,
         metavar="W",
-        help="number of threads, without influence on the bytes (default: one per core)",
+        help="number of processes, without influence on the bytes (default: one per core)",
     )
     parser.add_argument("--json", metavar="FILE", help="also write the summary to this file")
 
@@ -78,7 +84,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from arcface_mx.data.pack.encode import PackOptions
     from arcface_mx.data.pack.pack import pack_images
-    from arcface_mx.util.errors import UserError
+    from arcface_mx.util.errors import UserError, printable
     from arcface_mx.util.files import write_json
 
     try:
@@ -96,6 +102,7 @@ def run(args: argparse.Namespace) -> None:
         leave_out_bad=args.leave_out_bad,
     )
     summary = pack_images(args.source, args.out, options, num_workers(args))
+    shared = summary["images_of_several_identities"]
     if args.json:
         write_json(args.json, summary)
     print(f"{args.out}: {summary['images']} images of {summary['identities']} identities")
@@ -104,6 +111,9 @@ def run(args: argparse.Namespace) -> None:
         (len(summary["identities_left_out"]), "identities left out: they have fewer images than --min-images"),
         (len(summary["images_left_out"]), "images left out; pack.json lists them"),
         (len(summary["files_skipped"]), "files skipped: their names are not those of images"),
+        (len(shared), "images occur under several identities, which are therefore not held out"),
     ):
         if count:
             print(f"  {count} {text}")
+    for paths in shared[:MAX_SHOWN]:
+        print(printable(f"    {' = '.join(paths)}"))

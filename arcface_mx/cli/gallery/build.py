@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from arcface_mx.cli.shared.face_flags import add_face_flags, face_options, print_skipped
+from arcface_mx.cli.shared.face_flags import add_face_flags, face_options, print_notes, print_skipped
 from arcface_mx.cli.shared.model_flags import add_images_flag, add_model_flags, open_model
 
 HELP = """embed known identities into a gallery
@@ -35,5 +35,6 @@ def run(args: argparse.Namespace) -> int:
     gallery = make_gallery(embeddings, dict(zip(paths, names)))
     write_fields(args.out, gallery)
     print(f"{args.out}: {len(gallery.names)} images of {len(set(gallery.names))} identities")
+    print_notes(embeddings)
     print_skipped(embeddings.reason_of)
     return 1 if len(embeddings.skipped) else 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from arcface_mx.cli.shared.face_flags import (
+    add_all_faces_flag,
     add_calibration_flag,
     add_workers_flag,
     face_options,
@@ -18,7 +19,7 @@ HELP = """name the identities that images show, or "unknown"
 Among N entries a stranger is named with probability 1 − (1 − FMR)^N. The threshold makes that
 probability equal to --fpir; it comes from the model's own calibration and rises with the size of
 the gallery. --fpir 1 always names the nearest identity. --align and --flip are those of the
-gallery.
+gallery. An image with several faces has a note; --all-faces searches for each of them.
 
   arcface-mx gallery search runs/first people.npz new.jpg --fpir 0.01"""
 
@@ -34,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--faiss", action="store_true", help="search with faiss' flat index, with the same result")
     add_calibration_flag(parser)
+    add_all_faces_flag(parser)
     add_workers_flag(parser)
     add_json_flag(parser)
 
@@ -59,6 +61,8 @@ def run(args: argparse.Namespace) -> int:
         SearchOptions(args.fpir, args.k, args.faiss),
     )
     print("\n".join(answer_lines(result)))
+    if any(answer.note.startswith("several faces") for answer in result.images):
+        print("--all-faces searches for each face of an image")
     print_skipped(result.skipped)
     if args.json:
         write_json(args.json, asdict(result))

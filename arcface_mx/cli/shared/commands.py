@@ -20,7 +20,7 @@ DESCRIPTION = """usage: arcface-mx COMMAND ...
 
 ArcFace on MXNet: make face data, train, verify, export.
 
-A first run:   recipes/arcface_m0.50.sh
+A first run:   arcface-mx recipe arcface_m0.50
 Step by step:  arcface-mx data rendered faces
                arcface-mx train --data faces --eval faces/rendered_lfw.bin --run runs/first
                arcface-mx verify runs/first faces/rendered_lfw.bin

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Dict
 from arcface_mx.cli.shared.model_flags import add_flip_flag
 
 if TYPE_CHECKING:
-    from arcface_mx.faces.embed import FaceOptions
+    from arcface_mx.faces.embed import Embeddings, FaceOptions
     from arcface_mx.metrics.calibration import Calibration
 
-MAX_SHOWN = 10  # images without a face that are named
+MAX_SHOWN = 10  # images of a kind that are named
 
 
 def add_face_flags(parser: argparse.ArgumentParser) -> None:
@@ -21,6 +21,15 @@ def add_face_flags(parser: argparse.ArgumentParser) -> None:
     )
     add_flip_flag(parser)
     add_workers_flag(parser)
+
+
+def add_all_faces_flag(parser: argparse.ArgumentParser) -> None:
+    """--all-faces."""
+    parser.add_argument(
+        "--all-faces",
+        action="store_true",
+        help="use every face that is detected in an image (default: the large and central one)",
+    )
 
 
 def add_workers_flag(parser: argparse.ArgumentParser) -> None:
@@ -63,7 +72,7 @@ def face_options(args: argparse.Namespace) -> FaceOptions:
     """The options that the flags ask for."""
     from arcface_mx.faces.embed import FaceOptions
 
-    return FaceOptions(args.align, args.flip, args.batch_size, num_workers(args))
+    return FaceOptions(args.align, args.flip, args.batch_size, num_workers(args), getattr(args, "all_faces", False))
 
 
 def model_calibration(args: argparse.Namespace) -> Calibration:
@@ -73,9 +82,20 @@ def model_calibration(args: argparse.Namespace) -> Calibration:
     return read_calibration(args.calibration or calibration_path(args.model), args.model).for_flip(args.flip)
 
 
+def print_notes(embeddings: Embeddings) -> None:
+    """Name the images that have something unusual, such as several faces."""
+    _print_some("note", embeddings.note_of)
+
+
 def print_skipped(reason_of: Dict[str, str]) -> None:
     """Name the images that have no embedding."""
-    for path, reason in list(reason_of.items())[:MAX_SHOWN]:
-        print(f"no face used: {path}: {reason}")
-    if len(reason_of) > MAX_SHOWN:
-        print(f"… and {len(reason_of) - MAX_SHOWN} more")
+    _print_some("no face used", reason_of)
+
+
+def _print_some(what: str, text_of: Dict[str, str]) -> None:
+    from arcface_mx.util.errors import printable
+
+    for path, text in list(text_of.items())[:MAX_SHOWN]:
+        print(printable(f"{what}: {path}: {text}"))
+    if len(text_of) > MAX_SHOWN:
+        print(f"… and {len(text_of) - MAX_SHOWN} more")

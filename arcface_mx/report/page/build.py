@@ -68,12 +68,13 @@ def write_report(
     results = read_results(run) if step is None else results_at(run, step)
     refuse_unwritable(path)
     paths = list(sets) or [path for path in config.data.eval if os.path.exists(path)]
-    scored = [embed_and_score(embedder, path, "this run") for path in paths]
-    plots, missing = _draw_plots(run, os.path.dirname(path) or ".", scored)
+    name = os.path.basename(os.path.normpath(os.path.abspath(run)))
+    scored = [embed_and_score(embedder, path, name) for path in paths]
+    plots, missing = _draw_plots(run, name, os.path.dirname(path) or ".", scored)
     report = RunReport(run, config, results, embedder, scored, plots, missing, max_images, step)
     commit = str(read_environment(run).get("commit"))[:12]
     shown = (read_metrics(run) or {})["step"] if step is None else step
-    page = Page(os.path.basename(os.path.normpath(run)), f"arcface-mx run, step {shown}, commit {commit}")
+    page = Page(name, f"arcface-mx run, step {shown}, commit {commit}")
     for title, section in SECTIONS.items():
         page.add(title, *section(report))
     with atomic_write(path, "w") as stream:
@@ -81,18 +82,18 @@ def write_report(
     return path
 
 
-def _draw_plots(run: str, folder: str, scored: Sequence[ScoredSet]) -> Tuple[Dict[str, bytes], str]:
+def _draw_plots(run: str, name: str, folder: str, scored: Sequence[ScoredSet]) -> Tuple[Dict[str, bytes], str]:
     """The PNG of each plot by its name, and why some of them could not be drawn."""
     missing = ""
     try:
         draw_pairs(scored, folder)
-        draw_training([("this run", run)], folder)
+        draw_training([(name, run)], folder)
     except UserError as error:
         missing = str(error)
     plots = {}
-    for name in CAPTIONS:
-        path = os.path.join(folder, name + ".png")
+    for plot in CAPTIONS:
+        path = os.path.join(folder, plot + ".png")
         if os.path.exists(path):
             with open(path, "rb") as stream:
-                plots[name] = stream.read()
+                plots[plot] = stream.read()
     return plots, missing

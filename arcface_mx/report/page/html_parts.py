@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import html
-import struct
 from typing import List, Sequence, Tuple
+
+from arcface_mx.util.errors import printable
 
 STYLE = """
 :root { color-scheme: light; --line: #d8dce2; --ink: #1c2430; --soft: #5b6674; --tint: #f5f7fa; }
@@ -22,9 +23,9 @@ table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabul
 th, td { text-align: left; padding: .35rem .75rem .35rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { color: var(--soft); font-weight: 600; white-space: nowrap; } td { max-width: 24rem; overflow-wrap: break-word; }
 figure { margin: 1rem 0; } figure img { max-width: 100%; height: auto; }
-.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 17rem), 1fr));
-  gap: 0 1rem; align-items: end; }
-@media (max-width: 40rem) { .panorama img { max-width: none; height: 13rem; } }
+.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr));
+  gap: 0 1rem; align-items: start; }
+@media (max-width: 40rem) { table { font-size: .8rem; } th, td { padding-right: .5rem; } }
 .pairs { display: grid; grid-template-columns: repeat(auto-fill, minmax(13.5rem, 1fr)); gap: .75rem; }
 .pair { background: var(--tint); border-radius: .4rem; padding: .5rem; margin: 0; }
 .pair div { display: flex; gap: .25rem; } .pair img { flex: 1; width: 0; height: auto; border-radius: .2rem; }
@@ -56,11 +57,16 @@ PAGE = """<!DOCTYPE html>
 """
 
 
+def _escape(text: str) -> str:
+    """Text for HTML, also of names with control characters or with bytes that are no valid text."""
+    return html.escape("".join(char if char in "\n\t" else printable(char) for char in text))
+
+
 class Page:
     """A page of sections, with links to them at the top."""
 
     def __init__(self, title: str, subtitle: str) -> None:
-        self._title, self._subtitle = html.escape(title), html.escape(subtitle)
+        self._title, self._subtitle = _escape(title), _escape(subtitle)
         self._sections: List[Tuple[str, str]] = []  # titles and HTML
 
     def add(self, title: str, *parts: str) -> None:
@@ -74,8 +80,8 @@ class Page:
         links, sections = [], []
         for title, body in self._sections:
             anchor = "".join(letter if letter.isalnum() else "-" for letter in title.lower())
-            links.append(f'<a href="#{anchor}">{html.escape(title)}</a>')
-            sections.append(f'<section id="{anchor}">\n<h2>{html.escape(title)}</h2>\n{body}\n</section>')
+            links.append(f'<a href="#{anchor}">{_escape(title)}</a>')
+            sections.append(f'<section id="{anchor}">\n<h2>{_escape(title)}</h2>\n{body}\n</section>')
         return PAGE.format(
             title=self._title,
             subtitle=self._subtitle,
@@ -87,28 +93,28 @@ class Page:
 
 def heading(text: str) -> str:
     """A heading within a section."""
-    return f"<h3>{html.escape(text)}</h3>"
+    return f"<h3>{_escape(text)}</h3>"
 
 
 def paragraph(text: str) -> str:
     """A paragraph; nothing for an empty text."""
-    return f"<p>{html.escape(text)}</p>" if text else ""
+    return f"<p>{_escape(text)}</p>" if text else ""
 
 
 def preformatted(text: str) -> str:
     """Text that keeps its spaces and line breaks, such as a command; nothing for an empty text."""
-    return f"<pre>{html.escape(text)}</pre>" if text else ""
+    return f"<pre>{_escape(text)}</pre>" if text else ""
 
 
 def details(title: str, body: str) -> str:
     """A title that shows the HTML `body` when it is tapped."""
-    return f"<details><summary>{html.escape(title)}</summary>{body}</details>"
+    return f"<details><summary>{_escape(title)}</summary>{body}</details>"
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
     """A table whose first row is the header; a wide table scrolls on its own."""
-    head = "".join(f'<th scope="col">{html.escape(cell)}</th>' for cell in rows[0])
-    cells = ["".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in rows[1:]]
+    head = "".join(f'<th scope="col">{_escape(cell)}</th>' for cell in rows[0])
+    cells = ["".join(f"<td>{_escape(cell)}</td>" for cell in row) for row in rows[1:]]
     body = "\n".join(f"<tr>{row}</tr>" for row in cells)
     return f'<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table></div>'
 
@@ -117,17 +123,12 @@ def image(data: bytes, description: str) -> str:
     """A PNG or JPEG image inside the page."""
     kind = "png" if data[:4] == b"\x89PNG" else "jpeg"
     source = f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
-    return f'<img alt="{html.escape(description)}" src="{source}">'
+    return f'<img alt="{_escape(description)}" src="{source}">'
 
 
 def plot(data: bytes, caption: str) -> str:
-    """A PNG with its caption; one that is much wider than high scrolls on a phone."""
-    width, height = struct.unpack(">II", data[16:24])
-    kind = "wide panorama" if width > 2 * height else "wide"
-    return (
-        f'<figure><div class="{kind}">{image(data, caption)}</div>'
-        f"<figcaption>{html.escape(caption)}</figcaption></figure>"
-    )
+    """A PNG with its caption."""
+    return f"<figure>{image(data, caption)}<figcaption>{_escape(caption)}</figcaption></figure>"
 
 
 def grid(plots: Sequence[str]) -> str:
@@ -137,7 +138,7 @@ def grid(plots: Sequence[str]) -> str:
 
 def pair(images: Sequence[str], caption: str) -> str:
     """The two images of a pair side by side, with a caption."""
-    return f'<figure class="pair"><div>{"".join(images)}</div><figcaption>{html.escape(caption)}</figcaption></figure>'
+    return f'<figure class="pair"><div>{"".join(images)}</div><figcaption>{_escape(caption)}</figcaption></figure>'
 
 
 def pair_grid(pairs: Sequence[str]) -> str:

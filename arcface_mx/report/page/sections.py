@@ -8,6 +8,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 import numpy as np
 
 from arcface_mx.config import TrainConfig, differences, flag_name
+from arcface_mx.metrics.angles import degrees
 from arcface_mx.metrics.calibration import PairScores, calibrate
 from arcface_mx.model import Embedder
 from arcface_mx.report.page import angles, html_parts
@@ -54,6 +55,7 @@ def accuracy_section(report: RunReport) -> List[str]:
     if report.results:
         parts = [
             html_parts.table(_accuracy_rows(report.results)),
+            html_parts.table(_tar_rows(report.results)),
             html_parts.paragraph(
                 "Accuracy is a mean over ten folds, ± the standard deviation over the folds; the threshold "
                 "of a fold is chosen on the other folds. TAR at FAR is without flip test."
@@ -69,7 +71,7 @@ def accuracy_section(report: RunReport) -> List[str]:
         parts.append(html_parts.table(lines))
     row_of_paper = find_row(report.config, read_rows(default_path()))
     if row_of_paper:
-        values = [f"{name} {value:.2f}" for name, value in row_of_paper.figures.items() if value is not None]
+        values = [f"{name} {value}" for name, value in row_of_paper.printed.items() if value != "-"]
         parts.append(
             html_parts.paragraph(
                 f"Row of the paper: {row_of_paper.name}. The paper reports, on other data and with another "
@@ -91,24 +93,33 @@ def _best_note(run: str) -> str:
 
 
 def _accuracy_rows(results: Sequence[Dict[str, Any]]) -> List[List[str]]:
+    rows = [["set", "pairs", "accuracy, %", "with flip test, %"]]
+    for result in results:
+        row = [result["set"], str(result["pairs"])]
+        for metrics in (result["none"], result["sum"]):
+            row.append(f"{100 * metrics['accuracy']:.2f} ± {100 * metrics['std']:.2f}" if metrics else "-")
+        rows.append(row)
+    return rows
+
+
+def _tar_rows(results: Sequence[Dict[str, Any]]) -> List[List[str]]:
+    """TAR at each FAR that a set measures. A table of its own fits a phone."""
     levels = [
         far
         for far in results[0]["none"]["tar_at_far"]
         if any(result["none"]["tar_at_far"][far] is not None for result in results)
     ]
-    rows = [["set", "pairs", "accuracy, %", "with flip test, %"] + [f"TAR@{far}" for far in levels]]
+    rows = [["set", *(f"TAR@{far}" for far in levels)]]
     for result in results:
-        row = [result["set"], str(result["pairs"])]
-        for metrics in (result["none"], result["sum"]):
-            row.append(f"{100 * metrics['accuracy']:.2f} ± {100 * metrics['std']:.2f}" if metrics else "-")
         tars = [result["none"]["tar_at_far"][far] for far in levels]
-        rows.append(row + ["-" if tar is None else f"{tar:.4f}" for tar in tars])
+        rows.append([result["set"], *("-" if tar is None else f"{tar:.4f}" for tar in tars)])
     return rows
 
 
 def training_section(report: RunReport) -> List[str]:
     """Training curves and target angles."""
-    parts = _plots(report, "training", "angles_in_training") + [html_parts.paragraph(report.missing)]
+    plots = _plots(report, "training", "angles_in_training")
+    parts = [html_parts.grid(plots) if plots else "", html_parts.paragraph(report.missing)]
     rows = _verification_rows(report.run)
     return parts + ([html_parts.details("Accuracy during training, %", html_parts.table(rows))] if rows else [])
 
@@ -130,7 +141,7 @@ def _verification_rows(run: str) -> List[List[str]]:
 
 def pairs_section(report: RunReport) -> List[str]:
     """Angles of pairs, ROC and DET."""
-    plots = _plots(report, "pair_angles", "roc", "det")
+    plots = _plots(report, "roc", "det", "pair_angles")
     return [html_parts.grid(plots)] if plots and report.scored else []
 
 
@@ -157,7 +168,7 @@ def _hard_pair(pair: HardPair, kind: str) -> str:
         html_parts.image(image, f"{kind}, pair {pair.number}, image {number}")
         for number, image in enumerate((pair.first, pair.second), 1)
     ]
-    angle = np.degrees(np.arccos(np.clip(pair.cosine, -1, 1)))
+    angle = float(degrees(np.asarray(pair.cosine)))
     return html_parts.pair(images, f"pair {pair.number}: cosine {pair.cosine:.3f}, {angle:.0f}°")
 
 

@@ -6,7 +6,7 @@ from typing import Dict, NamedTuple
 
 import numpy as np
 
-from arcface_mx.util.plots import new_figure, save
+from arcface_mx.util.plots import COLOURS, DIFFERENT, SAME, drawing
 
 
 class Margin(NamedTuple):
@@ -37,6 +37,9 @@ POLICIES = tuple(
     Margin("SphereFace (1.35), policy none", m1=1.35),
     Margin("A-Softmax (m = 4, λ = 0)", a_softmax_m=4),
 )
+# A margin has one colour in all panels; its policies differ by the line.
+COLOUR_OF = dict(zip(("ArcFace", "SphereFace", "CosFace", "CM1", "CM2", "A-Softmax", "Norm-Softmax"), COLOURS))
+LINES = {"linear": "--", "easy_margin": ":"}
 # The paper's plot of decision margins.
 BOUNDARIES = (
     Margin("Softmax (normalised)"),
@@ -87,40 +90,41 @@ def decision_boundary(margin: Margin, degrees: np.ndarray) -> np.ndarray:
 
 def draw_target_logits(path: str) -> None:
     """Draw the target logit over θ: from 20° to 100° for all margins, from 0° to 180° for the policies."""
-    figure, axes = new_figure(2, 5.2, 4.2)
-    for axis, margins, low, high in ((axes[0], MARGINS, 20.0, 100.0), (axes[1], POLICIES, 0.0, 180.0)):
-        degrees = np.linspace(low, high, 721)
-        for margin in margins:
-            line = "--" if margin.policy != "none" else "-"
-            axis.plot(degrees, target_logits(margin, degrees), line, label=margin.name, linewidth=1.5)
-        axis.set_xlabel("θ between embedding and class centre, degrees")
-        axis.set_xlim(low, high)
-        axis.grid(alpha=0.25)
-        axis.legend(fontsize=7)
-    axes[0].set_ylabel("target logit / s")
-    axes[0].set_title("all margins", fontsize=10)
-    axes[1].set_title("where m1·θ + m2 exceeds 180°", fontsize=10)
-    save(figure, path)
+    with drawing(path, 2, 3.9) as axes:
+        for axis, margins, low, high in ((axes[0], MARGINS, 20.0, 100.0), (axes[1], POLICIES, 0.0, 180.0)):
+            degrees = np.linspace(low, high, 721)
+            for margin in margins:
+                line = LINES.get(margin.policy, "-")
+                colour = COLOUR_OF[margin.name.split(" ")[0]]
+                axis.plot(degrees, target_logits(margin, degrees), line, color=colour, label=margin.name)
+            axis.set_xlim(low, high)
+            axis.set_ylabel("target logit / s")
+            axis.legend(loc="lower left")
+        axes[0].set_title("all margins")
+        axes[1].set_title("where m1·θ + m2 exceeds 180°")
+        axes[1].set_xlabel("θ between embedding and class centre, degrees")
 
 
 def draw_decision_margins(path: str) -> None:
     """Draw which (θ1, θ2) each of two classes claims, and the margin between them."""
-    figure, axes = new_figure(len(BOUNDARIES), 2.9, 3.1)
     theta = np.linspace(0.0, 90.0, 361)
-    for axis, margin in zip(axes, BOUNDARIES):
-        boundary = decision_boundary(margin, theta)
-        known = np.isfinite(boundary)
-        axis.fill_between(theta[known], 0.0, boundary[known], color="#1f4e79", alpha=0.35, linewidth=0, label="class 1")
-        axis.fill_betweenx(
-            theta[known], 0.0, boundary[known], color="#c0504d", alpha=0.35, linewidth=0, label="class 2"
-        )
-        axis.plot([0, 90], [0, 90], color="grey", linewidth=0.7, linestyle=":")
-        axis.set_title(margin.name, fontsize=9)
-        axis.set_xlabel("θ2, degrees", fontsize=8)
-        axis.set_xlim(0, 90)
-        axis.set_ylim(0, 90)
-        axis.set_aspect("equal")
-        axis.tick_params(labelsize=7)
-    axes[0].set_ylabel("θ1, degrees", fontsize=8)
-    axes[0].legend(fontsize=7, loc="upper left")
-    save(figure, path)
+    with drawing(path, len(BOUNDARIES), 2.4, 2, sharex=True, sharey=True) as axes:
+        for number, (axis, margin) in enumerate(zip(axes, BOUNDARIES)):
+            boundary = decision_boundary(margin, theta)
+            known = np.isfinite(boundary)
+            axis.fill_between(theta[known], 0.0, boundary[known], color=SAME, label="class 1", alpha=0.45, linewidth=0)
+            axis.fill_betweenx(
+                theta[known], 0.0, boundary[known], color=DIFFERENT, label="class 2", alpha=0.45, linewidth=0
+            )
+            axis.plot([0, 90], [0, 90], color="grey", linewidth=0.7, linestyle=":")
+            axis.set_title(margin.name)
+            axis.set_xlim(0, 90)
+            axis.set_ylim(0, 90)
+            axis.set_xticks([0, 30, 60, 90])
+            axis.set_yticks([0, 30, 60, 90])
+            axis.set_aspect("equal")
+            if number >= 2:
+                axis.set_xlabel("θ2, degrees")
+            if number % 2 == 0:
+                axis.set_ylabel("θ1, degrees")
+        axes[0].legend(loc="upper left")

@@ -9,7 +9,7 @@ import numpy as np
 
 from arcface_mx.train.log import LOG, read_events
 from arcface_mx.util.errors import UserError
-from arcface_mx.util.plots import new_figure, save
+from arcface_mx.util.plots import COLOURS, drawing, plot_text
 
 # The key of a log entry, the title of its panel, and a factor.
 CURVES = (
@@ -48,18 +48,19 @@ def draw_angle_histograms(runs: Sequence[Tuple[str, str]], path: str) -> bool:
     panels = [(name, histograms) for name, histograms in panels if histograms]
     if not panels:
         return False
-    figure, axes = new_figure(len(panels), 3.6, 3.2)
-    for axis, (name, histograms) in zip(axes, panels):
-        for (label, counts), colour in zip(histograms, ("#9aa5b1", "#d18f2c", "#1f4e79")):
-            edges = np.linspace(0.0, 180.0, len(counts) + 1)
-            axis.stairs(100.0 * counts / max(1, counts.sum()), edges, fill=True, alpha=0.55, color=colour, label=label)
-        axis.set_xlim(0, 120)
-        axis.set_title(name, fontsize=9)
-        axis.set_xlabel("θ between embedding and class centre, degrees", fontsize=8)
-        axis.tick_params(labelsize=7)
-        axis.legend(fontsize=7)
-    axes[0].set_ylabel("% of the training images per 2°", fontsize=8)
-    save(figure, path)
+    with drawing(path, len(panels), 2.9, sharex=True, sharey=True) as axes:
+        for axis, (name, histograms) in zip(axes, panels):
+            for (label, counts), colour in zip(histograms, (COLOURS[6], COLOURS[4], COLOURS[0])):
+                edges = np.linspace(0.0, 180.0, len(counts) + 1)
+                share = 100.0 * counts / max(1, counts.sum())
+                axis.stairs(share, edges, fill=True, alpha=0.45, color=colour)
+                axis.stairs(share, edges, color=colour, linewidth=1.2, label=label)
+            axis.set_xlim(0, 120)
+            axis.set_title(plot_text(name))
+            axis.set_ylabel("% of images per 2°")
+            axis.legend(loc="upper left")
+        axes[0].set_ylim(0, 1.5 * axes[0].get_ylim()[1])  # the panels share it; the legend needs room
+        axes[-1].set_xlabel("θ between embedding and class centre, degrees")
     return True
 
 
@@ -71,27 +72,28 @@ def draw_training_curves(runs: Sequence[Tuple[str, str]], path: str) -> None:
     logs = [(name, read_steps(run)) for name, run in runs]
     verified = [line for name, run in runs for line in _verification_lines(name if len(runs) > 1 else "", run)]
     curves = [curve for curve in CURVES if any(curve[0] in event for _, steps in logs for event in steps)]
-    figure, axes = new_figure(len(curves) + bool(verified), 3.4, 3.0)
-    for axis, (key, title, factor) in zip(axes, curves):
-        for name, steps in logs:
-            points = [(event["step"], factor * event[key]) for event in steps if key in event]
-            if points:
-                axis.plot(*zip(*points), label=name, linewidth=1.3, marker="." if len(points) < 3 else None)
-        axis.set_title(title, fontsize=9)
-    for label, points in verified:
-        axes[-1].plot(*zip(*points), label=label, linewidth=1.3, marker=".")
-    if verified:
-        axes[-1].set_title("verification accuracy, %", fontsize=9)
-        axes[-1].legend(fontsize=7)
-    for axis in axes:
-        axis.set_xlabel("step", fontsize=8)
-        axis.tick_params(labelsize=7)
-        axis.grid(alpha=0.25)
-    rates = {event["lr"] for _, steps in logs for event in steps if event.get("lr", 0) > 0}
-    if len(rates) > 1:
-        axes[len(curves) - 1].set_yscale("log")
-    axes[0].legend(fontsize=7)
-    save(figure, path)
+    with drawing(path, len(curves) + bool(verified), 1.9, sharex=True) as axes:
+        for axis, (key, title, factor) in zip(axes, curves):
+            for name, steps in logs:
+                points = [(event["step"], factor * event[key]) for event in steps if key in event]
+                if points:
+                    axis.plot(*zip(*points), label=plot_text(name), marker="." if len(points) < 20 else None)
+            axis.set_title(title)
+        for label, points in verified:
+            axes[-1].plot(*zip(*points), label=plot_text(label), marker="." if len(points) < 20 else None)
+        if verified:
+            axes[-1].set_title("verification accuracy, %")
+            axes[-1].legend()
+        for axis in axes:
+            axis.margins(x=0.02)
+        rates = {event["lr"] for _, steps in logs for event in steps if event.get("lr", 0) > 0}
+        if len(rates) > 1:
+            axes[len(curves) - 1].set_yscale("log")
+        axes[-1].set_xlabel("step")
+        if len(logs) > 1:
+            axes[0].legend()
+        else:
+            axes[0].set_title(f"{plot_text(runs[0][0])}: {curves[0][1]}")
 
 
 def _verification_lines(name: str, run: str) -> List[Tuple[str, List[Tuple[int, float]]]]:

@@ -10,7 +10,7 @@ from arcface_mx.model import Embedder
 from arcface_mx.report.angles import class_centres_of, embed_records
 from arcface_mx.train.folder import read_config
 from arcface_mx.util.errors import UserError
-from arcface_mx.util.plots import new_figure, save
+from arcface_mx.util.plots import WIDTH, drawing, plot_text
 
 MAX_IMAGES = 4000
 
@@ -39,20 +39,20 @@ def draw_planes(planes: Sequence[Plane], path: str) -> None:
 
     The length of each embedding is drawn at random close to 1, so that the dots do not hide each other.
     """
-    figure, axes = new_figure(len(planes), 4.2, 4.2)
     random = np.random.RandomState(0)
-    for axis, plane in zip(axes, planes):
-        length = np.linalg.norm(plane.embeddings, axis=1, keepdims=True)
-        dots = plane.embeddings / np.maximum(length, 1e-12) * random.uniform(0.94, 1.06, length.shape)
-        colours = [f"C{label % 10}" for label in plane.labels]
-        axis.scatter(dots[:, 0], dots[:, 1], c=colours, s=3, alpha=0.5, linewidths=0)
-        if plane.centres is not None:
-            ends = plane.centres / np.linalg.norm(plane.centres, axis=1, keepdims=True)
-            for label, (x, y) in enumerate(ends):
-                axis.plot([0.0, x], [0.0, y], color=f"C{label % 10}", linewidth=1.4)
-        axis.set_title(plane.name, fontsize=10)
-        axis.set_aspect("equal")
-        axis.set_xlim(-1.15, 1.15)
-        axis.set_ylim(-1.15, 1.15)
-        axis.axis("off")
-    save(figure, path)
+    width = max(WIDTH, 2.3 * len(planes))
+    with drawing(path, len(planes), width / len(planes) + 0.3, len(planes), width) as axes:
+        for axis, plane in zip(axes, planes):
+            length = np.linalg.norm(plane.embeddings, axis=1, keepdims=True)
+            dots = plane.embeddings / np.maximum(length, 1e-12) * random.uniform(0.94, 1.06, length.shape)
+            colours = [f"C{label % 10}" for label in plane.labels]
+            axis.scatter(dots[:, 0], dots[:, 1], c=colours, s=3, alpha=0.5, linewidths=0)
+            if plane.centres is not None:
+                ends = plane.centres / np.linalg.norm(plane.centres, axis=1, keepdims=True)
+                for label, (x, y) in enumerate(ends):
+                    axis.plot([0.0, x], [0.0, y], color=f"C{label % 10}", linewidth=1.4)
+            axis.set_title(plot_text(plane.name))
+            axis.set_aspect("equal")
+            axis.set_xlim(-1.15, 1.15)
+            axis.set_ylim(-1.15, 1.15)
+            axis.axis("off")

@@ -8,8 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from arcface_mx.data.align.detector import Detector
-from arcface_mx.data.align.image import THRESHOLDS
+from arcface_mx.data.align.detector import LOWER_THRESHOLDS, Detector
 from arcface_mx.util.errors import UserError
 
 
@@ -52,7 +51,7 @@ def test_detector_finds_no_face_where_there_is_none(detector):
         np.random.RandomState(0).randint(0, 256, (200, 150, 3)).astype(np.uint8),
     ):
         assert len(detector(image).scores) == 0
-        assert len(Detector(thresholds=THRESHOLDS[1])(image).scores) == 0
+        assert len(Detector(thresholds=LOWER_THRESHOLDS)(image).scores) == 0
     for size in ((5, 5), (11, 300), (1, 1)):
         assert len(detector(np.zeros(size + (3,), np.uint8)).scores) == 0
 

@@ -22,6 +22,8 @@ CELEBA = "lefteye_x lefteye_y righteye_x righteye_y nose_x nose_y leftmouth_x le
         (f"image_id,{CELEBA.replace(' ', ',')}\n000001.jpg,{','.join(NUMBERS)}\n", "000001.jpg"),
         ("0000045/001.jpg\t0\t{}\n".format("\t".join(NUMBERS)), "0000045/001.jpg"),
         (f"0000045/001.jpg {' '.join(NUMBERS)}\r\n\r\n", "0000045/001.jpg"),
+        (f"1.jpg {' '.join(NUMBERS)} 0.999\n", "1.jpg"),  # ijbc_name_5pts_score.txt
+        (f"1.jpg {' '.join(NUMBERS)} 1\n", "1.jpg"),
         (f"image,note,{','.join(COLUMNS)}\na b.jpg,x,{','.join(NUMBERS)}\nnone.jpg,y{',' * 10}\n", "a b.jpg"),
     ],
 )

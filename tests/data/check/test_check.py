@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from arcface_mx.cli import main
 from arcface_mx.data.bins.write import write_pairs
+from arcface_mx.data.check import images as check_images
 from arcface_mx.data.check.check import check_path
 from arcface_mx.data.check.fix import write_cleaned
 from arcface_mx.data.check.records import check_records
@@ -21,6 +23,9 @@ from arcface_mx.data.recordio.writer import RecordWriter
 from arcface_mx.util.errors import UserError
 from tests.conftest import shared_path
 from tests.support.face_sets import copy_set, float_bytes, jpeg, patch, read_bytes, write_bytes, write_plain, write_set
+from tests.support.strange_images import animated_png
+
+scan_places = check_images._scan_places
 
 
 def one_problem(path):
@@ -73,6 +78,26 @@ def test_bad_image_is_found_and_left_out(tmp_path, bad, message, place):
     summary = write_cleaned(report, str(tmp_path / "clean"))
     assert [entry["record"] for entry in summary["left_out"]] == [3 + place]
     assert not check_path(str(tmp_path / "clean"))[0].problems
+
+
+def test_an_animated_png_is_a_problem_and_no_crash(tmp_path):
+    folder = write(tmp_path / "faces", [[animated_png(), jpeg(1)], [jpeg(2)]])
+    assert one_problem(folder).records == (1,)
+
+
+def scan_that_crashes(path, size, places):
+    """What the child process does here: it dies of the third image."""
+    if 2 in [position for position, _ in places]:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return scan_places(path, size, places)
+
+
+@pytest.mark.slow
+def test_an_image_that_kills_the_decoder_is_named(tmp_path, monkeypatch):
+    folder = write(tmp_path / "faces", [[jpeg(0), jpeg(1)], [jpeg(2), jpeg(3)]])
+    monkeypatch.setattr(check_images, "_scan_places", scan_that_crashes)
+    problem = one_problem(folder)
+    assert problem.records == (3,) and problem.message == "cannot be decoded as an image"
 
 
 def test_a_stated_size_that_no_memory_holds_is_a_problem(tmp_path):
@@ -182,6 +207,21 @@ def test_harmless_oddities_of_pairs_are_remarks(tmp_path):
     ]
     (report,) = check_path(bin_of(tmp_path, good_pairs(40)[0], ([True] * 3 + [False]) * 10))
     assert "75.0 % of the pairs are same pairs" in report.remarks[0].message
+
+
+def test_images_that_were_trained_on_are_a_problem_of_the_pairs(tmp_path, capsys):
+    folder = write(tmp_path / "faces", [[jpeg(100), jpeg(101)], [jpeg(102), jpeg(103)]])
+    images, same = good_pairs()
+    images[5] = jpeg(102)
+    write_pairs(str(tmp_path / "faces" / "held_out.bin"), images, same)
+    report, pairs = check_path(folder)
+    (problem,) = pairs.problems
+    assert not report.problems
+    assert problem.message == f"image 5 (pair 2) is byte for byte record 3 of {folder}/train.rec (1 such images)"
+    os.rename(tmp_path / "faces" / "held_out.bin", tmp_path / "elsewhere.bin")
+    assert main(["data", "check", folder]) == main(["data", "check", str(tmp_path / "elsewhere.bin")]) == 0
+    assert main(["data", "check", folder, str(tmp_path / "elsewhere.bin")]) == 1
+    assert "byte for byte record 3" in capsys.readouterr().out
 
 
 def test_folder_reports_on_its_pairs_too(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 
 import cv2
 import numpy as np
@@ -13,11 +14,13 @@ from arcface_mx.cli import main
 from arcface_mx.data.bins.read import read_pairs
 from arcface_mx.data.check.check import check_path
 from arcface_mx.data.pack import pack as pack_module
-from arcface_mx.data.pack.encode import PackOptions
+from arcface_mx.data.pack.encode import PackOptions, encode_images
 from arcface_mx.data.pack.pack import pack_images
 from arcface_mx.data.recordio.index import RecordIndex
+from arcface_mx.data.recordio.writer import RecordWriter
 from arcface_mx.util.errors import UserError
 from tests.support.face_sets import jpeg, read_bytes
+from tests.support.strange_images import animated_png
 
 
 def read_files(folder):
@@ -81,6 +84,41 @@ def test_small_identities_are_left_out_and_others_held_out(tmp_path):
     assert read_bytes(str(tmp_path / "other" / "held_out.txt")) != read_bytes(str(tmp_path / "set" / "held_out.txt"))
 
 
+def test_identities_that_share_an_image_are_not_held_out(tmp_path, capsys):
+    """7 of 17 held-out images were in the training set, because a folder was there under two names."""
+    for identity in range(6):
+        for number in range(3):
+            path = tmp_path / "images" / f"p{identity}" / f"{number}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(jpeg(10 * identity + number))
+    (tmp_path / "images" / "p4" / "copy.jpg").write_bytes(jpeg(1))
+    (tmp_path / "images" / "p5" / "copy.jpg").write_bytes(jpeg(50))
+    shared = [str(tmp_path / "images" / "p0" / "1.jpg"), str(tmp_path / "images" / "p4" / "copy.jpg")]
+    for seed in range(3):
+        out = str(tmp_path / f"set{seed}")
+        summary = pack_images(str(tmp_path / "images"), out, PackOptions(held_out=4, seed=seed))
+        assert summary["images_of_several_identities"] == [shared]
+        assert read_bytes(out + "/held_out.txt").split() == [b"p1", b"p2", b"p3", b"p5"]
+        pairs = read_pairs(out + "/held_out.bin")
+        assert pairs.num_images <= 12 and not (pairs.left == pairs.right).any()
+    with pytest.raises(UserError, match="only 4 identities have two or more images and share none"):
+        pack_images(str(tmp_path / "images"), str(tmp_path / "none"), PackOptions(held_out=5))
+    assert main(["data", "pack", str(tmp_path / "images"), str(tmp_path / "shown")]) == 0
+    assert f"1 images occur under several identities, which are therefore not held out\n    {' = '.join(shared)}" in (
+        capsys.readouterr().out
+    )
+
+
+def test_names_cannot_break_the_lists(tmp_path):
+    for name in ("a\tb", "c\nd", "latin-\udce9", "\x1b[31mred"):
+        (tmp_path / "images" / name).mkdir(parents=True)
+        (tmp_path / "images" / name / "1.jpg").write_bytes(jpeg(len(name)))
+    pack_images(str(tmp_path / "images"), str(tmp_path / "set"), PackOptions())
+    names = read_bytes(str(tmp_path / "set" / "names.txt")).decode("ascii").splitlines()
+    assert sorted(line.split("\t")[1] for line in names) == ["\\x1b[31mred", "a\\tb", "c\\nd", "latin-\\udce9"]
+    assert main(["data", "unpack", str(tmp_path / "set"), str(tmp_path / "again")]) == 0
+
+
 def test_bad_images_are_refused_or_listed(images, tmp_path):
     (images / "s2" / "10.jpg").write_bytes(jpeg(1)[:-400])
     (images / "s10" / "9.jpg").write_bytes(b"")
@@ -97,17 +135,40 @@ def test_bad_images_are_refused_or_listed(images, tmp_path):
         pack_images(str(images), str(tmp_path / "none"), PackOptions(leave_out_bad=True))
 
 
+def encode_and_crash(options, paths):
+    """What the child process does here: it dies of one image."""
+    if any(path.endswith("s2/10.jpg") for path in paths):
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return encode_images(options, paths)
+
+
+@pytest.mark.slow
+def test_images_that_crash_or_are_refused_are_named(images, tmp_path, monkeypatch):
+    (images / "s1" / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic" + bytes(50))
+    (images / "s1" / "killer.png").write_bytes(animated_png())
+    os.mkfifo(images / "s1" / "pipe.jpg")
+    monkeypatch.setattr(pack_module, "encode_images", encode_and_crash)
+    summary = pack_images(str(images), str(tmp_path / "set"), PackOptions(leave_out_bad=True))
+    assert [error.partition(str(images))[2] for error in summary["images_left_out"]] == [
+        "/s1/IMG_1.HEIC: is HEIC, which is not read; convert it to JPEG or PNG",
+        "/s1/killer.png: is an animated PNG, which is not read; save one frame of it",
+        "/s1/pipe.jpg: is no regular file",
+        "/s2/10.jpg: cannot be decoded as an image: the decoder crashed (SIGSEGV)",
+    ]
+    assert summary["images"] == 5
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError("disk is full")])
 def test_interrupted_run_leaves_nothing(images, tmp_path, monkeypatch, error):
-    real, calls = pack_module.encode_image, []
+    real, calls = RecordWriter.add, []
 
-    def stop(path, options):
-        calls.append(path)
+    def stop(writer, label, image):
+        calls.append(label)
         if len(calls) == 4:
             raise error
-        return real(path, options)
+        return real(writer, label, image)
 
-    monkeypatch.setattr(pack_module, "encode_image", stop)
+    monkeypatch.setattr(RecordWriter, "add", stop)
     with pytest.raises((KeyboardInterrupt, OSError)):
         pack_images(str(images), str(tmp_path / "set"), PackOptions())
     assert os.listdir(tmp_path) == ["images"]

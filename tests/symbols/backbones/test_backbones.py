@@ -125,12 +125,24 @@ def test_iresnet_equals_reference(fast: bool) -> None:
     assert_close(found, reference_networks.iresnet(values["data"], {**values, **aux}, units), EXACT[fast])
 
 
+@pytest.mark.parametrize("units", [(1, 4, 6, 2), (2, 1, 2, 1)])
 @EVERY_FORM
-def test_mobilefacenet_equals_reference(fast: bool) -> None:
-    symbol = mobilefacenet(DATA, 6, width=0.06, input_size=36, fast_prelu=fast)
+def test_mobilefacenet_equals_reference(fast: bool, units: Tuple[int, ...]) -> None:
+    symbol = mobilefacenet(DATA, 6, width=0.06, input_size=36, fast_prelu=fast, units=units)
     values, aux = numbers(symbol, (2, 3, 36, 36))
     found = run(symbol, values, "float64", train=False, aux=aux)[0][0]
-    assert_close(found, reference_networks.mobilefacenet(values["data"], {**values, **aux}), EXACT[fast])
+    expected = reference_networks.mobilefacenet(values["data"], {**values, **aux}, units)
+    assert_close(found, expected, EXACT[fast])
+
+
+@pytest.mark.parametrize(
+    "units, size, parameters", [(None, 128, 1_003_264), ((2, 8, 16, 4), 256, 1_996_288)], ids=["y1", "y2"]
+)
+def test_full_size_mobilefacenet_has_the_published_number_of_parameters(units, size: int, parameters: int) -> None:
+    """InsightFace's y1 and y2, with their embedding sizes."""
+    symbol = backbone("mobilefacenet", DATA, units=units, embedding_size=size)
+    shapes, _, _ = symbol.infer_shape(data=(1, 3, 112, 112))
+    assert sum(int(np.prod(shape)) for shape in shapes) - 3 * 112 * 112 == parameters
 
 
 @pytest.mark.parametrize(
@@ -227,6 +239,7 @@ def test_unknown_backbone_is_answered_with_near_names(name: str, nearest: str) -
         ("iresnet18", {"units": ()}, "units"),
         ("iresnet18", {"input_size": 0}, "input_size"),
         ("mobilefacenet", {"units": (1, 1)}, "units"),
+        ("mobilefacenet", {"units": (1, 4, 0, 2)}, r"units\[2\]"),
         ("mobilefacenet", {"input_size": -3}, "input_size"),
         ("gluoncv:resnet18_v1b", {"width": 0.5}, "width"),
         ("gluoncv:dla34", {"input_size": 100}, "input_size.*multiples of 32"),
