@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from typing import Callable, Dict, Sequence, Union
+from typing import Callable, Dict, Iterable, Iterator, Sequence, Tuple, Union
 
 import numpy as np
 
 NO_PAIR = 1e4  # distance of a pair that does not exist
-ANCHOR_BLOCK = 256  # anchors whose distances are held at a time
 Seed = Union[int, Sequence[int]]
 
 # Distance of two embeddings from their cosine, by the loss that mines.
@@ -73,8 +72,8 @@ def _farther(negatives: np.ndarray, anchor: np.ndarray, limit: np.ndarray, or_fa
 
 def random_triplets(
     unit: np.ndarray, labels: np.ndarray, distance: str, margin: float, random: np.random.Generator
-) -> np.ndarray:
-    """Return a random negative for each positive pair of a bag, in random order, as the released sampler does.
+) -> Iterator[Tuple[int, int, int]]:
+    """Yield a random negative for each positive pair of a bag, in random order, as the released sampler does.
 
     Parameters
     ----------
@@ -86,22 +85,20 @@ def random_triplets(
     margin : float
     random : numpy.random.Generator
 
-    Returns
-    -------
-    ndarray of int, shape (T, 3)
+    Yields
+    ------
+    tuple of int
         Rows of anchor, positive and negative. The negative is farther than the positive, by less than
         the margin. A pair without such a negative is left out.
     """
-    triplets = []
-    for start in range(0, len(unit), ANCHOR_BLOCK):
-        block = DISTANCES[distance](unit[start : start + ANCHOR_BLOCK] @ unit.T)
-        for anchor, row in enumerate(block, start):
-            others = labels != labels[anchor]
-            for positive in np.flatnonzero(~others[anchor + 1 :]) + anchor + 1:
-                negatives = np.flatnonzero(others & (row > row[positive]) & (row < row[positive] + margin))
-                if len(negatives):
-                    triplets.append((anchor, positive, random.choice(negatives)))
-    return random.permutation(np.asarray(triplets, np.int64).reshape(-1, 3))
+    anchors, positives = np.nonzero(np.triu(labels[:, None] == labels[None], 1))
+    for pair in random.permutation(len(anchors)):
+        anchor, positive = anchors[pair], positives[pair]
+        row = DISTANCES[distance](unit @ unit[anchor])
+        inside = (row > row[positive]) & (row < row[positive] + margin) & (labels != labels[anchor])
+        negatives = np.flatnonzero(inside)
+        if len(negatives):
+            yield int(anchor), int(positive), int(random.choice(negatives))
 
 
 def choose_rows(
@@ -130,12 +127,13 @@ def choose_rows(
         Ascending.
     """
     unit = embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-12)
+    triplets: Iterable[Sequence[int]]
     if mining == "facenet":
         triplets = random_triplets(unit, labels, distance, margin, np.random.default_rng(seed))
     else:
-        triplets = hardest_triplets(DISTANCES[distance](unit @ unit.T), labels, margin, mining)
+        triplets = hardest_triplets(DISTANCES[distance](unit @ unit.T), labels, margin, mining).tolist()
     chosen: Dict[int, None] = {}  # a set that keeps its order
-    for triplet in triplets.tolist():
+    for triplet in triplets:
         if len(chosen) >= size:
             break
         chosen.update(dict.fromkeys(triplet))

@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from arcface_mx.reader import mining as mining_module
 from arcface_mx.reader.bag import BagMiner
 from arcface_mx.reader.mining import choose_rows, hardest_triplets, random_triplets
 from arcface_mx.reader.record_reader import Batch
@@ -64,7 +65,7 @@ def test_random_triplets_are_semi_hard_one_for_each_pair_that_has_one(seed, dist
         for p in range(a + 1, 14)
         if labels[a] == labels[p]
     }
-    found = random_triplets(unit, labels, distance, 0.4, np.random.default_rng(seed)).tolist()
+    found = list(random_triplets(unit, labels, distance, 0.4, np.random.default_rng(seed)))
     assert sorted((a, p) for a, p, _ in found) == sorted(pair for pair, choices in expected.items() if choices)
     assert all(n in expected[a, p] for a, p, n in found)
 
@@ -74,11 +75,26 @@ def test_every_semi_hard_negative_is_drawn_and_the_order_is_random():
     directions = np.radians([0, 10, 5, 15, 20, 25, 40])
     unit = np.stack([np.cos(directions), np.sin(directions)], axis=1)
     labels = np.asarray([0, 0, 1, 2, 3, 4, 5])
-    drawn = [random_triplets(unit, labels, "angle", np.radians(20), np.random.default_rng(k))[0] for k in range(60)]
-    assert {tuple(row) for row in drawn} == {(0, 1, 3), (0, 1, 4), (0, 1, 5)}
+    drawn = {next(random_triplets(unit, labels, "angle", np.radians(20), np.random.default_rng(k))) for k in range(60)}
+    assert drawn == {(0, 1, 3), (0, 1, 4), (0, 1, 5)}
     assert choose_rows(unit, labels, 3, "angle", np.radians(20), "facenet", seed=1).tolist()[:2] == [0, 1]
     chosen = {tuple(choose_rows(unit, labels, 3, "angle", np.radians(20), "facenet", seed=[k, 7])) for k in range(60)}
     assert chosen == {(0, 1, 3), (0, 1, 4), (0, 1, 5)}
+
+
+def test_only_as_many_random_triplets_are_drawn_as_fill_the_batch(monkeypatch):
+    """A bag of 7,200 images has thousands of positive pairs, a batch a few hundred images."""
+    drawn = []
+
+    def counted(*arguments):
+        for triplet in random_triplets(*arguments):
+            drawn.append(triplet)
+            yield triplet
+
+    monkeypatch.setattr(mining_module, "random_triplets", counted)
+    random = np.random.RandomState(0)
+    rows = choose_rows(random.randn(300, 8), np.arange(300) % 5, 30, "angle", 0.35, "facenet")
+    assert len(rows) == 30 and 10 <= len(drawn) < 30
 
 
 def test_the_hardest_rows_are_taken_and_the_batch_is_full():
