@@ -42,6 +42,9 @@ LOSS = """
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
+from arcface_mx.losses.first_loss import first_cross_entropy
 from arcface_mx.losses.base import LossWithTerms, ScaledMargin, cross_entropy_graph
 from arcface_mx.util.settings import setting
 
@@ -64,8 +67,11 @@ class Linear(ScaledMargin, LossWithTerms):
         )
         return cross_entropy_graph(logits, inputs.label, centres)
 
-    def expected_first_loss(self, num_classes, embedding_size):
-        return self.first_cross_entropy(2 * self.m / 3.14159, num_classes, embedding_size)
+    def first_head_loss(self, num_classes, embedding_size):
+        m = self.margin_at_start(self.m)
+        return first_cross_entropy(
+            num_classes, embedding_size, self.scale, lambda cosine: 1 - (np.arccos(cosine) + m) * (2 / np.pi)
+        )
 """
 
 ENTRY = """

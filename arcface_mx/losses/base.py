@@ -215,7 +215,6 @@ class ClassificationLoss(Loss):
         1.0, "share of the class centres that take part in a step, with --parallel centres", 1e-6, 1.0, common=True
     )
 
-    @abstractmethod
     def first_head_loss(self, num_classes: int, embedding_size: int) -> Optional[float]:
         """Return the cross entropy before the first update, without extra terms; None if it is not known."""
         return None
