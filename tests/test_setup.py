@@ -13,7 +13,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 STUB = """#!/bin/sh
 case "$*" in
   *version_info*) echo "$STUB_VERSION" ;;
-  "-m venv "*) [ -z "$STUB_NO_VENV" ] && mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;
+  "-m venv "*) [ -z "$STUB_NO_VENV" ] && mkdir -p "$3/bin" && cp "$0" "$3/bin/python" && touch "$3/pyvenv.cfg" ;;
   "-m pip "*) echo "$*" >>"$STUB_LOG" ;;
   *system_libraries.py) [ -z "$STUB_LACKS" ] || { echo "The system lacks $STUB_LACKS." >&2; exit 1; } ;;
   --version) echo "Python $STUB_VERSION" ;;
@@ -110,3 +110,21 @@ def test_a_package_without_setup_py_is_sent_to_the_command(checkout):
     (checkout / "setup.py").unlink()
     code, calls, messages = set_up(checkout)
     assert code == 2 and not calls and "use: arcface-mx recipe NAME" in messages
+
+
+def test_a_folder_that_is_no_virtual_environment_is_refused(checkout):
+    (checkout / "linked" / "bin").mkdir(parents=True)
+    (checkout / "linked" / "bin" / "python").symlink_to(checkout / "python")
+    code, calls, errors = set_up(checkout, VENV=str(checkout / "linked"))
+    assert (code, calls) == (2, [])
+    assert f"VENV is {checkout / 'linked'}, which is no virtual environment" in errors
+
+
+def test_a_long_installation_says_that_it_goes_on(checkout):
+    (checkout / "sleep").write_text("#!/bin/sh\nexec /bin/sleep 0.2\n")
+    (checkout / "sleep").chmod(0o755)
+    script = ". recipes/lib/setup.sh demo; with_progress /bin/sleep 1"
+    environment = {"PATH": f"{checkout}:{os.environ['PATH']}", "PYTHON": str(checkout / "python")}
+    environment.update({"STUB_VERSION": "3.11", "STUB_LOG": os.devnull, "STUB_LACKS": "", "STUB_NO_VENV": ""})
+    done = subprocess.run(["bash", "-c", script], cwd=checkout, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0 and "… 0 s\n" in done.stdout

