@@ -6,10 +6,10 @@ workers only, which find each other through a small HTTP server in the launcher.
 
 from __future__ import annotations
 
+import logging
 import secrets
 import shlex
 import shutil
-import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Dict, List, Optional, Sequence, Tuple
@@ -29,6 +29,7 @@ from arcface_mx.launch.supervise import ProcessSpec, supervise
 from arcface_mx.util.environment import threads_of_each
 from arcface_mx.util.errors import UserError
 
+LOGGER = logging.getLogger(__name__)
 KVSTORES = {"ps": ("dist_sync", "dist_device_sync"), "horovod": ("horovod",)}  # the first is the default
 SERVER = ("-m", "arcface_mx.launch.server")
 
@@ -59,8 +60,8 @@ def run(launch: Launch) -> int:
 
 
 def announce(text: str) -> None:
-    """Print a line of the launcher."""
-    print(f"launch: {text}", file=sys.stderr, flush=True)
+    """Log a message of the launcher."""
+    LOGGER.info("launch: %s", text)
 
 
 def training_arguments(command: Sequence[str], engine: str) -> Tuple[str, ...]:

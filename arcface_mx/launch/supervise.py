@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -10,6 +11,8 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 from arcface_mx.launch.hosts import ssh_command
 from arcface_mx.launch.processes import Child, start, terminate, wait
 from arcface_mx.launch.watch import END_TIMEOUT, is_worker, watch
+
+LOGGER = logging.getLogger(__name__)
 
 
 class ProcessSpec(NamedTuple):
@@ -39,7 +42,7 @@ def supervise(processes: Sequence[ProcessSpec], ssh: str = "ssh") -> int:
             wait(children, END_TIMEOUT)  # scheduler and servers end by themselves when all workers have ended
         return code
     except KeyboardInterrupt:
-        print("launch: interrupted; ending all processes", file=sys.stderr, flush=True)
+        LOGGER.error("launch: interrupted; ending all processes")
         return 130
     finally:
         terminate([child for child in children if is_worker(child)])  # they save a checkpoint, and need the servers

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import signal
-import sys
 import time
 from typing import Optional, Sequence
 
 from arcface_mx.launch.processes import Child, describe_exit
 from arcface_mx.util.errors import LOST_WORKER_CODE
+
+LOGGER = logging.getLogger(__name__)
 
 # Once a process has ended without an error, the other workers must end within this time. All have
 # waited for the last verification by then.
@@ -67,8 +69,8 @@ def _culprit(failed: Child, children: Sequence[Child]) -> Child:
 def _report(culprit: Child) -> int:
     code = culprit.exit_code or 0
     culprit.wait_for_output()  # its last lines often say why
-    print(f"launch: {culprit.name} {describe_exit(code)}; ending the others", file=sys.stderr, flush=True)
+    LOGGER.error("launch: %s %s; ending the others", culprit.name, describe_exit(code))
     if code == 2 and is_worker(culprit):
         return 2
-    print("launch: run the same command again to continue from the last checkpoint", file=sys.stderr, flush=True)
+    LOGGER.error("launch: run the same command again to continue from the last checkpoint")
     return 1

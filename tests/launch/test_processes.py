@@ -93,7 +93,7 @@ def test_children_end_when_their_parent_is_killed():
         ({"worker 0": 600, "worker 1": "lost"}, 1, "worker 1 ended with code 75"),
     ],
 )
-def test_the_process_that_failed_first_is_named(monkeypatch, capsys, ends, code, words):
+def test_the_process_that_failed_first_is_named(monkeypatch, caplog, ends, code, words):
     monkeypatch.setattr(watch, "END_TIMEOUT", 0.5)
     monkeypatch.setattr(watch, "CULPRIT_TIMEOUT", 3.0)
     actions = {
@@ -108,7 +108,7 @@ def test_the_process_that_failed_first_is_named(monkeypatch, capsys, ends, code,
         assert watch.watch(children) == code
     finally:
         terminate(children)
-    assert words in capsys.readouterr().err
+    assert words in caplog.text
 
 
 def test_an_exit_code_is_described_in_words():

@@ -85,13 +85,14 @@ def test_over_several_machines_only_the_address_towards_the_scheduler_listens(tm
     assert not os.path.exists(victim)
 
 
-def test_the_launcher_says_where_its_processes_listen(monkeypatch, capsys):
+def test_the_launcher_says_where_its_processes_listen(monkeypatch, caplog):
+    caplog.set_level("INFO", "arcface_mx")
     seen = []
     monkeypatch.setattr("arcface_mx.launch.launcher.supervise", lambda processes, ssh: seen.extend(processes) or 0)
     run(Launch(("train",), 2))
-    assert "Unix sockets in /tmp. Only this user can open them" in capsys.readouterr().err
+    assert "Unix sockets in /tmp. Only this user can open them" in caplog.text
     run(Launch(("train",), 2, hosts=("node1",), address=LOOPBACK, ssh=sys.executable))
-    message = capsys.readouterr().err
+    message = caplog.text
     port = seen[-1].environment["DMLC_PS_ROOT_PORT"]
     assert f"the scheduler on {LOOPBACK}:{port}," in message and "asks for no password" in message
     assert "DMLC_LOCAL" not in seen[-1].environment and seen[0].environment["DMLC_LOCAL"] == "1"

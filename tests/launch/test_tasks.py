@@ -102,7 +102,8 @@ def names(processes):
     return [process.name.split(" of ")[0] for process in processes]
 
 
-def test_on_one_host_the_first_task_starts_scheduler_and_server(started, capsys):
+def test_on_one_host_the_first_task_starts_scheduler_and_server(started, caplog):
+    caplog.set_level("INFO", "arcface_mx")
     for rank in range(3):
         tasks.run(current_task(slurm(rank, 3)), ["--data", "x"], "dist_sync", "cpu")
     assert names(started) == ["scheduler", "server", "worker 0", "worker 1", "worker 2"]
@@ -112,10 +113,11 @@ def test_on_one_host_the_first_task_starts_scheduler_and_server(started, capsys)
     sockets = [process.environment["PORT"] for process in started[1:]]
     assert len(set(sockets)) == 4
     assert started[-1].arguments == ("-m", "arcface_mx", "train", "--data", "x", "--kvstore", "dist_sync")
-    assert capsys.readouterr().err.count("Only this user can open them") == 1
+    assert caplog.text.count("Only this user can open them") == 1
 
 
-def test_each_host_has_a_server_and_all_tasks_meet_at_the_first(started, monkeypatch, capsys):
+def test_each_host_has_a_server_and_all_tasks_meet_at_the_first(started, monkeypatch, caplog):
+    caplog.set_level("INFO", "arcface_mx")
     monkeypatch.setattr(socket, "gethostbyname", lambda name: {"b08": "192.0.2.8"}[name])
     for rank in range(4):
         tasks.run(current_task(slurm(rank, 4, rank // 2, "b[08-09]")), [], "dist_sync", "cpu")  # dealt out in turn
@@ -125,7 +127,7 @@ def test_each_host_has_a_server_and_all_tasks_meet_at_the_first(started, monkeyp
     assert {process.environment["DMLC_PS_ROOT_URI"] for process in started} == {"192.0.2.8"}
     assert started[0].environment["DMLC_NUM_SERVER"] == "2"
     assert not any("PORT" in process.environment or "DMLC_LOCAL" in process.environment for process in started)
-    assert f"the scheduler on 192.0.2.8:{ports.pop()}" in capsys.readouterr().err
+    assert f"the scheduler on 192.0.2.8:{ports.pop()}" in caplog.text
 
 
 def test_runs_of_different_steps_do_not_meet(started):
@@ -204,7 +206,8 @@ def horovod(monkeypatch):
     monkeypatch.setattr(tasks, "require_horovod", lambda: None)
 
 
-def test_tasks_join_horovod_at_the_first_task(started, horovod, monkeypatch, capsys):
+def test_tasks_join_horovod_at_the_first_task(started, horovod, monkeypatch, caplog):
+    caplog.set_level("INFO", "arcface_mx")
     monkeypatch.setenv("MASTER_PORT", str(free_port(LOOPBACK)))
     monkeypatch.setattr(tasks, "CONNECT_TIMEOUT", 0.0)
     first, second = (current_task(open_mpi(rank, 2, rank, 2)) for rank in range(2))
@@ -225,7 +228,7 @@ def test_tasks_join_horovod_at_the_first_task(started, horovod, monkeypatch, cap
     assert {one["HOROVOD_GLOO_RENDEZVOUS_PORT"] for one in environments} == {os.environ["MASTER_PORT"]}
     assert {one["HOROVOD_GLOO_IFACE"] for one in environments} == {"lo"}
     assert started[0].arguments[-2:] == ("--kvstore", "horovod")
-    assert f"{LOOPBACK}:{os.environ['MASTER_PORT']}" in capsys.readouterr().err
+    assert f"{LOOPBACK}:{os.environ['MASTER_PORT']}" in caplog.text
 
 
 def test_horovod_needs_consecutive_ranks_on_a_host(started, horovod):
