@@ -52,7 +52,7 @@ def test_an_interrupted_run_is_saved_and_resumes_as_one_process(tmp_path, faces)
 @pytest.mark.slow
 @pytest.mark.parametrize("victim", ["server", "scheduler"])
 def test_a_killed_server_or_scheduler_ends_the_run_and_is_named(tmp_path, faces, victim):
-    command_line = command(str(tmp_path / "run"), faces, ("-n", "1"), steps=100_000)
+    command_line = command(str(tmp_path / "run"), faces, ("-n", "1"), steps=40_000)
     code, output, seconds = kill_in_the_middle(command_line, victim)
     assert code == 1 and seconds < 30
     assert f"launch: {victim}" in output
