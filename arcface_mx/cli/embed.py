@@ -38,11 +38,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from arcface_mx.data.image_files import image_paths
     from arcface_mx.faces.embed import embed_to_file
-    from arcface_mx.model.load import int8_path
+    from arcface_mx.model.load import int8_path, model_fingerprint
     from arcface_mx.train.checkpoint import ARRAYS, checkpoint_path
     from arcface_mx.train.snapshot import find_step
     from arcface_mx.util.files import fingerprint, refuse_unwritable
-    from arcface_mx.verify.calibration_file import model_fingerprint
 
     refuse_unwritable(args.out)
     paths = image_paths(args.source, args.images)
@@ -52,8 +51,10 @@ def run(args: argparse.Namespace) -> int:
     if args.step:
         step = find_step(args.model, args.step)
         model = fingerprint(os.path.join(checkpoint_path(args.model, step), ARRAYS))
+    elif args.engine == "int8":
+        model = fingerprint(int8_path(args.model))
     else:
-        model = fingerprint(int8_path(args.model)) if args.engine == "int8" else model_fingerprint(args.model)
+        model = model_fingerprint(args.model, args.input)
     embeddings = embed_to_file(embedder, model, paths, args.out, face_options(args))
     count, length = embeddings.vectors.shape
     print(f"{args.out}: {count} embeddings of length {length}")

@@ -15,10 +15,11 @@ from arcface_mx.metrics.verification import FOLDS, PROTOCOLS, check_folds
 
 HELP = """measure a model on verification sets (.bin)
 
-MODEL is a run folder or PREFIX,EPOCH (PREFIX-symbol.json and PREFIX-0000.params) of any MXNet
-model. The command prints accuracy over folds (the threshold of a fold is chosen on the other
+MODEL is a run folder, PREFIX,EPOCH (PREFIX-symbol.json and PREFIX-0000.params) of any MXNet model, or
+an ONNX file. The command prints accuracy over folds (the threshold of a fold is chosen on the other
 folds), TAR at FAR, EER and AUC: without flip test (none), as in the paper, and with it (sum), which
-adds the embeddings of image and mirror image.
+adds the embeddings of image and mirror image. Unless the model states its input, other conventions
+are tried on up to 200 pairs, and a better one is named (--input).
 
   arcface-mx verify runs/first lfw.bin cfp_fp.bin
   arcface-mx verify runs/first lfw.bin --step best

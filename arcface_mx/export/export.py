@@ -15,7 +15,8 @@ from arcface_mx.export.parity import NUM_IMAGES, check_images, onnx_embeddings, 
 from arcface_mx.model.attributes import describe, with_attributes
 from arcface_mx.model.embedder import Embedder, to_batch
 from arcface_mx.model.engines import MxnetEngine, Network
-from arcface_mx.model.load import load_model, locate, read_parameters
+from arcface_mx.model.load import load_model, locate, model_fingerprint, read_parameters
+from arcface_mx.model.onnx_file import seal
 from arcface_mx.model.save import save_model
 from arcface_mx.train.folder import CONFIG, read_config
 from arcface_mx.train.snapshot import LAST, find_step, load_snapshot, results_at
@@ -25,7 +26,6 @@ from arcface_mx.verify.calibrate import calibrate_model
 from arcface_mx.verify.calibration_file import (
     StoredCalibration,
     calibration_path,
-    model_fingerprint,
     read_calibration,
     write_calibration,
 )
@@ -136,7 +136,7 @@ def _write_export(
     lines = [f"{prefix}-symbol.json, {prefix}-0000.params: {notes}"]
     if forms.onnx is not None:
         with atomic_write(prefix + ".onnx") as stream:
-            stream.write(forms.onnx)
+            stream.write(seal(forms.onnx))
         lines.append(f"{prefix}.onnx")
     if forms.int8 is not None:
         path, (mean, lowest) = write_int8(prefix, forms.int8, attributes), forms.cosines

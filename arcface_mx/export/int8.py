@@ -42,6 +42,7 @@ import numpy as np
 from arcface_mx.export.parity import onnx_embeddings
 from arcface_mx.metrics.similarity import unit_vectors
 from arcface_mx.model.engines import PARAMETERS_DIGEST
+from arcface_mx.model.onnx_file import seal
 from arcface_mx.model.to_onnx import import_onnx
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.files import atomic_write, fingerprint
@@ -107,7 +108,7 @@ def write_int8(prefix: str, data: bytes, metadata: Mapping[str, str]) -> str:
     model = onnx.load_from_string(data)
     onnx.helper.set_model_props(model, dict(metadata, **{PARAMETERS_DIGEST: fingerprint(prefix + "-0000.params")}))
     with atomic_write(prefix + "-int8.onnx") as stream:
-        stream.write(model.SerializeToString())
+        stream.write(seal(model.SerializeToString()))
     return prefix + "-int8.onnx"
 
 

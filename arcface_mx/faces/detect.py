@@ -47,7 +47,7 @@ class Faces:
     Parameters
     ----------
     model : str or Embedder
-        A run folder, PREFIX,EPOCH, or what `arcface_mx.load` returned.
+        A run folder, PREFIX,EPOCH, an ONNX file, or what `arcface_mx.load` returned.
     min_face : int
         Side in pixels of the smallest face that is detected.
     flip : bool

@@ -9,8 +9,8 @@ from arcface_mx.faces.embed import FaceOptions, embed_faces
 from arcface_mx.faces.gallery import Gallery, Match, search, unknown_threshold
 from arcface_mx.metrics.calibration import Calibration
 from arcface_mx.model.embedder import Embedder
+from arcface_mx.model.load import model_fingerprint
 from arcface_mx.util.errors import UserError, printable
-from arcface_mx.verify.calibration_file import model_fingerprint
 
 
 class SearchOptions(NamedTuple):
@@ -51,16 +51,18 @@ def find_identities(
     calibration: Optional[Calibration],
     options: FaceOptions,
     search_options: SearchOptions,
+    convention: Optional[str] = None,
 ) -> SearchResult:
     """Search a gallery for the identities of image files. Without calibration everybody is named.
 
-    Raises UserError if the gallery was made with other parameters than those of `model`, or the
+    `convention` is the model's input as the user states it. Raises UserError if the gallery was made
+    with other parameters or another input than those of `model`, or the
     calibration has too few pairs for the threshold.
     """
     fpir, k, faiss = search_options
     if k < 1:
         raise UserError(f"`k` must be at least 1, got {k}")
-    fingerprint = model_fingerprint(model)
+    fingerprint = model_fingerprint(model, convention)
     if fingerprint != gallery.model:
         raise UserError(f"the gallery was made with other parameters than those of {model}; build it again")
     entries = len(gallery.names)

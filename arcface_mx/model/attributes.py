@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Dict, Tuple
 
+from arcface_mx.model.convention import COLOUR_ORDER_ATTRIBUTE, PIXELS, PIXELS_ATTRIBUTE
 from arcface_mx.model.graph import INPUT_SIZE_ATTRIBUTE
 from arcface_mx.model.nodes import Graph
 
@@ -21,8 +22,8 @@ def describe(size: Tuple[int, int], embedding_size: int, aligned: bool = True) -
     """
     attributes = {
         INPUT_SIZE_ATTRIBUTE: f"{size[0]},{size[1]}",
-        "arcface_colour_order": "RGB",
-        "arcface_pixels": "0 to 255; normalised inside the graph",
+        COLOUR_ORDER_ATTRIBUTE: "RGB",
+        PIXELS_ATTRIBUTE: PIXELS,
         EMBEDDING_SIZE_ATTRIBUTE: str(embedding_size),
     }
     return dict(attributes, arcface_alignment=ALIGNMENT) if aligned else attributes

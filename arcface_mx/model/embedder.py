@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Iterator, List,
 import numpy as np
 
 from arcface_mx.data.images import decode_rgb
+from arcface_mx.model.convention import RAW, Convention
 from arcface_mx.model.engines import Engine, MxnetEngine, Network, Pending
 from arcface_mx.model.graph import Size, image_input, shape_mismatch
 from arcface_mx.util.errors import UserError
@@ -43,6 +44,8 @@ class Embedder:
         What messages call the model.
     engine : callable, optional
         Takes a ``Network`` and returns what computes. The default is MXNet; see ``engines.py``.
+    convention : Convention, optional
+        What the graph takes instead of RGB pixels from 0 to 255. It is applied to each batch.
 
     Raises
     ------
@@ -59,11 +62,13 @@ class Embedder:
         input_size: Size = CROP,
         name: str = "model",
         engine: Optional[Callable[[Network], Engine]] = None,
+        convention: Convention = RAW,
     ) -> None:
         import mxnet as mx
 
         self.name, self.symbol, self.input_size = name, symbol, input_size
         self.contexts = contexts or [mx.cpu()]
+        self.convention, self.convention_is_known = convention, True  # False where the model does not state it
         self.notes: List[str] = []
         self.image_input = image_input(symbol, arg_params, aux_params, name)
         reason = shape_mismatch(symbol, self.image_input, arg_params, aux_params, input_size)
@@ -180,7 +185,7 @@ class Embedder:
             block = [self._prepare(number, image) for number, image in itertools.islice(numbered, batch_size)]
             if not block:
                 return
-            yield to_batch(block)
+            yield self.convention.apply(to_batch(block))
 
     def _prepare(self, number: int, image: Image) -> np.ndarray:
         """Return image `number` as uint8 (H, W, 3) of the network's size."""

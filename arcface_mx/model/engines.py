@@ -14,6 +14,7 @@ import numpy as np
 
 from arcface_mx.model.fold import fold_batchnorm
 from arcface_mx.model.graph import Size, mxnet_reason
+from arcface_mx.model.onnx_file import check_seal
 from arcface_mx.model.optimise import optimise
 from arcface_mx.model.to_onnx import missing_package, to_onnx
 from arcface_mx.util.environment import num_threads
@@ -115,27 +116,39 @@ class MxnetEngine:
 class OnnxEngine:
     """An ONNX model, given as the bytes of its file, in ONNX Runtime on the CPU.
 
-    `name` is what messages call the model. Raises UserError if ONNX Runtime is missing or cannot
-    load the model.
+    `name` is what messages call the model. `batch` is the number of images that the graph takes at a time, 0
+    for any, and `output` the name of the output to return, where there are several. Raises UserError if ONNX
+    Runtime is missing or cannot load the model.
     """
 
-    def __init__(self, data: bytes, name: str) -> None:
+    def __init__(self, data: bytes, name: str, batch: int = 0, output: Optional[str] = None) -> None:
         self._session, self._name = onnx_session(data, name), name
         self._image = self._session.get_inputs()[0].name
+        self._batch, self._outputs = batch, [output or self._session.get_outputs()[0].name]
         self._thread = ThreadPoolExecutor(1)
         self.metadata: Dict[str, str] = self._session.get_modelmeta().custom_metadata_map
 
     def start(self, pixels: np.ndarray, max_batch: int) -> Pending:
         """Start to compute `pixels` (n, 3, H, W), float32."""
-        result = self._thread.submit(self._session.run, None, {self._image: pixels})
+        result = self._thread.submit(self.run, pixels)
+        return lambda: result.result().reshape(len(pixels), -1)
 
-        def wait() -> np.ndarray:
-            try:
-                return result.result()[0].reshape(len(pixels), -1)  # type: ignore[no-any-return]
-            except Exception as error:  # ONNX Runtime's exceptions have no common class
-                raise UserError(f"{self._name}: cannot run: {str(error).splitlines()[0]}") from error
-
-        return wait
+    def run(self, pixels: np.ndarray) -> np.ndarray:
+        """Return the output for `pixels` (n, 3, H, W), float32, in the shape that the graph gives it."""
+        batch = self._batch or len(pixels)
+        parts = []
+        try:
+            for start in range(0, len(pixels), batch):
+                part = pixels[start : start + batch]
+                if len(part) < batch:
+                    padding = np.zeros((batch - len(part),) + part.shape[1:], np.float32)
+                    part = np.concatenate([part, padding])
+                parts.append(self._session.run(self._outputs, {self._image: part})[0])
+        except Exception as error:  # ONNX Runtime's exceptions have no common class
+            raise UserError(f"{self._name}: cannot run: {str(error).splitlines()[0]}") from error
+        if any(len(part) != batch for part in parts):
+            raise UserError(f"{self._name}: its output has shape {parts[0].shape} for {batch} images")
+        return np.concatenate(parts)[: len(pixels)] if len(parts) > 1 else parts[0][: len(pixels)]
 
 
 Engine = Union[MxnetEngine, OnnxEngine]
@@ -172,7 +185,9 @@ def int8_engine(path: str, parameters: str) -> OnnxEngine:
     """Load the int8 form. Raises UserError if it was not made from the file `parameters`."""
     try:
         with open(path, "rb") as stream:
-            engine = OnnxEngine(stream.read(), path)
+            data = stream.read()
+        check_seal(data, path)
+        engine = OnnxEngine(data, path)
     except OSError as error:
         raise UserError(
             f"{path}: {error.strerror}; arcface-mx export --int8 --out FOLDER writes it beside the model"

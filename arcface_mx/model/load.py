@@ -1,4 +1,4 @@
-"""Find and read a model: a run folder, or PREFIX,EPOCH."""
+"""Find and read a model: a run folder, PREFIX,EPOCH, or an ONNX file."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ import os
 import re
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
 
+from arcface_mx.model.convention import RAW, parse_convention, stated_convention
 from arcface_mx.model.embedder import Embedder
 from arcface_mx.model.engines import Engine, Network, int8_engine, onnx_engine
 from arcface_mx.model.graph import Size, cut_at_embedding, find_input_size, mxnet_reason
 from arcface_mx.model.graph_check import MAX_BYTES, InvalidGraph, check_graph, check_output_sizes
+from arcface_mx.model.onnx_embedder import OnnxEmbedder
+from arcface_mx.model.onnx_file import is_onnx, onnx_fingerprint, read_onnx
 from arcface_mx.model.to_onnx import import_onnx
 from arcface_mx.util.errors import UserError
+from arcface_mx.util.files import fingerprint
 from arcface_mx.util.params import read_arrays
 
 if TYPE_CHECKING:
@@ -27,21 +31,29 @@ SYMBOL_DIGEST = "symbol_sha256"  # in a parameter file: digest of the graph that
 
 
 def load_model(
-    spec: str, contexts: Optional[List[mx.Context]] = None, layer: Optional[str] = None, engine: str = "mxnet"
+    spec: str,
+    contexts: Optional[List[mx.Context]] = None,
+    layer: Optional[str] = None,
+    engine: str = "mxnet",
+    convention: Optional[str] = None,
 ) -> Embedder:
     """Read a model and prepare it to embed images.
 
     Parameters
     ----------
     spec : str
-        A folder with model-symbol.json and model-0000.params, or PREFIX,EPOCH.
+        A folder with model-symbol.json and model-0000.params, PREFIX,EPOCH, or an ONNX file.
     contexts : list of Context, optional
         Devices. The default is one CPU.
     layer : str, optional
         Name of the layer whose output is the embedding. The default is the output of the graph;
         where the graph ends in a loss, it is the layer fc1 or the input of the classifier.
     engine : {"mxnet", "onnx", "int8"}
-        What computes.
+        What computes. An ONNX file always runs in ONNX Runtime.
+    convention : str, optional
+        The input convention, such as "rgb,127.5,128": colour order, and mean and scale of
+        (pixel − mean) / scale. The default is what the model states, or else RGB from 0 to 255 for
+        MXNet's files, and what `OnnxEmbedder` assumes for ONNX files.
 
     Returns
     -------
@@ -53,14 +65,25 @@ def load_model(
         If files are missing or unreadable, the parameters do not fit the graph, or the engine is
         not installed or does not run on these devices.
     """
+    if is_onnx(spec):
+        if engine == "int8":
+            raise UserError(
+                f"`engine` int8 is for MXNet models with their int8 form beside them; {spec} is an ONNX file"
+            )
+        return OnnxEmbedder(spec, contexts, layer, convention)
+    if engine == "int8" and convention:
+        raise UserError("`input` cannot be combined with `engine` int8, whose files take RGB from 0 to 255")
     make_engine = engine_factory(engine, spec, contexts)
     symbol_path, params_path = locate(spec)
     symbol = read_symbol(symbol_path)
     arg_params, aux_params = read_parameters(params_path, symbol_path)
     symbol, note = cut_at_embedding(symbol, arg_params, layer, symbol_path)
     input_size = find_input_size(symbol, arg_params, aux_params, params_path)
-    _check_memory(symbol, symbol_path, arg_params, input_size)
-    embedder = Embedder(symbol, arg_params, aux_params, contexts, input_size, spec, make_engine)
+    check_memory(symbol, symbol_path, arg_params, input_size)
+    stated = parse_convention(convention) if convention else None
+    embedder = Embedder(symbol, arg_params, aux_params, contexts, input_size, spec, make_engine, stated or RAW)
+    attributes = symbol.attr_dict().get(embedder.image_input, {})
+    embedder.convention_is_known = not stated and stated_convention(attributes) is not None
     embedder.notes = [note] if note else []
     return embedder
 
@@ -89,10 +112,10 @@ def int8_path(spec: str) -> str:
 
 def model_file(spec: str, ending: str) -> str:
     """Return PREFIX + `ending`, a file that belongs to a model; `spec` as for `load_model`."""
-    return locate(spec)[0][: -len("-symbol.json")] + ending
+    return spec + ending if is_onnx(spec) else locate(spec)[0][: -len("-symbol.json")] + ending
 
 
-def _check_memory(symbol: mx.sym.Symbol, path: str, arg_params: Parameters, size: Size) -> None:
+def check_memory(symbol: mx.sym.Symbol, path: str, arg_params: Parameters, size: Size) -> None:
     """Refuse a graph that would need absurd memory for one image."""
     internals = symbol.get_internals()
     shapes = {name: arg_params[name].shape if name in arg_params else (1, 3) + size for name in symbol.list_arguments()}
@@ -103,8 +126,19 @@ def _check_memory(symbol: mx.sym.Symbol, path: str, arg_params: Parameters, size
         raise UserError(f"{path}: {reason}") from None
 
 
+def model_fingerprint(spec: str, convention: Optional[str] = None) -> str:
+    """Return a SHA-256 that differs where a model's parameters or its input differ; arguments as for `load_model`."""
+    if is_onnx(spec):
+        digest, applied = onnx_fingerprint(spec), read_onnx(spec).convention(convention)[0]
+    else:
+        digest, applied = fingerprint(locate(spec)[1]), parse_convention(convention) if convention else RAW
+    return digest if applied == RAW else hashlib.sha256(f"{digest} {applied}".encode()).hexdigest()
+
+
 def locate(spec: str) -> Tuple[str, str]:
     """Return the paths of a model's symbol and parameters. Raises UserError if one is missing."""
+    if is_onnx(spec):
+        raise UserError(f"{spec}: is an ONNX file; this needs MXNet files, which arcface-mx import makes of it")
     if os.path.isdir(spec):
         prefix, epoch = os.path.join(spec, "model"), "0"
         if not os.path.exists(prefix + "-symbol.json"):
@@ -113,13 +147,18 @@ def locate(spec: str) -> Tuple[str, str]:
         prefix, comma, epoch = spec.rpartition(",")
         if not comma or not re.fullmatch(r"\s*\d+\s*", epoch):
             remedy = _epochs(spec, f"; write {spec},EPOCH")
-            raise UserError(f"model {spec}: neither a run folder nor PREFIX,EPOCH{remedy}")
+            raise UserError(f"model {spec}: neither a run folder nor PREFIX,EPOCH{remedy}{_other_format(spec)}")
     symbol_path, params_path = prefix + "-symbol.json", f"{prefix}-{int(epoch):04}.params"
     if not os.path.isfile(symbol_path):
         raise UserError(f"{symbol_path}: no such file (of the model {spec})")
     if not os.path.isfile(params_path):
         raise UserError(f"{params_path}: no such file (of the model {spec}){_epochs(prefix, '')}")
     return symbol_path, params_path
+
+
+def _other_format(spec: str) -> str:
+    is_torch = spec.lower().endswith((".pth", ".pt"))
+    return "; arcface-mx import makes MXNet files of a PyTorch file" if is_torch else ", and no .onnx file"
 
 
 def _folder_remedy(folder: str) -> str:

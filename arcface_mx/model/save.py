@@ -37,11 +37,19 @@ def save_model(
     Each file appears whole or not at all. The parameter file holds a checksum of each array and one
     of the graph (see ``util/params.py``), which ``load_model`` compares.
     """
+    prefix = os.path.join(folder, "model")
+    save_prefix(symbol, arg_params, aux_params, prefix)
+    return prefix
+
+
+def save_prefix(
+    symbol: mx.sym.Symbol, arg_params: Dict[str, mx.nd.NDArray], aux_params: Dict[str, mx.nd.NDArray], prefix: str
+) -> None:
+    """Write a network as PREFIX-symbol.json and PREFIX-0000.params, as `save_model` does."""
     arrays = {"arg:" + name: value for name, value in arg_params.items()}
     arrays.update({"aux:" + name: value for name, value in aux_params.items()})
-    prefix, text = os.path.join(folder, "model"), symbol.tojson()
+    text = symbol.tojson()
     with atomic_write(prefix + "-0000.params") as stream:
         write_arrays(stream, arrays, {SYMBOL_DIGEST: graph_digest(text)})
     with atomic_write(prefix + "-symbol.json", "w") as stream:
         stream.write(text)
-    return prefix

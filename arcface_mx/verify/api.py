@@ -29,7 +29,7 @@ def verify(
     Parameters
     ----------
     model : str or Embedder
-        A run folder, PREFIX,EPOCH, or what `arcface_mx.load` returned.
+        A run folder, PREFIX,EPOCH, an ONNX file, or what `arcface_mx.load` returned.
     pairs : str, PairSet or sequence of (image, image, bool)
         A verification set (`.bin`), or pairs of aligned crops, and whether both show one identity. An
         image is an array of shape (height, width, 3), uint8, RGB, an encoded file, or the path of one.

@@ -10,9 +10,10 @@ from arcface_mx.data.bins.read import read_pairs
 from arcface_mx.metrics.calibration import PairScores, all_pair_scores, calibrate
 from arcface_mx.metrics.similarity import pair_scores
 from arcface_mx.model.embedder import Embedder
+from arcface_mx.model.load import model_fingerprint
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.progress import progress
-from arcface_mx.verify.calibration_file import StoredCalibration, model_fingerprint
+from arcface_mx.verify.calibration_file import StoredCalibration
 from arcface_mx.verify.images import embed_flips, labelled_images
 from arcface_mx.verify.sets import embed_set, set_name
 
@@ -29,7 +30,7 @@ def calibrate_model(
 ) -> StoredCalibration:
     """Measure thresholds without and, with `flip_test`, also with the flip test.
 
-    `model` is what the embedder was loaded from: a run folder or PREFIX,EPOCH. `sets` are
+    `model` is what the embedder was loaded from: a run folder, PREFIX,EPOCH or an ONNX file. `sets` are
     verification sets, whose pairs are pooled, or a single face set or folder of identities, of
     which every pair of at most `max_images` images counts.
     """
@@ -40,7 +41,7 @@ def calibrate_model(
     else:
         raise UserError("calibrate: give verification sets (.bin), or a single labelled set")
     return StoredCalibration(
-        model_fingerprint(model),
+        model_fingerprint(model, str(embedder.convention)),
         tuple(set_name(source) for source in sets),
         {flip: calibrate(pairs, ", ".join(sets)) for flip, pairs in scores.items()},
     )

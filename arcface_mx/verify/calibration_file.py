@@ -10,9 +10,9 @@ import os
 from typing import Any, Dict, Optional, Tuple
 
 from arcface_mx.metrics.calibration import Calibration, Level
-from arcface_mx.model.load import locate, model_file
+from arcface_mx.model.load import model_file, model_fingerprint
 from arcface_mx.util.errors import UserError
-from arcface_mx.util.files import fingerprint, read_json, write_json
+from arcface_mx.util.files import read_json, write_json
 
 FORMAT = 2
 
@@ -21,7 +21,7 @@ FORMAT = 2
 class StoredCalibration:
     """Contents of a calibration file."""
 
-    model: str  # SHA-256 of the parameter file
+    model: str  # SHA-256 of the parameters and the input, see `model_fingerprint`
     sets: Tuple[str, ...]  # names of the sets that were measured
     flips: Dict[str, Calibration]  # by flip test, "none" and "sum"
 
@@ -33,13 +33,8 @@ class StoredCalibration:
 
 
 def calibration_path(model: str) -> str:
-    """Path of the calibration of a model (run folder or PREFIX,EPOCH)."""
+    """Path of the calibration of a model (run folder, PREFIX,EPOCH or ONNX file)."""
     return model_file(model, "-calibration.json")
-
-
-def model_fingerprint(model: str) -> str:
-    """SHA-256 of the parameter file of a model."""
-    return fingerprint(locate(model)[1])
 
 
 def write_calibration(path: str, calibration: StoredCalibration) -> None:
@@ -55,8 +50,8 @@ def _plain_level(far: float, level: Optional[Level]) -> Dict[str, Any]:
     return dataclasses.asdict(level) if level else {"far": far, "threshold": None}
 
 
-def read_calibration(path: str, model: str) -> StoredCalibration:
-    """Read the calibration of `model` (run folder or PREFIX,EPOCH).
+def read_calibration(path: str, model: str, convention: Optional[str] = None) -> StoredCalibration:
+    """Read the calibration of `model`; `convention` is its input as the user states it.
 
     Raises UserError if the file is missing or broken, or was made with other parameters.
     """
@@ -70,7 +65,7 @@ def read_calibration(path: str, model: str) -> StoredCalibration:
         calibration = StoredCalibration(str(stored["model"]), tuple(stored["sets"]), flips)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: is not a calibration file ({type(error).__name__}: {error})") from error
-    if calibration.model != model_fingerprint(model):
+    if calibration.model != model_fingerprint(model, convention):
         raise UserError(f"{path}: was made with other parameters than those of {model}; run arcface-mx calibrate again")
     return calibration
 

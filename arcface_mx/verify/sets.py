@@ -14,6 +14,7 @@ from arcface_mx.metrics.similarity import pair_scores
 from arcface_mx.metrics.verification import FOLDS, PairMetrics, check_folds, evaluate
 from arcface_mx.model.embedder import Embedder
 from arcface_mx.util.progress import progress
+from arcface_mx.verify.convention import warn_of_convention
 from arcface_mx.verify.images import embed_flips
 
 
@@ -115,7 +116,11 @@ def verify_by_protocols(
 def embed_set(
     embedder: Embedder, pairs: PairSet, batch_size: Optional[int] = None, flip_test: bool = True
 ) -> Dict[str, np.ndarray]:
-    """Embeddings of a set's distinct images by flip test, with a progress bar."""
+    """Embeddings of a set's distinct images by flip test, with a progress bar.
+
+    Warns if another input convention suits the model better (`warn_of_convention`).
+    """
+    warn_of_convention(embedder, pairs)
     images = progress(pairs.pixels(), set_name(pairs.path), "image", pairs.num_images)
     return embed_flips(embedder, images, batch_size, flip_test)
 

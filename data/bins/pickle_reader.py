@@ -13,7 +13,7 @@ import codecs
 import io
 import os
 import pickletools
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
 
 import numpy as np
 
@@ -46,11 +46,15 @@ class String(NamedTuple):
 
 
 class PickleFile(io.BufferedReader):
-    """A pickle as a sequence of opcodes. The lengths that it states are not trusted."""
+    """A pickle, in a file or in bytes, as a sequence of opcodes. The lengths that it states are not trusted."""
 
-    def __init__(self, path: str) -> None:
-        super().__init__(io.FileIO(path))
-        self.size = os.fstat(self.fileno()).st_size
+    def __init__(self, source: Union[str, bytes]) -> None:
+        if isinstance(source, bytes):
+            super().__init__(io.BytesIO(source))  # type: ignore[arg-type]
+            self.size = len(source)
+        else:
+            super().__init__(io.FileIO(source))
+            self.size = os.fstat(self.fileno()).st_size
 
     def read(self, count: Optional[int] = -1) -> bytes:
         return super().read(min(count or 0, self.size))
@@ -87,31 +91,40 @@ def read_pickle(path: str) -> Any:
 
     Raises UserError, with the file, the byte position and the reason, if it is not plain data.
     """
-    name, position = "", 0
+    expected = "a verification set: a pickle of images and booleans"
     try:
         with PickleFile(path) as file:
-            machine = _Machine()
-            for _ in range(250_000 + file.size // 16):  # a verification set has 5 to 20 opcodes per image
-                position = file.tell()
-                name, argument = file.operation()
-                if name == "STOP":
-                    return machine.result()
-                machine.execute(name, argument, position)
-            raise InvalidPickle("more opcodes than a verification set needs")
+            return run_pickle(file, StackMachine(CONSTRUCTORS), path, expected)
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def run_pickle(file: PickleFile, machine: StackMachine, path: str, expected: str) -> Any:
+    """Carry out a pickle's opcodes and return its object. Raises UserError, which says what was `expected`."""
+    name, position = "", 0
+    try:
+        for _ in range(250_000 + file.size // 16):  # a verification set has 5 to 20 opcodes per image
+            position = file.tell()
+            name, argument = file.operation()
+            if name == "STOP":
+                return machine.result()
+            machine.execute(name, argument, position)
+        raise InvalidPickle(f"more opcodes than {expected.partition(':')[0]} needs")
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         reason = str(error)[:200] if isinstance(error, ValueError) else f"opcode {name} is out of place"
         raise UserError(
-            f"{path}: byte {position}: {reason} (expected a verification set: a pickle of images and booleans; "
-            "nothing in it was executed)"
+            f"{path}: byte {position}: {reason} (expected {expected}; nothing in it was executed)"
         ) from None
 
 
-class _Machine:
-    """The stack machine. Any program but that of a verification set ends in an exception."""
+class StackMachine:
+    """The machine, with the opcodes of a verification set. Any other program ends in an exception.
 
-    def __init__(self) -> None:
+    `constructors` are what the names in the pickle stand for; no other name is known.
+    """
+
+    def __init__(self, constructors: Mapping[str, Callable[..., Any]]) -> None:
+        self.constructors = constructors
         self.stack: List[Any] = []
         self.marks: List[List[Any]] = []  # for each mark, the stack below it
         self.memo: Dict[int, Any] = {}
@@ -168,12 +181,12 @@ class _Machine:
             self.pop(1)
         elif name in ("GLOBAL", "STACK_GLOBAL"):
             path = argument or " ".join(string.name for string in self.pop(2))
-            if path not in CONSTRUCTORS:
+            if path not in self.constructors:
                 raise InvalidPickle(f"it asks for {path.replace(' ', '.')}")
-            stack.append(CONSTRUCTORS[path])
+            stack.append(self.constructors[path])
         elif name == "REDUCE":
             constructor, arguments = self.pop(2)
-            if constructor not in CONSTRUCTORS.values():
+            if constructor not in self.constructors.values():
                 raise InvalidPickle("a call of a value that is not a known constructor")
             stack.append(constructor(*arguments))
         elif name == "BUILD":

@@ -13,8 +13,7 @@ import pytest
 from arcface_mx.cli import main
 from arcface_mx.faces import embed as embedding_files
 from arcface_mx.faces.embed import FaceOptions, embed_to_file, read_embeddings
-from arcface_mx.model import load_model
-from arcface_mx.verify.calibration_file import model_fingerprint
+from arcface_mx.model.load import load_model, model_fingerprint
 from tests.conftest import shared_path, tiny_image
 from tests.support import nets
 

@@ -20,6 +20,7 @@ from arcface_mx.report.page import html_parts
 from arcface_mx.report.page.hardest import hardest_pairs
 from arcface_mx.report.page.html_parts import Page
 from arcface_mx.train.run import train
+from tests.support import onnx_files
 from tests.support.training import TINY
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -153,3 +154,19 @@ def test_names_of_strangers_stay_text():
     text.encode("utf-8")
     assert "run \\udce9 \\x1b[2J &lt;script&gt;" in text and "<script>" not in text and "<b>" not in text
     assert "x\\x00" in text and "\\u202e" in text and "a\nb" in text
+
+
+@pytest.mark.slow
+def test_a_model_that_is_not_a_run_has_a_page_of_its_own(tiny_pairs, tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    pytest.importorskip("onnxruntime")
+    nodes, arrays = onnx_files.projection(size=32)
+    path = onnx_files.save(tmp_path / "net.onnx", onnx_files.model(nodes, arrays, shape=("n", 3, 32, 32)))
+    assert main(["verify", path, tiny_pairs, "--input", "rgb", "--json", str(tmp_path / "a.json")]) == 0
+    accuracy = json.loads((tmp_path / "a.json").read_text())[0]["none"]["accuracy"]
+    assert main(["report", path, "--input", "rgb"]) == 2
+    assert "--eval is missing" in capsys.readouterr().err
+    assert main(["report", path, "--eval", tiny_pairs, "--input", "rgb"]) == 0
+    page = (tmp_path / "net.onnx-report.html").read_text(encoding="utf-8")
+    assert f"{100 * accuracy:.2f}" in page and "Hardest pairs" in page and "Thresholds" in page
+    assert page.count("data:image/png") >= 3 and "Configuration" not in page and "input rgb,0,1" in page

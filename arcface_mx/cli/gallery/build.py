@@ -27,11 +27,12 @@ def run(args: argparse.Namespace) -> int:
     from arcface_mx.faces.embed import embed_faces
     from arcface_mx.faces.gallery import make_gallery
     from arcface_mx.faces.store import write_fields
-    from arcface_mx.verify.calibration_file import model_fingerprint
+    from arcface_mx.model.load import model_fingerprint
     from arcface_mx.verify.images import read_identities
 
     paths, names = read_identities(args.identities, args.images)
-    embeddings = embed_faces(open_model(args), model_fingerprint(args.model), paths, face_options(args), "gallery")
+    model = model_fingerprint(args.model, args.input)
+    embeddings = embed_faces(open_model(args), model, paths, face_options(args), "gallery")
     gallery = make_gallery(embeddings, dict(zip(paths, names)))
     write_fields(args.out, gallery)
     print(f"{args.out}: {len(gallery.names)} images of {len(set(gallery.names))} identities")

@@ -59,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
         calibration,
         face_options(args),
         SearchOptions(args.fpir, args.k, args.faiss),
+        args.input,
     )
     print("\n".join(answer_lines(result)))
     if any(answer.note.startswith("several faces") for answer in result.images):

@@ -79,7 +79,9 @@ def model_calibration(args: argparse.Namespace) -> Calibration:
     """The calibration of the model for the flip test of the flags."""
     from arcface_mx.verify.calibration_file import calibration_path, read_calibration
 
-    return read_calibration(args.calibration or calibration_path(args.model), args.model).for_flip(args.flip)
+    return read_calibration(args.calibration or calibration_path(args.model), args.model, args.input).for_flip(
+        args.flip
+    )
 
 
 def print_notes(embeddings: Embeddings) -> None:

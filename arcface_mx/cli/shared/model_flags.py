@@ -18,11 +18,12 @@ CHOSEN = ": the best step is chosen on the run's verification sets, so its accur
 
 
 def add_model_flags(parser: argparse.ArgumentParser, int8: bool = False) -> None:
-    """MODEL, --devices, --batch-size, --layer, --engine; `int8` offers that engine too.
+    """MODEL, --input, --devices, --batch-size, --layer, --engine; `int8` offers that engine too.
 
     The embeddings of the int8 engine differ from the model's.
     """
-    parser.add_argument("model", metavar="MODEL", help="run folder or PREFIX,EPOCH")
+    parser.add_argument("model", metavar="MODEL", help="run folder, PREFIX,EPOCH or FILE.onnx")
+    add_input_flag(parser)
     add_devices_flag(parser)
     parser.add_argument(
         "--batch-size",
@@ -48,6 +49,16 @@ def add_step_flag(parser: argparse.ArgumentParser) -> None:
         metavar="N|best|last",
         help="take this checkpoint of a run folder; best is the step with the highest mean accuracy on the run's "
         "verification sets, if the run was trained with --eval-every (default: the exported network, of the last step)",
+    )
+
+
+def add_input_flag(parser: argparse.ArgumentParser) -> None:
+    """--input."""
+    parser.add_argument(
+        "--input",
+        metavar="ORDER,MEAN,SCALE",
+        help="what the model takes: rgb or bgr, and (pixel − MEAN) / SCALE, such as rgb,127.5,128 (default: what it "
+        "states; else rgb, and rgb,127.5,127.5 for ONNX files that do not normalise)",
     )
 
 
@@ -93,10 +104,12 @@ def open_model(args: argparse.Namespace) -> Embedder:
     if getattr(args, "step", None):
         from arcface_mx.train.snapshot import load_snapshot
 
+        if args.input:
+            raise UserError("`input` is for models of others; the checkpoints of a run take RGB from 0 to 255")
         embedder = load_snapshot(args.model, args.step, parse_devices(args.devices), args.layer, args.engine)
         embedder.notes.insert(0, embedder.name + CHOSEN * (args.step == "best"))
     else:
-        embedder = load_model(args.model, parse_devices(args.devices), args.layer, args.engine)
+        embedder = load_model(args.model, parse_devices(args.devices), args.layer, args.engine, args.input)
     for note in embedder.notes:
         print(note)
     return embedder

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import os
+import tempfile
+import time
 from typing import Dict, Optional, Sequence, Tuple
 
+from arcface_mx import __version__
+from arcface_mx.config import TrainConfig
+from arcface_mx.data.bins.read import read_pairs
+from arcface_mx.metrics.similarity import pair_scores
+from arcface_mx.metrics.verification import FOLDS
 from arcface_mx.model import Embedder
+from arcface_mx.model.load import model_file
 from arcface_mx.report.page.html_parts import Page
-from arcface_mx.report.page.sections import CAPTIONS, SECTIONS, RunReport
+from arcface_mx.report.page.sections import CAPTIONS, MODEL_SECTIONS, SECTIONS, RunReport
 from arcface_mx.report.plots.run import draw_pairs, draw_training
 from arcface_mx.report.scores import ScoredSet, embed_and_score
 from arcface_mx.report.table import read_results
@@ -15,6 +23,7 @@ from arcface_mx.train.folder import read_config, read_environment, read_metrics
 from arcface_mx.train.snapshot import results_at
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.files import atomic_write, refuse_unwritable
+from arcface_mx.verify.sets import embed_set, score_set
 
 PAGE = "report.html"
 MAX_IMAGES = 2000
@@ -82,12 +91,62 @@ def write_report(
     return path
 
 
-def _draw_plots(run: str, name: str, folder: str, scored: Sequence[ScoredSet]) -> Tuple[Dict[str, bytes], str]:
-    """The PNG of each plot by its name, and why some of them could not be drawn."""
+def write_model_report(model: str, embedder: Embedder, sets: Sequence[str], out: str = "") -> str:
+    """Write a page about a model that is not a run, whole or not at all.
+
+    Parameters
+    ----------
+    model : str
+        PREFIX,EPOCH or an ONNX file.
+    embedder : Embedder
+        The model.
+    sets : sequence of str
+        Paths of the `.bin` sets that are looked at.
+    out : str
+        The page to write. By default it lies beside the model.
+
+    Returns
+    -------
+    str
+        The path of the page.
+
+    Raises
+    ------
+    UserError
+        If there are no sets or one cannot be read.
+    """
+    if not sets:
+        raise UserError(f"`eval` is missing: {model} is not a run, so name the verification sets to look at")
+    path = out or model_file(model, "-report.html")
+    refuse_unwritable(path)
+    name = os.path.basename(model)
+    start, results, scored = time.time(), [], []
+    for pairs in [read_pairs(source) for source in sets]:
+        embeddings = embed_set(embedder, pairs)
+        result = score_set(embedder.name, pairs, embeddings, FOLDS, start)
+        scores = pair_scores(embeddings["none"], pairs.left, pairs.right, pairs.path)
+        results.append(result.to_json())
+        scored.append(ScoredSet(name, result.set, pairs, embeddings["none"], scores))
+    with tempfile.TemporaryDirectory() as folder:
+        plots, missing = _draw_plots(None, name, folder, scored)
+    report = RunReport(model, TrainConfig(), results, embedder, scored, plots, missing, 0, None)
+    page = Page(name, f"arcface-mx {__version__}, input {embedder.convention}. {missing}")
+    for title, section in MODEL_SECTIONS.items():
+        page.add(title, *section(report))
+    with atomic_write(path, "w") as stream:
+        stream.write(page.render())
+    return path
+
+
+def _draw_plots(
+    run: Optional[str], name: str, folder: str, scored: Sequence[ScoredSet]
+) -> Tuple[Dict[str, bytes], str]:
+    """The PNG of each plot by its name, and why some of them could not be drawn; without `run`, those of pairs."""
     missing = ""
     try:
         draw_pairs(scored, folder)
-        draw_training([(name, run)], folder)
+        if run is not None:
+            draw_training([(name, run)], folder)
     except UserError as error:
         missing = str(error)
     plots = {}

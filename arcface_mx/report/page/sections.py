@@ -51,16 +51,9 @@ class RunReport(NamedTuple):
 
 def accuracy_section(report: RunReport) -> List[str]:
     """Results on the verification sets, of methods without a network, and in the paper."""
-    parts = [html_parts.paragraph("The run had no verification sets, or was not verified at this step.")]
-    if report.results:
-        parts = [
-            html_parts.table(_accuracy_rows(report.results)),
-            html_parts.table(_tar_rows(report.results)),
-            html_parts.paragraph(
-                "Accuracy is a mean over ten folds, ± the standard deviation over the folds; the threshold "
-                "of a fold is chosen on the other folds. TAR at FAR is without flip test."
-            ),
-        ]
+    parts = measured_section(report) or [
+        html_parts.paragraph("The run had no verification sets, or was not verified at this step.")
+    ]
     parts.append(html_parts.paragraph(_best_note(report.run)))
     baselines = [row for row in collect([report.run]) if not row.runs]
     if baselines:
@@ -90,6 +83,20 @@ def _best_note(run: str) -> str:
         f"Best step of the run: {best['step']}, with a mean accuracy of {100 * best['mean_accuracy']:.2f} % without "
         "flip test. It is chosen on these very sets, so its accuracy is optimistic. The headline is the last step."
     )
+
+
+def measured_section(report: RunReport) -> List[str]:
+    """Results on the verification sets."""
+    if not report.results:
+        return []
+    return [
+        html_parts.table(_accuracy_rows(report.results)),
+        html_parts.table(_tar_rows(report.results)),
+        html_parts.paragraph(
+            "Accuracy is a mean over ten folds, ± the standard deviation over the folds; the threshold "
+            "of a fold is chosen on the other folds. TAR at FAR is without flip test."
+        ),
+    ]
 
 
 def _accuracy_rows(results: Sequence[Dict[str, Any]]) -> List[List[str]]:
@@ -185,11 +192,16 @@ def angles_section(report: RunReport) -> List[str]:
     return [html_parts.table(rows), *parts] if len(rows) > 1 else parts
 
 
+def set_angles_section(report: RunReport) -> List[str]:
+    """Angle statistics of the verification sets."""
+    return [html_parts.table([angles.HEADER, *(row for scored in report.scored for row in angles.set_rows(scored))])]
+
+
 def thresholds_section(report: RunReport) -> List[str]:
     """The stored calibration; without one, a calibration on the verification sets."""
     path = calibration_path(report.run)
     if report.step is None and os.path.exists(path):
-        stored = read_calibration(path, report.run)
+        stored = read_calibration(path, report.run, str(report.embedder.convention))
     elif report.scored:
         same = np.concatenate([scored.scores[scored.same] for scored in report.scored])
         different = np.concatenate([scored.scores[~scored.same] for scored in report.scored])
@@ -224,4 +236,11 @@ SECTIONS: Dict[str, Callable[[RunReport], List[str]]] = {
     "Angles": angles_section,
     "Thresholds": thresholds_section,
     "Configuration": configuration_section,
+}
+MODEL_SECTIONS: Dict[str, Callable[[RunReport], List[str]]] = {
+    "Accuracy": measured_section,
+    "Pairs": pairs_section,
+    "Hardest pairs": hardest_section,
+    "Angles": set_angles_section,
+    "Thresholds": thresholds_section,
 }
