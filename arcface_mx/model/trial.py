@@ -68,8 +68,7 @@ def _run(path: str, request: str) -> str:
             command,
             cwd=root,
             input=request.encode(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            capture_output=True,
             timeout=MAX_SECONDS,
         )
     except subprocess.TimeoutExpired:

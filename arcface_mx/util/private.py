@@ -9,7 +9,7 @@ import pwd
 import shutil
 import stat
 import time
-from typing import Iterator
+from typing import Iterable, Iterator, Tuple
 
 from arcface_mx.util.errors import UserError
 
@@ -24,14 +24,19 @@ def refuse_foreign(path: str) -> None:
     owner of a file may remove it there, such as /tmp.
     """
     path = os.path.realpath(path)
-    problems = [(part, _problem(part)) for part in _below(path)]
-    problems += [(part, _problem(part, is_above=True)) for part in _above(path)]
-    for part, problem in problems:
-        if problem:
-            raise UserError(
-                f"{part}: {problem}, so code from {path} is not run; take these rights away (chmod go-w), or set "
-                "ARCFACE_MX_CACHE to a folder of your own"
-            )
+    _refuse(path, [(part, _problem(part)) for part in _below(path)])
+    _refuse(path, [(part, _problem(part, is_above=True)) for part in _above(path)])
+
+
+def make_private(folder: str, mode: int = 0o755) -> None:
+    """Make a folder with these rights, unless it exists; then check it, but not its content."""
+    mask = os.umask(0o022)
+    try:
+        os.makedirs(folder, mode, exist_ok=True)
+    finally:
+        os.umask(mask)
+    path = os.path.realpath(folder)
+    _refuse(path, [(path, _problem(path)), *((part, _problem(part, is_above=True)) for part in _above(path))])
 
 
 def is_private(path: str) -> bool:
@@ -43,9 +48,19 @@ def is_private(path: str) -> bool:
     return True
 
 
+def _refuse(path: str, problems: Iterable[Tuple[str, str]]) -> None:
+    for part, problem in problems:
+        if problem:
+            raise UserError(
+                f"{part}: {problem}, so code from {path} is not run; take these rights away (chmod go-w), or set "
+                "ARCFACE_MX_CACHE to a folder of your own"
+            )
+
+
 def _below(path: str) -> Iterator[str]:
+    """Yield `path` and what it contains. Nobody else reaches the content of a folder that only its owner may open."""
     yield path
-    for folder, folders, names in os.walk(path):
+    for folder, folders, names in os.walk(path) if os.stat(path).st_mode & 0o077 else ():
         for name in folders + names:
             yield os.path.join(folder, name)
 

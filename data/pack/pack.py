@@ -14,6 +14,7 @@ from arcface_mx.data.bins.draw_pairs import write_drawn_pairs
 from arcface_mx.data.image_files import IdentityImages, images_by_identity
 from arcface_mx.data.pack.copies import Copies
 from arcface_mx.data.pack.encode import PackOptions, encode_images
+from arcface_mx.data.recordio.manifest import write_manifest
 from arcface_mx.data.recordio.writer import RecordWriter
 from arcface_mx.util.children import in_batches, run_batches
 from arcface_mx.util.errors import UserError, printable
@@ -88,6 +89,7 @@ def pack_images(source: str, folder: str, options: PackOptions, workers: int = 1
             "images_of_several_identities": shared,
         }
         write_json(os.path.join(temporary, "pack.json"), summary)
+        write_manifest(temporary)
     return summary
 
 
