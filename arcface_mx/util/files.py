@@ -180,9 +180,16 @@ def read_json(path: str) -> Any:
     if len(raw) > MAX_JSON:
         raise ValueError(f"more than {MAX_JSON} bytes")
     try:
-        return json.loads(raw.decode("utf-8"))
+        value = json.loads(raw.decode("utf-8"), parse_constant=_refuse_constant)
+        if b"\\ud" in raw.lower():  # half a character cannot be written; escaped bytes of a file's name can
+            json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogateescape")
+        return value
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"it contains {name}, which is no number of JSON")
 
 
 def write_json(path: str, value: Any) -> None:
