@@ -1,8 +1,8 @@
 """Change graphs by what is known of operators, and count what becomes of them: python -m tests.fuzz.graphs --runs 3149
 
 Operators, inputs and attributes are exchanged. A graph that passes the check is loaded and run in a child process,
-with limits, as `arcface_mx/model/trial.py` does it. A traceback or an answer of several lines is a finding. That a child
-dies is none: the process that tries graphs may die.
+with limits, as `arcface_mx/model/trial.py` does it. A traceback or an answer of several lines is a finding. The child
+may die, because the process that tries graphs may die.
 """
 
 from __future__ import annotations
