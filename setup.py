@@ -81,7 +81,15 @@ setup(
     python_requires=">=3.8,<3.14",
     packages=find_packages(include=["arcface_mx", "arcface_mx.*"]),
     package_data={
-        "arcface_mx": ["py.typed", "native/*.cc", "native/*.h", "model/*.json", "recipes/*.csv", "recipes/*.sh", "recipes/lib/*.sh"],
+        "arcface_mx": [
+            "py.typed",
+            "native/*.cc",
+            "native/*.h",
+            "model/*.json",
+            "recipes/*.csv",
+            "recipes/*.sh",
+            "recipes/lib/*.sh",
+        ],
         "arcface_mx.data.orl": ["*.csv"],
     },
     install_requires=[

@@ -97,7 +97,7 @@ def use(run):
     """Read all files of a run as the commands table, report and export do."""
     as_markdown(collect([run])).encode("utf-8", "surrogateescape")
     provenance.describe([run]).encode("utf-8", "surrogateescape")
-    report = RunReport(run, folder.read_config(run), read_results(run), None, (), {}, "", 1)
+    report = RunReport(run, folder.read_config(run), read_results(run), None, (), {}, "", 1, None)
     for section in (accuracy_section, configuration_section):
         "".join(section(report)).encode("utf-8", "surrogateescape")
     read_steps(run)
