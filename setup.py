@@ -45,6 +45,7 @@ EXTRAS = {
     "plots": ["matplotlib>=3.5,<4"],
     "export": [
         "onnx==1.16.2; python_version < '3.10'",
+        # MXNet's exporter imports onnx.mapping, which 1.19 removed. SECURITY.md says what that means.
         "onnx==1.18.0; python_version >= '3.10'",
         "onnxruntime>=1.16,<2",
         "ml_dtypes>=0.2,<1",  # imported by ONNX Runtime's quantisation, but not one of its requirements
@@ -82,14 +83,23 @@ setup(
     python_requires=">=3.8,<3.14",
     packages=find_packages(include=["arcface_mx", "arcface_mx.*"]),
     package_data={
-        "arcface_mx": ["py.typed", "native/*.cc", "native/*.h", "recipes/*.csv", "recipes/*.sh", "recipes/lib/*.sh"],
+        "arcface_mx": [
+            "py.typed",
+            "native/*.cc",
+            "native/*.h",
+            "model/*.json",
+            "recipes/*.csv",
+            "recipes/*.sh",
+            "recipes/lib/*.sh",
+        ],
         "arcface_mx.data.orl": ["*.csv"],
     },
     install_requires=[
         "gluoncv>=0.10.5,<0.11",
         "numpy>=1.21,<2",
-        # These bounds keep pip from trying many versions that need numpy 2.
-        "opencv-python>=4.5,<4.12",
+        # From 4.12 on OpenCV needs numpy 2, which MXNet does not run with. 4.11 crashes on animated PNG files,
+        # 4.10 and 4.11 on JPEG 2000 files (CVE-2025-53644), so 4.9 is the newest that has neither fault.
+        "opencv-python>=4.5,<4.10",
         "pandas<3.1",
         "scikit-learn>=1.0,<2",
         "tqdm>=4.60,<5",

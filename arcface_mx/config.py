@@ -296,6 +296,8 @@ def settings_from_json(value: Mapping[str, Any], source: str) -> Dict[str, Any]:
         item = {"Tuple[int, ...]": int, "Tuple[str, ...]": str}.get(str(fields[name].type))
         if item and not all(type(part) is item for part in values[name]):
             raise UserError(f"{source}: {place} is {entry!r:.60}; every item must be of type {item.__name__}")
+        for part in values[name] if item is str else ():
+            typed(part, "", f"{source}: {place}")
     return values
 
 

@@ -104,7 +104,7 @@ def _measured(card: Card) -> str:
                 tars = result[flip]["tar_at_far"].items()
                 accuracy = f"{100 * result[flip]['accuracy']:.2f} ± {100 * result[flip]['std']:.2f}"
                 cell = ", ".join(f"{tar:.4f} at {far}" for far, tar in tars if tar is not None)
-                rows.append((result["set"], str(result["pairs"]), flip, accuracy, cell))
+                rows.append((result["set"], str(result.get("pairs", "-")), flip, accuracy, cell))
     return f"## Measured\n\n{markdown_table(rows)}\n\n{MEASURED_NOTE}"
 
 

@@ -2,32 +2,109 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
-from typing import Any, Dict, Sequence
+import zlib
+from typing import IO, Any, Dict, Sequence
 
 import numpy as np
 
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.files import atomic_write
 
+SCALARS = ("model", "flip", "align")
+KINDS = {"vectors": "f", "align": "b"}  # kinds of NumPy types; others are texts
+READ_HEADER = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+# What Python's and NumPy's readers raise for damaged archives and headers.
+ERRORS = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    EOFError,
+    OverflowError,
+    MemoryError,
+    RuntimeError,
+    RecursionError,
+    SyntaxError,
+    NotImplementedError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
 
 def write_fields(path: str, value: Any) -> None:
-    """Write the fields of a NamedTuple as a `.npz`, whole or not at all."""
-    with atomic_write(path) as stream:
-        np.savez(stream, **value._asdict())
+    """Write the fields of a NamedTuple as a `.npz`, whole or not at all. Raises UserError if the disk is full."""
+    try:
+        with atomic_write(path) as stream:
+            _write_archive(stream, value._asdict())
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror}; nothing of it was kept") from None
+
+
+def _write_archive(stream: IO[bytes], fields: Dict[str, Any]) -> None:
+    """Write arrays as `numpy.savez` does. An error of the stream is raised as it is, and not by the archive's end."""
+    archive = zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED, allowZip64=True)
+    try:
+        for name, value in fields.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asanyarray(value), allow_pickle=False)
+        archive.close()
+    except BaseException:
+        archive.fp = None  # else its end would be written to a full disk, with another error
+        raise
 
 
 def read_fields(path: str, fields: Sequence[str], kind: str, command: str) -> Dict[str, Any]:
     """Read the fields of a `.npz` by name: "model" and "flip" as str, "align" as bool.
 
-    Raises UserError if the file is not a `kind`. The message names `command`, which writes such files.
+    Memory holds no more than twice the size of the file. Raises UserError if the file is not a `kind`; the
+    message names `command`, which writes such files.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            values = {name: stored[name] for name in fields}
+        with zipfile.ZipFile(path) as archive:
+            values: Dict[str, Any] = {name: _read_array(archive, name) for name in fields}
+        _check_fields(values)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; make it with {command}") from None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path}: is not {kind} of {command} ({error})") from error
+    except ERRORS as error:
+        raise UserError(f"{path}: is not {kind} of {command} ({_one_line(error)})") from error
     values.update(model=str(values["model"]), flip=str(values["flip"]), align=bool(values["align"]))
     return values
+
+
+def _read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    """Read an array that is stored without compression, so that it is not larger than the file."""
+    entry = archive.getinfo(f"{name}.npy")
+    if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size:
+        raise ValueError(f"{name} is compressed; save it with numpy.savez")
+    with archive.open(entry) as stream:
+        version = np.lib.format.read_magic(stream)
+        if version not in READ_HEADER:
+            raise ValueError(f"{name} has the unknown format {version}")
+        shape, _, dtype = READ_HEADER[version](stream)
+    if dtype.hasobject or dtype.kind not in KINDS.get(name, "U"):
+        raise ValueError(f"{name} has the type {dtype}")
+    if math.prod(shape) * dtype.itemsize > entry.file_size:
+        raise ValueError(f"{name} has shape {shape}, which its {entry.file_size} bytes do not hold")
+    with archive.open(entry) as stream:
+        return np.lib.format.read_array(stream, allow_pickle=False)
+
+
+def _check_fields(values: Dict[str, np.ndarray]) -> None:
+    """Raise ValueError if shapes do not fit each other, or vectors are not finite."""
+    vectors = values["vectors"]
+    if vectors.ndim != 2 or vectors.dtype != np.float32:
+        raise ValueError(f"vectors are {vectors.dtype} of shape {vectors.shape}, not float32 of two axes")
+    for name, value in values.items():
+        lengths = {"names": len(vectors), "paths": len(vectors), "skipped": len(values.get("reasons", ()))}
+        wanted = () if name in SCALARS else (lengths.get(name, len(value) if value.ndim else 0),)
+        if name != "vectors" and value.shape != wanted:
+            raise ValueError(f"{name} has shape {value.shape}, not {wanted}")
+    bad = ~np.isfinite(vectors).all(1)
+    if bad.any():
+        raise ValueError(f"vector {int(np.argmax(bad))} is not finite")
+
+
+def _one_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

@@ -1,65 +1,21 @@
 """Check the JSON of a graph before MXNet reads it, because MXNet trusts what it reads.
 
 A `-symbol.json` can name an operator that takes a memory address (`_Native`), reads files
-(`_cvimread`) or runs Python (`Custom`). It can refer to nodes and outputs that do not exist, divide
-by a stride of 0 or ask for terabytes. What no embedding network has is refused here.
+(`_cvimread`) or runs Python (`Custom`). It can refer to nodes and outputs that do not exist, leave
+inputs out, divide by a stride of 0 or ask for terabytes. What no embedding network has is refused
+here. `trial.py` then tries the graph in a process of its own.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import re
 from typing import Any, Dict, List
 
-MAX_BYTES, MAX_NODES, MAX_VALUES = 1 << 26, 1 << 16, 1 << 28
+from arcface_mx.model.node_check import MAX_VALUES, InvalidGraph, check_attributes, check_inputs, num_outputs
+from arcface_mx.model.operators import operators
 
-# Operators of the field's networks, losses and exporters. None reads files or calls Python.
-OPERATORS = frozenset(
-    """
-null Activation BatchNorm BatchNorm_v1 BlockGrad Cast Concat Convolution Convolution_v1 Crop Deconvolution Dropout
-ElementWiseSum Embedding Flatten FullyConnected GroupNorm InstanceNorm L2Normalization LRN LayerNorm LeakyReLU
-LinearRegressionOutput LogisticRegressionOutput MAERegressionOutput MakeLoss Pad Pooling Pooling_v1 Reshape SVMOutput
-SequenceMask SliceChannel Softmax SoftmaxActivation SoftmaxOutput SwapAxis UpSampling abs add_n arccos arcsin arctan
-argmax argmin batch_dot broadcast_add broadcast_axes broadcast_axis broadcast_div broadcast_equal broadcast_greater
-broadcast_greater_equal broadcast_lesser broadcast_lesser_equal broadcast_like broadcast_logical_and broadcast_maximum
-broadcast_minimum broadcast_minus broadcast_mul broadcast_not_equal broadcast_plus broadcast_power broadcast_sub
-broadcast_to cast ceil choose_element_0index clip concat cos degrees depth_to_space diag dot elemwise_add elemwise_div
-elemwise_mul elemwise_sub erf exp expand_dims expm1 fill_element_0index flatten flip floor gather_nd gamma gammaln
-hard_sigmoid identity khatri_rao log log10 log1p log2 log_softmax logical_not make_loss max max_axis mean min min_axis
-moments nanprod nansum negative norm one_hot ones_like pad pick prod radians rcbrt reciprocal relu repeat reshape
-reshape_like reverse rint round rsqrt scatter_nd shape_array sigmoid sign sin size_array slice slice_axis slice_like
-smooth_l1 softmax softmax_cross_entropy softmin softsign sort argsort space_to_depth split sqrt square squeeze stack
-stop_gradient sum sum_axis swapaxes take tan tanh tile topk transpose trunc where zeros_like sinh cosh ctc_loss
-_Div _DivScalar _Equal _EqualScalar _Greater _GreaterEqualScalar _GreaterScalar _Greater_Equal _Lesser
-_LesserEqualScalar _LesserScalar _Lesser_Equal _Maximum _MaximumScalar _Minimum _MinimumScalar _Minus _MinusScalar
-_Mul _MulScalar _NotEqualScalar _Not_Equal _Plus _PlusScalar _Power _PowerScalar _RDivScalar _RMinusScalar
-_RPowerScalar _add _arange _contrib_AdaptiveAvgPooling2D _contrib_BilinearResize2D _contrib_arange_like
-_contrib_div_sqrt_dim _copy _div _div_scalar _equal _equal_scalar _eye _full _greater _greater_equal
-_greater_equal_scalar _greater_scalar _grad_add _lesser _lesser_equal _lesser_equal_scalar _lesser_scalar
-_linspace _maximum _maximum_scalar _minimum _minimum_scalar _minus _minus_scalar _mod _mod_scalar _mul _mul_scalar
-_not_equal _not_equal_scalar _ones _plus _plus_scalar _power _power_scalar _rdiv_scalar _rminus_scalar
-_rpower_scalar _split_v2 _sub _zeros
-""".split()
-)
-# Number of outputs of the operators that have more than one.
-OUTPUTS = {
-    **dict.fromkeys(("BatchNorm", "BatchNorm_v1", "LayerNorm", "GroupNorm", "InstanceNorm"), 3),
-    **dict.fromkeys(("Dropout", "LRN", "L2Normalization", "LeakyReLU", "Pooling", "moments", "topk"), 2),
-}
-# Operators that need no inputs, but may have some.
-WITHOUT_INPUTS = {"_arange", "_eye", "_full", "_linspace", "_ones", "_zeros"}
-# The least value of attributes that are whole numbers.
-MINIMUM = {
-    **dict.fromkeys(("kernel", "stride", "dilate", "num_filter", "num_group", "num_hidden", "num_outputs"), 1),
-    **dict.fromkeys(("block_size", "factor", "scale_size"), 1),
-    **dict.fromkeys(("pad", "adj"), 0),
-}
-MAX_ATTRIBUTE = 1 << 24
-
-
-class InvalidGraph(Exception):
-    """The reason why a graph is refused."""
+MAX_BYTES, MAX_NODES = 1 << 26, 1 << 16
 
 
 def check_graph(raw: bytes) -> str:
@@ -107,12 +63,12 @@ def _check_node(number: int, node: Any, outputs: List[int]) -> int:
     where = f"node {number} ({name:.60})"
     if "\0" in name or not name:
         raise InvalidGraph(f"node {number} has an impossible name")
-    if operator not in OPERATORS:
+    if operator != "null" and operator not in operators():
         raise InvalidGraph(f"{where}: the operator {operator!r:.60} is not one that an embedding network needs")
     if node.get("subgraphs") or node.get("control_deps"):
         raise InvalidGraph(f"{where} contains another graph")
     inputs = node.get("inputs")
-    if not isinstance(inputs, list) or (operator == "null") != (not inputs) and operator not in WITHOUT_INPUTS:
+    if not isinstance(inputs, list) or (operator == "null" and inputs):
         raise InvalidGraph(f"{where} has no list of inputs")
     for entry in inputs:
         _check_entry(where, entry, outputs)
@@ -121,14 +77,14 @@ def _check_node(number: int, node: Any, outputs: List[int]) -> int:
         part = node.get(key, {})
         if not isinstance(part, dict) or not all(isinstance(value, str) for value in part.values()):
             raise InvalidGraph(f"{where}: its attributes are not strings")
+        if any(attributes.get(known, value) != value for known, value in part.items()):
+            raise InvalidGraph(f"{where} states an attribute twice")
         attributes.update(part)
-    _check_attributes(where, attributes)
-    if operator in ("SliceChannel", "split"):
-        return _whole_numbers(where, "num_outputs", attributes.get("num_outputs", ""))[0]
-    if operator == "_split_v2":
-        sections = _numbers(attributes.get("sections", "0"))
-        return max(sections + [len(_numbers(attributes.get("indices", "")))])
-    return OUTPUTS.get(operator, 1)
+    check_attributes(where, operator, attributes)
+    if operator == "null":
+        return 1
+    check_inputs(where, operator, len(inputs), attributes)
+    return num_outputs(where, operator, attributes)
 
 
 def _check_entry(where: str, entry: Any, outputs: List[int]) -> None:
@@ -136,27 +92,6 @@ def _check_entry(where: str, entry: Any, outputs: List[int]) -> None:
     valid = isinstance(entry, list) and 2 <= len(entry) <= 3 and all(type(n) is int and n >= 0 for n in entry)
     if not valid or entry[0] >= len(outputs) or entry[1] >= outputs[entry[0]]:
         raise InvalidGraph(f"{where}: the input {entry!r:.40} is not an output of a node before it")
-
-
-def _check_attributes(where: str, attributes: Dict[str, str]) -> None:
-    for key, value in attributes.items():
-        if key in MINIMUM:
-            numbers = _whole_numbers(where, key, value)
-            if any(not MINIMUM[key] <= number <= MAX_ATTRIBUTE for number in numbers):
-                raise InvalidGraph(f"{where}: {key} is {value:.60}")
-        elif any(len(digits) > 18 for digits in re.findall(r"(?<![.\d])\d+(?![.\d])", value)) and "." not in value:
-            raise InvalidGraph(f"{where}: {key:.40} is {value:.60}")
-
-
-def _whole_numbers(where: str, key: str, value: str) -> List[int]:
-    parts = [part for part in re.split(r"[\sL,]+", value.strip("()[] \t\n")) if part]
-    if not all(re.fullmatch(r"-?[0-9]{1,18}", part) for part in parts) or (key == "num_outputs" and len(parts) != 1):
-        raise InvalidGraph(f"{where}: {key} is {value!r:.60}, not whole numbers")
-    return [int(part) for part in parts]
-
-
-def _numbers(value: str) -> List[int]:
-    return [int(digits) for digits in re.findall(r"-?\d{1,18}", value)]
 
 
 def _check_node_numbers(graph: Dict[str, Any], outputs: List[int]) -> None:

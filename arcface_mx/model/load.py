@@ -7,8 +7,9 @@ import hashlib
 import json
 import os
 import re
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Tuple
 
+from arcface_mx.model import trial
 from arcface_mx.model.convention import RAW, parse_convention, stated_convention
 from arcface_mx.model.embedder import Embedder
 from arcface_mx.model.engines import Engine, Network, int8_engine, onnx_engine
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     Parameters = Dict[str, mx.nd.NDArray]
 
 ENGINES = ("mxnet", "onnx", "int8")
+NOT_SYMBOL = "cannot be read as an MXNet symbol: "
 SYMBOL_DIGEST = "symbol_sha256"  # in a parameter file: digest of the graph that was saved with it
 
 
@@ -75,17 +77,29 @@ def load_model(
         raise UserError("`input` cannot be combined with `engine` int8, whose files take RGB from 0 to 255")
     make_engine = engine_factory(engine, spec, contexts)
     symbol_path, params_path = locate(spec)
-    symbol = read_symbol(symbol_path)
+    paths, text = {"symbol": symbol_path, "params": params_path}, read_graph(symbol_path)
     arg_params, aux_params = read_parameters(params_path, symbol_path)
-    symbol, note = cut_at_embedding(symbol, arg_params, layer, symbol_path)
-    input_size = find_input_size(symbol, arg_params, aux_params, params_path)
-    check_memory(symbol, symbol_path, arg_params, input_size)
+    trial.try_graph(paths, text, arg_params, aux_params, layer)
+    symbol, note, input_size = prepare(paths, text, arg_params, aux_params, layer)
     stated = parse_convention(convention) if convention else None
     embedder = Embedder(symbol, arg_params, aux_params, contexts, input_size, spec, make_engine, stated or RAW)
     attributes = symbol.attr_dict().get(embedder.image_input, {})
     embedder.convention_is_known = not stated and stated_convention(attributes) is not None
     embedder.notes = [note] if note else []
     return embedder
+
+
+def prepare(
+    paths: Mapping[str, str], text: str, arg_params: Any, aux_params: Any, layer: Optional[str]
+) -> Tuple[mx.sym.Symbol, str, Size]:
+    """Load a checked graph; returns it up to its embedding, a line about the cut, and the size of its images.
+
+    `paths` are those of "symbol" and "params". Of the parameters only the shapes are used.
+    """
+    symbol, note = cut_at_embedding(_load_graph(paths["symbol"], text), arg_params, layer, paths["symbol"])
+    input_size = find_input_size(symbol, arg_params, aux_params, paths["params"])
+    check_memory(symbol, paths["symbol"], arg_params, input_size)
+    return symbol, note, input_size
 
 
 def engine_factory(
@@ -176,18 +190,24 @@ def _epochs(prefix: str, remedy: str) -> str:
     return f"{remedy}; epochs there: {', '.join(map(str, epochs[:20]))}" if epochs else ""
 
 
-def read_symbol(path: str) -> mx.sym.Symbol:
-    """Load a graph of any MXNet version. Raises UserError if it cannot be read or is refused."""
+def read_graph(path: str) -> str:
+    """Read and check the JSON of a graph of any MXNet version. Raises UserError if it is refused."""
+    try:
+        with open(path, "rb") as stream:
+            return check_graph(stream.read(MAX_BYTES + 1))
+    except InvalidGraph as error:
+        raise UserError(f"{path}: {NOT_SYMBOL}{mxnet_reason(error)}") from error
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _load_graph(path: str, text: str) -> mx.sym.Symbol:
     import mxnet as mx
 
     try:
-        with open(path, "rb") as stream:
-            text = check_graph(stream.read(MAX_BYTES + 1))
         return mx.sym.load_json(text)
-    except (mx.base.MXNetError, InvalidGraph) as error:
-        raise UserError(f"{path}: cannot be read as an MXNet symbol: {mxnet_reason(error)}") from error
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    except mx.base.MXNetError as error:
+        raise UserError(f"{path}: {NOT_SYMBOL}{mxnet_reason(error)}") from error
 
 
 def graph_digest(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Dict
 
+from arcface_mx.model import trial
 from arcface_mx.model.load import SYMBOL_DIGEST, graph_digest
 from arcface_mx.util.files import atomic_write
 from arcface_mx.util.params import write_arrays
@@ -53,3 +54,4 @@ def save_prefix(
         write_arrays(stream, arrays, {SYMBOL_DIGEST: graph_digest(text)})
     with atomic_write(prefix + "-symbol.json", "w") as stream:
         stream.write(text)
+    trial.remember(text, arg_params, aux_params)

@@ -18,6 +18,7 @@ from typing import Dict, List, Tuple
 
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.files import cache_folder
+from arcface_mx.util.private import make_private, refuse_foreign, remove_unused, touch
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 FLAGS = ("-O3", "-march=native", "-std=c++17", "-fopenmp", "-fPIC")
@@ -44,16 +45,22 @@ def build() -> str:
 
     Compiling takes about 3 s.
     The file name is a hash of the sources, the compiler, the processor and MXNet's version. Raises
-    UserError if there is no compiler.
+    UserError if there is no compiler, or if others may write to the cache folder. Libraries that 30 days
+    saw no use of are removed.
     """
     import mxnet as mx
 
     compiler = shutil.which(os.environ.get("CXX", "g++"))
     if not compiler:
         raise UserError("no C++ compiler (g++) for the native operators; install one, or use --head graph")
-    path = os.path.join(cache_folder(), f"native-{_fingerprint(compiler, mx.__version__)}.so")
-    if not os.path.exists(path):
+    folder = cache_folder()
+    path = os.path.join(folder, f"native-{_fingerprint(compiler, mx.__version__)}.so")
+    if not os.path.lexists(path):
+        make_private(folder)
+        remove_unused(folder, "native-")
         _compile(compiler, os.path.dirname(mx.__file__), path)
+    refuse_foreign(path)
+    touch(path)
     return path
 
 
@@ -62,13 +69,13 @@ def _compile(compiler: str, mxnet_folder: str, path: str) -> None:
     sources: Dict[str, Tuple[str, ...]] = {source: FLAGS for source in sorted(glob.glob(os.path.join(HERE, "*.cc")))}
     # MXNet's glue only passes pointers on; without optimisation it compiles in half the time.
     sources[os.path.join(mxnet_folder, "src", "lib_api.cc")] = FLAGS + ("-O0",)
-    os.makedirs(os.path.dirname(path), exist_ok=True)
     with tempfile.TemporaryDirectory(dir=os.path.dirname(path)) as folder:
         objects = {source: os.path.join(folder, f"{number}.o") for number, source in enumerate(sources)}
         include = "-I" + os.path.join(mxnet_folder, "include")
         _run([[compiler, *flags, include, "-c", source, "-o", objects[source]] for source, flags in sources.items()])
         library = os.path.join(folder, "native.so")
         _run([[compiler, *FLAGS, "-shared", *objects.values(), "-o", library]])
+        os.chmod(library, 0o755)
         os.replace(library, path)
 
 

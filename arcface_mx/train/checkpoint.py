@@ -20,11 +20,14 @@ import numpy as np
 from arcface_mx.train.state import RunState
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.files import atomic_directory, read_json, remove_temporary, rename_away, write_json
+from arcface_mx.util.json_form import check_form
 from arcface_mx.util.params import read_arrays, write_arrays
 
 FORMAT = 2
 ARRAYS, NOTE = "arrays.params", "state.json"
 _NAME = re.compile(r"step-(\d{8,})$")
+_BEST = {"step?": int, "mean_accuracy?": float}
+_FORM = {"step": int, "best": _BEST, "skipped?": int, "arrays": str, "sha256": str}
 
 
 def checkpoint_path(run: str, step: int) -> str:
@@ -170,6 +173,7 @@ def load(path: str) -> RunState:
             raise ValueError("state.json holds no object")
         if note["format"] != FORMAT:
             raise UserError(f"{path}: checkpoint format {note['format']!r}; this version reads {FORMAT}")
+        check_form(note, _FORM)
         arrays = _read_arrays(path, note)
         if note["step"] != _step(os.path.abspath(path)):
             raise UserError(f"{path}: its state.json says step {note['step']}: damaged or renamed")

@@ -15,11 +15,29 @@ from arcface_mx.config_file import read_settings
 from arcface_mx.train import lock
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.files import read_json, write_json
+from arcface_mx.util.json_form import OrNull, check_form
 
 CONFIG, ENVIRONMENT, METRICS, BASELINES = "config.json", "environment.json", "metrics.json", "baselines.json"
 TEMPLATES = "templates.json"
 # Entries of environment.json on which the last bits of a result depend, beside config.json.
 CHANGES_RESULTS = ("data", "devices", "mxnet", "opencv", "processor", "threads", "variables")
+
+_RATES = {"accuracy": float, "std": float, "tar_at_far": {str: OrNull(float)}}
+_RESULT = {"set": str, "method": str, "pairs?": int, "none": _RATES, "sum?": OrNull(_RATES)}
+_ACCURACY = {"accuracy": float, "std?": float, "tar_at_far?": {str: OrNull(float)}}
+_BEST = {"step": int, "mean_accuracy": float}
+_FORMS = {
+    METRICS: {"step?": int, "sets": {str: _RESULT}, "mean_accuracy?": float, "best_of_run?": _BEST},
+    BASELINES: [_RESULT],
+    TEMPLATES: {str: {"set": str, "pairs": int, "none?": OrNull(_ACCURACY), "sum?": OrNull(_ACCURACY)}},
+    ENVIRONMENT: {
+        "data?": {"fingerprint?": str, "folder?": str},
+        "command?": OrNull([str]),
+        "commit?": OrNull(str),
+        "variables?": {str: str},
+        "resumed_with?": [dict],
+    },
+}
 
 
 def read_config(run: str) -> TrainConfig:
@@ -35,31 +53,31 @@ def read_config_file(path: str) -> TrainConfig:
 def read_metrics(run: str) -> Optional[Dict[str, Any]]:
     """Return metrics.json of a finished run, None if the run has not ended."""
     path = os.path.join(run, METRICS)
-    return _read_json(path) if os.path.exists(path) else None
+    return _read_json(path, METRICS) if os.path.exists(path) else None
 
 
 def read_environment(run: str) -> Dict[str, Any]:
     """Return environment.json of a run, empty if there is none."""
     path = os.path.join(run, ENVIRONMENT)
-    return _read_json(path) if os.path.exists(path) else {}
+    return _read_json(path, ENVIRONMENT) if os.path.exists(path) else {}
 
 
 def read_data_fingerprint(run: str) -> str:
     """Return the fingerprint of the images that a run was trained on."""
-    environment = _read_json(os.path.join(run, ENVIRONMENT), f"is {run} a run folder?")
+    environment = _read_json(os.path.join(run, ENVIRONMENT), ENVIRONMENT, f"is {run} a run folder?")
     return str(environment.get("data", {}).get("fingerprint"))
 
 
 def read_baselines(run: str) -> List[Dict[str, Any]]:
     """Return what `arcface-mx baselines` wrote into a run folder, one result a method and set."""
     path = os.path.join(run, BASELINES)
-    return _read_json(path, kind=list) if os.path.exists(path) else []
+    return _read_json(path, BASELINES) if os.path.exists(path) else []
 
 
 def read_template_results(run: str) -> Dict[str, Any]:
     """Return what `arcface-mx templates --record` wrote into a run folder, by the name of the protocol."""
     path = os.path.join(run, TEMPLATES)
-    return _read_json(path) if os.path.exists(path) else {}
+    return _read_json(path, TEMPLATES) if os.path.exists(path) else {}
 
 
 def record_template_result(run: str, name: str, flip: str, metrics: Dict[str, Any]) -> None:
@@ -73,7 +91,10 @@ def record_template_result(run: str, name: str, flip: str, metrics: Dict[str, An
     write_json(os.path.join(run, TEMPLATES), results)
 
 
-def _read_json(path: str, hint: str = "", kind: type = dict) -> Any:
+def _read_json(path: str, name: str, hint: str = "") -> Any:
+    """Read one of the folder's files, whose content must have the form of `name`."""
+    form = _FORMS[name]
+    kind = list if isinstance(form, list) else dict
     try:
         value = read_json(path)
     except FileNotFoundError:
@@ -82,6 +103,10 @@ def _read_json(path: str, hint: str = "", kind: type = dict) -> Any:
         raise UserError(f"{path}: cannot be read as JSON ({error})")
     if not isinstance(value, kind):
         raise UserError(f"{path}: holds {type(value).__name__}, expected {kind.__name__}")
+    try:
+        check_form(value, form)
+    except ValueError as error:
+        raise UserError(f"{path}: {error}; the file is damaged, or another program wrote it") from None
     return value
 
 
@@ -173,7 +198,7 @@ class RunFolder:
         if not os.path.exists(path):
             write_json(path, now)
             return []
-        before = _read_json(path)
+        before = _read_json(path, ENVIRONMENT)
         changed = {key: now[key] for key in CHANGES_RESULTS if key != "data" and before.get(key) != now[key]}
         if changed:
             write_json(path, dict(before, resumed_with=before.get("resumed_with", []) + [changed]))

@@ -12,6 +12,7 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from arcface_mx.train.tensorboard import TensorBoard
 from arcface_mx.util.errors import UserError
+from arcface_mx.util.json_form import check_form
 from arcface_mx.util.progress import MAX_SILENCE, duration, shows_bar
 from arcface_mx.verify.sets import SetResult
 
@@ -147,6 +148,9 @@ def _terminal_may_be_closed() -> Iterator[None]:
             raise
 
 
+FORMS = {"verification": {"step": int, "set": str, "none": {"accuracy": float}}}  # of events by their kind
+
+
 def read_events(run: str, kind: str) -> List[Dict[str, Any]]:
     """Return the events of a kind in a run's log, in ascending order of their steps.
 
@@ -169,8 +173,13 @@ def read_events(run: str, kind: str) -> List[Dict[str, Any]]:
             if number == len(lines):
                 continue
             raise UserError(f"{path}: line {number} is not JSON")
-        if event.get("event") == kind:
-            events[int(event["step"]), str(event.get("set", ""))] = event
+        try:
+            check_form(event, {"event": str})
+            if event["event"] == kind:
+                check_form(event, FORMS.get(kind, {"step": int, "set?": str}))
+                events[event["step"], event.get("set", "")] = event
+        except ValueError as error:
+            raise UserError(f"{path}: line {number}: {error}") from None
     return sorted(events.values(), key=lambda event: int(event["step"]))
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 from arcface_mx.config import DataConfig, OptimizerConfig, RunConfig, TrainConfig, to_json
 from arcface_mx.data.recordio.index import RecordIndex
+from arcface_mx.data.recordio.manifest import compare_sizes
 from arcface_mx.losses.base import Loss
 from arcface_mx.losses.graph import TrainingGraph, training_graph, use_native
 from arcface_mx.model.backbone import Backbone, make_backbone
@@ -61,6 +63,8 @@ class Run:
         Parallel mode, model to start from, and how often to log, verify and save.
     record : dict
         The configuration as it is written to config.json.
+    warnings : list of str
+        What the user should know about the data.
     """
 
     folder: RunFolder
@@ -79,6 +83,7 @@ class Run:
     optimizer: OptimizerConfig
     options: RunConfig
     record: Dict[str, Any]
+    warnings: List[str]
 
     @property
     def first_loss(self) -> Optional[float]:
@@ -99,6 +104,7 @@ def resolve(config: TrainConfig, worker: Worker) -> Run:
         raise UserError(f"`kvstore` nccl adds on GPUs only, and `devices` is {options.devices}; use device")
     backbone = make_backbone(config.network, data.image_size, options.init, options.devices)
     folder = RunFolder(worker.folder(options.run))
+    warnings = compare_sizes(_data_files(data))
     evaluator = Evaluator(backbone, data.eval, contexts, folder.path) if data.eval and worker.is_root else None
     index = RecordIndex.open(data.data)
     description = _describe(index, data.data)
@@ -135,7 +141,15 @@ def resolve(config: TrainConfig, worker: Worker) -> Run:
         optimizer=optimizer,
         options=options,
         record=_record(config, backbone),
+        warnings=warnings,
     )
+
+
+def _data_files(data: DataConfig) -> List[str]:
+    """Return the files of the training set and the verification sets."""
+    if not os.path.isdir(data.data):
+        return [data.data, *data.eval]
+    return [os.path.join(data.data, name) for name in ("train.rec", "train.idx", "property")] + list(data.eval)
 
 
 def _record(config: TrainConfig, backbone: Backbone) -> Dict[str, Any]:

@@ -108,7 +108,7 @@ def carry_out(run: Run, lock: RunLock, on_step: Optional[OnStep] = None) -> Dict
     warnings += run.folder.write_environment(run.options.devices, run.data)
     log = RunLog(run.folder.path, run.schedule.steps, state.step, run.options.tensorboard)
     try:
-        _introduce(run, log, source, messages, [lock.left_by, *warnings])
+        _introduce(run, log, source, messages, [lock.left_by, *run.warnings, *warnings])
         before = accuracy_before(run, state, log)
         # The module has the arrays now.
         state = dataclasses.replace(state, arg_params={}, aux_params={}, momentum={}, device_statistics=[])

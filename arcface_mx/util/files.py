@@ -8,9 +8,10 @@ import json
 import os
 import shutil
 import tempfile
-from typing import IO, Any, Iterator
+from typing import IO, Any, Iterator, Tuple
 
 from arcface_mx.util.errors import UserError
+from arcface_mx.util.locks import lock_folder
 
 MAX_JSON = 1 << 28  # bytes; the largest file lists the records that cleaning has left out
 
@@ -72,11 +73,14 @@ def atomic_directory(path: str) -> Iterator[str]:
     """Make a temporary folder beside `path` for the block to fill, and rename it to `path` at the end.
 
     Every file is flushed before the renaming. `path` must not exist yet. If the block raises an
-    exception, the temporary folder is removed.
+    exception, the temporary folder is removed. What a killed process left of the same `path` is removed
+    first; a process that is still filling its temporary folder holds a lock on it.
     """
-    parent = os.path.dirname(os.path.abspath(path))
+    parent, name = os.path.split(os.path.abspath(path))
     make_folder(parent)
-    temporary = tempfile.mkdtemp(prefix=f".{os.path.basename(path)}.", dir=parent)
+    prefix = f".{name}.new-"
+    _remove_abandoned(parent, prefix)
+    temporary, lock = _locked_folder(parent, prefix)
     try:
         yield temporary
         for folder, _, names in os.walk(temporary):
@@ -90,6 +94,8 @@ def atomic_directory(path: str) -> Iterator[str]:
         shutil.rmtree(temporary, ignore_errors=True)
         _name_path(error, path)
         raise
+    finally:
+        os.close(lock)
     sync_folder(parent)
 
 
@@ -97,6 +103,26 @@ def _name_path(error: BaseException, path: str) -> None:
     """Put the path into an error that names no file, such as a full disk while a stream is written."""
     if isinstance(error, OSError) and error.filename is None:
         error.filename = path
+
+
+def _locked_folder(parent: str, prefix: str) -> Tuple[str, int]:
+    """Make a temporary folder; returns its path and its lock."""
+    while True:
+        path = tempfile.mkdtemp(prefix=prefix, dir=parent)
+        lock = lock_folder(path)
+        if lock is not None:  # else another process has taken it for an abandoned folder, and removed it
+            return path, lock
+
+
+def _remove_abandoned(parent: str, prefix: str) -> None:
+    """Remove the temporary folders that no process holds."""
+    for name in os.listdir(parent):
+        if name.startswith(prefix):
+            path = os.path.join(parent, name)
+            lock = lock_folder(path, certain=True)
+            if lock is not None:
+                shutil.rmtree(path, ignore_errors=True)
+                os.close(lock)
 
 
 def rename_away(path: str, suffix: str) -> str:
@@ -154,9 +180,16 @@ def read_json(path: str) -> Any:
     if len(raw) > MAX_JSON:
         raise ValueError(f"more than {MAX_JSON} bytes")
     try:
-        return json.loads(raw.decode("utf-8"))
+        value = json.loads(raw.decode("utf-8"), parse_constant=_refuse_constant)
+        if b"\\ud" in raw.lower():  # half a character cannot be written; escaped bytes of a file's name can
+            json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogateescape")
+        return value
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"it contains {name}, which is no number of JSON")
 
 
 def write_json(path: str, value: Any) -> None:

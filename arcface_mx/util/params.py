@@ -26,6 +26,7 @@ from typing import IO, Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 import numpy as np
 
 from arcface_mx.util.errors import UserError
+from arcface_mx.util.json_form import check_form
 
 LIST_MAGIC, MARK = 0x112, int.from_bytes(b"arcface1", "little")
 V1, V2, V3 = 0xF993FAC8, 0xF993FAC9, 0xF993FACA  # older files have the number of axes there
@@ -153,7 +154,9 @@ def _read_checksums(stream: IO[bytes], size: int) -> Tuple[Dict[str, Any], str, 
         raise damaged
     try:
         note = json.loads(packed.decode())
-        for name, begin, extent, _ in note["arrays"]:
+        check_form(note, {"arrays": [list], "frame": str, "facts": dict})
+        for name, begin, extent, checksum in note["arrays"]:
+            check_form([name, checksum], [str])
             if not (type(begin) is type(extent) is int and 0 <= extent and begin + extent <= start):
                 raise CorruptFile(f"its list of checksums places array {name} outside the file")
         return {key: note[key] for key in ("arrays", "frame", "facts")}, expected.hex(), start

@@ -73,12 +73,20 @@ def check_settings(values: Any) -> None:
             raise UserError(f"`{entry.name}` must be one of {', '.join(limits['choices'])}, got {value!r}")
 
 
+def _is_plain(text: str) -> bool:
+    """Return whether a text can be written to a file and be a part of a file's name."""
+    try:
+        return "\0" not in text and text.encode("utf-8", "surrogateescape") is not None
+    except UnicodeEncodeError:
+        return False
+
+
 def typed(value: Any, default: Any, where: str) -> Any:
     """Return a JSON value as the type of `default`; raise UserError, naming `where`, if it has another type."""
     if isinstance(default, tuple) and isinstance(value, (list, tuple)):
         return tuple(value)
     if isinstance(default, float) and type(value) is int and abs(value) < 1 << 53:
         return float(value)
-    if type(value) is not type(default) or (isinstance(value, str) and "\0" in value):
+    if type(value) is not type(default) or (isinstance(value, str) and not _is_plain(value)):
         raise UserError(f"{where} is {value!r:.60}; expected a value like {default!r}")
     return value

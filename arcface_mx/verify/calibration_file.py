@@ -13,8 +13,17 @@ from arcface_mx.metrics.calibration import Calibration, Level
 from arcface_mx.model.load import model_file, model_fingerprint
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.files import read_json, write_json
+from arcface_mx.util.json_form import OrNull, check_form
 
 FORMAT = 2
+
+
+_LEVEL = {"far": float, "threshold": OrNull(float)}
+_LEVEL.update(
+    {f"{name}?": float for name in ("low", "high", "tar")}, **{f"{name}?": int for name in ("accepted", "different")}
+)
+_FLIP = {"num_same": int, "num_different": int, "interval": str, "levels": [_LEVEL], "ranks": [int], "scores": [float]}
+_FORM = {"model": str, "sets": [str], "flips": {str: _FLIP}}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +69,8 @@ def read_calibration(path: str, model: str, convention: Optional[str] = None) ->
     try:
         stored = read_json(path)
         if stored["format"] != FORMAT:
-            raise UserError(f"{path}: format {stored['format']!r}; this version reads {FORMAT}; calibrate again")
+            raise UserError(f"{path}: format {stored['format']!r:.60}; this version reads {FORMAT}; calibrate again")
+        check_form(stored, _FORM)
         flips = {flip: _read_calibration(value) for flip, value in stored["flips"].items()}
         calibration = StoredCalibration(str(stored["model"]), tuple(stored["sets"]), flips)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -74,6 +84,11 @@ def _read_calibration(value: Dict[str, Any]) -> Calibration:
     levels = {
         float(level["far"]): Level(**level) if level["threshold"] is not None else None for level in value["levels"]
     }
+    ranks, scores = value["ranks"], value["scores"]
+    if not ranks or len(ranks) != len(scores) or ranks != sorted(set(ranks)) or scores != sorted(scores, reverse=True):
+        raise ValueError("its ranks do not rise, or its scores do not fall")
+    if ranks[0] < 1 or value["num_different"] < ranks[-1] or not all(0 < far <= 1 for far in levels):
+        raise ValueError("a rank or a false accept rate is out of range")
     return Calibration(
         num_same=int(value["num_same"]),
         num_different=int(value["num_different"]),

@@ -9,6 +9,7 @@ import numpy as np
 
 from arcface_mx.data.check.report import Report
 from arcface_mx.data.recordio.index import RecordIndex
+from arcface_mx.data.recordio.manifest import write_manifest
 from arcface_mx.data.recordio.writer import RecordWriter
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.files import atomic_directory, write_json
@@ -77,4 +78,5 @@ def copy_records(
             for label, (_, _, image) in copied:
                 writer.add(int(label), image)
         write_json(os.path.join(temporary, "cleaned.json"), summary)
+        write_manifest(temporary)
     return summary

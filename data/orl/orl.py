@@ -23,6 +23,7 @@ import numpy as np
 from arcface_mx.data.align.landmarks import read_landmarks
 from arcface_mx.data.align.transform import align
 from arcface_mx.data.bins.draw_pairs import write_drawn_pairs
+from arcface_mx.data.recordio.manifest import write_manifest
 from arcface_mx.data.recordio.writer import RecordWriter
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.files import atomic_directory, fingerprint, refuse_existing, write_json
@@ -70,6 +71,8 @@ def write_orl(folder: str, aligned: bool = True) -> Dict[str, object]:
         write_drawn_pairs(os.path.join(temporary, "orl_all.bin"), images)
         summary = _summary(temporary, aligned)
         write_json(os.path.join(temporary, "orl.json"), summary)
+        for place, _, _ in list(os.walk(temporary)):
+            write_manifest(place)
     return summary
 
 

@@ -15,6 +15,7 @@ from arcface_mx.data.image_files import IdentityImages, images_by_identity
 from arcface_mx.data.pack.archives import Images, opened
 from arcface_mx.data.pack.copies import Copies
 from arcface_mx.data.pack.encode import PackOptions, encode_images
+from arcface_mx.data.recordio.manifest import write_manifest
 from arcface_mx.data.recordio.writer import RecordWriter
 from arcface_mx.util.children import in_batches, run_batches
 from arcface_mx.util.errors import UserError, printable
@@ -95,6 +96,7 @@ def _pack(source: str, place: Images, folder: str, options: PackOptions, workers
             "images_of_several_identities": [[place.shown(path) for path in paths] for paths in shared],
         }
         write_json(os.path.join(temporary, "pack.json"), summary)
+        write_manifest(temporary)
     return summary
 
 

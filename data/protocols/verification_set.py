@@ -10,6 +10,7 @@ from arcface_mx.data.image_files import SUFFIXES, is_image_name
 from arcface_mx.data.images import decode_bgr, read_image_file
 from arcface_mx.data.pack.encode import PackOptions, encode_image
 from arcface_mx.data.protocols.formats import ImagePair, read_protocol
+from arcface_mx.data.recordio.manifest import add_to_manifest
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.files import atomic_write
 from arcface_mx.util.progress import progress
@@ -58,6 +59,7 @@ def make_verification_set(
             stream.write("".join(f"{first} {second} {same:d}\n" for first, second, same in pairs))
     else:
         write_pairs(out, _encode([paths[name] for pair in pairs for name in pair[:2]]), [pair.same for pair in pairs])
+    add_to_manifest(out)
     same = sum(pair.same for pair in pairs)
     return {"pairs": len(pairs), "same": same, "different": len(pairs) - same, "images": len(names)}
 

@@ -31,6 +31,7 @@ from arcface_mx.data.rendered.sampling import image_stream
 from arcface_mx.data.rendered.sets import TEST_KINDS, TRAINING, Kind
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.files import atomic_write, read_json, write_json
+from arcface_mx.util.locks import lock_folder
 
 CHUNK_SIZE = 10  # identities
 Key = Tuple[Kind, int, int]  # of an image: kind, identity, number
@@ -76,10 +77,28 @@ def chunks_of(options: RenderOptions) -> List[Chunk]:
     ]
 
 
+def work_folder(folder: str) -> str:
+    """The path of the work folder of `folder`."""
+    parent, name = os.path.split(os.path.abspath(folder))
+    return os.path.join(parent, f".{name}.rendering")
+
+
+@contextlib.contextmanager
+def hold_work(folder: str) -> Iterator[None]:
+    """Hold the work folder of `folder`. Raises UserError if another process holds it."""
+    os.makedirs(work_folder(folder), exist_ok=True)
+    lock = lock_folder(work_folder(folder))
+    if lock is None:
+        raise UserError(f"{folder}: another process is rendering into it; wait for its end, or give another folder")
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
 def open_work(folder: str, options: RenderOptions) -> str:
     """The work folder of `folder`, new or with the same plan, else a UserError."""
-    parent, name = os.path.split(os.path.abspath(folder))
-    work = os.path.join(parent, f".{name}.rendering")
+    work = work_folder(folder)
     path = os.path.join(work, "plan.json")
     plan: Dict[str, Any] = {name: getattr(options, name) for name in ("seed", "images", "test_images", "supersampling")}
     plan.update(provenance())

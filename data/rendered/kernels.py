@@ -13,6 +13,7 @@ from typing import Any, Callable
 
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.files import cache_folder, fingerprint
+from arcface_mx.util.private import make_private, refuse_foreign, remove_unused, touch
 
 try:
     import numba
@@ -30,6 +31,22 @@ def source_fingerprint() -> str:
 # numba's own cache compares only the file of the kernel: it would run stale helpers from other
 # files, and it fails where a type of a cached kernel's arguments has been removed.
 _CACHE = os.path.join(config.CACHE_DIR or cache_folder(), f"numba-{source_fingerprint()[:16]}")
+
+
+def _open_cache() -> None:
+    """Make or check the cache, which holds code: nobody else may write to it."""
+    is_new = not os.path.exists(_CACHE)
+    try:
+        make_private(_CACHE, 0o700)
+    except OSError:
+        return  # numba then chooses another folder of this user, or says what is missing
+    if is_new:
+        remove_unused(os.path.dirname(_CACHE), "numba-")
+    refuse_foreign(_CACHE)
+    touch(_CACHE)
+
+
+_open_cache()
 
 
 def compiled(function: Callable) -> Any:

@@ -273,16 +273,21 @@ def graphs():
 
 
 def read_graph(content, folder):
-    """Load the graph with parameters of the shapes that it asks for, and embed one image."""
+    """Load the graph with parameters of the shapes that it asks for, and embed one image, all in this process."""
+    from unittest import mock
+
     import mxnet as mx
 
     from arcface_mx.model import load_model
     from arcface_mx.model.graph import mxnet_reason
-    from arcface_mx.model.load import read_symbol
+    from arcface_mx.model.load import read_graph as checked
     from arcface_mx.util.errors import UserError
 
     path = put(folder, "model-symbol.json", content)
-    symbol = read_symbol(path)
+    try:
+        symbol = mx.sym.load_json(checked(path))
+    except mx.base.MXNetError as error:
+        raise UserError(f"MXNet refused: {mxnet_reason(error)[:60]}")
     try:
         shapes, _, aux_shapes = symbol.infer_shape(data=(1, 3, 32, 32))
     except mx.base.MXNetError:
@@ -301,7 +306,8 @@ def read_graph(content, folder):
         return
     mx.nd.save(os.path.join(folder, "model-0000.params"), arrays)
     try:
-        load_model(folder).embed([np.zeros((32, 32, 3), np.uint8)])
+        with mock.patch("arcface_mx.model.trial.try_graph"):
+            load_model(folder).embed([np.zeros((32, 32, 3), np.uint8)])
     except mx.base.MXNetError as error:
         raise UserError(f"MXNet refused: {mxnet_reason(error)[:60]}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 
 import pytest
 
@@ -42,3 +43,28 @@ def test_the_name_of_the_library_changes_with_the_sources(tmp_path, monkeypatch)
     (tmp_path / "kernels.h").write_text("// changed\n")
     assert library._fingerprint("true", "1.9.1") != before
     assert library._fingerprint("true", "1.9.2") != before
+
+
+def test_a_planted_library_is_not_loaded(empty_cache, monkeypatch):
+    """A folder in which everybody may write could hold anybody's code under the expected name."""
+    empty_cache.mkdir()
+    monkeypatch.setattr(library, "_fingerprint", lambda compiler, version: "0123456789abcdef")
+    planted = empty_cache / "native-0123456789abcdef.so"
+    planted.write_bytes(b"code")
+    assert library.build() == str(planted)  # nobody else could have written it
+    empty_cache.chmod(0o777)
+    with pytest.raises(UserError, match="cache: everybody may write to it, so code .*native-0123456789abcdef.so"):
+        library.build()
+
+
+def test_a_new_library_takes_the_place_of_unused_ones_only(empty_cache, tmp_path, monkeypatch):
+    empty_cache.mkdir()
+    compiler = tmp_path / "c++"
+    compiler.write_text("#!/bin/sh\nfor last; do :; done\n: > $last\n")  # writes the file that -o names
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CXX", str(compiler))
+    for name, age in (("native-old.so", 40), ("native-recent.so", 2), ("numba-old", 40)):
+        (empty_cache / name).write_bytes(b"")
+        os.utime(str(empty_cache / name), (time.time() - age * 24 * 3600,) * 2)
+    built = os.path.basename(library.build())
+    assert sorted(os.listdir(str(empty_cache))) == sorted([built, "native-recent.so", "numba-old"])

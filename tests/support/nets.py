@@ -6,6 +6,7 @@ import mxnet as mx
 import numpy as np
 
 from arcface_mx import symbols
+from arcface_mx.model import trial
 
 
 def embedding(size=None, d=8, pooled=False, name="fc1"):
@@ -56,9 +57,10 @@ def backbone(name, size=(32, 32)):
 
 
 def save(folder, symbol, arguments, states, epoch=0, name="model"):
-    """Save a model; returns its prefix."""
+    """Save a model, which is then not tried when it is loaded; returns its prefix."""
     prefix = str(folder / name)
     mx.model.save_checkpoint(prefix, epoch, symbol, arguments, states)
+    trial.remember(symbol.tojson(), arguments, states)
     return prefix
 
 

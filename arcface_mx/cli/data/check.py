@@ -17,6 +17,7 @@ are problems, and 2 if there is nothing to check. Files are never changed: --fix
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", metavar="PATH", nargs="+", help="folder, .rec or .bin")
     parser.add_argument("--quick", action="store_true", help="decode 2,000 images of each file instead of all")
+    parser.add_argument("--verify", action="store_true", help="also compare the files with SHA256SUMS beside them")
     parser.add_argument(
         "--fix", metavar="OUT", help="write a copy without unusable records, identities numbered 0…n−1 (one PATH)"
     )
@@ -42,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     if args.workers is not None and args.workers < 1:
         raise UserError(f"--workers {args.workers}: give at least 1")
     workers = args.workers or available_cores()
-    reports = check_path(*args.path, quick=args.quick, workers=workers)
+    reports = check_path(*args.path, quick=args.quick, workers=workers, verify=args.verify)
     for report in reports:
         print(report)
     if args.json:

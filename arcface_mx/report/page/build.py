@@ -82,7 +82,7 @@ def write_report(
     plots, missing = _draw_plots(run, name, os.path.dirname(path) or ".", scored)
     report = RunReport(run, config, results, embedder, scored, plots, missing, max_images, step)
     commit = str(read_environment(run).get("commit"))[:12]
-    shown = (read_metrics(run) or {})["step"] if step is None else step
+    shown = (read_metrics(run) or {}).get("step", "unknown") if step is None else step
     page = Page(name, f"arcface-mx run, step {shown}, commit {commit}")
     for title, section in SECTIONS.items():
         page.add(title, *section(report))

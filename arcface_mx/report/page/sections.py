@@ -102,8 +102,8 @@ def measured_section(report: RunReport) -> List[str]:
 def _accuracy_rows(results: Sequence[Dict[str, Any]]) -> List[List[str]]:
     rows = [["set", "pairs", "accuracy, %", "with flip test, %"]]
     for result in results:
-        row = [result["set"], str(result["pairs"])]
-        for metrics in (result["none"], result["sum"]):
+        row = [result["set"], str(result.get("pairs", "-"))]
+        for metrics in (result["none"], result.get("sum")):
             row.append(f"{100 * metrics['accuracy']:.2f} ± {100 * metrics['std']:.2f}" if metrics else "-")
         rows.append(row)
     return rows
@@ -114,11 +114,11 @@ def _tar_rows(results: Sequence[Dict[str, Any]]) -> List[List[str]]:
     levels = [
         far
         for far in results[0]["none"]["tar_at_far"]
-        if any(result["none"]["tar_at_far"][far] is not None for result in results)
+        if any(result["none"]["tar_at_far"].get(far) is not None for result in results)
     ]
     rows = [["set", *(f"TAR@{far}" for far in levels)]]
     for result in results:
-        tars = [result["none"]["tar_at_far"][far] for far in levels]
+        tars = [result["none"]["tar_at_far"].get(far) for far in levels]
         rows.append([result["set"], *("-" if tar is None else f"{tar:.4f}" for tar in tars)])
     return rows
 

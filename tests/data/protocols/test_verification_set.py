@@ -11,6 +11,7 @@ from arcface_mx.cli import main
 from arcface_mx.data.bins.read import read_pairs
 from arcface_mx.data.protocols.formats import read_protocol
 from arcface_mx.data.protocols.verification_set import find_image, make_verification_set
+from arcface_mx.data.recordio.manifest import compare_contents
 from arcface_mx.util.errors import UserError
 from tests.support.face_sets import jpeg, read_bytes
 from tests.support.protocols import LFW, write_images, write_text
@@ -22,6 +23,7 @@ def test_set_has_the_images_in_the_order_of_the_protocol(tmp_path):
     images = write_images(tmp_path / "crops", {name for pair in pairs for name in pair[:2]})
     summary = make_verification_set("lfw", protocol, str(tmp_path / "crops"), str(tmp_path / "lfw.bin"))
     assert summary == {"pairs": 8, "same": 4, "different": 4, "images": len(images)}
+    assert compare_contents(str(tmp_path)) == {"lfw.bin": ""}
     written = read_pairs(str(tmp_path / "lfw.bin"))
     stored = list(written.images())
     assert written.num_images == len(images)

@@ -15,6 +15,7 @@ from arcface_mx.data.align.transform import REFERENCE  # noqa: E402
 from arcface_mx.data.bins.read import read_pairs  # noqa: E402
 from arcface_mx.data.images import decode_rgb  # noqa: E402
 from arcface_mx.data.recordio.index import RecordIndex  # noqa: E402
+from arcface_mx.data.recordio.manifest import compare_contents  # noqa: E402
 from arcface_mx.data.rendered import (  # noqa: E402
     assets,
     chunks,
@@ -62,7 +63,7 @@ def test_data_set_reads_back(tiny):
         assert len(pairs) == 20 and pairs.same.sum() == 10
         assert {image.shape for image in pairs.pixels()} == {(112, 112, 3)}
     summary = json.load(open(os.path.join(tiny, "rendered.json")))
-    assert set(summary["sha256"]) == set(os.listdir(tiny)) - {"rendered.json"}
+    assert set(summary["sha256"]) == set(os.listdir(tiny)) - {"rendered.json", "SHA256SUMS"}
     assert not [name for name in os.listdir(os.path.dirname(tiny)) if name.startswith(".")]
 
 
@@ -187,3 +188,20 @@ def test_frontal_landmarks_are_as_near_to_the_reference_points_as_in_photographs
         away = pose.to_crop(view, view.landmarks) - REFERENCE
         residuals.append(np.sqrt((away**2).sum(1).mean()))
     assert 1.5 < np.median(residuals) < 3.5  # LFW, five points by MTCNN: 2.8 px
+
+
+def test_a_second_process_on_the_same_folder_is_refused_at_once(tmp_path, monkeypatch):
+    folder = str(tmp_path / "set")
+    started = []
+    monkeypatch.setattr(chunks, "render_chunk", lambda *arguments: started.append(arguments))
+    with chunks.hold_work(folder):
+        with pytest.raises(UserError, match="set: another process is rendering into it; wait for its end"):
+            render_dataset(folder, dataclasses.replace(TINY, seed=9))
+    assert not started
+    with chunks.hold_work(folder):  # it is released at the end of the block
+        pass
+
+
+def test_every_written_file_is_in_the_manifest(tiny):
+    outcome = compare_contents(tiny)
+    assert set(outcome) == set(os.listdir(tiny)) - {"SHA256SUMS"} and not any(outcome.values())
