@@ -196,11 +196,49 @@ def error_rates(scores: np.ndarray, same: np.ndarray, name: str = "pairs") -> Ra
     UserError
         If a score is not finite, or all pairs are of one kind.
     """
-    from sklearn.metrics import auc
+    scores, same = checked_scores(scores, same, name)
+    return rates_of(scores[same], scores[~same])
 
-    roc = roc_curve(scores, same, name)
-    levels = {far: tar_at_far(roc, far) for far in FAR_LEVELS}
-    return Rates(levels, equal_error_rate(roc), float(auc(roc.far, roc.tar)), roc.num_same, roc.num_different)
+
+def rates_of(same: np.ndarray, different: np.ndarray) -> Rates:
+    """TAR at FAR, EER and AUC from the scores of same and of different pairs, all of them finite.
+
+    Both are sorted, and the rates are looked up, so that millions of pairs need little memory.
+    """
+    same, different = np.sort(same), np.sort(different)
+    tar: Dict[float, Optional[float]] = {}
+    for far in FAR_LEVELS:
+        allowed = allowed_accepts(far, len(different))
+        # The highest score that must not pass; its ties must not pass either.
+        refused = different[-1 - allowed] if allowed < len(different) else -np.inf
+        tar[far] = float(len(same) - np.searchsorted(same, refused, "right")) / len(same) if allowed else None
+    wins = sum(float(np.searchsorted(different, same, side).sum()) for side in ("left", "right")) / 2
+    auc = wins / (len(same) * len(different))
+    return Rates(tar, _sorted_equal_error_rate(same, different), auc, len(same), len(different))
+
+
+def _sorted_equal_error_rate(same: np.ndarray, different: np.ndarray) -> float:
+    """`equal_error_rate` from sorted scores."""
+
+    def point(threshold: float) -> Tuple[float, float]:
+        """FAR − (1 − TAR), which falls with the threshold, and FAR."""
+        far = (len(different) - np.searchsorted(different, threshold, "left")) / len(different)
+        return float(far - np.searchsorted(same, threshold, "left") / len(same)), float(far)
+
+    below = -np.inf  # the highest score at which FAR is at least 1 − TAR
+    for scores in (same, different):
+        low, high = 0, len(scores)  # it is at the lowest score of each kind
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if point(scores[middle])[0] >= 0 else (low, middle)
+        below = max(below, scores[low])
+    above = min(
+        scores[next_one] if next_one < len(scores) else np.inf
+        for scores in (same, different)
+        for next_one in [int(np.searchsorted(scores, below, "right"))]
+    )
+    (x_above, far_above), (x_below, far_below) = point(above), point(below)
+    return float(np.interp(0.0, [x_above, x_below], [far_above, far_below]))
 
 
 def evaluate(
