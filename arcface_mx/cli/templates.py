@@ -34,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="keep the accuracy under this name in the run folder MODEL, for `arcface-mx table`",
     )
+    parser.add_argument("--keep-repeated", action="store_true", help="accept pairs that are listed several times")
     add_json_flag(parser)
 
 
@@ -50,7 +51,13 @@ def run(args: argparse.Namespace) -> int:
             raise UserError("`record` keeps the accuracy, which needs `folds` (YTF: 10)")
     options = ImageOptions(args.images, args.batch_size, args.flip)
     result = verify_templates(
-        lambda: open_model(args), args.templates, args.pairs, options, args.folds, normalise=not args.weigh
+        lambda: open_model(args),
+        args.templates,
+        args.pairs,
+        options,
+        args.folds,
+        normalise=not args.weigh,
+        keep_repeated=args.keep_repeated,
     )
     print(rates_table(result))
     if args.record:

@@ -10,7 +10,7 @@ from arcface_mx.util.errors import UserError
 
 BLOCK = 256, 32768  # queries and entries compared at a time: 32 MB of cosines in float32
 PAIR_BLOCK = 512  # pairs whose embeddings stay in the processor's cache
-DENSE = 64  # cosines computed per listed pair above which single pairs are faster
+DENSE = 32  # cosines computed per listed pair above which single pairs are faster
 DENSE_ROWS = 256  # rows of `dense_pair_scores` at a time: 24 MB of cosines with the templates of IJB-C
 CHUNK = 128  # entries whose highest cosine is looked at first
 

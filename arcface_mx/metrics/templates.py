@@ -125,7 +125,7 @@ class TemplatePooling:
         count = len(self._template)
         for values in (media, detector_scores):
             if values is not None and len(values) != count:
-                raise UserError(f"templates: {len(values)} values for {count} template ids")
+                raise UserError(f"templates: {len(values)} media or scores for {count} template ids")
         if not count:
             raise UserError("templates: no images")
         self._weights = np.ones(count)
@@ -222,6 +222,8 @@ def pool(embeddings: np.ndarray, templates: Ids, media: Optional[Ids] = None, no
         out.
     """
     mode = Mode(normalise, detector=False, flip=False)
+    if len(embeddings) != len(templates) or (media is not None and len(media) != len(templates)):
+        raise UserError(f"templates: {len(embeddings)} embeddings for {len(templates)} template ids")
     pooling = TemplatePooling(templates, media, modes=[mode])
     pooling.add(embeddings)
     return pooling.pooled(mode)

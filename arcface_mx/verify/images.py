@@ -11,7 +11,7 @@ from typing import Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from arcface_mx.data.image_files import image_paths, images_by_identity, is_image_name, read_image_list, read_lines
+from arcface_mx.data.image_files import image_paths, images_by_identity, is_image_name, read_image_list
 from arcface_mx.data.images import decode_rgb, read_image_file
 from arcface_mx.data.recordio.index import RecordIndex
 from arcface_mx.model.embedder import Embedder, Image
@@ -43,19 +43,6 @@ def read_templates(source: str, folder: Optional[str] = None) -> Tuple[List[str]
         return paths, [template for template, _ in words], [medium for _, medium in words]
     paths = image_paths(source)
     return paths, [os.path.relpath(os.path.dirname(path), source).replace(os.sep, "/") for path in paths], None
-
-
-def read_template_pairs(path: str) -> Tuple[List[str], List[str], np.ndarray]:
-    """Read (first, second, same) of a list "template template 1-or-0"."""
-    first, second, same = [], [], []
-    for number, line in read_lines(path):
-        words = line.split()
-        if len(words) != 3 or words[2] not in ("0", "1"):
-            raise UserError(f"{path}: line {number} is {line[:60]!r}; it must be: template template 1 (same) or 0")
-        first.append(words[0])
-        second.append(words[1])
-        same.append(words[2] == "1")
-    return first, second, np.asarray(same, bool)
 
 
 def is_face_set(source: str) -> bool:

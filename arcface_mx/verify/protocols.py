@@ -11,12 +11,14 @@ from typing import Callable, NamedTuple, Optional, Sequence
 import numpy as np
 
 from arcface_mx.data.image_files import image_paths
+from arcface_mx.data.protocols.template_pairs import read_template_pairs
 from arcface_mx.metrics.identification import Identification, identify
-from arcface_mx.metrics.templates import pool, template_scores
-from arcface_mx.metrics.verification import Rates, error_rates, evaluate
+from arcface_mx.metrics.similarity import dense_pair_scores
+from arcface_mx.metrics.templates import pool
+from arcface_mx.metrics.verification import Rates, checked_scores, error_rates, evaluate
 from arcface_mx.model.embedder import Embedder
 from arcface_mx.util.errors import UserError
-from arcface_mx.verify.images import embed_images, read_identities, read_template_pairs, read_templates
+from arcface_mx.verify.images import embed_images, read_identities, read_templates
 
 OpenModel = Callable[[], Embedder]
 
@@ -65,17 +67,17 @@ def verify_templates(
     options: ImageOptions,
     folds: int = 0,
     normalise: bool = True,
+    keep_repeated: bool = False,
 ) -> Rates:
     """Rates of a model on template pairs, with `folds` also accuracy (`PairMetrics`).
 
     `read_templates` and `read_template_pairs` describe `templates` and `pairs`. With `normalise`
     every embedding has length 1 before templates are pooled.
     """
-    first, second, same = read_template_pairs(pairs)
     paths, names, media = read_templates(templates, options.folder)
-    missing = sorted((set(first) | set(second)) - set(names))
-    if missing:
-        raise UserError(f"{pairs}: there is no template {missing[0]} in {templates} ({len(missing)} are missing)")
+    listed = read_template_pairs(pairs, np.unique(names), templates, keep_repeated)
+    checked_scores(np.zeros(len(listed.same)), listed.same, pairs)  # both kinds are needed
     embeddings = embed_images(open_model(), paths, "templates", options.batch_size, options.flip)
-    scores = template_scores(pool(embeddings, names, media, normalise), first, second, pairs)
-    return evaluate(scores, same, folds, pairs) if folds else error_rates(scores, same, pairs)
+    features = pool(embeddings, names, media, normalise).features
+    scores = dense_pair_scores(features, listed.first, listed.second)
+    return evaluate(scores, listed.same, folds, pairs) if folds else error_rates(scores, listed.same, pairs)

@@ -213,12 +213,16 @@ def read_lists(content, folder):
     from arcface_mx.data.image_files import images_by_identity
     from arcface_mx.data.pack.unpack import read_names
     from arcface_mx.data.protocols.formats import READERS as PROTOCOLS
+    from arcface_mx.data.protocols.template_pairs import read_template_pairs
     from arcface_mx.util.errors import UserError
-    from arcface_mx.verify.images import read_identities, read_template_pairs
+    from arcface_mx.verify.images import read_identities
+
+    def read_pairs_of_templates(path):
+        return read_template_pairs(path, np.array(["1", "2", "11065"]), "list.txt")
 
     path, good = put(folder, "x.txt", content), 0
     protocols = [reader for name, reader in PROTOCOLS.items() if not name.startswith("cfp")]  # those read folders
-    for reader in [images_by_identity, read_names, read_identities, read_template_pairs, read_landmarks] + protocols:
+    for reader in [images_by_identity, read_names, read_identities, read_pairs_of_templates, read_landmarks] + protocols:
         try:
             names = reader(path)
         except UserError as error:
