@@ -11,6 +11,7 @@ from arcface_mx.metrics.verification import PairMetrics, Rates
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.tables import text_table
 from arcface_mx.verify.calibration_file import StoredCalibration
+from arcface_mx.verify.ijb import IjbResult
 from arcface_mx.verify.sets import SetResult
 
 CALIBRATION_HEADER = ("flip", "FAR asked", "threshold", "accepted / different pairs", "95 % interval of FAR", "TAR")
@@ -65,6 +66,32 @@ def rates_table(result: Rates) -> str:
     if isinstance(result, PairMetrics):
         rows.insert(0, ["accuracy", f"{result.accuracy:.4f} ± {result.std:.4f}"])
     return _rates(title, rows, "TAR@FAR=", result.tar_at_far, f"{result.num_different} different pairs")
+
+
+def ijb_table(name: str, results: Sequence[IjbResult]) -> str:
+    """Tables of 1:1 and, where it was measured, of 1:N, with a line for each mode."""
+    first = results[0].verification
+    levels = [far for far in reversed(list(first.tar_at_far)) if first.tar_at_far[far] is not None]
+    rows = [["mode"] + [f"TAR@{far:.0e}" for far in levels] + ["EER %", "AUC"]]
+    for result in results:
+        rates = result.verification
+        tars = [f"{rates.tar_at_far[far]:.4f}" for far in levels]
+        rows.append([result.mode.name] + tars + [f"{100 * rates.eer:.2f}", f"{rates.auc:.5f}"])
+    hidden = [far for far, rate in first.tar_at_far.items() if rate is None]
+    lines = [f"{name} 1:1, {first.num_same} same and {first.num_different} different pairs", text_table(rows)]
+    lines += _hidden_note("TAR@", hidden, f"{first.num_different} different pairs")
+    galleries = results[0].galleries
+    if not galleries:
+        return "\n".join(lines + [f"{name} 1:N: not measured; the lists of galleries and probes are not there"])
+    some = next(iter(galleries.values()))
+    levels = [far for far in reversed(list(some.dir_at_far)) if results[0].mean_tpir(far) is not None]
+    rows = [["mode"] + [f"rank-{k}" for k in some.rank] + [f"TPIR@{far:.0e}" for far in levels]]
+    for result in results:
+        tpirs = [f"{result.mean_tpir(far):.4f}" for far in levels]
+        rows.append([result.mode.name] + [f"{result.mean_rank(k):.4f}" for k in some.rank] + tpirs)
+    sizes = " and ".join(f"{key}: {value.gallery}" for key, value in galleries.items())
+    lines.append(f"{name} 1:N, galleries {sizes} templates, {some.known + some.unknown} probes")
+    return "\n".join(lines + [text_table(rows)])
 
 
 def _rates(title: str, rows: List[List[str]], name: str, levels: Dict[float, Optional[float]], counted: str) -> str:
