@@ -296,6 +296,13 @@ def evaluate(
     )
 
 
+def best_fold_decisions(scores: np.ndarray, same: np.ndarray, folds: int = FOLDS, name: str = "pairs") -> np.ndarray:
+    """Whether each pair is decided correctly at the threshold of its fold, bool of shape (P,)."""
+    thresholds = evaluate(scores, same, folds, name).thresholds
+    sizes = [len(part) for part in np.array_split(same, folds)]  # consecutive, as in KFold
+    return np.asarray((scores >= np.repeat(thresholds, sizes)) == same)
+
+
 def best_threshold(scores: np.ndarray, same: np.ndarray, name: str = "pairs") -> float:
     """Threshold that decides most pairs correctly.
 

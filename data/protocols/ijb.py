@@ -135,20 +135,28 @@ def _read_templates(path: str) -> List[List[str]]:
 def _read_points(path: str, images: List[str], source: str) -> List[np.ndarray]:
     """Landmarks (n, 5, 2) and detector scores (n,), which must be of the same images in the same order."""
     lines = read_lines(path)
-    values = np.empty((len(lines), 11), np.float32)
+    values: List[float] = []
     for place, (number, line) in enumerate(lines):
         words = line.split()
         try:
-            values[place] = [float(word) for word in words[1:]] if len(words) == 12 else np.nan
+            values += map(float, words[1:])
         except ValueError:
-            values[place] = np.nan
-        if not np.isfinite(values[place]).all():
-            raise UserError(f"{path}: line {number} is {line[:60]!r}; it must be: image, five points (x y), score")
+            words = []
+        if len(words) != 12:
+            raise _bad_points(path, number, line)
         if place < len(images) and words[0] != images[place]:
             raise UserError(f"{path}: line {number} is of image {words[0]}, but {source} has {images[place]} there")
     if len(lines) != len(images):
         raise UserError(f"{path}: has {len(lines)} images, but {source} has {len(images)}")
-    return [values[:, :10].reshape(-1, 5, 2), values[:, 10]]
+    table = np.asarray(values, np.float32).reshape(-1, 11)
+    bad = np.flatnonzero(~np.isfinite(table).all(axis=1))
+    if bad.size:
+        raise _bad_points(path, *lines[bad[0]])
+    return [table[:, :10].reshape(-1, 5, 2), table[:, 10]]
+
+
+def _bad_points(path: str, number: int, line: str) -> UserError:
+    return UserError(f"{path}: line {number} is {line[:60]!r}; it must be: image, five points (x y), score")
 
 
 def _read_subjects(path: str, known: set[str], source: str) -> Subjects:
