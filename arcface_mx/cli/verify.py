@@ -20,6 +20,11 @@ model. The command prints accuracy over folds (the threshold of a fold is chosen
 folds), TAR at FAR, EER and AUC: without flip test (none), as in the paper, and with it (sum), which
 adds the embeddings of image and mirror image.
 
+--intervals adds 95 % intervals, and --curves draws ROC and DET with them. They take into account that
+pairs share identities: images that same pairs link are one identity, unless --identities names them.
+--at prints FMR and FNMR of each set at the threshold of a calibration that was measured elsewhere, and
+with --groups of each group of pairs.
+
   arcface-mx verify runs/first lfw.bin cfp_fp.bin
   arcface-mx verify runs/first lfw.bin --step best
   arcface-mx verify model-r100-ii/model,0 lfw.bin --json lfw.json"""
@@ -45,10 +50,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DATA",
         help="also measure raw pixels, PCA and PCA + LDA, fitted on at most 20,000 images of the face set DATA",
     )
+    parser.add_argument("--scores", metavar="FILE.csv", help="write the score of each pair: set, flip, pair, score, same")
+    parser.add_argument("--intervals", action="store_true", help="also print 95 %% intervals")
+    parser.add_argument("--curves", metavar="FILE.png", help="draw ROC and DET with bands of 95 %% intervals")
+    parser.add_argument("--identities", metavar="FILE", help='of one set: "identity identity" on a line for each pair')
+    parser.add_argument("--at", metavar="CALIBRATION", help="print FMR and FNMR at the threshold of this calibration")
+    parser.add_argument("--far", type=float, default=1e-3, help="FAR of the threshold of --at (default: %(default)s)")
+    parser.add_argument("--groups", metavar="FILE", help="with --at, of one set: a group on a line for each pair")
     add_json_flag(parser)
 
 
 def run(args: argparse.Namespace) -> int:
+    from arcface_mx.cli.shared.verify_extras import Extras
     from arcface_mx.data.bins.read import read_pairs
     from arcface_mx.util.files import refuse_unwritable, write_json
     from arcface_mx.verify.baselines import fit_baselines, training_images, verify_baselines
@@ -61,6 +74,7 @@ def run(args: argparse.Namespace) -> int:
     sets = [read_pairs(path) for path in args.sets]
     for pairs in sets:
         check_folds(len(pairs), args.folds, pairs.path)
+    extras = Extras(args, sets)
     data = training_images(args.baselines) if args.baselines else None
     embedder = open_model(args)
     protocols = PROTOCOLS if args.protocol == "insightface" else PROTOCOLS[:1]
@@ -71,6 +85,8 @@ def run(args: argparse.Namespace) -> int:
         baselines = fit_baselines(*data)
         results += [result for pairs in sets for result in verify_baselines(baselines, pairs, args.folds)]
     print(result_table(results))
+    more = extras.report([result for result in results if result.method == embedder.name])
     if args.json:
-        write_json(args.json, [result.to_json() for result in results])
+        plain = [result.to_json() for result in results]
+        write_json(args.json, {"results": plain, **more} if more else plain)
     return 0

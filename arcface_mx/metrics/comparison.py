@@ -9,7 +9,6 @@ import numpy as np
 from arcface_mx.metrics.estimates import PairIdentities, influences, variance
 from arcface_mx.metrics.intervals import CONFIDENCE, RESAMPLES
 from arcface_mx.metrics.verification import FOLDS, best_fold_decisions
-from arcface_mx.util.errors import UserError
 
 BLOCK = 64  # draws whose weights are held at a time
 
@@ -154,32 +153,3 @@ def mcnemar(first: np.ndarray, second: np.ndarray, same: np.ndarray, folds: int 
     counts = int(np.count_nonzero(ours & ~theirs)), int(np.count_nonzero(theirs & ~ours))
     p_value = min(1.0, 2 * float(binom.cdf(min(counts), sum(counts), 0.5)))
     return McNemar(*counts, p_value)
-
-
-def fold_difference(first: Sequence[float], second: Sequence[float]) -> Difference:
-    """Difference of two models from their accuracies on the same folds, where the scores are not kept.
-
-    Parameters
-    ----------
-    first, second : sequence of float
-        Accuracies of each fold.
-
-    Returns
-    -------
-    Difference
-        The interval is Student's for the paired differences. It is exact enough where folds share no
-        identities, as those of LFW, and too narrow where they do.
-
-    Raises
-    ------
-    UserError
-        If there are fewer than two folds, or the numbers of folds differ.
-    """
-    from scipy.stats import t
-
-    if len(first) != len(second) or len(first) < 2:
-        raise UserError(f"folds: {len(first)} and {len(second)} accuracies; both models need the same folds")
-    gaps = np.asarray(first, float) - np.asarray(second, float)
-    half = float(t.ppf((1 + CONFIDENCE) / 2, len(gaps) - 1)) * float(gaps.std(ddof=1)) / np.sqrt(len(gaps))
-    mean = float(gaps.mean())
-    return Difference(float(np.mean(first)), float(np.mean(second)), mean - half, mean + half)

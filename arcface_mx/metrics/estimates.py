@@ -73,30 +73,6 @@ class Estimate(NamedTuple):
     high: float
 
 
-def linked_identities(left: np.ndarray, right: np.ndarray, same: np.ndarray) -> PairIdentities:
-    """Identities of pairs of images, as far as the same pairs show them.
-
-    Parameters
-    ----------
-    left, right : ndarray of int, shape (P,)
-        The two images of each pair.
-    same : ndarray of bool, shape (P,)
-
-    Returns
-    -------
-    PairIdentities
-        Images that are linked by same pairs are one identity. Images of one identity that no chain of
-        same pairs links count as several identities.
-    """
-    from scipy.sparse import csr_matrix
-    from scipy.sparse.csgraph import connected_components
-
-    count = int(max(left.max(), right.max())) + 1
-    links = csr_matrix((np.ones(np.count_nonzero(same)), (left[same], right[same])), (count, count))
-    _, identity = connected_components(links, directed=False)
-    return PairIdentities(identity[left], identity[right])
-
-
 def variance(contributions: np.ndarray, identities: PairIdentities) -> float:
     """Variance of a sum of contributions, where pairs that share an identity are dependent.
 
@@ -108,18 +84,19 @@ def variance(contributions: np.ndarray, identities: PairIdentities) -> float:
     Returns
     -------
     float
-        At least the variance for independent pairs.
+        At least the variance where only pairs of the same two identities are dependent, and at least
+        that of independent pairs.
     """
     first, second = np.minimum(*identities), np.maximum(*identities)
     count = int(second.max()) + 1
     mixed = first != second
     sums = np.bincount(first, contributions, count) + np.bincount(second[mixed], contributions[mixed], count)
-    # The covariance of pairs of the same two identities is in the sums of both.
-    _, group = np.unique(first[mixed].astype(np.int64) * count + second[mixed], return_inverse=True)
-    twice = np.bincount(group, contributions[mixed]) if mixed.any() else np.zeros(0)
+    _, group = np.unique(first.astype(np.int64) * count + second, return_inverse=True)
+    of_group = np.bincount(group, contributions) ** 2  # of all pairs of the same two identities
+    twice = np.bincount(group, mixed) > 0  # those of two identities are in the sums of both
+    total = max(np.sum(sums**2) - np.sum(of_group[twice]), np.sum(of_group))
     used = np.count_nonzero(np.bincount(np.concatenate([first, second]), minlength=count))
-    total = (np.sum(sums**2) - np.sum(twice**2)) * used / max(used - 1, 1)
-    return float(max(total, np.sum(contributions**2)))
+    return float(max(total * used / max(used - 1, 1), np.sum(contributions**2)))
 
 
 def estimate(influence: Influence, identities: PairIdentities) -> Estimate:

@@ -38,6 +38,8 @@ class SetResult:
         Time for reading, embedding and scoring.
     protocol : {"exact", "insightface"}
         How the thresholds of the accuracy were chosen.
+    scores : dict
+        The score of each pair by flip test. They are not part of `to_json`.
     """
 
     method: str
@@ -48,6 +50,7 @@ class SetResult:
     sum: Optional[PairMetrics]
     seconds: float
     protocol: str = "exact"
+    scores: Dict[str, np.ndarray] = dataclasses.field(default_factory=dict, compare=False, repr=False)
 
     def to_json(self) -> Dict[str, object]:
         """Return plain values, as in `--json` files.
@@ -56,7 +59,8 @@ class SetResult:
         -------
         dict
         """
-        plain = dataclasses.asdict(self)
+        plain = dataclasses.asdict(dataclasses.replace(self, scores={}))
+        del plain["scores"]
         plain["none"] = self.none.to_json()
         plain["sum"] = self.sum.to_json() if self.sum else None
         return plain
@@ -130,9 +134,11 @@ def score_set(
 ) -> SetResult:
     """Metrics from the embeddings of a set's images by flip test; `start` is when work began."""
 
+    name = f"{method} on {pairs.path}"
+    scores = {flip: pair_scores(values, pairs.left, pairs.right, name) for flip, values in embeddings.items()}
+
     def metrics(flip: str) -> PairMetrics:
-        scores = pair_scores(embeddings[flip], pairs.left, pairs.right, f"{method} on {pairs.path}")
-        return evaluate(scores, pairs.same, folds, pairs.path, protocol)
+        return evaluate(scores[flip], pairs.same, folds, pairs.path, protocol)
 
     return SetResult(
         method=method,
@@ -143,6 +149,7 @@ def score_set(
         sum=metrics("sum") if "sum" in embeddings else None,
         seconds=round(time.time() - start, 3),
         protocol=protocol,
+        scores=scores,
     )
 
 
