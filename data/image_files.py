@@ -52,8 +52,8 @@ def images_by_identity(source: str, root: Optional[str] = None) -> IdentityImage
         groups, skipped = _group_folder(source)
     else:
         raise UserError(f"{source}: no such file or folder; give a folder with one sub-folder per identity, or a list")
-    names = sorted(groups, key=_natural_key)
-    return IdentityImages(names, [sorted(groups[name], key=_natural_key) for name in names], skipped)
+    names = sorted(groups, key=natural_key)
+    return IdentityImages(names, [sorted(groups[name], key=natural_key) for name in names], skipped)
 
 
 def image_paths(source: str, root: Optional[str] = None) -> List[str]:
@@ -71,7 +71,7 @@ def list_images(folder: str) -> List[str]:
     """Return the sorted paths, relative to `folder`, of all images in it and in its sub-folders."""
     if not os.path.isdir(folder):
         raise UserError(f"{folder}: no such folder; give a folder with images")
-    images = sorted(filter(is_image_name, _files_below(folder)), key=_natural_key)
+    images = sorted(filter(is_image_name, _files_below(folder)), key=natural_key)
     if not images:
         raise UserError(f"{folder}: contains no image ({' '.join(READ)})")
     return images
@@ -195,6 +195,6 @@ def _existing_image(path: str, number: int, image: str, root: Optional[str]) -> 
     return place
 
 
-def _natural_key(name: str) -> List[Tuple[int, int, str]]:
+def natural_key(name: str) -> List[Tuple[int, int, str]]:
     """Sorting key that puts s2 before s10."""
     return [(0, int(part), part) if part.isdecimal() else (1, 0, part) for part in re.split(r"([0-9]+)", name)]

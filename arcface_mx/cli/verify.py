@@ -50,7 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DATA",
         help="also measure raw pixels, PCA and PCA + LDA, fitted on at most 20,000 images of the face set DATA",
     )
-    parser.add_argument("--scores", metavar="FILE.csv", help="write the score of each pair: set, flip, pair, score, same")
+    parser.add_argument(
+        "--scores", metavar="FILE.csv", help="write the score of each pair: set, flip, pair, score, same"
+    )
     parser.add_argument("--intervals", action="store_true", help="also print 95 %% intervals")
     parser.add_argument("--curves", metavar="FILE.png", help="draw ROC and DET with bands of 95 %% intervals")
     parser.add_argument("--identities", metavar="FILE", help='of one set: "identity identity" on a line for each pair')

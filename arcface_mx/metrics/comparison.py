@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Dict, NamedTuple, Sequence
+from typing import Dict, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
-from arcface_mx.metrics.estimates import PairIdentities, influences, variance
-from arcface_mx.metrics.intervals import CONFIDENCE, RESAMPLES
+from arcface_mx.metrics.estimates import accuracy, influences, variance
+from arcface_mx.metrics.identity_bootstrap import PairIdentities, accuracy_draws, pair_weights
+from arcface_mx.metrics.intervals import middle
 from arcface_mx.metrics.verification import FOLDS, best_fold_decisions
-
-BLOCK = 64  # draws whose weights are held at a time
 
 
 class Difference(NamedTuple):
@@ -77,55 +76,61 @@ def compare(
 
     Notes
     -----
-    A paired bootstrap over identities, see `bootstrap_interval`.
+    A paired bootstrap over identities. A different pair weighs the product of its identities' draws,
+    which counts the noise of a single pair three times; the draws are therefore scaled to the variance
+    that `estimates.variance` states.
     """
-    ours, theirs = (influences(scores, same, folds) for scores in (first, second))
-    found = {}
+    models = [np.asarray(scores, np.float64) for scores in (first, second)]
+    ours, theirs = (influences(scores, same, 0) for scores in models)
+    found = {"accuracy": compare_accuracy(models, same, identities, folds)}
     for name, value in ours.items():
-        other = theirs[name]
-        low, high = bootstrap_interval(value.contributions - other.contributions, identities)
-        shift = value.value - other.value
-        found[name] = Difference(value.value, other.value, shift + low, shift + high)
+        gap = value.contributions - theirs[name].contributions
+        draws = np.concatenate([weights @ gap for weights in pair_weights(identities)])
+        low, high = _scaled(draws, draws, gap, identities)
+        shift = value.value - theirs[name].value
+        found[name] = Difference(value.value, theirs[name].value, shift + low, shift + high)
     return found
 
 
-def bootstrap_interval(
-    contributions: np.ndarray, identities: PairIdentities, resamples: int = RESAMPLES
-) -> Sequence[float]:
-    """Ends of the 95 % interval of a sum of contributions, by a bootstrap over identities.
+def compare_accuracy(
+    scores: Sequence[np.ndarray], same: np.ndarray, identities: PairIdentities, folds: int = FOLDS
+) -> Difference:
+    """Difference of the accuracies of two models on the same pairs.
 
     Parameters
     ----------
-    contributions : ndarray of shape (P,)
-        Their sum is 0.
+    scores : sequence of two ndarrays of shape (P,)
+    same : ndarray of bool, shape (P,)
     identities : PairIdentities
-    resamples : int
+    folds : int
 
     Returns
     -------
-    low, high : float
+    Difference
+
+    Raises
+    ------
+    UserError
+        If the scores cannot be evaluated.
 
     Notes
     -----
-    Identities are drawn with replacement. A same pair weighs as often as its identity was drawn, a
-    different pair the product of both. Products count the noise of a single pair three times, so the
-    draws are scaled to the variance that `estimates.variance` states.
+    As in `compare`, and each draw chooses its thresholds: models that are alike differ by little else.
     """
-    spread = np.sqrt(variance(contributions, identities))
-    if spread == 0:
-        return 0.0, 0.0
-    names, rows = np.unique(np.concatenate(identities), return_inverse=True)
-    left, right = np.split(rows, 2)
-    mixed, random, sums = left != right, np.random.RandomState(0), []
-    for start in range(0, resamples, BLOCK):
-        draws = min(BLOCK, resamples - start)
-        weights = random.multinomial(len(names), np.full(len(names), 1 / len(names)), draws).astype(np.float32)
-        products = weights[:, left] * np.where(mixed, weights[:, right], 1)
-        sums.append(products @ contributions)
-    values = np.concatenate(sums)
-    values -= values.mean()
-    low, high = np.quantile(values * (spread / max(values.std(), 1e-300)), [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return float(low), float(high)
+    ours, theirs = (accuracy(values, same, folds) for values in scores)
+    chosen, fixed = accuracy_draws(scores, same, identities)
+    gap = ours.contributions - theirs.contributions
+    low, high = _scaled(chosen[0] - chosen[1], fixed[0] - fixed[1], gap, identities)
+    shift = ours.value - theirs.value
+    return Difference(ours.value, theirs.value, shift + low, shift + high)
+
+
+def _scaled(draws: np.ndarray, linear: np.ndarray, gap: np.ndarray, identities: PairIdentities) -> Tuple[float, float]:
+    """Ends of the middle part of `draws` about their mean, scaled so that `linear` has the variance of `gap`."""
+    if linear.std() <= 1e-12:
+        return (0.0, 0.0) if draws.std() <= 1e-12 else middle(draws - draws.mean())
+    scale = np.sqrt(variance(gap, identities)) / linear.std()
+    return middle((draws - draws.mean()) * scale)
 
 
 def mcnemar(first: np.ndarray, second: np.ndarray, same: np.ndarray, folds: int = FOLDS) -> McNemar:

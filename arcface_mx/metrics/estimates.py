@@ -13,35 +13,10 @@ from typing import Dict, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
+from arcface_mx.metrics.identity_bootstrap import PairIdentities, accuracy_draws
 from arcface_mx.metrics.intervals import CONFIDENCE
 from arcface_mx.metrics.verification import FAR_LEVELS, FOLDS, allowed_accepts, best_fold_decisions, checked_scores
 from arcface_mx.util.errors import UserError
-
-
-class PairIdentities(NamedTuple):
-    """The identities of each pair, numbered from 0.
-
-    Attributes
-    ----------
-    first, second : ndarray of int, shape (P,)
-        They are equal in a same pair.
-    """
-
-    first: np.ndarray
-    second: np.ndarray
-
-    def take(self, rows: np.ndarray) -> PairIdentities:
-        """Return the identities of some of the pairs.
-
-        Parameters
-        ----------
-        rows : ndarray of bool or int
-
-        Returns
-        -------
-        PairIdentities
-        """
-        return PairIdentities(self.first[rows], self.second[rows])
 
 
 class Influence(NamedTuple):
@@ -175,7 +150,7 @@ def influences(scores: np.ndarray, same: np.ndarray, folds: int = FOLDS, name: s
     scores, same = checked_scores(scores, same, name)
     found = {}
     if folds:
-        found["accuracy"] = _accuracy(scores, same, folds, name)
+        found["accuracy"] = accuracy(scores, same, folds, name)
     found["EER"] = equal_error(scores, same)
     for far in FAR_LEVELS:
         if allowed_accepts(far, int(np.count_nonzero(~same))) >= 1:
@@ -183,10 +158,14 @@ def influences(scores: np.ndarray, same: np.ndarray, folds: int = FOLDS, name: s
     return found
 
 
-def _accuracy(scores: np.ndarray, same: np.ndarray, folds: int, name: str) -> Influence:
-    """Thresholds are best for their folds, so that their own errors do not matter to first order."""
+def accuracy(scores: np.ndarray, same: np.ndarray, folds: int = FOLDS, name: str = "pairs") -> Influence:
+    """Mean accuracy of the folds. The numbers of same and of different pairs are fixed by the protocol."""
     sizes = [len(part) for part in np.array_split(same, folds)]
-    return share(best_fold_decisions(scores, same, folds, name), np.ones(len(same), bool), np.repeat(1 / np.asarray(sizes), sizes))
+    weights = np.repeat(1 / (folds * np.asarray(sizes)), sizes)
+    correct = best_fold_decisions(scores, same, folds, name)
+    parts = [(weights[kind].sum(), share(correct, kind, weights)) for kind in (same, ~same)]
+    contributions = sum((weight * part.contributions for weight, part in parts), np.zeros(len(same)))
+    return Influence(float(sum(weight * part.value for weight, part in parts)), contributions)
 
 
 def tar_influence(scores: np.ndarray, same: np.ndarray, far: float) -> Influence:
@@ -271,8 +250,19 @@ def estimates(
     ------
     UserError
         If the scores cannot be evaluated.
+
+    Notes
+    -----
+    Thresholds of the accuracy are chosen on the other folds, and the choice has an error of its own.
+    `accuracy_draws` measures by what factor it widens the interval.
     """
-    return {key: estimate(value, identities) for key, value in influences(scores, same, folds, name).items()}
+    found = influences(scores, same, folds, name)
+    if "accuracy" in found:
+        chosen, fixed = accuracy_draws([np.asarray(scores, np.float64)], same, identities)
+        factor = max(float(chosen.std() / fixed.std()), 1.0) if fixed.std() > 0 else 1.0
+        value, contributions = found["accuracy"]
+        found["accuracy"] = Influence(value, factor * contributions)
+    return {key: estimate(value, identities) for key, value in found.items()}
 
 
 def rates_at(

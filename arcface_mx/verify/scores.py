@@ -13,7 +13,7 @@ import numpy as np
 from arcface_mx.data.bins.read import PairSet
 from arcface_mx.data.image_files import read_lines
 from arcface_mx.metrics.angles import linked_labels
-from arcface_mx.metrics.estimates import PairIdentities
+from arcface_mx.metrics.identity_bootstrap import PairIdentities
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.files import atomic_write
 
@@ -57,7 +57,9 @@ def read_scores(path: str) -> Dict[Key, Scored]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: cannot be read as a score file: {error}") from error
     if not rows or rows[0] != HEADER or len(rows) == 1:
-        raise UserError(f"{path}: is not a score file; its first line must be {','.join(HEADER)}, and pairs must follow")
+        raise UserError(
+            f"{path}: is not a score file; its first line must be {','.join(HEADER)}, and pairs must follow"
+        )
     columns: Dict[Key, Tuple[List[float], List[bool]]] = {}
     for number, row in enumerate(rows[1:], 2):
         try:

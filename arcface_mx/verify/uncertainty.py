@@ -7,7 +7,8 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 import numpy as np
 
 from arcface_mx.metrics.comparison import Difference, McNemar, compare, mcnemar
-from arcface_mx.metrics.estimates import Estimate, PairIdentities, rates_at
+from arcface_mx.metrics.estimates import Estimate, rates_at
+from arcface_mx.metrics.identity_bootstrap import PairIdentities
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.tables import text_table
 from arcface_mx.verify.scores import Key, Scored

@@ -38,6 +38,8 @@ class PackOptions:
         Seed of the draw of these identities and of their pairs.
     leave_out_bad : bool
         Leave out images that cannot be used, instead of refusing the set.
+    label_column : str, optional
+        Column of parquet files that names the identity; the default is ``"label"``.
     """
 
     height: int = HEIGHT
@@ -48,6 +50,7 @@ class PackOptions:
     held_out: float = 0
     seed: int = 0
     leave_out_bad: bool = False
+    label_column: Optional[str] = None
 
     def check(self) -> None:
         """Raise UserError if an option is out of its range."""

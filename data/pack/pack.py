@@ -12,6 +12,7 @@ import numpy as np
 
 from arcface_mx.data.bins.draw_pairs import write_drawn_pairs
 from arcface_mx.data.image_files import IdentityImages, images_by_identity
+from arcface_mx.data.pack.archives import Images, opened
 from arcface_mx.data.pack.copies import Copies
 from arcface_mx.data.pack.encode import PackOptions, encode_images
 from arcface_mx.data.recordio.writer import RecordWriter
@@ -31,7 +32,8 @@ def pack_images(source: str, folder: str, options: PackOptions, workers: int = 1
     Parameters
     ----------
     source : str
-        A folder with one sub-folder per identity, or a list file (see `images_by_identity`).
+        A folder with one sub-folder per identity, a list file (see `images_by_identity`), a tar, zip or
+        parquet file, or a folder of such files (see `archives.py`).
     folder : str
         The new folder. It appears when it is complete.
     options : PackOptions
@@ -57,7 +59,12 @@ def pack_images(source: str, folder: str, options: PackOptions, workers: int = 1
     """
     options.check()
     refuse_existing(folder)
-    images = images_by_identity(source)
+    with opened(source, os.path.dirname(os.path.abspath(folder)), options.label_column) as images:
+        return _pack(source, images, folder, options, workers)
+
+
+def _pack(source: str, place: Images, folder: str, options: PackOptions, workers: int) -> Dict[str, Any]:
+    images = images_by_identity(place.folder)
     copies = Copies(images.paths, workers)
     shared = copies.across()
     training, held_out = _choose_identities(source, images, options, copies)
@@ -83,9 +90,9 @@ def pack_images(source: str, folder: str, options: PackOptions, workers: int = 1
             "identities_left_out": [
                 name for name, paths in zip(images.names, images.paths) if len(paths) < options.min_images
             ],
-            "images_left_out": errors,
-            "files_skipped": images.skipped,
-            "images_of_several_identities": shared,
+            "images_left_out": [place.shown(error) for error in errors],
+            "files_skipped": [place.shown(path) for path in images.skipped],
+            "images_of_several_identities": [[place.shown(path) for path in paths] for paths in shared],
         }
         write_json(os.path.join(temporary, "pack.json"), summary)
     return summary

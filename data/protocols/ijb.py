@@ -92,8 +92,8 @@ def read_ijb(folder: str) -> IjbLists:
     found = [name for name in SETS if os.path.isfile(os.path.join(folder, name + LISTS))]
     if len(found) != 1:
         raise UserError(
-            f"{folder}: contains {len(found)} of {' and '.join(name + LISTS for name in SETS)}; give the folder meta of "
-            "IJB-B or of IJB-C"
+            f"{folder}: contains {len(found)} of {' and '.join(name + LISTS for name in SETS)}; give the folder meta "
+            "of IJB-B or of IJB-C"
         )
     prefix = os.path.join(folder, found[0])
     name, letter = SETS[found[0]]

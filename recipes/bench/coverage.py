@@ -14,8 +14,9 @@ import os
 
 import numpy as np
 
-from arcface_mx.metrics.comparison import bootstrap_interval
-from arcface_mx.metrics.estimates import PairIdentities, estimate, influences, rates_at
+from arcface_mx.metrics.comparison import compare_accuracy
+from arcface_mx.metrics.estimates import estimates, rates_at
+from arcface_mx.metrics.identity_bootstrap import PairIdentities
 from arcface_mx.metrics.verification import error_rates, evaluate
 from arcface_mx.util.tables import markdown_table
 
@@ -51,20 +52,14 @@ def draw(
 
 def measure(scores: np.ndarray, same: np.ndarray, identities: PairIdentities, threshold: float) -> dict[str, tuple]:
     """(low, high) of each metric, also with pairs taken as independent."""
-    ours, theirs = (influences(values, same) for values in scores)
     alone = PairIdentities(np.arange(len(same)), np.arange(len(same)))
-    found = {name: (estimate(value, identities), estimate(value, alone)) for name, value in ours.items()}
-    for name, rate, naive in zip(
-        ("FMR", "FNMR"),
-        rates_at(scores[0], same, identities, threshold),
-        rates_at(scores[0], same, alone, threshold),
-    ):
-        found[name] = (rate, naive)
-    ends = {name: tuple((rate.low, rate.high) for rate in rates) for name, rates in found.items()}
-    gap = ours["accuracy"].value - theirs["accuracy"].value
-    contributions = ours["accuracy"].contributions - theirs["accuracy"].contributions
-    intervals = (bootstrap_interval(contributions, who) for who in (identities, alone))
-    ends["difference of accuracy"] = tuple((gap + low, gap + high) for low, high in intervals)
+    ends: dict[str, tuple] = {}
+    for who in (identities, alone):
+        found = estimates(scores[0], same, who)
+        found["FMR"], found["FNMR"] = rates_at(scores[0], same, who, threshold)
+        found["difference of accuracy"] = compare_accuracy(scores, same, who)
+        for name, rate in found.items():
+            ends[name] = (*ends.get(name, ()), (rate.low, rate.high))
     return ends
 
 

@@ -222,7 +222,13 @@ def read_lists(content, folder):
 
     path, good = put(folder, "x.txt", content), 0
     protocols = [reader for name, reader in PROTOCOLS.items() if not name.startswith("cfp")]  # those read folders
-    for reader in [images_by_identity, read_names, read_identities, read_pairs_of_templates, read_landmarks] + protocols:
+    for reader in [
+        images_by_identity,
+        read_names,
+        read_identities,
+        read_pairs_of_templates,
+        read_landmarks,
+    ] + protocols:
         try:
             names = reader(path)
         except UserError as error:

@@ -8,10 +8,9 @@ import pathlib
 import numpy as np
 import pytest
 
-from arcface_mx.metrics.comparison import bootstrap_interval, compare, mcnemar
+from arcface_mx.metrics.comparison import compare, mcnemar
 from arcface_mx.metrics.estimates import (
     Influence,
-    PairIdentities,
     bands,
     estimate,
     estimates,
@@ -20,7 +19,8 @@ from arcface_mx.metrics.estimates import (
     share,
     variance,
 )
-from arcface_mx.metrics.verification import evaluate
+from arcface_mx.metrics.identity_bootstrap import PairIdentities, accuracy_draws, pair_weights
+from arcface_mx.metrics.verification import best_threshold, evaluate
 from arcface_mx.util.errors import UserError
 
 COVERAGE = pathlib.Path(__file__).resolve().parents[2] / "recipes" / "bench" / "coverage.py"
@@ -46,10 +46,7 @@ def test_variance_equals_a_loop_over_all_dependent_pairs():
     first, second = random.randint(0, 7, (2, 40))
     values = random.uniform(0, 1, 40)  # all alike, so that the covariance is positive
     total = sum(
-        values[p] * values[q]
-        for p in range(40)
-        for q in range(40)
-        if {first[p], second[p]} & {first[q], second[q]}
+        values[p] * values[q] for p in range(40) for q in range(40) if {first[p], second[p]} & {first[q], second[q]}
     )
     assert variance(values, PairIdentities(first, second)) == pytest.approx(total * 7 / 6, rel=1e-12)
 
@@ -135,15 +132,31 @@ def test_bands_are_the_intervals_at_each_far(pairs):
         bands(scores, same, identities, [1e-9])
 
 
-def test_bootstrap_has_the_stated_variance():
+def test_differences_have_the_stated_variance(coverage):
     """On a sparse list a plain bootstrap of products would be wider by the square root of three."""
-    random = np.random.RandomState(0)
-    values = random.randn(400) / 400
-    values -= values.mean()
-    alone = PairIdentities(np.arange(400), np.arange(400) + 400)
-    low, high = bootstrap_interval(values, alone)
-    assert high - low == pytest.approx(2 * 1.96 * np.sqrt(variance(values, alone)), rel=0.06)
-    assert bootstrap_interval(np.zeros(4), alone.take(slice(0, 4))) == (0.0, 0.0)
+    scores, same, _ = coverage.draw(np.random.RandomState(3), 300, 4, 2, 2)
+    alone = PairIdentities(np.arange(len(same)), np.where(same, np.arange(len(same)), len(same) + np.arange(len(same))))
+    found = compare(scores[0], scores[1], same, alone)["EER"]
+    ours, theirs = (influences(values, same, 0)["EER"].contributions for values in scores)
+    assert found.high - found.low == pytest.approx(2 * 1.96 * np.sqrt(variance(ours - theirs, alone)), rel=0.08)
+
+
+def test_draws_choose_their_thresholds(pairs):
+    scores, same, identities = pairs
+    chosen, fixed = accuracy_draws(list(scores), same, identities, 50)
+    assert chosen.shape == fixed.shape == (2, 50)
+    assert (chosen >= fixed - 1e-6).all() and (chosen > fixed + 1e-4).any()
+    best = best_threshold(scores[0], same)
+    for weights, expected in zip(next(pair_weights(identities, 50)), fixed[0]):  # fixed: a weighted mean by kind
+        shares = [np.average((scores[0] >= best)[kind] == same[kind], weights=weights[kind]) for kind in (same, ~same)]
+        assert expected == pytest.approx(np.mean(shares), abs=0.01)
+
+
+def test_equal_scores_are_not_separated():
+    same = np.array([True, False] * 50)
+    chosen, fixed = accuracy_draws([np.zeros(100)], same, PairIdentities(np.arange(100), np.arange(100)), 20)
+    np.testing.assert_allclose(chosen, 0.5, atol=1e-6)
+    np.testing.assert_allclose(fixed, 0.5, atol=1e-6)
 
 
 def test_difference_of_a_model_from_itself_is_zero_and_from_noise_is_not(pairs):

@@ -78,7 +78,9 @@ def tar_at(scores, same, far):
 
 def tpir_at(search, fpir):
     """The highest TPIR of all thresholds with at most this FPIR, and rank-1 and rank-5."""
-    known = [(row[subject], max(v for s, v in row.items() if s != subject)) for row, subject in search if subject in row]
+    known = [
+        (row[subject], max(v for s, v in row.items() if s != subject)) for row, subject in search if subject in row
+    ]
     unknown = np.array([max(row.values()) for row, subject in search if subject not in row])
     thresholds = sorted({score for pair in known for score in pair} | set(unknown.tolist())) + [np.inf]
     allowed = [t for t in thresholds if np.mean(unknown >= t) <= fpir]

@@ -71,7 +71,11 @@ def edit(folder, target, name, change):
         ("face_tid_mid.txt", lambda t: t.replace("\n", " 7 7\n", 1), "face_tid_mid.txt: line 1 is"),
         ("name_5pts_score.txt", lambda t: t + t.split("\n")[0] + "\n", r"score.txt: has \d+ images, but .* has \d+"),
         ("name_5pts_score.txt", lambda t: t.split("\n", 1)[1], "score.txt: line 1 is of image"),
-        ("name_5pts_score.txt", lambda t: re.sub(r" [\d.]+\n", "\n", t, count=1), "line 1 is .* it must be: image, five"),
+        (
+            "name_5pts_score.txt",
+            lambda t: re.sub(r" [\d.]+\n", "\n", t, count=1),
+            "line 1 is .* it must be: image, five",
+        ),
         ("name_5pts_score.txt", lambda t: re.sub(r" [\d.]+\n", " nan\n", t, count=1), "line 1 is .* it must be: image"),
         ("1N_gallery_G1.csv", lambda t: t + "999,1\n", r"G1.csv: line 8: there is no template 999 in .*tid_mid.txt"),
         ("1N_gallery_G2.csv", lambda t: re.sub(r",\d+,x\n$", ",77,x\n", t), r"G2.csv: line 13: template \d+ has subj"),

@@ -165,7 +165,10 @@ def test_bad_flags_are_refused_before_the_model_runs(models, tiny_pairs, tmp_pat
         (["verify", models[0], tiny_pairs, tiny_pairs, "--intervals"], "two sets have the name tiny"),
         (["verify", models[0], tiny_pairs, "--groups", str(tmp_path / "short.txt")], "--groups needs --at"),
         (["verify", models[0], tiny_pairs, tiny_pairs, "--identities", "x"], "--identities is a list for one set"),
-        (["verify", models[0], tiny_pairs, "--intervals", "--identities", str(tmp_path / "short.txt")], "line 1 is 'x'"),
+        (
+            ["verify", models[0], tiny_pairs, "--intervals", "--identities", str(tmp_path / "short.txt")],
+            "line 1 is 'x'",
+        ),
         (["verify", models[0], tiny_pairs, "--at", calibration], "no such file; run: arcface-mx calibrate"),
         (["compare", *[str(tmp_path / "other.csv")] * 2, tiny_pairs], "tiny: there are no scores of this set"),
     ]

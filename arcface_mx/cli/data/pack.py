@@ -9,7 +9,10 @@ from arcface_mx.cli.shared.face_flags import num_workers
 HELP = """pack a folder of aligned images into train.rec, train.idx and property
 
 SOURCE is a folder with one sub-folder per identity, or a text file with lines "path<TAB>identity".
-The .lst files of im2rec and of InsightFace are read too.
+The .lst files of im2rec and of InsightFace are read too. SOURCE may also be a tar, zip or parquet file,
+or a folder of such files: images in folders of identities, WebDataset's image.jpg beside image.cls, or
+parquet with a column of images and a column of labels (extra parquet). Archives are unpacked beside OUT
+while the command runs, and give the same bytes as a folder with the same images in the same order.
 
 Images of 112×112 pixels keep their bytes. Other images are refused: align them first (arcface-mx
 data align), or set --fit. The same images give the same bytes each time.
@@ -24,7 +27,7 @@ MAX_SHOWN = 5  # copies that are named on the terminal; pack.json names all
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("source", metavar="SOURCE", help="folder with one sub-folder per identity, or a list file")
+    parser.add_argument("source", metavar="SOURCE", help="folder with one sub-folder per identity, list, or archive")
     parser.add_argument("out", metavar="OUT", help="folder to make; it appears when it is complete")
     parser.add_argument(
         "--size",
@@ -78,6 +81,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="W",
         help="number of processes, without influence on the bytes (default: one per core)",
     )
+    parser.add_argument(
+        "--label-column", metavar="NAME", help="column of parquet files that names the identity (default: label)"
+    )
     parser.add_argument("--json", metavar="FILE", help="also write the summary to this file")
 
 
@@ -100,6 +106,7 @@ def run(args: argparse.Namespace) -> None:
         held_out=args.held_out,
         seed=args.seed,
         leave_out_bad=args.leave_out_bad,
+        label_column=args.label_column,
     )
     summary = pack_images(args.source, args.out, options, num_workers(args))
     shared = summary["images_of_several_identities"]

@@ -32,7 +32,9 @@ class Extras:
         names = [set_name(pairs.path) for pairs in sets]
         wanted = args.intervals or args.curves or args.at
         if (wanted or args.scores) and len(set(names)) != len(names):
-            raise UserError(f"two sets have the name {next(n for n in names if names.count(n) > 1)}; rename one of them")
+            raise UserError(
+                f"two sets have the name {next(n for n in names if names.count(n) > 1)}; rename one of them"
+            )
         self._pairs = dict(zip(names, sets))
         self._identities = {n: pair_identities(p, args.identities) for n, p in self._pairs.items()} if wanted else {}
         self._groups = pair_groups(sets[0], args.groups) if args.groups else None
