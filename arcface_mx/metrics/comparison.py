@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Dict, NamedTuple, Sequence, Tuple
+from typing import Dict, NamedTuple, Sequence
 
 import numpy as np
 
 from arcface_mx.metrics.estimates import accuracy, influences, variance
 from arcface_mx.metrics.identity_bootstrap import PairIdentities, accuracy_draws, pair_weights
-from arcface_mx.metrics.intervals import middle
+from arcface_mx.metrics.intervals import CONFIDENCE, middle
 from arcface_mx.metrics.verification import FOLDS, best_fold_decisions
 
 
@@ -31,7 +31,7 @@ class Difference(NamedTuple):
     @property
     def beyond_noise(self) -> bool:
         """Whether the interval of the difference does not contain 0."""
-        return self.low > 0 or self.high < 0
+        return bool(self.low > 0 or self.high < 0)
 
 
 class McNemar(NamedTuple):
@@ -86,7 +86,8 @@ def compare(
     for name, value in ours.items():
         gap = value.contributions - theirs[name].contributions
         draws = np.concatenate([weights @ gap for weights in pair_weights(identities)])
-        low, high = _scaled(draws, draws, gap, identities)
+        scale = np.sqrt(variance(gap, identities)) / draws.std() if draws.std() > 0 else 0.0
+        low, high = middle((draws - draws.mean()) * scale)
         shift = value.value - theirs[name].value
         found[name] = Difference(value.value, theirs[name].value, shift + low, shift + high)
     return found
@@ -115,22 +116,19 @@ def compare_accuracy(
 
     Notes
     -----
-    As in `compare`, and each draw chooses its thresholds: models that are alike differ by little else.
+    As in `compare`, and each draw chooses the thresholds of its folds: models that are alike differ by
+    little else. The interval is normal.
     """
+    from scipy.stats import norm
+
     ours, theirs = (accuracy(values, same, folds) for values in scores)
-    chosen, fixed = accuracy_draws(scores, same, identities)
-    gap = ours.contributions - theirs.contributions
-    low, high = _scaled(chosen[0] - chosen[1], fixed[0] - fixed[1], gap, identities)
-    shift = ours.value - theirs.value
-    return Difference(ours.value, theirs.value, shift + low, shift + high)
-
-
-def _scaled(draws: np.ndarray, linear: np.ndarray, gap: np.ndarray, identities: PairIdentities) -> Tuple[float, float]:
-    """Ends of the middle part of `draws` about their mean, scaled so that `linear` has the variance of `gap`."""
-    if linear.std() <= 1e-12:
-        return (0.0, 0.0) if draws.std() <= 1e-12 else middle(draws - draws.mean())
-    scale = np.sqrt(variance(gap, identities)) / linear.std()
-    return middle((draws - draws.mean()) * scale)
+    chosen, fixed = accuracy_draws(scores, same, identities, folds)
+    spread = np.sqrt(variance(ours.contributions - theirs.contributions, identities))
+    chosen_gap, fixed_gap = (float((draws[0] - draws[1]).std()) for draws in (chosen, fixed))
+    # Where the decisions are the same at fixed thresholds, the choice is all that varies.
+    spread = spread * max(chosen_gap / fixed_gap, 1.0) if fixed_gap > 1e-9 else chosen_gap
+    half, shift = float(norm.ppf((1 + CONFIDENCE) / 2)) * spread, ours.value - theirs.value
+    return Difference(ours.value, theirs.value, shift - half, shift + half)
 
 
 def mcnemar(first: np.ndarray, second: np.ndarray, same: np.ndarray, folds: int = FOLDS) -> McNemar:

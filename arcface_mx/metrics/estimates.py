@@ -258,7 +258,7 @@ def estimates(
     """
     found = influences(scores, same, folds, name)
     if "accuracy" in found:
-        chosen, fixed = accuracy_draws([np.asarray(scores, np.float64)], same, identities)
+        chosen, fixed = accuracy_draws([np.asarray(scores, np.float64)], same, identities, folds)
         factor = max(float(chosen.std() / fixed.std()), 1.0) if fixed.std() > 0 else 1.0
         value, contributions = found["accuracy"]
         found["accuracy"] = Influence(value, factor * contributions)

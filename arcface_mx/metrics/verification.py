@@ -201,10 +201,7 @@ def error_rates(scores: np.ndarray, same: np.ndarray, name: str = "pairs") -> Ra
 
 
 def rates_of(same: np.ndarray, different: np.ndarray) -> Rates:
-    """TAR at FAR, EER and AUC from the scores of same and of different pairs, all of them finite.
-
-    Both are sorted, and the rates are looked up, so that millions of pairs need little memory.
-    """
+    """TAR at FAR, EER and AUC of finite scores, by sorting, so that millions of pairs need little memory."""
     same, different = np.sort(same), np.sort(different)
     tar: Dict[float, Optional[float]] = {}
     for far in FAR_LEVELS:

@@ -25,6 +25,5 @@ def draw_curves(path: str, scored: Dict[Key, Scored], identities: Dict[str, Pair
                 axis.fill_between(far, curve[:, 1], curve[:, 2], color=line.get_color(), alpha=0.2, linewidth=0)
         roc.set(xscale="log", xlabel="FAR", ylabel="TAR", title="ROC with 95 % intervals")
         det.set(xscale="log", xlabel="FMR", ylabel="FNMR", title="DET with 95 % intervals")
-        if any((axis_line.get_ydata() > 0).any() for axis_line in det.lines):
-            det.set_yscale("log", nonpositive="clip")
+        det.set_yscale("log", nonpositive="clip")
         roc.legend()

@@ -6,20 +6,25 @@ a model is loaded.
 
 from __future__ import annotations
 
+import itertools
 from typing import Callable, NamedTuple, Optional, Sequence
 
 import numpy as np
 
 from arcface_mx.data.image_files import image_paths
+from arcface_mx.data.protocols.megaface import ListedImages
 from arcface_mx.data.protocols.template_pairs import read_template_pairs
 from arcface_mx.metrics.identification import Identification, identify
-from arcface_mx.metrics.similarity import dense_pair_scores
+from arcface_mx.metrics.megaface import MegaFace, MegaFaceResult
+from arcface_mx.metrics.similarity import blocks, dense_pair_scores
 from arcface_mx.metrics.templates import pool
 from arcface_mx.metrics.verification import Rates, checked_scores, error_rates, evaluate
 from arcface_mx.model.embedder import Embedder
 from arcface_mx.util.errors import UserError
-from arcface_mx.verify.images import embed_images, read_identities, read_templates
+from arcface_mx.util.progress import progress
+from arcface_mx.verify.images import embed_images, load_images, read_identities, read_templates
 
+CHUNK = 8192  # distractors that are held at a time
 OpenModel = Callable[[], Embedder]
 
 
@@ -81,3 +86,16 @@ def verify_templates(
     features = pool(embeddings, names, media, normalise).features
     scores = dense_pair_scores(features, listed.first, listed.second)
     return evaluate(scores, listed.same, folds, pairs) if folds else error_rates(scores, listed.same, pairs)
+
+
+def search_distractors(
+    embedder: Embedder, probes: ListedImages, distractors: Sequence[str], batch_size: Optional[int], flip: str
+) -> MegaFaceResult:
+    """Rates of MegaFace; `distractors` are image files, which are embedded and compared in parts."""
+    features = embed_images(embedder, probes.paths, "probes", batch_size, flip)
+    search = MegaFace(features, probes.identities, len(distractors))
+    images = iter(progress(load_images(distractors), "distractors", "image", len(distractors)))
+    for rows in blocks(len(distractors), CHUNK):
+        part = list(itertools.islice(images, rows.stop - rows.start))
+        search.add(embedder.embed(part, batch_size, flip == "sum"))
+    return search.result()

@@ -7,6 +7,7 @@ from typing import Dict, List, Optional, Sequence
 from arcface_mx.metrics.calibration import not_measurable
 from arcface_mx.metrics.identification import Identification
 from arcface_mx.metrics.intervals import RESAMPLES
+from arcface_mx.metrics.megaface import MegaFaceResult
 from arcface_mx.metrics.verification import PairMetrics, Rates
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.tables import text_table
@@ -57,6 +58,17 @@ def identification_table(result: Identification) -> str:
     )
     rows = [[f"rank-{k}", f"{rate:.4f}"] for k, rate in result.rank.items()]
     return _rates(title, rows, "DIR@FAR=", result.dir_at_far, f"{result.unknown} unknown probes")
+
+
+def megaface_table(result: MegaFaceResult) -> str:
+    """Numbers of probes and distractors, then a line for each rate."""
+    title = (
+        f"{result.probes} probes of {result.identities} identities ({result.pairs} pairs), {result.distractors} "
+        "distractors"
+    )
+    rows = [[f"rank-{k}", f"{rate:.4f}"] for k, rate in result.rank.items()]
+    counted = f"{result.probes * result.distractors} pairs of a probe and a distractor"
+    return _rates(title, rows, "TAR@FAR=", result.tar_at_far, counted)
 
 
 def rates_table(result: Rates) -> str:

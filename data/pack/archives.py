@@ -15,6 +15,7 @@ import re
 import tarfile
 import tempfile
 import zipfile
+from functools import partial
 from typing import Callable, Dict, Iterator, List, Optional, Tuple
 
 from arcface_mx.data.image_files import is_image_name, natural_key
@@ -118,12 +119,12 @@ def _open(archive: str) -> Iterator[Iterator[Member]]:
             entries = [entry for entry in container.infolist() if not entry.is_dir()]
             sizes = ((entry.filename, entry.file_size) for entry in entries)
             _check_sizes(archive, sizes)
-            yield ((entry.filename, lambda entry=entry: container.read(entry)) for entry in entries)
+            yield ((entry.filename, partial(container.read, entry)) for entry in entries)
     else:
         with tarfile.open(archive) as tar:
             members = [member for member in tar.getmembers() if member.isfile()]
             _check_sizes(archive, ((member.name, member.size) for member in members))
-            yield ((member.name, lambda member=member: _content(tar, member)) for member in members)
+            yield ((member.name, partial(_content, tar, member)) for member in members)
 
 
 def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
@@ -165,7 +166,9 @@ def _write_table(archive: str, folder: str, label_column: Optional[str], rows: i
         import pyarrow
         import pyarrow.parquet as parquet
     except ImportError:
-        raise UserError(f"{archive}: parquet files need pyarrow; run: pip install 'pyarrow<22' (or the extra `parquet`)")
+        raise UserError(
+            f"{archive}: parquet files need pyarrow; run: pip install 'pyarrow<22' (or the extra `parquet`)"
+        )
     try:
         table = parquet.ParquetFile(archive)
         names = table.schema_arrow.names

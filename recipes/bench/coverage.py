@@ -55,10 +55,11 @@ def measure(scores: np.ndarray, same: np.ndarray, identities: PairIdentities, th
     alone = PairIdentities(np.arange(len(same)), np.arange(len(same)))
     ends: dict[str, tuple] = {}
     for who in (identities, alone):
-        found = estimates(scores[0], same, who)
-        found["FMR"], found["FNMR"] = rates_at(scores[0], same, who, threshold)
-        found["difference of accuracy"] = compare_accuracy(scores, same, who)
+        fmr, fnmr = rates_at(scores[0], same, who, threshold)
+        gap = compare_accuracy(list(scores), same, who)
+        found = {**estimates(scores[0], same, who), "FMR": fmr, "FNMR": fnmr, "difference of accuracy": gap}
         for name, rate in found.items():
+            assert rate is not None
             ends[name] = (*ends.get(name, ()), (rate.low, rate.high))
     return ends
 

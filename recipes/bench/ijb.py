@@ -35,22 +35,23 @@ def write_lists(folder: str, share: float) -> None:
     template = np.sort(np.append(np.arange(count), random.randint(0, count, images - count))) + 1
     prefix = os.path.join(folder, "ijbc_")
 
-    def write(name: str, separator: str = " ", **columns: np.ndarray) -> None:
-        header = separator == ","
-        pd.DataFrame(columns).to_csv(prefix + name, sep=separator, header=header, index=False, float_format="%.3f")
+    def write(name: str, **columns: np.ndarray) -> None:
+        table = name.endswith(".csv")
+        separator = "," if table else " "
+        pd.DataFrame(columns).to_csv(prefix + name, sep=separator, header=table, index=False, float_format="%.3f")
 
     names = np.asarray([f"{number}.jpg" for number in range(1, images + 1)])
     write("face_tid_mid.txt", a=names, b=template, c=random.randint(0, 140_000, images))
     points = {f"p{k}": random.uniform(20, 100, images) for k in range(10)}
-    write("name_5pts_score.txt", a=names, **points, score=random.uniform(0.1, 1, images))
+    write("name_5pts_score.txt", **{"a": names, **points, "score": random.uniform(0.1, 1, images)})
     listed = np.sort(random.choice(gallery * probes, pairs, replace=False))
     first, second = listed // probes + 1, listed % probes + gallery + 1
     write("template_pair_label.txt", a=first, b=second, c=(subject[first - 1] == subject[second - 1]).astype(int))
     for name, half in (("G1", slice(0, gallery, 2)), ("G2", slice(1, gallery, 2))):
         ids = np.arange(1, gallery + 1)[half]
-        write(f"1N_gallery_{name}.csv", ",", TEMPLATE_ID=ids, SUBJECT_ID=subject[ids - 1])
+        write(f"1N_gallery_{name}.csv", TEMPLATE_ID=ids, SUBJECT_ID=subject[ids - 1])
     ids = np.arange(gallery + 1, count + 1)
-    write("1N_probe_mixed.csv", ",", TEMPLATE_ID=ids, SUBJECT_ID=subject[ids - 1])
+    write("1N_probe_mixed.csv", TEMPLATE_ID=ids, SUBJECT_ID=subject[ids - 1])
 
 
 def evaluate(folder: str, dimensions: int) -> dict[str, float]:

@@ -51,7 +51,8 @@ class Extras:
         from arcface_mx.verify.scores import Scored, write_scores
         from arcface_mx.verify.uncertainty import at_table, errors_at, interval_table
 
-        args, plain = self._args, {}
+        args = self._args
+        plain: Dict[str, object] = {}
         scored = {
             (result.set, flip): Scored(values, self._pairs[result.set].same)
             for result in results
