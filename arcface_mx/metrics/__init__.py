@@ -2,7 +2,7 @@
 
 from arcface_mx.metrics.angles import CentreAngles, Spread, centre_angles, spread
 from arcface_mx.metrics.calibration import Calibration, Level, PairScores, all_pair_scores, calibrate
-from arcface_mx.metrics.comparison import Difference, McNemar, compare, compare_accuracy, mcnemar
+from arcface_mx.metrics.comparison import Difference, McNemar, compare, mcnemar
 from arcface_mx.metrics.estimates import Estimate, Influence, bands, estimates, rates_at
 from arcface_mx.metrics.identification import Identification, identify
 from arcface_mx.metrics.identity_bootstrap import PairIdentities
@@ -48,7 +48,6 @@ __all__ = [
     "calibrate",
     "centre_angles",
     "compare",
-    "compare_accuracy",
     "equal_error_rate",
     "error_rates",
     "estimates",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Dict, NamedTuple, Sequence
+from typing import Dict, NamedTuple
 
 import numpy as np
 
-from arcface_mx.metrics.estimates import accuracy, influences, variance
-from arcface_mx.metrics.identity_bootstrap import PairIdentities, accuracy_draws, pair_weights
-from arcface_mx.metrics.intervals import CONFIDENCE, middle
+from arcface_mx.metrics.estimates import Influence, influences, variance
+from arcface_mx.metrics.identity_bootstrap import PairIdentities, pair_weights
+from arcface_mx.metrics.intervals import middle
 from arcface_mx.metrics.verification import FOLDS, best_fold_decisions
 
 
@@ -80,55 +80,28 @@ def compare(
     which counts the noise of a single pair three times; the draws are therefore scaled to the variance
     that `estimates.variance` states.
     """
-    models = [np.asarray(scores, np.float64) for scores in (first, second)]
-    ours, theirs = (influences(scores, same, 0) for scores in models)
-    found = {"accuracy": compare_accuracy(models, same, identities, folds)}
-    for name, value in ours.items():
-        gap = value.contributions - theirs[name].contributions
-        draws = np.concatenate([weights @ gap for weights in pair_weights(identities)])
-        scale = np.sqrt(variance(gap, identities)) / draws.std() if draws.std() > 0 else 0.0
-        low, high = middle((draws - draws.mean()) * scale)
-        shift = value.value - theirs[name].value
-        found[name] = Difference(value.value, theirs[name].value, shift + low, shift + high)
-    return found
+    ours, theirs = (influences(scores, same, folds) for scores in (first, second))
+    return {name: difference(value, theirs[name], identities) for name, value in ours.items()}
 
 
-def compare_accuracy(
-    scores: Sequence[np.ndarray], same: np.ndarray, identities: PairIdentities, folds: int = FOLDS
-) -> Difference:
-    """Difference of the accuracies of two models on the same pairs.
+def difference(first: Influence, second: Influence, identities: PairIdentities) -> Difference:
+    """Difference of a metric of two models on the same pairs; see `compare`.
 
     Parameters
     ----------
-    scores : sequence of two ndarrays of shape (P,)
-    same : ndarray of bool, shape (P,)
+    first, second : Influence
     identities : PairIdentities
-    folds : int
 
     Returns
     -------
     Difference
-
-    Raises
-    ------
-    UserError
-        If the scores cannot be evaluated.
-
-    Notes
-    -----
-    As in `compare`, and each draw chooses the thresholds of its folds: models that are alike differ by
-    little else. The interval is normal.
     """
-    from scipy.stats import norm
-
-    ours, theirs = (accuracy(values, same, folds) for values in scores)
-    chosen, fixed = accuracy_draws(scores, same, identities, folds)
-    spread = np.sqrt(variance(ours.contributions - theirs.contributions, identities))
-    chosen_gap, fixed_gap = (float((draws[0] - draws[1]).std()) for draws in (chosen, fixed))
-    # Where the decisions are the same at fixed thresholds, the choice is all that varies.
-    spread = spread * max(chosen_gap / fixed_gap, 1.0) if fixed_gap > 1e-9 else chosen_gap
-    half, shift = float(norm.ppf((1 + CONFIDENCE) / 2)) * spread, ours.value - theirs.value
-    return Difference(ours.value, theirs.value, shift - half, shift + half)
+    gap = first.contributions - second.contributions
+    draws = np.concatenate([weights @ gap for weights in pair_weights(identities)])
+    scale = np.sqrt(variance(gap, identities)) / draws.std() if draws.std() > 0 else 0.0
+    low, high = middle((draws - draws.mean()) * scale)
+    shift = first.value - second.value
+    return Difference(first.value, second.value, shift + low, shift + high)
 
 
 def mcnemar(first: np.ndarray, second: np.ndarray, same: np.ndarray, folds: int = FOLDS) -> McNemar:

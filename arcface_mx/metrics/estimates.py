@@ -13,7 +13,7 @@ from typing import Dict, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
-from arcface_mx.metrics.identity_bootstrap import PairIdentities, accuracy_draws
+from arcface_mx.metrics.identity_bootstrap import PairIdentities
 from arcface_mx.metrics.intervals import CONFIDENCE
 from arcface_mx.metrics.verification import FAR_LEVELS, FOLDS, allowed_accepts, best_fold_decisions, checked_scores
 from arcface_mx.util.errors import UserError
@@ -159,7 +159,24 @@ def influences(scores: np.ndarray, same: np.ndarray, folds: int = FOLDS, name: s
 
 
 def accuracy(scores: np.ndarray, same: np.ndarray, folds: int = FOLDS, name: str = "pairs") -> Influence:
-    """Mean accuracy of the folds. The numbers of same and of different pairs are fixed by the protocol."""
+    """Mean accuracy of the folds, each with the threshold that is best for the other folds.
+
+    Parameters
+    ----------
+    scores : ndarray of float64, shape (P,)
+    same : ndarray of bool, shape (P,)
+    folds : int
+    name : str
+
+    Returns
+    -------
+    Influence
+
+    Notes
+    -----
+    The numbers of same and of different pairs are fixed by the protocol. Near the best threshold the
+    accuracy does not depend on it to first order, so its error is left out.
+    """
     sizes = [len(part) for part in np.array_split(same, folds)]
     weights = np.repeat(1 / (folds * np.asarray(sizes)), sizes)
     correct = best_fold_decisions(scores, same, folds, name)
@@ -250,18 +267,8 @@ def estimates(
     ------
     UserError
         If the scores cannot be evaluated.
-
-    Notes
-    -----
-    Thresholds of the accuracy are chosen on the other folds, and the choice has an error of its own.
-    `accuracy_draws` measures by what factor it widens the interval.
     """
     found = influences(scores, same, folds, name)
-    if "accuracy" in found:
-        chosen, fixed = accuracy_draws([np.asarray(scores, np.float64)], same, identities, folds)
-        factor = max(float(chosen.std() / fixed.std()), 1.0) if fixed.std() > 0 else 1.0
-        value, contributions = found["accuracy"]
-        found["accuracy"] = Influence(value, factor * contributions)
     return {key: estimate(value, identities) for key, value in found.items()}
 
 

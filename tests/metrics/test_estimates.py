@@ -19,7 +19,7 @@ from arcface_mx.metrics.estimates import (
     share,
     variance,
 )
-from arcface_mx.metrics.identity_bootstrap import PairIdentities, accuracy_draws, pair_weights
+from arcface_mx.metrics.identity_bootstrap import PairIdentities
 from arcface_mx.metrics.verification import evaluate
 from arcface_mx.util.errors import UserError
 
@@ -139,33 +139,6 @@ def test_differences_have_the_stated_variance(coverage):
     found = compare(scores[0], scores[1], same, alone)["EER"]
     ours, theirs = (influences(values, same, 0)["EER"].contributions for values in scores)
     assert found.high - found.low == pytest.approx(2 * 1.96 * np.sqrt(variance(ours - theirs, alone)), rel=0.08)
-
-
-def test_draws_choose_the_thresholds_of_their_folds(pairs):
-    scores, same, identities = pairs
-    chosen, fixed = accuracy_draws(list(scores), same, identities, 10, 20)
-    assert chosen.shape == fixed.shape == (2, 20)
-    cuts = np.append(np.unique(scores[1]), 2.0)
-    right = (scores[1] >= cuts[:, None]) == same  # (thresholds, pairs)
-    fold = np.arange(len(same)) // 60
-    for draw, weights in enumerate(next(pair_weights(identities, 20)).astype(np.float64)):
-        for kind in (same, ~same):
-            weights[kind] /= weights[kind].mean()
-        expected = 0
-        for number in range(10):
-            held = fold == number
-            place = len(cuts) - 1 - np.argmax((right[:, ~held] @ weights[~held])[::-1])  # the highest of equal ones
-            expected += right[place, held] @ weights[held] / 600
-        assert chosen[1, draw] == pytest.approx(expected, abs=0.01)
-        best = np.argmax(right.mean(axis=1))
-        assert fixed[1, draw] == pytest.approx(right[best] @ weights / 600, abs=0.01)
-
-
-def test_equal_scores_are_not_separated():
-    same = np.array([True, False] * 50)
-    chosen, fixed = accuracy_draws([np.zeros(100)], same, PairIdentities(np.arange(100), np.arange(100)), 10, 20)
-    np.testing.assert_allclose(fixed, 0.5, atol=1e-6)
-    np.testing.assert_allclose(chosen, 0.5, atol=0.2)
 
 
 def test_difference_of_a_model_from_itself_is_zero_and_from_noise_is_not(pairs):

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from arcface_mx.metrics import similarity
 from arcface_mx.metrics.similarity import BLOCK, cosine_blocks, lengths, nearest, pair_scores, unit_vectors
 from arcface_mx.util.errors import UserError
 
@@ -75,3 +76,17 @@ def test_broken_embeddings_are_named(value, message):
     embeddings[3] = value
     with pytest.raises(UserError, match="model on x.bin: the embedding of " + message):
         lengths(embeddings, "model on x.bin")
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize("rows, pairs", [(40, 3000), (300, 50)])  # blocks of products, and single pairs
+def test_scores_of_many_pairs_equal_those_of_single_pairs(monkeypatch, ordered, rows, pairs):
+    monkeypatch.setattr(similarity, "DENSE_ROWS", 7)
+    random = np.random.RandomState(0)
+    unit = unit_vectors(random.randn(rows, 16)).astype(np.float32)
+    left, right = random.randint(3, rows, (2, pairs))  # some rows occur in no pair
+    left = np.sort(left) if ordered else left
+    scores = similarity.dense_pair_scores(unit, left, right)
+    assert scores.dtype == np.float32
+    expected = np.einsum("pd,pd->p", unit[left].astype(np.float64), unit[right].astype(np.float64))
+    np.testing.assert_allclose(scores, expected, atol=1e-6)

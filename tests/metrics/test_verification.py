@@ -215,3 +215,15 @@ def test_6000_pairs_of_512_values_take_under_50_ms_of_processor_time():
         evaluate(pair_scores(embeddings, left, left + 1), same)
         best = min(best, time.process_time() - start)
     assert best < 0.05
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([1, 2, 6]))
+def test_rates_by_sorting_equal_those_of_the_roc_curve(seed, decimals):
+    """Also with many equal scores."""
+    random = np.random.RandomState(seed)
+    same = random.rand(random.randint(2, 300)) < 0.4
+    same[:2] = True, False
+    scores = (random.randn(len(same)) + same).round(decimals)
+    rates, roc = error_rates(scores, same), roc_curve(scores, same)
+    assert rates.eer == pytest.approx(equal_error_rate(roc), abs=1e-12)
+    assert {far: tar_at_far(roc, far) for far in rates.tar_at_far} == rates.tar_at_far
