@@ -9,7 +9,7 @@ Tasks", IJCV 2024). Wilson's interval with the effective number of pairs follows
 
 from __future__ import annotations
 
-from typing import Dict, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -23,7 +23,6 @@ from arcface_mx.metrics.verification import (
     best_threshold,
     checked_scores,
 )
-from arcface_mx.util.errors import UserError
 
 
 class Influence(NamedTuple):
@@ -327,36 +326,3 @@ def rates_at(
         every = np.ones(np.count_nonzero(rows), bool)
         found.append(estimate(share(hits[rows], every), identities.take(rows)) if len(every) else None)
     return found[0], found[1]
-
-
-def bands(
-    scores: np.ndarray, same: np.ndarray, identities: PairIdentities, fars: Sequence[float]
-) -> Tuple[np.ndarray, np.ndarray]:
-    """Points of the ROC curve with pointwise 95 % intervals.
-
-    Parameters
-    ----------
-    scores : ndarray of shape (P,)
-    same : ndarray of bool, shape (P,)
-    identities : PairIdentities
-    fars : sequence of float
-        FARs below 1 / number of different pairs are left out.
-
-    Returns
-    -------
-    far : ndarray of shape (K,)
-    tar : ndarray of shape (K, 3)
-        TAR, and the ends of its interval. The DET curve is 1 − TAR.
-
-    Raises
-    ------
-    UserError
-        If no FAR can be measured.
-    """
-    scores, same = checked_scores(scores, same, "pairs")
-    different = int(np.count_nonzero(~same))
-    measured = [far for far in fars if allowed_accepts(far, different) >= 1]
-    if not measured:
-        raise UserError(f"`fars`: none can be measured with {different} different pairs")
-    points = [estimate(tar_influence(scores, same, far), identities) for far in measured]
-    return np.asarray(measured), np.asarray(points)

@@ -8,10 +8,10 @@ import pathlib
 import numpy as np
 import pytest
 
+from arcface_mx.metrics.bands import bands
 from arcface_mx.metrics.comparison import compare, mcnemar
 from arcface_mx.metrics.estimates import (
     Influence,
-    bands,
     estimate,
     estimates,
     influences,
