@@ -18,10 +18,11 @@ With --eval, the accuracies of two or more runs are compared with that of the fi
 
   arcface-mx compare runs/softmax runs/arcface --eval lfw.bin
 
-With a set as the last argument, two models are compared in accuracy, EER and TAR at FAR, and by McNemar's
-test. A model is also a score file (.csv) that verify --scores wrote. The draws are scaled so that the
-noise of a pair counts once; with --eval it is not, and intervals are wider. A set has no names: images
-that same pairs link are one identity, unless --identities names them.
+With a set as the last argument, two models are compared in accuracy (at the threshold that is best for the
+whole set), EER and TAR at FAR, and by McNemar's test of the decisions over folds. A model is also a score
+file (.csv) that verify --scores wrote. The draws are scaled so that the noise of a pair counts once; with
+--eval it is not, and intervals are wider. A set has no names: images that same pairs link are one identity,
+unless --identities names them.
 
   arcface-mx compare runs/softmax runs/arcface lfw.bin
   arcface-mx compare softmax.csv arcface.csv lfw.bin"""

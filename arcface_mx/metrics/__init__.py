@@ -1,9 +1,10 @@
 """Metrics: arrays in, numbers out. No model and no files."""
 
 from arcface_mx.metrics.angles import CentreAngles, Spread, centre_angles, spread
+from arcface_mx.metrics.bands import bands
 from arcface_mx.metrics.calibration import Calibration, Level, PairScores, all_pair_scores, calibrate
 from arcface_mx.metrics.comparison import Difference, McNemar, compare, mcnemar
-from arcface_mx.metrics.estimates import Estimate, Influence, bands, estimates, rates_at
+from arcface_mx.metrics.estimates import Estimate, Influence, estimates, rates_at
 from arcface_mx.metrics.identification import Identification, identify
 from arcface_mx.metrics.identity_bootstrap import PairIdentities
 from arcface_mx.metrics.intervals import binomial_interval, identity_interval

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Dict, NamedTuple
+from typing import Dict, NamedTuple, Sequence
 
 import numpy as np
 
-from arcface_mx.metrics.estimates import Influence, influences, variance
-from arcface_mx.metrics.identity_bootstrap import PairIdentities, pair_weights
+from arcface_mx.metrics.estimates import Influence, best_accuracy, influences, variance
+from arcface_mx.metrics.identity_bootstrap import PairIdentities, best_accuracy_draws, pair_weights
 from arcface_mx.metrics.intervals import middle
 from arcface_mx.metrics.verification import FOLDS, best_fold_decisions
 
@@ -51,9 +51,9 @@ class McNemar(NamedTuple):
 
 
 def compare(
-    first: np.ndarray, second: np.ndarray, same: np.ndarray, identities: PairIdentities, folds: int = FOLDS
+    first: np.ndarray, second: np.ndarray, same: np.ndarray, identities: PairIdentities
 ) -> Dict[str, Difference]:
-    """Differences of accuracy, EER and TAR at FAR of two models on the same pairs.
+    """Differences of best accuracy, EER and TAR at FAR of two models on the same pairs.
 
     Parameters
     ----------
@@ -61,8 +61,6 @@ def compare(
         The scores of each model.
     same : ndarray of bool, shape (P,)
     identities : PairIdentities
-    folds : int
-        Number of folds of the accuracy.
 
     Returns
     -------
@@ -80,8 +78,41 @@ def compare(
     which counts the noise of a single pair three times; the draws are therefore scaled to the variance
     that `estimates.variance` states.
     """
-    ours, theirs = (influences(scores, same, folds) for scores in (first, second))
-    return {name: difference(value, theirs[name], identities) for name, value in ours.items()}
+    models = [np.asarray(scores, np.float64) for scores in (first, second)]
+    ours, theirs = (influences(scores, same, 0) for scores in models)
+    found = {"best accuracy": difference_of_best_accuracy(models, same, identities)}
+    found.update({name: difference(value, theirs[name], identities) for name, value in ours.items()})
+    return found
+
+
+def difference_of_best_accuracy(
+    scores: Sequence[np.ndarray], same: np.ndarray, identities: PairIdentities
+) -> Difference:
+    """Difference of the accuracies of two models, each at the threshold that is best for all pairs.
+
+    Parameters
+    ----------
+    scores : sequence of two ndarrays of float64, shape (P,)
+    same : ndarray of bool, shape (P,)
+    identities : PairIdentities
+
+    Returns
+    -------
+    Difference
+
+    Notes
+    -----
+    As in `compare`, and each draw chooses its thresholds. The accuracy over folds is not compared: the
+    thresholds that its folds choose add a noise that no draw shows.
+    """
+    ours, theirs = (best_accuracy(values, same) for values in scores)
+    chosen, fixed = best_accuracy_draws(scores, same, identities)
+    gap, linear = chosen[0] - chosen[1], fixed[0] - fixed[1]
+    spread = np.sqrt(variance(ours.contributions - theirs.contributions, identities))
+    scale = spread / linear.std() if linear.std() > 1e-9 else 1.0
+    low, high = middle((gap - gap.mean()) * scale)
+    shift = ours.value - theirs.value
+    return Difference(ours.value, theirs.value, shift + low, shift + high)
 
 
 def difference(first: Influence, second: Influence, identities: PairIdentities) -> Difference:

@@ -6,7 +6,7 @@ from typing import Dict
 
 import numpy as np
 
-from arcface_mx.metrics.estimates import bands
+from arcface_mx.metrics.bands import bands
 from arcface_mx.metrics.identity_bootstrap import PairIdentities
 from arcface_mx.util.plots import drawing, plot_text
 from arcface_mx.verify.scores import Key, Scored

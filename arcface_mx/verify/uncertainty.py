@@ -115,7 +115,7 @@ def compare_scores(
         for scored in (ours, theirs):
             if len(scored.same) != len(identities.first) or not np.array_equal(scored.same, ours.same):
                 raise UserError(f"{name}: the scores are of other pairs than the set's")
-        metrics = compare(ours.scores, theirs.scores, ours.same, identities, folds)
+        metrics = compare(ours.scores, theirs.scores, ours.same, identities)
         found.append(Compared(name, flip, metrics, mcnemar(ours.scores, theirs.scores, ours.same, folds)))
     return found
 

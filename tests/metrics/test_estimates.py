@@ -8,10 +8,10 @@ import pathlib
 import numpy as np
 import pytest
 
+from arcface_mx.metrics.bands import bands
 from arcface_mx.metrics.comparison import compare, mcnemar
 from arcface_mx.metrics.estimates import (
     Influence,
-    bands,
     estimate,
     estimates,
     influences,
@@ -19,7 +19,7 @@ from arcface_mx.metrics.estimates import (
     share,
     variance,
 )
-from arcface_mx.metrics.identity_bootstrap import PairIdentities
+from arcface_mx.metrics.identity_bootstrap import PairIdentities, best_accuracy_draws, pair_weights
 from arcface_mx.metrics.verification import evaluate
 from arcface_mx.util.errors import UserError
 
@@ -141,13 +141,33 @@ def test_differences_have_the_stated_variance(coverage):
     assert found.high - found.low == pytest.approx(2 * 1.96 * np.sqrt(variance(ours - theirs, alone)), rel=0.08)
 
 
+def test_draws_choose_the_best_threshold(pairs):
+    scores, same, identities = pairs
+    chosen, fixed = best_accuracy_draws(list(scores), same, identities, 20)
+    cuts = np.append(np.unique(scores[1]), 2.0)
+    right = (scores[1] >= cuts[:, None]) == same  # (thresholds, pairs)
+    for draw, weights in enumerate(next(pair_weights(identities, 20)).astype(np.float64)):
+        for kind in (same, ~same):
+            weights[kind] /= weights[kind].mean()
+        assert chosen[1, draw] == pytest.approx((right @ weights).max() / len(same), abs=1e-5)
+        assert fixed[1, draw] <= chosen[1, draw] + 1e-6
+    assert (chosen[1] > fixed[1] + 1e-4).any()
+
+
+def test_equal_scores_are_not_separated():
+    same = np.array([True, False] * 50)
+    alone = PairIdentities(np.arange(100), np.arange(100))
+    for draws in best_accuracy_draws([np.zeros(100)], same, alone, 20):
+        np.testing.assert_allclose(draws, 0.5, atol=1e-6)
+
+
 def test_difference_of_a_model_from_itself_is_zero_and_from_noise_is_not(pairs):
     (scores, _), same, identities = pairs
     equal = compare(scores, scores, same, identities)
     assert all((d.first, d.low, d.high) == (d.second, 0, 0) and not d.beyond_noise for d in equal.values())
     noise = np.random.RandomState(0).randn(len(same))
     found = compare(scores, noise, same, identities)
-    assert found["accuracy"].beyond_noise and found["accuracy"].low > 0.2
+    assert found["best accuracy"].beyond_noise and found["best accuracy"].low > 0.2
     assert found["EER"].beyond_noise and found["EER"].high < 0
 
 

@@ -98,14 +98,17 @@ def test_compare_takes_models_and_score_files(models, tiny_pairs, tmp_path, caps
         outputs.append(json.loads(report.read_text())["sets"])
     assert outputs[0] == outputs[1]
     none = outputs[0][0]
-    assert none["flip"] == "none" and none["metrics"]["accuracy"]["first"] != none["metrics"]["accuracy"]["second"]
+    assert (
+        none["flip"] == "none"
+        and none["metrics"]["best accuracy"]["first"] != none["metrics"]["best accuracy"]["second"]
+    )
     assert none["metrics"]["EER"]["low"] <= none["metrics"]["EER"]["first"] - none["metrics"]["EER"]["second"]
     printed = capsys.readouterr().out
     assert "beyond noise" in printed and "McNemar, flip sum: only A decides" in printed
     assert main(["compare", files[0], files[0], tiny_pairs, "--folds", "4", "--json", str(report)]) == 0
     same = json.loads(report.read_text())["sets"][0]
-    assert same["metrics"]["accuracy"]["low"] == same["metrics"]["accuracy"]["high"] == 0
-    assert not same["metrics"]["accuracy"]["beyond_noise"] and same["mcnemar"]["p_value"] == 1
+    assert same["metrics"]["best accuracy"]["low"] == same["metrics"]["best accuracy"]["high"] == 0
+    assert not same["metrics"]["best accuracy"]["beyond_noise"] and same["mcnemar"]["p_value"] == 1
 
 
 def test_identities_come_from_links_or_from_a_list(tiny_pairs, tmp_path):
