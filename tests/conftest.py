@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import numpy as np
 import pytest
@@ -67,3 +68,11 @@ def shared_path(name: str) -> str:
     if not os.path.exists(path):
         pytest.skip(f"development data {path} is not there (set ARCFACE_SHARED)")
     return path
+
+
+@pytest.fixture
+def hangup_is_heard():
+    """SIGHUP as in a terminal, also where nohup has started the tests."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)

@@ -102,7 +102,9 @@ def test_an_interrupted_run_ends_with_the_same_bits(tmp_path, tiny_faces, monkey
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_an_interrupt_within_an_update_waits_for_the_end_of_the_step(tmp_path, tiny_faces, monkeypatch, number):
+def test_an_interrupt_within_an_update_waits_for_the_end_of_the_step(
+    tmp_path, tiny_faces, monkeypatch, hangup_is_heard, number
+):
     unbroken, broken = (tiny(tmp_path, tiny_faces, name) for name in ("unbroken", "broken"))
     train(unbroken)
     real, calls = mx.mod.Module.update, []
