@@ -54,9 +54,8 @@ def pair_weights(identities: PairIdentities, resamples: int = RESAMPLES) -> Iter
     left, right = np.split(rows, 2)
     mixed, random = left != right, np.random.RandomState(0)
     for start in range(0, resamples, BLOCK):
-        draws = random.multinomial(
-            len(names), np.full(len(names), 1 / len(names)), min(BLOCK, resamples - start)
-        ).astype(np.float32)
+        drawn = random.randint(len(names), size=(min(BLOCK, resamples - start), len(names)))
+        draws = np.stack([np.bincount(row, minlength=len(names)) for row in drawn]).astype(np.float32)
         yield draws[:, left] * np.where(mixed, draws[:, right], 1)
 
 
