@@ -13,7 +13,7 @@ from arcface_mx.util.errors import UserError
 from arcface_mx.util.files import atomic_write
 
 SCALARS = ("model", "flip", "align")
-KINDS = {"vectors": "f", "align": "b"}  # kinds of NumPy types; others are texts
+KINDS = {"vectors": "f", "align": "b", "faces": "i"}  # kinds of NumPy types; others are texts
 READ_HEADER = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 # What Python's and NumPy's readers raise for damaged archives and headers.
 ERRORS = (
@@ -97,7 +97,8 @@ def _check_fields(values: Dict[str, np.ndarray]) -> None:
     if vectors.ndim != 2 or vectors.dtype != np.float32:
         raise ValueError(f"vectors are {vectors.dtype} of shape {vectors.shape}, not float32 of two axes")
     for name, value in values.items():
-        lengths = {"names": len(vectors), "paths": len(vectors), "skipped": len(values.get("reasons", ()))}
+        lengths = dict.fromkeys(("names", "paths", "faces", "notes"), len(vectors))
+        lengths["skipped"] = len(values.get("reasons", ()))
         wanted = () if name in SCALARS else (lengths.get(name, len(value) if value.ndim else 0),)
         if name != "vectors" and value.shape != wanted:
             raise ValueError(f"{name} has shape {value.shape}, not {wanted}")
