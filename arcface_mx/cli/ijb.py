@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 
 from arcface_mx.cli.shared.model_flags import add_json_flag, add_model_flags
+from arcface_mx.metrics.templates import MODES
+from arcface_mx.util.errors import UserError
 
 HELP = """measure IJB-B or IJB-C, 1:1 and 1:N, from the released lists
 
@@ -29,6 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("images", metavar="IMAGES", help="folder of the images")
     parser.add_argument("--aligned", action="store_true", help="IMAGES contains aligned crops")
     parser.add_argument(
+        "--mode", action="append", choices=[mode.name for mode in MODES], help="measure this mode; may be repeated"
+    )
+    parser.add_argument(
         "--no-flip-test", dest="flip_test", action="store_false", help="leave out the modes F1, which halves the time"
     )
     parser.add_argument("--keep-repeated", action="store_true", help="accept pairs that are listed several times")
@@ -38,15 +43,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from arcface_mx.cli.shared.model_flags import open_model
     from arcface_mx.data.protocols.ijb import read_ijb
-    from arcface_mx.metrics.templates import MODES
     from arcface_mx.util.files import write_json
     from arcface_mx.verify.ijb import embed_ijb, find_images, verify_ijb
     from arcface_mx.verify.tables import ijb_table
 
+    chosen = [mode for mode in MODES if not args.mode or mode.name in args.mode]
+    modes = [mode for mode in chosen if args.flip_test or not mode.flip]
+    if not modes:
+        raise UserError("`mode` has only modes F1, which `no_flip_test` leaves out")
     lists = read_ijb(args.meta)
     paths = find_images(lists, args.images)
-    modes = [mode for mode in MODES if args.flip_test or not mode.flip]
-    embed = embed_ijb(open_model(args), lists, paths, args.aligned, args.batch_size, args.flip_test)
+    flip = any(mode.flip for mode in modes)
+    embed = embed_ijb(open_model(args), lists, paths, args.aligned, args.batch_size, flip)
     results = verify_ijb(embed, lists, modes, args.keep_repeated)
     print(ijb_table(lists.name, results))
     if args.json:

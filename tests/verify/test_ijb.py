@@ -127,6 +127,11 @@ def test_command_aligns_and_embeds_the_images(made, tmp_path, capsys):
     assert main([*command, str(tmp_path / "crops"), "--aligned", "--no-flip-test"]) == 0
     printed = capsys.readouterr().out
     assert "F1" not in printed and re.search(rf"N1D1F0 +{expected[1].verification.tar_at_far[0.01]:.4f} ", printed)
+    assert main([*command, str(tmp_path / "crops"), "--aligned", "--mode", "N0D1F1", "--mode", "N1D0F0"]) == 0
+    printed = capsys.readouterr().out
+    assert re.search(rf"N0D1F1 +{expected[4].verification.tar_at_far[0.01]:.4f} ", printed) and "N1D1" not in printed
+    assert main([*command, str(tmp_path / "crops"), "--mode", "N0D1F1", "--no-flip-test"]) == 2
+    assert "--mode has only modes F1" in capsys.readouterr().err
     (tmp_path / "crops" / lists.images[1].replace(".jpg", ".png")).unlink()
     assert main([*command, str(tmp_path / "crops"), "--aligned"]) == 2
     assert f"1 of its images are not below {tmp_path / 'crops'}: {lists.images[1]} (line 2)" in capsys.readouterr().err
