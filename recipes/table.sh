@@ -15,7 +15,7 @@
 # --data    the same as DATA=; EVAL= chooses the verification sets
 # --jobs    number of runs at a time, each on one thread (default: number of cores); 1 gives a run all cores
 # --out     folder for runs and tables (default: runs/table-DATA)
-# --slim    folder for the tables and for each finished run's configuration, environment and metrics, which
+# --slim    folder for the tables and for each finished run's configuration, environment, metrics and scores, which
 #           are kept when the runs are deleted. Runs in this folder count as finished.
 # --        flags of `arcface-mx train` for every run
 set -euo pipefail
@@ -64,7 +64,9 @@ one() {
   if [ -n "$SLIM" ]; then
     mkdir -p "$SLIM/runs/$run.part"
     cp "$OUT/$run"/{config,environment,metrics}.json "$SLIM/runs/$run.part"
-    cp "$OUT/$run/templates.json" "$SLIM/runs/$run.part" 2>/dev/null || true
+    for file in templates.json scores.npz; do
+      if [ -e "$OUT/$run/$file" ]; then cp "$OUT/$run/$file" "$SLIM/runs/$run.part"; fi
+    done
     mv "$SLIM/runs/$run.part" "$SLIM/runs/$run"
   fi
   echo "$(date +%H:%M) $run done"

@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Set, Tuple
 
 import numpy as np
 
-from arcface_mx.report.grouping import group_runs
+from arcface_mx.report.grouping import RunGroup, group_runs
+from arcface_mx.report.leads import BASE, MARK, sets_in_lead
 from arcface_mx.report.paper import ABLATION, COLUMNS, PaperRow, default_path, read_rows, rows_of_table
 from arcface_mx.train.folder import (
     METRICS,
@@ -29,12 +30,15 @@ Metric = Callable[[Dict[str, Any]], Optional[float]]
 # A set whose name contains the first word stands under the column of the paper.
 COLUMN_OF_SET = (("lfw", "LFW"), ("cfp", "CFP-FP"), ("agedb", "AgeDB-30"), ("ytf", "YTF"))
 
+LEGEND = f"{MARK} above {BASE} beyond noise: the 95 % interval of the difference, over identities and seeds, is above 0"
+
 
 @dataclass
 class TableRow:
     """A row of the table: for each verification set the values of its runs, in %.
 
-    `setting` says with which settings the runs were made, if they were not the paper's.
+    `setting` says with which settings the runs were made, if they were not the paper's. `leads` names
+    the sets on which the row's accuracy is above softmax's beyond noise.
     """
 
     name: str
@@ -42,6 +46,7 @@ class TableRow:
     values: Dict[str, List[float]] = field(default_factory=dict)
     paper: Optional[PaperRow] = None
     setting: str = ""
+    leads: Set[str] = field(default_factory=set)
 
 
 def accuracy(metrics: Dict[str, Any]) -> Optional[float]:
@@ -138,6 +143,7 @@ def collect_with_notes(
     rows = {row.name: TableRow(row.name, paper=row if table in (ABLATION, row.table) else None) for row in paper}
     others: List[TableRow] = []
     groups, notes = group_runs(runs, paper)
+    base = [group for group in groups if group.row and group.row.name == BASE]
     for group in groups:
         row = rows[group.row.name] if group.row else TableRow(group.name)
         row.setting = "" if group.budget.is_paper else "small network"
@@ -146,8 +152,14 @@ def collect_with_notes(
         row.runs = len(group.runs)
         for run in group.runs:
             _add(row, read_results(run.folder), metric, flip)
+        if group.row and base and metric is accuracy:
+            row.leads = sets_in_lead(_folders(group), _folders(base[0]), flip) & set(row.values)
     kept = [row for row in rows.values() if row.runs or (all_rows and row.paper and row.paper.table == table)]
     return _baselines(runs, metric, flip) + kept + others, notes
+
+
+def _folders(group: RunGroup) -> List[str]:
+    return [run.folder for run in group.runs]
 
 
 def _baselines(runs: Sequence[str], metric: Metric, flip: str) -> List[TableRow]:
@@ -206,18 +218,19 @@ def set_names(rows: Iterable[TableRow]) -> List[str]:
     return sorted(names, key=lambda name: order.index(paper_column(name)))
 
 
-def cells(rows: Sequence[TableRow], paper: bool = True) -> List[List[str]]:
+def cells(rows: Sequence[TableRow], paper: bool = True, mark: str = "") -> List[List[str]]:
     """The cells of the table, header first: mean ± standard deviation over the runs of a row.
 
     With `paper`, the last columns hold the accuracies that the paper prints, if it has any. A column
-    before them marks rows that were not run with the paper's settings.
+    before them marks rows that were not run with the paper's settings. `mark` follows the values that
+    lead softmax beyond noise.
     """
     sets = set_names(rows)
     columns = [name for name in COLUMNS if paper and any(_printed(row, name) != "-" for row in rows)]
     marked = bool(columns) and any(row.paper and row.setting for row in rows)
     lines = [["row", "runs"] + sets + ["setting"] * marked + [column + " (paper)" for column in columns]]
     for row in rows:
-        measured = [_mean(row, name) for name in sets]
+        measured = [_mean(row, name) + (" " + mark if mark and name in row.leads else "") for name in sets]
         setting = [(row.setting or "paper") if row.runs else "-"] * marked
         lines.append([row.name, str(row.runs or "-")] + measured + setting + [_printed(row, name) for name in columns])
     return lines
@@ -256,7 +269,8 @@ def as_markdown(rows: Sequence[TableRow], paper: bool = True) -> str:
     str
         A line per row.
     """
-    return markdown_table(cells(rows, paper))
+    table = markdown_table(cells(rows, paper, MARK))
+    return f"{table}\n{LEGEND}" if any(row.leads for row in rows) else table
 
 
 def as_csv(rows: Sequence[TableRow], paper: bool = True) -> str:

@@ -16,6 +16,7 @@ from arcface_mx.train import lock
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.files import read_json, write_json
 from arcface_mx.util.json_form import OrNull, check_form
+from arcface_mx.verify.run_scores import RUN_SCORES
 
 CONFIG, ENVIRONMENT, METRICS, BASELINES = "config.json", "environment.json", "metrics.json", "baselines.json"
 TEMPLATES = "templates.json"
@@ -211,7 +212,7 @@ class RunFolder:
 
 def _is_temporary(name: str) -> bool:
     """Return whether a killed process left this file while it wrote one of the folder's files."""
-    return name.startswith(tuple("." + kept for kept in (CONFIG, ENVIRONMENT, METRICS, "model-")))
+    return name.startswith(tuple("." + kept for kept in (CONFIG, ENVIRONMENT, METRICS, RUN_SCORES, "model-")))
 
 
 def environment(devices: str, data: Dict[str, Any]) -> Dict[str, Any]:

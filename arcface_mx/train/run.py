@@ -32,6 +32,7 @@ from arcface_mx.train.state import RunState
 from arcface_mx.train.worker import join
 from arcface_mx.util.errors import LostWorker, UserError
 from arcface_mx.util.files import refuse_unwritable, write_json
+from arcface_mx.verify.run_scores import write_run_scores
 from arcface_mx.verify.tables import result_table
 
 LOGGER = logging.getLogger(__name__)
@@ -153,6 +154,7 @@ def _finish(run: Run, state: RunState, before: Optional[float], log: RunLog) -> 
         results = run.evaluator(state)
         log.verification(state.step, results, say=False)  # the table says it
         metrics["sets"] = {result.set: result.to_json() for result in results}
+        write_run_scores(run.folder.path, results, run.evaluator.sets)
         mean = metrics["mean_accuracy"] = mean_accuracy(results)
         log.say(result_table(results))
         if run.options.eval_every:  # chosen on the verification sets: not a headline number

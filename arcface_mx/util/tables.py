@@ -10,8 +10,8 @@ from arcface_mx.util.errors import printable
 Rows = Sequence[Sequence[str]]
 
 _NUMBER = r"[+\-−]?[\d.,]+(?:e[+\-]?\d+)?"
-# "12", "-1.5e-3", "99.5 %", "91.00 ± 1.41", "0.1 to 0.2", "3 / 1500"
-NUMERIC = re.compile(rf"{_NUMBER}(?: (?:±|to|/) {_NUMBER})*(?: %)?")
+# "12", "-1.5e-3", "99.5 %", "91.00 ± 1.41", "0.1 to 0.2", "3 / 1500", "91.00 ▲"
+NUMERIC = re.compile(rf"{_NUMBER}(?: (?:±|to|/) {_NUMBER})*(?: %)?(?: ▲)?")
 _MARKDOWN = re.compile(r"[|<\[`]")  # what would end a cell, or begin HTML, a link, an image or code
 NO_NUMBER = ("", "-", "not run")  # what a cell of a column of numbers says when it has no number
 
