@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Dict, Mapping, Optional
 
 from arcface_mx.config import TrainConfig, field_table, find_loss, from_flat
-from arcface_mx.presets import preset_values
+from arcface_mx.presets import count_classes, preset_values
 from arcface_mx.synonyms import loss_name, network_name
 from arcface_mx.util.settings import Setting, typed
 
@@ -18,12 +18,15 @@ def from_keywords(loss: str, preset: Optional[str], settings: Mapping[str, Setti
     """
     kind = find_loss(loss_name(loss))
     fields = field_table(kind)
-    values: Dict[str, object] = dict(preset_values(preset, kind)) if preset else {}
-    values.update(settings)
-    for name in fields.keys() & values.keys():
-        default, value = fields[name].default, values[name]
+    given: Dict[str, Setting] = dict(settings)
+    for name in fields.keys() & given.keys():
+        default, value = fields[name].default, given[name]
         single = isinstance(default, tuple) and isinstance(value, (str, int))  # eval="lfw.bin", lr_drops=800
-        values[name] = typed((value,) if single else value, default, f"`{name}`")
+        given[name] = typed((value,) if single else value, default, f"`{name}`")
+    values: Dict[str, object] = {}
+    if preset:
+        values = preset_values(preset, kind, given, count_classes(str(given.get("data", ""))))
+    values.update(given)
     if "network" in values:
         values["network"] = network_name(str(values["network"]))
     return from_flat({**values, "loss": kind.name})

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from arcface_mx.cli import main
+from arcface_mx.keywords import from_keywords
 from arcface_mx.losses import ArcFace
 from arcface_mx.presets import PRESETS, choose_preset, preset_values
 
@@ -98,3 +99,18 @@ def test_a_misspelled_preset_is_one_line_with_the_right_one(capsys):
     assert main(["train", "--preset", "labtop"]) == 2
     message = capsys.readouterr().err
     assert "got labtop; did you mean laptop?" in message and message.count("\n") == 1
+
+
+@pytest.mark.parametrize("given", [{}, {"steps": 100}, {"steps": 100, "lr_drops": (50,)}])
+@pytest.mark.parametrize("preset", ["paper", "laptop"])
+def test_python_gets_the_schedule_of_the_command_line(preset, given, tmp_path, capsys):
+    data = face_set(tmp_path / "faces", 200, 40_000)
+    config = from_keywords("arcface", preset, {**given, "data": data})
+    words = [f"--{name.replace('_', '-')}={str(value).strip('(,)')}" for name, value in given.items()]
+    shown, _ = printed(capsys, "--data", data, "--preset", preset, *words)
+    ours, shown = config.optimizer, shown["optimizer"]
+    assert (ours.steps, list(ours.lr_drops), ours.warmup_steps) == (
+        shown["steps"],
+        shown["lr_drops"],
+        shown["warmup_steps"],
+    )
