@@ -7,8 +7,7 @@
 #   DATA=/data/faces_webface_112x112 recipes/table.sh --jobs 1 -- --devices 'gpu(0),gpu(1)'
 #   DATA=faces EVAL='lfw.bin cfp_fp.bin' BUDGET=photographs recipes/table.sh --seeds '0 1' --jobs 1
 #
-# It may be stopped at any time: the same command continues. On the default data the images have 32 pixels
-# (BUDGET=table). BUDGET=laptop takes those of the single recipes.
+# It may be stopped at any time: the same command continues.
 #
 # --rows    names of recipes; "paper" (default) for the paper's twenty rows, "all" for every recipe
 # --seeds   seeds (default: 0 1 2)
@@ -47,7 +46,6 @@ for seed in $SEEDS; do
   done
 done
 
-if [ -z "${DATA:-}" ]; then export BUDGET=${BUDGET:-table}; fi
 . "$RECIPES/lib/common.sh"
 OUT=${OUT:-runs/table-$(basename "$DATA")}
 mkdir -p "$OUT/logs" ${SLIM:+"$SLIM/runs"}

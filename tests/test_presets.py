@@ -60,7 +60,7 @@ def test_workers_choose_no_preset_each_on_its_own(tmp_path):
 def test_the_choice_is_said_in_one_line(tmp_path, capsys):
     data = face_set(tmp_path / "faces", 200, 20)
     config, message = printed(capsys, "--data", data)
-    assert config["network"]["network"] == "iresnet18" and config["data"]["image_size"] == 48
+    assert config["network"]["network"] == "iresnet18" and config["data"]["image_size"] == 32
     assert (
         message == f"preset laptop, because the run uses no GPU, and {data} has 200 images; --preset chooses another\n"
     )

@@ -9,7 +9,7 @@ from arcface_mx.presets import PRESETS, preset_values
 from arcface_mx.report.paper import PaperRow, spelled
 from arcface_mx.train.schedule import Schedule
 
-PAPER, SMALL = "paper", ("laptop", "table", "photographs")  # presets that the recipes' BUDGET names
+PAPER, SMALL = "paper", ("laptop", "photographs")  # presets that the recipes' BUDGET names
 # Settings that no row decides: the seed, and where the data lie. Training sets are compared by their fingerprints.
 NOT_OF_THE_ROW = ("data", "eval", "run", "seed")
 OF_THE_SCHEDULE = ("steps", "lr", "lr_drops", "warmup_steps", "schedule_batch")

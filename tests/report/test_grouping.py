@@ -21,14 +21,14 @@ from tests.report.test_table import write_run
 
 ROWS = paper.read_rows(paper.default_path())
 ROW = {row.recipe: row for row in ROWS}
-TABLE = Budget("table", 700)
+SMALL = Budget("laptop", 700)
 
 
 @pytest.fixture
 def make(tmp_path):
-    """Write a finished run of a recipe in the budget TABLE, with changed settings and an environment."""
+    """Write a finished run of a recipe in the budget SMALL, with changed settings and an environment."""
 
-    def write(name, recipe="arcface_m0.50.sh", accuracy=0.9, budget=TABLE, data="a" * 20, version="1", **changed):
+    def write(name, recipe="arcface_m0.50.sh", accuracy=0.9, budget=SMALL, data="a" * 20, version="1", **changed):
         folder = str(tmp_path / name)
         write_run(folder, accuracy, **{**recipe_values(ROW[recipe], budget), "run": name, **changed})
         environment = {"arcface_mx": version, "data": {"folder": "/x/faces", "fingerprint": data}}
@@ -125,16 +125,16 @@ def test_drops_keep_their_shares_and_fall_together_in_short_runs():
 @pytest.mark.parametrize("steps", [5, 9, 700])
 def test_rows_that_differ_in_their_schedule_alone_are_told_apart(make, steps):
     """At 5 steps two of the three drops of CosFace's own schedule fall together."""
-    folders = [make(recipe, recipe, budget=Budget("table", steps)) for recipe in ("cosface.sh", "cosface_m0.35.sh")]
+    folders = [make(recipe, recipe, budget=Budget("laptop", steps)) for recipe in ("cosface.sh", "cosface_m0.35.sh")]
     assert names(folders) == ["CosFace (its own paper)", "CosFace (0.35)"]
 
 
 def test_budgets_are_not_averaged(make):
-    folders = [make("a"), make("b", seed=1), make("c", seed=2, budget=Budget("table", 1400))]
-    assert names(folders) == ["ArcFace (0.5)", "ArcFace (0.5), budget table, 1400 steps"]
+    folders = [make("a"), make("b", seed=1), make("c", seed=2, budget=Budget("laptop", 1400))]
+    assert names(folders) == ["ArcFace (0.5)", "ArcFace (0.5), budget laptop, 1400 steps"]
     assert notes(folders) == [
         "these runs mix budgets, and runs that differ in this are not averaged "
-        "(table, 700 steps: 2 runs; table, 1400 steps: 1 run)"
+        "(laptop, 700 steps: 2 runs; laptop, 1400 steps: 1 run)"
     ]
 
 
