@@ -1,0 +1,263 @@
+"""Mutation testing: do the tests notice plausible bugs?
+
+    python -m tests.mutate                    all bugs of tests/mutants
+    python -m tests.mutate --only reader      those of one subject
+    python -m tests.mutate --list             print them
+
+Each bug is put into a copy of the working tree, never into the tree itself. Its tests run with `-x`: first those
+that are not marked as slow, then the slow ones if these pass. The bug is killed if a test fails. The same tests must
+pass on the copy without the bug.
+
+Results are kept in --results, a line for each bug. A bug is not run again while its entry, the file that has it,
+its tests and tests/support are unchanged, so that an interrupted run continues. The exit code is 1 if a bug survives
+for which the list gives no reason.
+"""
+
+from __future__ import annotations
+
+import argparse
+import concurrent.futures
+import hashlib
+import json
+import os
+import pathlib
+import queue
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from typing import Dict, Iterable, List, Tuple
+
+from arcface_mx.util.tables import markdown_table, text_table
+from tests.mutants import Mutant, read_mutants
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "recipes" / "results" / "mutation.jsonl"
+KILLED, SURVIVED = ("failed", "timeout"), "survived"
+FAST, SLOW = "not slow", "slow"
+PASSED, FAILED, NOTHING_CHOSEN = (0,), (1, 2), (5,)  # exit codes of pytest
+
+
+def misfit(mutant: Mutant, tree: pathlib.Path) -> str:
+    """Return why the bug cannot be tested in this tree: its text stands there not once, or a test is missing."""
+    path = tree / mutant.file
+    count = path.read_text(encoding="utf-8").count(mutant.old) if path.is_file() else 0
+    missing = [name for name in files_of(mutant.tests) if not (tree / name).is_file()]
+    if count == 1 and not missing:
+        return ""
+    problem = f"there is no {missing[0]}" if missing else f"{mutant.file} has {mutant.old!r} {count} times, not once"
+    return f"{mutant.subject}: {mutant.what}: {problem}"
+
+
+def files_of(tests: Iterable[str]) -> List[str]:
+    return [test.partition("::")[0] for test in tests]
+
+
+def digest(mutant: Mutant, tree: pathlib.Path) -> str:
+    """Return a checksum of the bug and of what decides whether it is noticed."""
+    names = [mutant.file, *files_of(mutant.tests), "tests/conftest.py"]
+    names += sorted(str(path.relative_to(tree)) for path in (tree / "tests" / "support").glob("*.py"))
+    parts = [mutant.old, mutant.new, *mutant.tests]
+    parts += [(tree / name).read_text(encoding="utf-8") for name in names if (tree / name).is_file()]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def copy_tree(tree: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
+    """Copy what git knows or does not ignore; return the folder of the copy."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(command, cwd=tree, check=True, stdout=subprocess.PIPE, text=True).stdout.split("\0")
+    for name in filter(None, names):
+        if os.path.lexists(tree / name):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(tree / name, folder / name, follow_symlinks=False)
+    return folder
+
+
+def write(path: pathlib.Path, text: str) -> None:
+    """Write a module, and remove its bytecode: Python compares only seconds and size."""
+    path.write_text(text, encoding="utf-8")
+    for compiled in (path.parent / "__pycache__").glob(path.stem + ".*"):
+        compiled.unlink()
+
+
+class Copy:
+    """A copy of the tree, in which one bug at a time is tested."""
+
+    def __init__(self, tree: pathlib.Path, folder: pathlib.Path, seconds: float) -> None:
+        self.tree, self._seconds = copy_tree(tree, folder / "tree"), seconds
+        self._temporary = folder / "tmp"
+        self._sound: Dict[Tuple[Tuple[str, ...], str], str] = {}
+
+    def pytest(self, tests: Tuple[str, ...], marker: str) -> Tuple[str, str]:
+        """Run tests; return "passed", "failed" or "timeout", and the first test that failed."""
+        shutil.rmtree(self._temporary, ignore_errors=True)
+        self._temporary.mkdir()
+        environment = dict(os.environ, PYTHONPATH=str(self.tree), TMPDIR=str(self._temporary))
+        environment.setdefault("OMP_NUM_THREADS", "1")
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-m", marker, "-p", "no:cacheprovider", "-rfE"]
+        command += ["--tb=no", "--durations=0", "--durations-min=999", *tests]
+        process = subprocess.Popen(
+            command,
+            cwd=self.tree,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+        try:
+            output = process.communicate(timeout=self._seconds)[0]
+        except subprocess.TimeoutExpired:
+            return "timeout", ""
+        finally:
+            _kill_group(process.pid)
+            process.wait()
+        if process.returncode in PASSED + NOTHING_CHOSEN:
+            return "passed", ""
+        if process.returncode not in FAILED and process.returncode > 0:
+            sys.exit(f"pytest cannot run {' '.join(tests)}:\n{output[-2000:]}")
+        lines = [line.split(" ")[1] for line in output.splitlines() if line.startswith(("FAILED ", "ERROR "))]
+        return "failed", (lines or ["the process died"])[0]
+
+    def check_sound(self, tests: Tuple[str, ...], marker: str) -> None:
+        """Raise SystemExit if the tests do not pass without a bug."""
+        if (tests, marker) not in self._sound:
+            self._sound[tests, marker] = " ".join(self.pytest(tests, marker))
+        if self._sound[tests, marker].split()[0] != "passed":
+            sys.exit(f"{' '.join(tests)}: without any bug: {self._sound[tests, marker]}")
+
+    def test(self, mutant: Mutant) -> Dict[str, str]:
+        """Return the result of one bug, and the test that noticed it."""
+        path = self.tree / mutant.file
+        sound = path.read_text(encoding="utf-8")
+        for marker in (FAST, SLOW):
+            try:
+                write(path, sound.replace(mutant.old, mutant.new))
+                result, by = self.pytest(mutant.tests, marker)
+            finally:
+                write(path, sound)
+            if result in KILLED:
+                self.check_sound(mutant.tests, marker)
+                return {"result": result, "by": by}
+        return {"result": SURVIVED, "by": ""}
+
+
+def _kill_group(group: int) -> None:
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def read_results(path: pathlib.Path) -> Dict[str, Dict[str, str]]:
+    """Return {digest: result} of a file of results; a torn last line is passed over."""
+    results = {}
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        results[entry["digest"]] = entry
+    return results
+
+
+def run(mutants: List[Mutant], tree: pathlib.Path, results: pathlib.Path, jobs: int, seconds: float) -> None:
+    """Test the bugs that have no result yet, and append their results to the file."""
+    known = read_results(results)
+    todo = [mutant for mutant in mutants if digest(mutant, tree) not in known]
+    if not todo:
+        return
+    with tempfile.TemporaryDirectory(prefix="arcface-mx-mutate-") as folder, open(results, "a") as stream:
+        copies: queue.Queue[Copy] = queue.Queue()
+        for job in range(min(jobs, len(todo))):
+            copies.put(Copy(tree, pathlib.Path(folder, str(job)), seconds))
+
+        def test(mutant: Mutant) -> None:
+            copy, start = copies.get(), time.monotonic()
+            before = digest(mutant, copy.tree)
+            try:
+                result = copy.test(mutant)
+            finally:
+                copies.put(copy)
+            entry = {"digest": before, "subject": mutant.subject, "what": mutant.what, "file": mutant.file, **result}
+            stream.write(json.dumps(entry, ensure_ascii=False) + "\n")
+            stream.flush()
+            print(f"{time.monotonic() - start:6.1f} s  {result['result']:8}  {mutant.subject}: {mutant.what}", flush=True)
+
+        with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+            try:
+                for _ in pool.map(test, todo):
+                    pass
+            except BaseException:
+                pool.shutdown(wait=False)
+                raise
+
+
+def report(mutants: List[Mutant], tree: pathlib.Path, results: pathlib.Path) -> Tuple[str, List[Mutant]]:
+    """Return the page of results, and the survivors without a reason."""
+    known = read_results(results)
+    found = [(mutant, known[digest(mutant, tree)]) for mutant in mutants]
+    counts: Dict[str, Counter] = {}
+    for mutant, entry in found:
+        counts.setdefault(mutant.subject, Counter())[entry["result"] in KILLED] += 1
+    rows = [["subject", "bugs", "killed"]]
+    rows += [[subject.replace("_", " "), str(sum(count.values())), str(count[True])] for subject, count in counts.items()]
+    killed = sum(count[True] for count in counts.values())
+    rows.append(["all", str(len(found)), f"{killed}"])
+    survivors = [mutant for mutant, entry in found if entry["result"] == SURVIVED]
+    page = [
+        "# Mutation testing",
+        "`python -m tests.mutate` puts each bug of `tests/mutants` into a copy of the project and runs the tests that "
+        f"should notice it. The tests notice {killed} of {len(found)} bugs ({100 * killed / len(found):.1f} %). "
+        "`mutation.jsonl` has each bug with the first test that failed.",
+        markdown_table(rows),
+        "## Bugs that no test notices",
+        "\n".join(f"- {mutant.file}: {mutant.what}. {mutant.reason or 'No reason is known.'}" for mutant in survivors)
+        or "None.",
+    ]
+    print(text_table(rows))
+    return "\n\n".join(page) + "\n", [mutant for mutant in survivors if not mutant.reason]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", metavar="SUBJECT", help="a subject, the name of a file of tests/mutants")
+    parser.add_argument("--jobs", type=int, default=1, help="bugs that are tested at a time, each in its own copy")
+    parser.add_argument("--seconds", type=float, default=600, help="time limit of one run of pytest")
+    parser.add_argument("--results", type=pathlib.Path, default=RESULTS, help="file of results, default %(default)s")
+    parser.add_argument("--list", action="store_true", help="print the bugs and run nothing")
+    args = parser.parse_args()
+    every = read_mutants()
+    mutants = [mutant for mutant in every if args.only in (None, mutant.subject)]
+    if not mutants:
+        sys.exit(f"--only {args.only}: the subjects are {', '.join(sorted({mutant.subject for mutant in every}))}")
+    misfits = list(filter(None, (misfit(mutant, ROOT) for mutant in mutants)))
+    if misfits:
+        sys.exit("\n".join(misfits))
+    if args.list:
+        print("\n".join(f"{mutant.subject}: {mutant.file}: {mutant.what}" for mutant in mutants))
+        return 0
+    run(mutants, ROOT, args.results, args.jobs, args.seconds)
+    page, unexplained = report(mutants, ROOT, args.results)
+    if not args.only:
+        _keep(every, args.results)
+        args.results.with_suffix(".md").write_text(page, encoding="utf-8")
+    for mutant in unexplained:
+        print(f"not noticed: {mutant.subject}: {mutant.file}: {mutant.what}")
+    return int(bool(unexplained))
+
+
+def _keep(mutants: List[Mutant], results: pathlib.Path) -> None:
+    """Rewrite the file of results with the bugs of the list, in its order."""
+    known = read_results(results)
+    lines = [json.dumps(known[digest(mutant, ROOT)], ensure_ascii=False) for mutant in mutants]
+    results.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
