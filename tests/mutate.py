@@ -8,9 +8,9 @@ Each bug is put into a copy of the working tree, never into the tree itself. Its
 that are not marked as slow, then the slow ones if these pass. The bug is killed if a test fails. The same tests must
 pass on the copy without the bug.
 
-Results are kept in --results, a line for each bug. A bug is not run again while its entry, the file that has it,
-its tests and tests/support are unchanged, so that an interrupted run continues. The exit code is 1 if a bug survives
-for which the list gives no reason.
+Results are kept in --results, a line for each bug, so that an interrupted run continues. A bug is not run again while
+its entry and the file that has it are unchanged, and, if it survived, its tests too. The exit code is 1 if a bug
+survives for which the list gives no reason.
 """
 
 from __future__ import annotations
@@ -53,16 +53,18 @@ def misfit(mutant: Mutant, tree: pathlib.Path) -> str:
 
 
 def files_of(tests: Iterable[str]) -> List[str]:
-    return [test.partition("::")[0] for test in tests]
+    """Return the files among arguments of pytest, which may name single tests."""
+    return [test.partition("::")[0] for test in tests if ".py" in test]
 
 
-def digest(mutant: Mutant, tree: pathlib.Path) -> str:
-    """Return a checksum of the bug and of what decides whether it is noticed."""
-    names = [mutant.file, *files_of(mutant.tests), "tests/conftest.py"]
-    names += sorted(str(path.relative_to(tree)) for path in (tree / "tests" / "support").glob("*.py"))
-    parts = [mutant.old, mutant.new, *mutant.tests]
-    parts += [(tree / name).read_text(encoding="utf-8") for name in names if (tree / name).is_file()]
+def _sha(parts: Iterable[str]) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def checksums(mutant: Mutant, tree: pathlib.Path) -> Tuple[str, str]:
+    """Return a checksum of the bug and the file that has it, and one of the files with its tests."""
+    code = [mutant.file, mutant.old, mutant.new, *mutant.tests, (tree / mutant.file).read_text(encoding="utf-8")]
+    return _sha(code), _sha((tree / name).read_text(encoding="utf-8") for name in files_of(mutant.tests))
 
 
 def copy_tree(tree: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
@@ -155,61 +157,70 @@ def _kill_group(group: int) -> None:
 
 
 def read_results(path: pathlib.Path) -> Dict[str, Dict[str, str]]:
-    """Return {digest: result} of a file of results; a torn last line is passed over."""
+    """Return {checksum of a bug: result} of a file of results; a torn last line is passed over."""
     results = {}
     for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
         try:
             entry = json.loads(line)
         except ValueError:
             continue
-        results[entry["digest"]] = entry
+        results[entry["code"]] = entry
     return results
 
 
+def known(mutants: List[Mutant], tree: pathlib.Path, results: pathlib.Path) -> Dict[Mutant, Dict[str, str]]:
+    """Return the results that still hold."""
+    stored, found = read_results(results), {}
+    for mutant in mutants:
+        code, tests = checksums(mutant, tree)
+        entry = stored.get(code)
+        if entry and (entry["result"] in KILLED or entry["tests"] == tests):
+            found[mutant] = entry
+    return found
+
+
 def run(mutants: List[Mutant], tree: pathlib.Path, results: pathlib.Path, jobs: int, seconds: float) -> None:
-    """Test the bugs that have no result yet, and append their results to the file."""
-    known = read_results(results)
-    todo = [mutant for mutant in mutants if digest(mutant, tree) not in known]
-    if not todo:
-        return
+    """Test bugs, and append their results to the file."""
     with tempfile.TemporaryDirectory(prefix="arcface-mx-mutate-") as folder, open(results, "a") as stream:
         copies: queue.Queue[Copy] = queue.Queue()
-        for job in range(min(jobs, len(todo))):
+        for job in range(min(jobs, len(mutants))):
             copies.put(Copy(tree, pathlib.Path(folder, str(job)), seconds))
 
         def test(mutant: Mutant) -> None:
             copy, start = copies.get(), time.monotonic()
-            before = digest(mutant, copy.tree)
             try:
+                code, tests = checksums(mutant, copy.tree)
                 result = copy.test(mutant)
             finally:
                 copies.put(copy)
-            entry = {"digest": before, "subject": mutant.subject, "what": mutant.what, "file": mutant.file, **result}
-            stream.write(json.dumps(entry, ensure_ascii=False) + "\n")
+            names = {"subject": mutant.subject, "file": mutant.file, "what": mutant.what}
+            stream.write(json.dumps({**names, **result, "code": code, "tests": tests}, ensure_ascii=False) + "\n")
             stream.flush()
-            print(f"{time.monotonic() - start:6.1f} s  {result['result']:8}  {mutant.subject}: {mutant.what}", flush=True)
+            shown = f"{time.monotonic() - start:6.1f} s  {result['result']:8}  {mutant.subject}: {mutant.what}"
+            print(shown, flush=True)
 
         with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-            try:
-                for _ in pool.map(test, todo):
-                    pass
-            except BaseException:
-                pool.shutdown(wait=False)
-                raise
+            for task in [pool.submit(test, mutant) for mutant in mutants]:
+                try:
+                    task.result()
+                except BaseException:
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    raise
 
 
 def report(mutants: List[Mutant], tree: pathlib.Path, results: pathlib.Path) -> Tuple[str, List[Mutant]]:
     """Return the page of results, and the survivors without a reason."""
-    known = read_results(results)
-    found = [(mutant, known[digest(mutant, tree)]) for mutant in mutants]
+    found = known(mutants, tree, results)
     counts: Dict[str, Counter] = {}
-    for mutant, entry in found:
+    for mutant, entry in found.items():
         counts.setdefault(mutant.subject, Counter())[entry["result"] in KILLED] += 1
     rows = [["subject", "bugs", "killed"]]
-    rows += [[subject.replace("_", " "), str(sum(count.values())), str(count[True])] for subject, count in counts.items()]
+    rows += [
+        [subject.replace("_", " "), str(sum(count.values())), str(count[True])] for subject, count in counts.items()
+    ]
     killed = sum(count[True] for count in counts.values())
     rows.append(["all", str(len(found)), f"{killed}"])
-    survivors = [mutant for mutant, entry in found if entry["result"] == SURVIVED]
+    survivors = [mutant for mutant, entry in found.items() if entry["result"] == SURVIVED]
     page = [
         "# Mutation testing",
         "`python -m tests.mutate` puts each bug of `tests/mutants` into a copy of the project and runs the tests that "
@@ -230,6 +241,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=1, help="bugs that are tested at a time, each in its own copy")
     parser.add_argument("--seconds", type=float, default=600, help="time limit of one run of pytest")
     parser.add_argument("--results", type=pathlib.Path, default=RESULTS, help="file of results, default %(default)s")
+    parser.add_argument("--again", action="store_true", help="run every bug again")
     parser.add_argument("--list", action="store_true", help="print the bugs and run nothing")
     args = parser.parse_args()
     every = read_mutants()
@@ -242,7 +254,8 @@ def main() -> int:
     if args.list:
         print("\n".join(f"{mutant.subject}: {mutant.file}: {mutant.what}" for mutant in mutants))
         return 0
-    run(mutants, ROOT, args.results, args.jobs, args.seconds)
+    done = {} if args.again else known(mutants, ROOT, args.results)
+    run([mutant for mutant in mutants if mutant not in done], ROOT, args.results, args.jobs, args.seconds)
     page, unexplained = report(mutants, ROOT, args.results)
     if not args.only:
         _keep(every, args.results)
@@ -254,8 +267,7 @@ def main() -> int:
 
 def _keep(mutants: List[Mutant], results: pathlib.Path) -> None:
     """Rewrite the file of results with the bugs of the list, in its order."""
-    known = read_results(results)
-    lines = [json.dumps(known[digest(mutant, ROOT)], ensure_ascii=False) for mutant in mutants]
+    lines = [json.dumps(entry, ensure_ascii=False) for entry in known(mutants, ROOT, results).values()]
     results.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

@@ -58,7 +58,9 @@ def assert_both_ways(values, limit, slack=0.02):
 def test_shift_moves_by_whole_pixels_in_all_directions():
     moves = found_dots(draws(CROSS, shift=3))[:, 2] - found_dots(draws(CROSS))[:, 2]
     np.testing.assert_allclose(moves, np.round(moves), atol=0.02)
-    assert {tuple(move) for move in np.round(moves).astype(int).tolist()} == set(itertools.product(range(-3, 4), repeat=2))
+    assert {tuple(move) for move in np.round(moves).astype(int).tolist()} == set(
+        itertools.product(range(-3, 4), repeat=2)
+    )
 
 
 def test_rotation_turns_both_ways_about_the_middle():

@@ -116,7 +116,9 @@ def test_a_bad_part_of_an_accumulated_step_skips_all_of_it(tmp_path, tiny_faces,
     )
     spoil(monkeypatch, {3}, bad_photo)
     train(config)
-    assert_same(*(checkpoint.load(checkpoint.checkpoint_path(config.run.run, step)) for step in (1, 2)))
+    states = [checkpoint.load(checkpoint.checkpoint_path(config.run.run, step)) for step in (1, 2)]
+    assert_same(*states)
+    assert states[1].aux_params and all(np.isfinite(array.asnumpy()).all() for array in states[1].aux_params.values())
 
 
 def test_a_label_without_a_centre_is_refused(tmp_path, tiny_faces, monkeypatch):

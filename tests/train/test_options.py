@@ -154,13 +154,19 @@ def other_faces(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_a_setting_changes_what_is_stated_and_nothing_else(
-    name, plain, tmp_path, tiny_faces, other_faces, monkeypatch
-):
+def test_a_setting_changes_what_is_stated_and_nothing_else(name, plain, tmp_path, tiny_faces, other_faces, monkeypatch):
     value, stated = CHANGES[name]
     values = dict(BASE, **{name: other_faces if value == OTHER_FACES else value})
     found = effects(tiny(tmp_path, values.pop("data", tiny_faces), **values), monkeypatch)
     assert {effect for effect in plain if found[effect] != plain[effect]} == stated
+
+
+@pytest.mark.parametrize("name", ["mirror", "shift", "rotate", "zoom", "jitter"])
+def test_a_setting_of_the_augmentation_reaches_the_setting_of_its_name(name, tmp_path, tiny_faces):
+    value = CHANGES[name][0]
+    run = resolve.resolve(tiny(tmp_path, tiny_faces, **{name: value}), join("device"))
+    plain = dict(image_size=32, mirror=True, shift=0, rotate=0, zoom=0.0, jitter=0.0)
+    assert dataclasses.asdict(run.reader.augmentation) == {**plain, name: value}
 
 
 def left(config):
@@ -204,3 +210,9 @@ def test_a_setting_of_the_network_reaches_each_graph_or_is_refused(network, sett
             graph(**setting)
     else:
         assert graph() != graph(**setting)
+
+
+def test_a_bag_holds_the_images_of_several_batches(tmp_path, tiny_faces):
+    config = tiny(tmp_path, tiny_faces, loss="triplet", images_per_identity=4, bag=3)
+    batch = next(resolve.resolve(config, join("device")).reader.batches())
+    assert len(batch.labels) == 3 * 8
