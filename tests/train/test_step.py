@@ -9,10 +9,11 @@ import mxnet as mx
 import numpy as np
 import pytest
 
+from arcface_mx.reader.record_reader import RecordReader
 from arcface_mx.reader.samplers import RandomSampler
 from arcface_mx.train.guards import Guard
 from arcface_mx.train.run import train
-from tests.support.training import events, tiny
+from tests.support.training import events, interrupt_after, tiny
 
 LR, MOMENTUM, DECAY = 0.06, 0.7, 0.02
 SGD = dict(lr=LR, momentum=MOMENTUM, weight_decay=DECAY, warmup_steps=2, lr_drops=(4,), steps=5, mirror=False)
@@ -118,6 +119,30 @@ def test_random_numbers_of_steps_follow_the_seed(tmp_path, tiny_faces, monkeypat
     for seed in (0, 1):
         train(tiny(tmp_path, tiny_faces, str(seed), steps=2, seed=seed))
     assert len(seeds) == len(set(seeds)) == 2 * (1 + 2)  # initial values, and each step
+
+
+@pytest.mark.parametrize(
+    "values, images",
+    [
+        ({"batch_size": 4, "accumulate": 2}, 3 * 4 * 2),
+        ({"loss": "triplet", "images_per_identity": 4, "bag": 2}, 3 * 8 * 2),
+    ],
+    ids=["accumulate", "bag"],
+)
+def test_a_resumed_run_reads_on_where_it_stopped(tmp_path, tiny_faces, monkeypatch, values, images):
+    real, positions = RecordReader.batches, []
+
+    def batches(self, position=0):
+        positions.append(position)
+        return real(self, position)
+
+    monkeypatch.setattr(RecordReader, "batches", batches)
+    config = tiny(tmp_path, tiny_faces, steps=4, units=(1,), **values)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        interrupt_after(patch, 3)
+        train(config)
+    train(config)
+    assert positions == [0, images]
 
 
 TERMS = dict(loss="norm_softmax", images_per_identity=4, batch_size=20, lr=0.0)
