@@ -22,6 +22,7 @@ import json
 import os
 import pathlib
 import queue
+import select
 import shutil
 import signal
 import subprocess
@@ -91,47 +92,48 @@ class Copy:
     def __init__(self, tree: pathlib.Path, folder: pathlib.Path, seconds: float) -> None:
         self.tree, self._seconds = copy_tree(tree, folder / "tree"), seconds
         self._temporary = folder / "tmp"
-        self._sound: Dict[Tuple[Tuple[str, ...], str], str] = {}
+        self._temporary.mkdir()
+        self._sound: Dict[Tuple[Tuple[str, ...], str], Tuple[str, str]] = {}
+        environment = dict(os.environ, PYTHONPATH=f"{self.tree}{os.pathsep}{ROOT}", TMPDIR=str(self._temporary))
+        environment.setdefault("OMP_NUM_THREADS", "1")
+        # The server is that of this project; the tree may be another one.
+        command = [sys.executable, str(ROOT / "tests" / "mutants" / "fork_server.py")]
+        self._server = subprocess.Popen(
+            command, cwd=self.tree, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+        )
+
+    def close(self) -> None:
+        """End the server."""
+        self._server.communicate()
 
     def pytest(self, tests: Tuple[str, ...], marker: str) -> Tuple[str, str]:
         """Run tests; return "passed", "failed" or "timeout", and the first test that failed."""
         shutil.rmtree(self._temporary, ignore_errors=True)
         self._temporary.mkdir()
-        environment = dict(os.environ, PYTHONPATH=str(self.tree), TMPDIR=str(self._temporary))
-        environment.setdefault("OMP_NUM_THREADS", "1")
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-m", marker, "-p", "no:cacheprovider", "-rfE"]
-        command += ["--tb=no", "--durations=0", "--durations-min=999", *tests]
-        process = subprocess.Popen(
-            command,
-            cwd=self.tree,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        )
-        try:
-            output = process.communicate(timeout=self._seconds)[0]
-        except subprocess.TimeoutExpired:
+        output = self._temporary / "output.txt"
+        arguments = ["-x", "-q", "-m", marker, "-p", "no:cacheprovider", "-rfE", "--tb=no", "--durations=0", *tests]
+        self._server.stdin.write(json.dumps([arguments, str(output)]).encode() + b"\n")
+        child = int(self._server.stdout.readline())
+        ended = select.select([self._server.stdout], [], [], self._seconds)[0]
+        _kill_group(child)
+        code = int(self._server.stdout.readline())
+        if not ended:
             return "timeout", ""
-        finally:
-            _kill_group(process.pid)
-            process.wait()
-        if process.returncode in PASSED + NOTHING_CHOSEN:
+        if code in PASSED + NOTHING_CHOSEN:
             return "passed", ""
-        if process.returncode not in FAILED and process.returncode > 0:
-            sys.exit(f"pytest cannot run {' '.join(tests)}:\n{output[-2000:]}")
-        lines = [line.split(" ")[1] for line in output.splitlines() if line.startswith(("FAILED ", "ERROR "))]
+        text = output.read_text(encoding="utf-8", errors="replace")
+        if code not in FAILED and code > 0:
+            sys.exit(f"pytest cannot run {' '.join(tests)}:\n{text[-2000:]}")
+        lines = [line.split(" ")[1] for line in text.splitlines() if line.startswith(("FAILED ", "ERROR "))]
         return "failed", (lines or ["the process died"])[0]
 
     def check_sound(self, tests: Tuple[str, ...], marker: str) -> None:
         """Raise SystemExit if the tests do not pass without a bug."""
         if (tests, marker) not in self._sound:
-            self._sound[tests, marker] = " ".join(self.pytest(tests, marker))
-        if self._sound[tests, marker].split()[0] != "passed":
-            sys.exit(f"{' '.join(tests)}: without any bug: {self._sound[tests, marker]}")
+            self._sound[tests, marker] = self.pytest(tests, marker)
+        result, by = self._sound[tests, marker]
+        if result != "passed":
+            sys.exit(f"{' '.join(tests)}: without any bug: {result} {by}")
 
     def test(self, mutant: Mutant) -> Dict[str, str]:
         """Return the result of one bug, and the test that noticed it."""
@@ -200,12 +202,15 @@ def run(mutants: List[Mutant], tree: pathlib.Path, results: pathlib.Path, jobs: 
             print(shown, flush=True)
 
         with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-            for task in [pool.submit(test, mutant) for mutant in mutants]:
-                try:
+            tasks = [pool.submit(test, mutant) for mutant in mutants]
+            try:
+                for task in tasks:
                     task.result()
-                except BaseException:
-                    pool.shutdown(wait=False, cancel_futures=True)
-                    raise
+            finally:
+                for task in tasks:
+                    task.cancel()
+        while not copies.empty():
+            copies.get().close()
 
 
 def report(mutants: List[Mutant], tree: pathlib.Path, results: pathlib.Path) -> Tuple[str, List[Mutant]]:
