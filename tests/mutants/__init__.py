@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+import shlex
 from typing import Dict, List, Tuple
 
 FOLDER = pathlib.Path(__file__).parent
@@ -55,7 +56,7 @@ def _read(path: pathlib.Path) -> List[Mutant]:
             finish()
         if sign == "@":
             file, _, names = (part.strip() for part in text.partition("|"))
-            tests = tuple(names.split())
+            tests = tuple(shlex.split(names))
         elif sign and sign in ":-+=":
             fields.setdefault(sign, []).append(text)
         elif sign not in ("", "#"):

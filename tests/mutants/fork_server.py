@@ -1,4 +1,4 @@
-"""Run pytest in children of one process that has imported the heavy packages, because that takes longer than most tests.
+"""Run pytest in children of one process that has imported the heavy packages, which takes longer than most tests.
 
 Each line of standard input holds the arguments of pytest and the file for its output, as JSON. Standard output has the
 number of the child process, and, when it has ended, its exit code.

@@ -63,17 +63,17 @@ CHANGES = {
     "decode_threads": (3, {"threads"}),
     "deterministic": (True, {"devices"}),
 }
-# For each setting: another value, and what it changes of what a run of six steps leaves.
+# For each setting: another value, and what it changes of what a run of seven steps leaves.
 LEAVES = {
     "eval": ((), {"verified": []}),
-    "log_every": (2, {"logged": [2, 4, 6]}),
-    "eval_every": (3, {"verified": [3, 6], "kept": [3, 4, 6]}),
-    "checkpoint_every": (3, {"kept": [3, 6]}),
+    "log_every": (2, {"logged": [2, 4, 6, 7]}),
+    "eval_every": (3, {"verified": [3, 6, 7], "kept": [3, 6, 7]}),
+    "checkpoint_every": (4, {"kept": [4, 7]}),
     "tensorboard": (True, {"tensorboard": True}),
-    "keep_checkpoints": (1, {"kept": [6]}),
-    "keep_every": (2, {"kept": [2, 4, 6]}),
+    "keep_checkpoints": (1, {"kept": [7]}),
+    "keep_every": (2, {"kept": [2, 4, 6, 7]}),
 }
-LEFT = {"logged": [3, 6], "verified": [6], "kept": [4, 6], "tensorboard": False}
+LEFT = {"logged": [3, 6, 7], "verified": [7], "kept": [6, 7], "tensorboard": False}
 # Settings whose effect is tested elsewhere.
 ELSEWHERE = {
     "run": "train/test_resume.py",
@@ -185,7 +185,7 @@ def test_a_setting_changes_what_a_run_leaves(name, tmp_path, tiny_faces, tiny_pa
     value, stated = LEAVES.get(name, (None, {}))
     if name == "tensorboard":
         pytest.importorskip("tensorboardX")
-    values = dict(steps=6, log_every=3, checkpoint_every=2, eval=(tiny_pairs,), units=(1,), lr=0.0)
+    values = dict(steps=7, log_every=3, checkpoint_every=2, eval=(tiny_pairs,), units=(1,), lr=0.0)
     config = tiny(tmp_path, tiny_faces, **{**values, **({name: value} if name else {})})
     train(config)
     assert left(config) == {**LEFT, **stated}
