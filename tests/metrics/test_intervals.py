@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+from scipy.stats import binomtest
 
 from arcface_mx.metrics.calibration import all_pair_scores
 from arcface_mx.metrics.intervals import binomial_interval, identity_interval, middle, resampled_accuracies
@@ -14,6 +16,12 @@ def test_interval_covers_the_true_rate_of_independent_pairs():
         low, high = binomial_interval(random.binomial(1000, 0.01), 1000)
         hits += low <= 0.01 <= high
     assert hits / 400 >= 0.95
+
+
+@pytest.mark.parametrize("accepted, pairs", [(0, 5), (5, 5), (1, 1), (0, 3000), (3, 3000), (37, 50), (2999, 3000)])
+def test_interval_is_that_of_clopper_and_pearson(accepted, pairs):
+    expected = binomtest(accepted, pairs).proportion_ci(0.95, method="exact")
+    np.testing.assert_allclose(binomial_interval(accepted, pairs), (expected.low, expected.high), atol=1e-12)
 
 
 def test_interval_from_identities_covers_the_truth_where_that_of_independent_pairs_does_not():

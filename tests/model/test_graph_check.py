@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 
 import pytest
 
@@ -29,11 +28,10 @@ def test_other_values_are_refused(value):
         check_graph(graph(kernel=value))
 
 
-def test_a_long_value_is_refused_at_once():
-    start = time.perf_counter()
+def test_a_long_value_is_refused():
+    """A pattern that tries every split of a million digits would not end."""
     with pytest.raises(InvalidGraph, match="kernel is"):
-        check_graph(graph(kernel="1" * 100_000 + "x"))
-    assert time.perf_counter() - start < 5
+        check_graph(graph(kernel="1" * 1_000_000 + "x"))
 
 
 def test_an_input_that_does_not_exist_is_named():

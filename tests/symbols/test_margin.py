@@ -261,3 +261,7 @@ def test_literal_takes_neither_policy_nor_ramp() -> None:
         graph(3, literal=True, policy="linear")
     with pytest.raises(ValueError, match="literal"):
         graph(3, literal=True, ramp=True)
+
+
+def test_the_clip_stands_for_less_than_a_thirtieth_of_a_degree() -> None:
+    assert CLIP == 1.1920928955078125e-07 and math.degrees(math.acos(1.0 - CLIP)) < 1 / 30

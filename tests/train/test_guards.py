@@ -102,10 +102,12 @@ def test_one_more_than_allowed_stops_and_resume_can_allow_it(tmp_path, tiny_face
     assert train(allowing)["skipped_steps"] == 1
 
 
-def test_a_bad_part_of_an_accumulated_step_skips_all_of_it(tmp_path, tiny_faces, monkeypatch):
+@pytest.mark.parametrize("devices", ["cpu", "cpu(0),cpu(1)"])
+def test_a_bad_part_of_an_accumulated_step_skips_all_of_it(tmp_path, tiny_faces, monkeypatch, devices):
     config = tiny(
         tmp_path,
         tiny_faces,
+        devices=devices,
         skip_bad_batches=1,
         accumulate=2,
         batch_size=4,
@@ -116,7 +118,11 @@ def test_a_bad_part_of_an_accumulated_step_skips_all_of_it(tmp_path, tiny_faces,
     )
     spoil(monkeypatch, {3}, bad_photo)
     train(config)
-    assert_same(*(checkpoint.load(checkpoint.checkpoint_path(config.run.run, step)) for step in (1, 2)))
+    states = [checkpoint.load(checkpoint.checkpoint_path(config.run.run, step)) for step in (1, 2)]
+    assert_same(*states)
+    for one, other in zip(*(state.device_statistics for state in states)):
+        assert all((one[name].asnumpy() == other[name].asnumpy()).all() for name in one) and one
+    assert states[1].aux_params and all(np.isfinite(array.asnumpy()).all() for array in states[1].aux_params.values())
 
 
 def test_a_label_without_a_centre_is_refused(tmp_path, tiny_faces, monkeypatch):

@@ -24,10 +24,11 @@ def test_the_defaults_are_the_papers_schedule():
 
 @given(batch=st.sampled_from([64, 128, 256, 512, 1024]), accumulate=st.sampled_from([1, 2, 4]))
 def test_images_seen_do_not_depend_on_the_batch(batch, accumulate):
-    one = schedule(batch_size=batch, accumulate=accumulate, schedule_batch=512)
+    one = schedule(batch_size=batch, accumulate=accumulate, schedule_batch=512, warmup_steps=1000)
     assert one.steps * one.images_a_step == 32000 * 512
     assert one.lr == pytest.approx(0.1 * batch * accumulate / 512)
     assert one.drops[0] * one.images_a_step == 20000 * 512
+    assert one.warmup * one.images_a_step == 1000 * 512
 
 
 def test_warmup_grows_to_the_full_rate():

@@ -228,7 +228,7 @@ class TestBadInput:
         "values, words",
         [
             ({"data": "/nowhere"}, "/nowhere"),
-            ({"devices": "gpu(7)"}, r"no gpu\(7\)"),
+            ({"devices": "gpu(99)"}, r"no gpu\(99\)"),
             ({"devices": "tpu"}, "cannot read 'tpu'"),
             ({"devices": "cpu(0),cpu(0)"}, "twice"),
             ({"devices": "cpu(0),gpu(0)"}, "devices of one kind"),

@@ -80,3 +80,11 @@ def test_outside_of_the_image_is_black_or_repeats_its_border():
     crop = align(image, REFERENCE + 50)[0]
     assert (crop[:60, :60] == 200).all() and (crop[64:] == 0).all()
     assert (align(image, REFERENCE + 50, border=cv2.BORDER_REPLICATE)[0] == 200).all()
+
+
+def test_reference_points_are_those_of_published_crops():
+    """x and y of left eye, right eye, nose, left and right mouth corner, from InsightFace and MTCNN."""
+    wide = [38.2946, 51.6963, 73.5318, 51.5014, 56.0252, 71.7366, 41.5493, 92.3655, 70.7299, 92.2041]
+    narrow = [30.2946, 51.6963, 65.5318, 51.5014, 48.0252, 71.7366, 33.5493, 92.3655, 62.7299, 92.2041]
+    np.testing.assert_allclose(reference_landmarks(112).ravel(), wide, atol=1e-9)
+    np.testing.assert_allclose(reference_landmarks(96).ravel(), narrow, atol=1e-9)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.metadata
+import itertools
 import json
 import os
 
@@ -21,6 +22,7 @@ from arcface_mx.data.rendered import (  # noqa: E402
     chunks,
     makehuman,  # noqa: E402
     pose,
+    sampling,
     sets,
 )
 from arcface_mx.data.rendered.dataset import render_dataset  # noqa: E402
@@ -149,6 +151,26 @@ def test_test_identities_are_not_training_identities():
     parts = {kind.identity_part for kind in sets.TEST_KINDS}
     images = [kind.image_part for kind in (sets.TRAINING, *sets.TEST_KINDS)]
     assert sets.TRAINING.identity_part not in parts and len(set(images)) == len(images)
+
+
+def test_every_part_identity_image_and_seed_has_random_numbers_of_its_own():
+    """An identity of training with the number, or an image with the stream, of a test identity would leak."""
+    kinds, numbers = (sets.TRAINING, *sets.TEST_KINDS), range(4)
+    draws = {
+        ("identity", seed, part, number): sampling.identity_stream(seed, part, number)
+        for seed, part, number in itertools.product((0, 1), {kind.identity_part for kind in kinds}, numbers)
+    }
+    for seed, kind, number, image in itertools.product((0, 1), kinds, numbers, numbers):
+        stream = sampling.image_stream(seed, kind.image_part, number, image)
+        draws["image", seed, kind.image_part, number, image] = stream
+    assert len({stream.random(4).tobytes() for stream in draws.values()}) == len(draws)
+
+
+def test_a_training_identity_is_not_the_test_identity_of_its_number():
+    head = Head.load()
+    for number in (0, 1):
+        drawn = [draw_identity(head, 0, kind.identity_part, number) for kind in (sets.TRAINING, sets.MIXED)]
+        assert drawn[0].age != drawn[1].age and not np.allclose(drawn[0].shape.young, drawn[1].shape.young)
 
 
 def test_background_is_independent_of_the_identity():

@@ -172,6 +172,64 @@ def test_iresnet_has_the_names_of_published_models() -> None:
     assert "stage3_unit14_bn3_moving_var" in iresnet(DATA, 50).list_auxiliary_states()
 
 
+# Convolutions in full size: shape of the weight, stride and padding. Written from the papers and published models.
+CONVOLUTIONS = {
+    "iresnet50": {
+        "conv0": ((64, 3, 3, 3), 1, 1),
+        "stage1_unit1_conv1": ((64, 64, 3, 3), 1, 1),
+        "stage1_unit1_conv2": ((64, 64, 3, 3), 2, 1),
+        "stage1_unit1_conv1sc": ((64, 64, 1, 1), 2, 0),
+        "stage1_unit3_conv2": ((64, 64, 3, 3), 1, 1),
+        "stage2_unit1_conv1": ((128, 64, 3, 3), 1, 1),
+        "stage3_unit1_conv2": ((256, 256, 3, 3), 2, 1),
+        "stage3_unit14_conv1": ((256, 256, 3, 3), 1, 1),
+        "stage4_unit1_conv1sc": ((512, 256, 1, 1), 2, 0),
+        "stage4_unit3_conv2": ((512, 512, 3, 3), 1, 1),
+    },
+    "mobilefacenet": {
+        "conv_1_conv2d": ((64, 3, 3, 3), 2, 1),
+        "conv_2_dw_conv2d": ((64, 1, 3, 3), 1, 1),
+        "dconv_23_conv_sep_conv2d": ((128, 64, 1, 1), 1, 0),
+        "dconv_23_conv_dw_conv2d": ((128, 1, 3, 3), 2, 1),
+        "dconv_23_conv_proj_conv2d": ((64, 128, 1, 1), 1, 0),
+        "res_3_block3_conv_dw_conv2d": ((128, 1, 3, 3), 1, 1),
+        "dconv_34_conv_sep_conv2d": ((256, 64, 1, 1), 1, 0),
+        "res_4_block5_conv_proj_conv2d": ((128, 256, 1, 1), 1, 0),
+        "dconv_45_conv_dw_conv2d": ((512, 1, 3, 3), 2, 1),
+        "res_5_block1_conv_sep_conv2d": ((256, 128, 1, 1), 1, 0),
+        "conv_6sep_conv2d": ((512, 128, 1, 1), 1, 0),
+        "conv_6dw7_7_conv2d": ((512, 1, 7, 7), 1, 0),
+    },
+}
+COUNTS = {"iresnet50": 1 + 2 * 24 + 4, "mobilefacenet": 2 + 3 * (3 + 12) + 2}
+
+
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+def test_convolutions_are_those_of_the_published_network(name: str) -> None:
+    symbol = backbone(name, DATA)
+    shapes = dict(zip(symbol.list_arguments(), symbol.infer_shape(data=(1, 3, 112, 112))[0]))
+    nodes = [node for node in json.loads(symbol.tojson())["nodes"] if node["op"] == "Convolution"]
+    found = {
+        node["name"]: (shapes[node["name"] + "_weight"], node["attrs"]["stride"], node["attrs"].get("pad", "(0, 0)"))
+        for node in nodes
+    }
+    for layer, (shape, stride, pad) in CONVOLUTIONS[name].items():
+        assert found[layer] == (shape, str((stride, stride)), str((pad, pad))), layer
+    assert len(found) == COUNTS[name] and all(node["attrs"]["no_bias"] == "True" for node in nodes)
+    assert shapes["pre_fc1_weight"] == (512, 512 * 7 * 7 if name == "iresnet50" else 512)
+
+
+@pytest.mark.parametrize("name, eps", [("iresnet50", 2e-5), ("mobilefacenet", 1e-3)])
+def test_settings_of_batchnorm_and_dropout_are_the_published_ones(name: str, eps: float) -> None:
+    nodes = json.loads(backbone(name, DATA, dropout=0.4).tojson())["nodes"]
+    norms = {node["name"]: node["attrs"] for node in nodes if node["op"] == "BatchNorm"}
+    for layer, attributes in norms.items():
+        assert float(attributes["eps"]) == (2e-5 if layer == "fc1" else eps), layer
+        assert float(attributes["momentum"]) == 0.9 and attributes["use_global_stats"] == "False"
+    drops = [node["attrs"] for node in nodes if node["op"] == "Dropout"]
+    assert [float(drop["p"]) for drop in drops] == [0.4] and drops[0].get("mode", "training") == "training"
+
+
 def test_last_gamma_is_fixed_and_input_is_normalised_in_the_graph() -> None:
     nodes = json.loads(iresnet(DATA, 18).tojson())["nodes"]
     fixed = {node["name"]: node["attrs"]["fix_gamma"] for node in nodes if node["op"] == "BatchNorm"}
