@@ -146,7 +146,11 @@ class Worker:
         self.kvstore.broadcast("share " + key, array, out=found)
         return found
 
-    def any(self, flag: bool) -> bool:
+    def should_save(self, flag: bool) -> bool:
+        """Return whether rank 0 asks all workers to save, with Horovod; with ps-lite each worker saves by itself."""
+        return self.kvstore.any(flag) if self._on_horovod else flag
+
+    def should_stop(self, flag: bool) -> bool:
         """Return whether any worker asks to stop. All workers call it at the end of a step.
 
         With ps-lite the answer is that of the step before, which has arrived and costs no wait.
