@@ -18,6 +18,7 @@ from arcface_mx.launch.endpoint import prepare_socket
 from arcface_mx.parallel.communicator import Communicator, HorovodCommunicator
 from arcface_mx.train.state import RunState
 from arcface_mx.util.errors import UserError
+from arcface_mx.util.files import make_temporary
 
 LOSS_SCALE_STATE = ("scale", "good_steps", "overflows")
 
@@ -215,7 +216,7 @@ def _join_horovod(devices: str) -> Worker:
 
 
 def _scratch(rank: int) -> str:
-    return tempfile.mkdtemp(prefix="arcface-mx-worker-") if rank else ""
+    return make_temporary(tempfile.gettempdir())[0] if rank else ""  # this process holds its lock
 
 
 def _without(values: Dict[str, Any], names: Any) -> Dict[str, Any]:
