@@ -15,9 +15,7 @@ import argparse
 import collections
 import contextlib
 import ctypes
-import datetime
 import os
-import platform
 import random
 import shutil
 import signal
@@ -26,7 +24,7 @@ import tempfile
 import time
 from typing import Counter, Dict, List, NamedTuple, Optional, Tuple
 
-from arcface_mx.train.folder import commit, processor
+from tests.support.heading import heading
 from tests.support.kill_cases import CASES, Case, contents, faults_after_kill, faults_at_end, make_inputs
 
 MAX_KILLS = 3  # of a command, until it may reach its end
@@ -264,15 +262,7 @@ def main() -> int:
     args = parser.parse_args()
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
     _import_for_children()
-    lines: List[str] = []
-
-    def say(line: str) -> None:
-        lines.append(line)
-        print(line, flush=True)
-
-    command = " ".join(["python -m tests.kill_trial", *sys.argv[1:]])
-    say(f"{command}, {datetime.date.today()}, commit {commit() or 'unknown'}")
-    say(f"{platform.system()}, Python {platform.python_version()}, {os.cpu_count()} cores of {processor()}")
+    say = heading("tests.kill_trial", args.out)
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="arcface-mx-kill-") as folder:
         trial = Trial(os.path.realpath(folder), args.seed)
@@ -281,9 +271,6 @@ def main() -> int:
             say(trial.round(args.only[number % len(args.only)]))
             number += 1
     say(", ".join(f"{name} {count}" for name, count in trial.counts.items()) + f"; {time.monotonic() - start:.0f} s")
-    if args.out:
-        with open(args.out, "w", encoding="utf-8") as stream:
-            stream.write("\n".join(lines) + "\n")
     return 1 if trial.faults else 0
 
 
