@@ -177,7 +177,22 @@ def _lines_until_silence(receiver, child):
         content += piece
 
 
-def as_command(text, note):
+def shapes_of(texts):
+    """Return the shapes of the parameters of graphs, (arguments, states), as a request states them."""
+    import mxnet as mx
+
+    arguments, states = {}, {}
+    for symbol in map(mx.sym.load_json, texts):
+        given, _, auxiliary = symbol.infer_shape(data=(1, 3, 32, 32))
+        for group, names, shapes in (
+            (arguments, symbol.list_arguments(), given),
+            (states, symbol.list_auxiliary_states(), auxiliary),
+        ):
+            group.update({name: [list(shape), "float32"] for name, shape in zip(names, shapes) if name != "data"})
+    return arguments, states
+
+
+def as_command(text, note, shapes):
     """Return what the command's own code says of a graph that a child died of, in words."""
     from arcface_mx.model import trial
 
@@ -185,8 +200,8 @@ def as_command(text, note):
         with open(note) as stream:
             wanted = stream.read()
     except FileNotFoundError:
-        wanted = request(text, {}, {})
-    answer = trial._run("x-symbol.json", wanted)
+        wanted = request(text, *shapes)  # it died when shapes were inferred; a file could hold these
+    answer = trial.run_trial("arcface_mx.model.trial_child", "x-symbol.json", wanted, "MXNet")
     if "\n" in answer:
         return f"FINDING: several lines: {answer!r:.200}"
     return f"one line of the command: {answer}" if answer else "loaded and run by the command"
@@ -213,6 +228,7 @@ def main():
     args = parser.parse_args()
     say = heading("tests.fuzz.graphs", args.out)
     seeds, chance = [json.loads(graph) for graph in graphs()], random.Random(args.seed)
+    shapes = shapes_of([json.dumps(seed) for seed in seeds])
     counts, start, done = collections.Counter(), time.monotonic(), 0
     with tempfile.TemporaryDirectory() as folder:
         note, waiting = os.path.join(folder, "request.json"), []
@@ -222,7 +238,7 @@ def main():
             words = run_batch(waiting, args.seconds, note)
             for number, word in enumerate(words):
                 if word.startswith(("child", "FINDING")):
-                    answer = as_command(waiting[number], note) if word.startswith("child") else ""
+                    answer = as_command(waiting[number], note, shapes) if word.startswith("child") else ""
                     say(f"graph {done + number}: {word}; {answer}")
                     keep(args.keep, waiting[number], done + number)
                     counts["FINDING"] += answer.startswith("FINDING")
