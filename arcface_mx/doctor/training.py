@@ -19,6 +19,7 @@ from arcface_mx.planning.workload import Workload
 from arcface_mx.train import checkpoint
 from arcface_mx.train.run import train
 from arcface_mx.train.state import RunState
+from arcface_mx.util.files import temporary_directory
 
 IDENTITIES, IMAGES, SIDE = 8, 4, 32
 SETTINGS: Mapping[str, Any] = {
@@ -148,7 +149,7 @@ def faces() -> Iterator[str]:
     from arcface_mx.data.recordio.writer import RecordWriter
 
     random = np.random.RandomState(0)
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_directory() as folder:
         data = os.path.join(folder, "faces")
         with RecordWriter(data, SIDE, SIDE) as writer:
             for identity in range(IDENTITIES):

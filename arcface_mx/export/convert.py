@@ -19,6 +19,7 @@ from arcface_mx.model.load import check_memory
 from arcface_mx.model.onnx_file import is_onnx, read_onnx
 from arcface_mx.model.pth_file import read_pth
 from arcface_mx.model.save import save_prefix
+from arcface_mx.model.trial import try_onnx
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.files import refuse_existing
 
@@ -100,6 +101,8 @@ def _onnx(source: str, convention: Optional[str]) -> _Original:
             "rgb,127.5,127.5 (InsightFace's) or rgb (pixels from 0 to 255)"
         )
     network = from_onnx(file, applied)
+    if file.digest:
+        try_onnx(source, file.digest, None)
     engine = OnnxEngine(file.data, source, file.batch)
     return _Original(network, lambda batch: _flat(engine.run(applied.apply(batch))), "ONNX Runtime's", NUM_IMAGES)
 

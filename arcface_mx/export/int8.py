@@ -33,7 +33,6 @@ import contextlib
 import io
 import logging
 import os
-import tempfile
 import warnings
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
@@ -45,7 +44,7 @@ from arcface_mx.model.engines import PARAMETERS_DIGEST
 from arcface_mx.model.onnx_file import seal
 from arcface_mx.model.to_onnx import import_onnx
 from arcface_mx.util.errors import UserError
-from arcface_mx.util.files import atomic_write, fingerprint
+from arcface_mx.util.files import atomic_write, fingerprint, temporary_directory
 
 CALIBRATION_BATCH = 8  # images at a time; ONNX Runtime holds the values of all layers for a batch
 MIN_COSINE = 0.9  # mean cosine to the embeddings in float32, below which a form is of no use
@@ -64,7 +63,7 @@ def quantise(data: bytes, images: np.ndarray) -> bytes:
         raise UserError(
             f"`int8`: ONNX Runtime's quantisation lacks a package ({error}): pip install 'arcface-mx[export]'"
         ) from None
-    with tempfile.TemporaryDirectory() as folder, _quiet():
+    with temporary_directory() as folder, _quiet():
         source, prepared, target = (os.path.join(folder, name) for name in ("source", "prepared", "target"))
         with open(source, "wb") as stream:
             stream.write(data)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import tempfile
 from dataclasses import asdict, dataclass
 from typing import Callable, Iterable, Iterator, List, Optional, Sequence
 
@@ -16,6 +15,7 @@ from arcface_mx.data.recordio.index import RecordIndex
 from arcface_mx.metrics.angles import Centres
 from arcface_mx.metrics.label_errors import far_images, near_centres, overlap
 from arcface_mx.util.errors import UserError
+from arcface_mx.util.files import temporary_directory
 from arcface_mx.util.progress import progress
 
 Embed = Callable[[Iterable[bytes]], np.ndarray]
@@ -45,7 +45,7 @@ def find_label_errors(index: RecordIndex, embed: Embed, against: Sequence[str], 
     """
     options.check()
     verification_sets = [read_pairs(path) for path in against]
-    with tempfile.TemporaryDirectory(prefix="arcface-mx-clean-") as folder:
+    with temporary_directory() as folder:
         embeddings = _embed_set(index, embed, os.path.join(folder, "embeddings"))
         far, angles, centres = far_images(embeddings, index.labels, index.num_classes, options.far)
         entries = []

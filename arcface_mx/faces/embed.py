@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import os
-import shutil
+import re
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence
 
 import numpy as np
@@ -18,6 +19,8 @@ from arcface_mx.util.files import read_json, write_json
 from arcface_mx.util.progress import progress
 
 PART_SIZE = 2048  # images
+TASK = "task.json"
+_PART = re.compile(r"\.?(\d{8}\.npz|task\.json)(\.new.*)?$")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,10 +100,12 @@ def embed_to_file(
     Parts are kept in `out`.parts until all of them exist; the same call continues after an
     interruption. Raises UserError if `out` exists, or the parts belong to another call.
     """
+    folder, task = out + ".parts", _task(model, paths, options, part_size)
     if os.path.exists(out):
+        if _stored_task(folder) in (None, task):
+            _remove_parts(folder)  # left by a process that was killed when `out` was complete
         raise UserError(f"{out}: already exists; give another name or delete it")
-    folder = out + ".parts"
-    _check_same_task(folder, _task(model, paths, options, part_size))
+    _check_same_task(folder, task)
     parts = []
     for start in range(0, len(paths), part_size):
         path = os.path.join(folder, f"{start:08d}.npz")
@@ -114,7 +119,7 @@ def embed_to_file(
     }
     embeddings = parts[0]._replace(**arrays)
     write_fields(out, embeddings)
-    shutil.rmtree(folder)
+    _remove_parts(folder)
     return embeddings
 
 
@@ -138,11 +143,31 @@ def _task(model: str, paths: Sequence[str], options: FaceOptions, part_size: int
 
 
 def _check_same_task(folder: str, task: Dict[str, Any]) -> None:
-    path = os.path.join(folder, "task.json")
-    if not os.path.exists(path):
-        write_json(path, task)
-    elif read_json(path) != task:
+    stored = _stored_task(folder)
+    if stored is None:
+        _remove_parts(folder)  # it is not known of what they are
+        write_json(os.path.join(folder, TASK), task)
+    elif stored != task:
         raise UserError(f"{folder}: holds parts for other images, another model or other options; delete the folder")
+
+
+def _stored_task(folder: str) -> Any:
+    """Return what the parts in a folder are of; None if that is not stated."""
+    try:
+        return read_json(os.path.join(folder, TASK))
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        return {}
+
+
+def _remove_parts(folder: str) -> None:
+    """Remove the folder of the parts, with what killed processes left in it, but not what somebody else put there."""
+    for name in os.listdir(folder) if os.path.isdir(folder) else ():
+        if _PART.match(name):
+            os.unlink(os.path.join(folder, name))
+    with contextlib.suppress(OSError):
+        os.rmdir(folder)
 
 
 def read_embeddings(path: str) -> Embeddings:

@@ -186,7 +186,7 @@ def int8_engine(path: str, parameters: str) -> OnnxEngine:
     try:
         with open(path, "rb") as stream:
             data = stream.read()
-        check_seal(data, path)
+        check_seal(data, path, needed=True)
         engine = OnnxEngine(data, path)
     except OSError as error:
         raise UserError(

@@ -10,9 +10,16 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Set
 
-from arcface_mx.model.node_check import MAX_VALUES, InvalidGraph, check_attributes, check_inputs, num_outputs
+from arcface_mx.model.node_check import (
+    MAX_VALUES,
+    InvalidGraph,
+    check_attributes,
+    check_inputs,
+    check_variables,
+    num_outputs,
+)
 from arcface_mx.model.operators import operators
 
 MAX_BYTES, MAX_NODES = 1 << 26, 1 << 16
@@ -34,8 +41,9 @@ def check_graph(raw: bytes) -> str:
         raise InvalidGraph("it has no list of nodes")
     outputs: List[int] = []
     names = set()
+    variables: Set[int] = set()
     for number, node in enumerate(nodes):
-        outputs.append(_check_node(number, node, outputs))
+        outputs.append(_check_node(number, node, outputs, variables))
         if node["op"] == "null" and node["name"] in names:
             raise InvalidGraph(f"two inputs have the name {node['name']!r:.60}")
         names.add(node["name"])
@@ -55,8 +63,11 @@ def check_output_sizes(shapes: List[Any], names: List[str]) -> None:
             raise InvalidGraph(f"the output of {name} has shape {shape} for one image: more than {MAX_VALUES} values")
 
 
-def _check_node(number: int, node: Any, outputs: List[int]) -> int:
-    """Return the number of outputs of a node, whose inputs must be outputs of nodes before it."""
+def _check_node(number: int, node: Any, outputs: List[int], variables: Set[int]) -> int:
+    """Return the number of outputs of a node, whose inputs must be outputs of nodes before it.
+
+    `variables` are the numbers of the nodes before it that are inputs of the graph; a variable is added.
+    """
     if not isinstance(node, dict) or not isinstance(node.get("name"), str) or not isinstance(node.get("op"), str):
         raise InvalidGraph(f"node {number} has no name or no operator")
     name, operator = node["name"], node["op"]
@@ -82,8 +93,10 @@ def _check_node(number: int, node: Any, outputs: List[int]) -> int:
         attributes.update(part)
     check_attributes(where, operator, attributes)
     if operator == "null":
+        variables.add(number)
         return 1
     check_inputs(where, operator, len(inputs), attributes)
+    check_variables(where, operator, [entry[0] in variables for entry in inputs])
     return num_outputs(where, operator, attributes)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
 from arcface_mx.model.operators import Operator, operators
 
@@ -12,6 +12,7 @@ MAX_VALUES, MAX_SIZE, MAX_COUNT, MAX_AXES = 1 << 28, 1 << 24, 4096, 32
 
 Limits = Tuple[int, int]
 SIZE: Limits = (1, MAX_SIZE)
+BLOCK: Limits = (1, 1 << 10)  # MXNet divides by its square, in 32 bits
 PADDING: Limits = (0, MAX_SIZE)
 AXIS: Limits = (-MAX_AXES, MAX_AXES - 1)
 ANY: Limits = (-(1 << 63), (1 << 63) - 1)
@@ -36,11 +37,16 @@ LIMITS: Dict[str, Limits] = {
 # The same for one operator.
 OWN_LIMITS: Dict[Tuple[str, str], Limits] = {
     ("UpSampling", "num_filter"): PADDING,
+    ("depth_to_space", "block_size"): BLOCK,
+    ("space_to_depth", "block_size"): BLOCK,
     ("topk", "k"): PADDING,
     ("Reshape", "shape"): (-4, MAX_SIZE),
     ("reshape", "shape"): (-4, MAX_SIZE),
 }
 NOT_ZERO = {"step"}
+# Operators whose second and later inputs must be variables. MXNet does not compare the shape of anything else there
+# with what the operator writes, which corrupts memory.
+TAKE_VARIABLES = ("InstanceNorm",)
 # What MXNet reads of the attributes of a variable.
 VARIABLE = {"__shape__": "Shape", "__dtype__": "int", "__storage_type__": "int"}
 TRUE, FALSE = ("1", "True", "true"), ("0", "False", "false")
@@ -65,6 +71,13 @@ def check_inputs(where: str, name: str, count: int, attributes: Dict[str, str]) 
     allowed = {len(needed), len([part for part in needed if part not in AUXILIARY])}
     if count not in allowed:
         raise InvalidGraph(f"{where}: {name} has {count} inputs, but needs {len(needed)} ({', '.join(needed)})")
+
+
+def check_variables(where: str, name: str, are_variables: Sequence[bool]) -> None:
+    """Raise InvalidGraph if an input that must be a variable is something else."""
+    if name in TAKE_VARIABLES and not all(are_variables[1:]):
+        names = " and ".join(operators()[name].inputs[1:])
+        raise InvalidGraph(f"{where}: {names} of {name} must be variables, and one is the output of another node")
 
 
 def _is_absent(name: str, part: str, operator: Operator, attributes: Dict[str, str]) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 from arcface_mx.model.embedder import Embedder
 from arcface_mx.model.engines import OnnxEngine
 from arcface_mx.model.onnx_file import read_onnx
+from arcface_mx.model.trial import try_onnx
 from arcface_mx.util.errors import UserError
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ class OnnxEmbedder(Embedder):
         self.notes = []
         if not is_stated:
             LOGGER.warning("%s does not state its input; %s is assumed; state it by `input`", path, self.convention)
+        if file.digest:
+            try_onnx(path, file.digest, layer)
         engine = OnnxEngine(file.data, path, file.batch, layer)
         self._engine, self._make_engine = engine, lambda network: engine
         self.embedding_size = self._run_once(engine)

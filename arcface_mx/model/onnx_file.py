@@ -42,6 +42,8 @@ class OnnxFile(NamedTuple):
     batch : int
         The number of images that the graph takes at a time; 0 is any number.
     metadata : dict of str to str
+    digest : str
+        SHA-256 of `data` where the file is not sealed; empty for a sealed one, which this project has written.
     """
 
     path: str
@@ -51,6 +53,7 @@ class OnnxFile(NamedTuple):
     size: Size
     batch: int
     metadata: Dict[str, str]
+    digest: str
 
     def convention(self, stated: Optional[str] = None) -> Tuple[Convention, bool]:
         """Return the input convention, `stated` or what the file states, and whether it is one of these."""
@@ -97,7 +100,8 @@ def read_onnx(path: str) -> OnnxFile:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
     except ValueError as error:  # of protobuf: more than 2 GB
         raise UserError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from error
-    return OnnxFile(path, model, raw, image, size, batch, metadata)
+    digest = "" if SEALED in metadata and not files else hashlib.sha256(raw).hexdigest()
+    return OnnxFile(path, model, raw, image, size, batch, metadata, digest)
 
 
 def onnx_fingerprint(path: str) -> str:
@@ -123,11 +127,14 @@ def seal(data: bytes) -> bytes:
     return body + _last_entry(onnx, hashlib.sha256(body).hexdigest())
 
 
-def check_seal(data: bytes, path: str) -> None:
-    """Raise UserError if the bytes of an ONNX file differ from the checksum that they state."""
+def check_seal(data: bytes, path: str, needed: bool = False) -> None:
+    """Raise UserError if the bytes of an ONNX file differ from their checksum, or have none where it is `needed`."""
     onnx = import_reader()
     try:
-        _check_seal(data, {entry.key: entry.value for entry in _decoded(onnx, data).metadata_props})
+        metadata = {entry.key: entry.value for entry in _decoded(onnx, data).metadata_props}
+        _check_seal(data, metadata)
+        if needed and SEALED not in metadata:
+            raise InvalidGraph("states no checksum; export it again")
     except InvalidGraph as reason:
         raise UserError(f"{path}: {reason}") from None
 

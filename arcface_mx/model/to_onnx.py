@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import tempfile
 import warnings
 from typing import TYPE_CHECKING, Any, Dict, Mapping, Tuple
 
@@ -23,6 +22,7 @@ import numpy as np
 from arcface_mx.model.attributes import EMBEDDING_SIZE_ATTRIBUTE
 from arcface_mx.model.nodes import Graph, Node, Source
 from arcface_mx.util.errors import UserError
+from arcface_mx.util.files import temporary_directory
 
 if TYPE_CHECKING:
     import mxnet as mx
@@ -55,7 +55,7 @@ def to_onnx(
     names = rewritten.list_arguments() + rewritten.list_auxiliary_states()
     arrays = {name: arrays[name] for name in names if name != image}
     dynamic = {"dynamic": True, "dynamic_input_shapes": [("batch", 3) + size]}
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_directory() as folder:
         path = os.path.join(folder, "model.onnx")
         try:
             with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):

@@ -13,11 +13,10 @@ import os
 import platform
 import shutil
 import subprocess
-import tempfile
 from typing import Dict, List, Tuple
 
 from arcface_mx.util.errors import UserError
-from arcface_mx.util.files import cache_folder
+from arcface_mx.util.files import cache_folder, temporary_directory
 from arcface_mx.util.private import make_private, refuse_foreign, remove_unused, touch
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -69,7 +68,7 @@ def _compile(compiler: str, mxnet_folder: str, path: str) -> None:
     sources: Dict[str, Tuple[str, ...]] = {source: FLAGS for source in sorted(glob.glob(os.path.join(HERE, "*.cc")))}
     # MXNet's glue only passes pointers on; without optimisation it compiles in half the time.
     sources[os.path.join(mxnet_folder, "src", "lib_api.cc")] = FLAGS + ("-O0",)
-    with tempfile.TemporaryDirectory(dir=os.path.dirname(path)) as folder:
+    with temporary_directory("native-compiling-", os.path.dirname(path)) as folder:
         objects = {source: os.path.join(folder, f"{number}.o") for number, source in enumerate(sources)}
         include = "-I" + os.path.join(mxnet_folder, "include")
         _run([[compiler, *flags, include, "-c", source, "-o", objects[source]] for source, flags in sources.items()])

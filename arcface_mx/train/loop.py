@@ -90,8 +90,8 @@ def fit(
             if last or step % options.log_every == 0:
                 trainer.report()
             due = 0 < options.eval_every and step % options.eval_every == 0 and not last
-            is_best = due and run.worker.any(trainer.verify())
-            stop = run.worker.any(interrupts.asked)
+            is_best = due and run.worker.should_save(trainer.verify())
+            stop = run.worker.should_stop(interrupts.asked)
             if last or stop or is_best or step % options.checkpoint_every == 0:
                 reached, path = trainer.save()
                 if last:

@@ -18,6 +18,7 @@ from arcface_mx.launch.endpoint import prepare_socket
 from arcface_mx.parallel.communicator import Communicator, HorovodCommunicator
 from arcface_mx.train.state import RunState
 from arcface_mx.util.errors import UserError
+from arcface_mx.util.files import make_temporary
 
 LOSS_SCALE_STATE = ("scale", "good_steps", "overflows")
 
@@ -146,7 +147,11 @@ class Worker:
         self.kvstore.broadcast("share " + key, array, out=found)
         return found
 
-    def any(self, flag: bool) -> bool:
+    def should_save(self, flag: bool) -> bool:
+        """Return whether rank 0 asks all workers to save, with Horovod; with ps-lite each worker saves by itself."""
+        return self.kvstore.any(flag) if self._on_horovod else flag
+
+    def should_stop(self, flag: bool) -> bool:
         """Return whether any worker asks to stop. All workers call it at the end of a step.
 
         With ps-lite the answer is that of the step before, which has arrived and costs no wait.
@@ -211,7 +216,7 @@ def _join_horovod(devices: str) -> Worker:
 
 
 def _scratch(rank: int) -> str:
-    return tempfile.mkdtemp(prefix="arcface-mx-worker-") if rank else ""
+    return make_temporary(tempfile.gettempdir())[0] if rank else ""  # this process holds its lock
 
 
 def _without(values: Dict[str, Any], names: Any) -> Dict[str, Any]:

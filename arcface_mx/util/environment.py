@@ -27,6 +27,7 @@ def prepare_process() -> None:
       that a graph is bound.
     - ``MXNET_UPDATE_ON_KVSTORE`` is 0, so that the momentum stays beside the parameters, where a
       checkpoint can save it.
+    - ``ORT_DISABLE_TELEMETRY`` is 1, because recent versions of ONNX Runtime send usage data to Microsoft.
     - ``numpy.bool`` is defined if it is missing. MXNet 1.9.1 reads it while it is imported, and
       NumPy 1.24 removed it.
     - ``import mxnet`` is prepared by `mxnet_import`: it raises an ImportError that says what to do where
@@ -40,6 +41,7 @@ def prepare_process() -> None:
     os.environ.setdefault("MXNET_SUBGRAPH_BACKEND", "default")  # "NONE" prints a line at every bind
     os.environ.setdefault("MXNET_SUBGRAPH_VERBOSE", "0")
     os.environ.setdefault("MXNET_UPDATE_ON_KVSTORE", "0")
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     if "bool" not in numpy.__dict__:
         numpy.bool = bool  # type: ignore[attr-defined]
     prepare_import()

@@ -11,8 +11,9 @@ import tempfile
 from typing import IO, Any, Iterator, Tuple
 
 from arcface_mx.util.errors import UserError
-from arcface_mx.util.locks import lock_folder
+from arcface_mx.util.locks import lock_descriptor, lock_file, lock_folder
 
+TEMPORARY = "arcface-mx-temporary-"  # begins the names of temporary folders
 MAX_JSON = 1 << 28  # bytes; the largest file lists the records that cleaning has left out
 
 
@@ -41,7 +42,8 @@ def make_folder(path: str) -> None:
 def atomic_write(path: str, mode: str = "wb") -> Iterator[IO[Any]]:
     """Open a temporary file beside `path`, and rename it to `path` when the block ends.
 
-    If the block raises an exception, the temporary file is removed and `path` stays as it was. What
+    If the block raises an exception, the temporary file is removed and `path` stays as it was. What a
+    killed process left of the same `path` is removed first. What
     exists and is not a regular file, such as /dev/null or a pipe, is written to directly: a renaming
     would replace the device.
     """
@@ -52,20 +54,43 @@ def atomic_write(path: str, mode: str = "wb") -> Iterator[IO[Any]]:
         return
     folder = os.path.dirname(os.path.abspath(path))
     make_folder(folder)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{os.path.basename(path)}.", dir=folder)
+    descriptor, temporary = _temporary_file(folder, os.path.basename(path))
+    lock = os.dup(descriptor)  # held until the file has its name
     try:
         with os.fdopen(descriptor, mode, encoding=encoding) as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp gives 0600
+        os.chmod(temporary, 0o666 & ~_umask())  # it was made with 0600
         os.replace(temporary, path)
     except BaseException as error:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         _name_path(error, path)
         raise
+    finally:
+        os.close(lock)
     sync_folder(folder)
+
+
+def _temporary_file(folder: str, name: str) -> Tuple[int, str]:
+    """Make and lock the temporary file of `name`; returns its descriptor and its path.
+
+    It always has the same name, by which the next process finds what a killed one left, unless
+    another process holds that file or it is somebody else's.
+    """
+    path = os.path.join(folder, f".{name}.new")
+    lock = lock_file(path)
+    if lock is not None:
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+        os.close(lock)
+    with contextlib.suppress(FileExistsError):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        if lock_descriptor(descriptor, path):
+            return descriptor, path
+        os.close(descriptor)  # another process has taken it for an abandoned file, and removes it
+    return tempfile.mkstemp(prefix=f".{name}.new-", dir=folder)
 
 
 @contextlib.contextmanager
@@ -78,9 +103,7 @@ def atomic_directory(path: str) -> Iterator[str]:
     """
     parent, name = os.path.split(os.path.abspath(path))
     make_folder(parent)
-    prefix = f".{name}.new-"
-    _remove_abandoned(parent, prefix)
-    temporary, lock = _locked_folder(parent, prefix)
+    temporary, lock = make_temporary(parent, f".{name}.new-")
     try:
         yield temporary
         for folder, _, names in os.walk(temporary):
@@ -99,14 +122,29 @@ def atomic_directory(path: str) -> Iterator[str]:
     sync_folder(parent)
 
 
+@contextlib.contextmanager
+def temporary_directory(prefix: str = TEMPORARY, parent: str = "") -> Iterator[str]:
+    """Make a temporary folder for the block, in the system's one by default, and remove it at the end.
+
+    What killed processes left of this prefix is removed first.
+    """
+    path, lock = make_temporary(parent or tempfile.gettempdir(), prefix)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+        os.close(lock)
+
+
 def _name_path(error: BaseException, path: str) -> None:
     """Put the path into an error that names no file, such as a full disk while a stream is written."""
     if isinstance(error, OSError) and error.filename is None:
         error.filename = path
 
 
-def _locked_folder(parent: str, prefix: str) -> Tuple[str, int]:
-    """Make a temporary folder; returns its path and its lock."""
+def make_temporary(parent: str, prefix: str = TEMPORARY) -> Tuple[str, int]:
+    """Make a temporary folder; returns its path and its lock. What killed processes left of `prefix` is removed."""
+    remove_abandoned(parent, prefix)
     while True:
         path = tempfile.mkdtemp(prefix=prefix, dir=parent)
         lock = lock_folder(path)
@@ -114,7 +152,7 @@ def _locked_folder(parent: str, prefix: str) -> Tuple[str, int]:
             return path, lock
 
 
-def _remove_abandoned(parent: str, prefix: str) -> None:
+def remove_abandoned(parent: str, prefix: str) -> None:
     """Remove the temporary folders that no process holds."""
     for name in os.listdir(parent):
         if name.startswith(prefix):

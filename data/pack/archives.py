@@ -13,7 +13,6 @@ import contextlib
 import os
 import re
 import tarfile
-import tempfile
 import zipfile
 from functools import partial
 from typing import Callable, Dict, Iterator, List, Optional, Tuple
@@ -21,9 +20,11 @@ from typing import Callable, Dict, Iterator, List, Optional, Tuple
 from arcface_mx.data.image_files import is_image_name, natural_key
 from arcface_mx.data.pack.unpack import suffix
 from arcface_mx.util.errors import UserError, printable
+from arcface_mx.util.files import temporary_directory
 
 TAR, ZIP, PARQUET = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz"), (".zip",), (".parquet",)
 ARCHIVES = TAR + ZIP + PARQUET
+TEMPORARY = ".unpacked-"  # begins the name of a temporary folder
 MAX_BYTES = 1 << 28  # of an image; a larger one is damage or an attack
 
 Member = Tuple[str, Callable[[], bytes]]  # path inside the archive, and a function that reads it
@@ -70,7 +71,7 @@ def opened(source: str, place: str, label_column: Optional[str] = None) -> Itera
         yield Images(source, source)
         return
     os.makedirs(place, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".unpacked-", dir=place) as folder:
+    with temporary_directory(TEMPORARY, place) as folder:
         images = Images(source, folder)
         rows = 0
         for archive in archives:

@@ -12,14 +12,14 @@ import numpy as np
 
 from arcface_mx.data.bins.draw_pairs import write_drawn_pairs
 from arcface_mx.data.image_files import IdentityImages, images_by_identity
-from arcface_mx.data.pack.archives import Images, opened
+from arcface_mx.data.pack.archives import TEMPORARY, Images, opened
 from arcface_mx.data.pack.copies import Copies
 from arcface_mx.data.pack.encode import PackOptions, encode_images
 from arcface_mx.data.recordio.manifest import write_manifest
 from arcface_mx.data.recordio.writer import RecordWriter
 from arcface_mx.util.children import in_batches, run_batches
 from arcface_mx.util.errors import UserError, printable
-from arcface_mx.util.files import atomic_directory, refuse_existing, write_json
+from arcface_mx.util.files import atomic_directory, refuse_existing, remove_abandoned, write_json
 from arcface_mx.util.progress import progress
 
 BATCH = 32  # images that a child process gets at a time
@@ -59,8 +59,11 @@ def pack_images(source: str, folder: str, options: PackOptions, workers: int = 1
     identity that shares an image, byte for byte, with another one is not held out.
     """
     options.check()
+    place = os.path.dirname(os.path.abspath(folder))
+    if os.path.exists(folder):  # perhaps complete, by a process that was killed before it removed its images
+        remove_abandoned(place, TEMPORARY)
     refuse_existing(folder)
-    with opened(source, os.path.dirname(os.path.abspath(folder)), options.label_column) as images:
+    with opened(source, place, options.label_column) as images:
         return _pack(source, images, folder, options, workers)
 
 

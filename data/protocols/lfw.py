@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from typing import Dict, Optional, Tuple
 
 from arcface_mx.data.align.folder import align_folder
@@ -16,6 +15,7 @@ from arcface_mx.data.protocols.verification_set import (
     refuse_missing,
 )
 from arcface_mx.util.errors import UserError
+from arcface_mx.util.files import temporary_directory
 
 FOLDERS = ("lfw-deepfunneled", "lfw_funneled", "lfw-funneled", "lfw")
 
@@ -61,7 +61,7 @@ def make_lfw(
     paths = {name: find_image(folder, name) for name in distinct_images(read_protocol("lfw", pairs_path))}
     refuse_missing([name for name, path in paths.items() if not path], pairs_path, f"are not below {folder}", missing)
     images = [os.path.relpath(path, folder) for path in paths.values()]
-    with tempfile.TemporaryDirectory(prefix="arcface-mx-lfw-") as temporary:
+    with temporary_directory() as temporary:
         crops = os.path.join(temporary, "crops")
         alignments = align_folder(folder, crops, options, workers, images)
         faceless = [alignment.path for alignment in alignments if not alignment.is_aligned]

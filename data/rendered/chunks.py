@@ -13,6 +13,7 @@ import importlib.metadata
 import multiprocessing
 import multiprocessing.connection
 import os
+import shutil
 import signal
 import threading
 import zipfile
@@ -103,6 +104,8 @@ def open_work(folder: str, options: RenderOptions) -> str:
     plan: Dict[str, Any] = {name: getattr(options, name) for name in ("seed", "images", "test_images", "supersampling")}
     plan.update(provenance())
     if not os.path.exists(path):
+        for name in os.listdir(work) if os.path.isdir(work) else ():  # of settings that are not known
+            os.unlink(os.path.join(work, name))
         os.makedirs(work, exist_ok=True)
         write_json(path, plan)
         return work
@@ -113,6 +116,13 @@ def open_work(folder: str, options: RenderOptions) -> str:
         f"{work}: left by an interrupted run with other settings, libraries or code; delete it, or repeat the "
         "command of that run"
     )
+
+
+def remove_work(folder: str, options: RenderOptions) -> None:
+    """Remove the work folder of these options that a process has left which was killed when `folder` was complete."""
+    if os.path.isdir(work_folder(folder)):
+        with contextlib.suppress(UserError), hold_work(folder):
+            shutil.rmtree(open_work(folder, options))
 
 
 def provenance() -> Dict[str, Any]:

@@ -18,6 +18,8 @@ from arcface_mx.util.progress import progress
 if TYPE_CHECKING:
     from arcface_mx.data.rendered.sets import Pair
 
+SUMMARY = "rendered.json"
+
 
 def render_dataset(folder: str, options: RenderOptions, workers: int = 1) -> Dict[str, object]:
     """Render a training set and three verification sets into a new folder.
@@ -54,6 +56,8 @@ def render_dataset(folder: str, options: RenderOptions, workers: int = 1) -> Dic
     pairs = {comparison.name: choose_pairs(comparison, options) for comparison in comparisons}
     if workers < 1:
         raise UserError(f"`workers` must be at least 1, got {workers}")
+    if os.path.exists(os.path.join(folder, SUMMARY)):
+        chunks.remove_work(folder, options)
     _refuse_existing(folder)
     with chunks.hold_work(folder):
         _refuse_existing(folder)  # another process may have finished it since
@@ -71,7 +75,7 @@ def render_dataset(folder: str, options: RenderOptions, workers: int = 1) -> Dic
                 **chunks.provenance(),
                 "sha256": sums,
             }
-            write_json(os.path.join(temporary, "rendered.json"), summary)
+            write_json(os.path.join(temporary, SUMMARY), summary)
             write_manifest(temporary, sums)
         shutil.rmtree(work)
     return summary

@@ -106,6 +106,28 @@ def test_an_interrupted_call_continues(model, folder, monkeypatch):
     np.testing.assert_allclose(embeddings.vectors, embedder.embed([rgb(path) for path in paths]), atol=1e-5)
 
 
+def test_what_a_process_left_that_was_killed_behind_the_end_is_removed(model, folder, capsys):
+    out, command = str(folder / "out.npz"), ["embed", model, str(folder / "new"), str(folder / "out.npz")]
+    assert main(command) == 0
+    os.mkdir(out + ".parts")
+    for name in ("00000000.npz", ".00000002.npz.new"):  # task.json is gone already
+        (folder / "out.npz.parts" / name).write_bytes(b"half")
+    assert main(command) == 2 and not os.path.exists(out + ".parts")
+    assert "already exists" in capsys.readouterr().err
+
+
+def test_parts_of_which_nothing_is_known_are_not_used(model, folder):
+    out = str(folder / "out.npz")
+    paths = [str(folder / "new" / f"n{identity}.png") for identity in range(5)]
+    embedder = load_model(model)
+    other = embed_to_file(embedder, "other", paths[::-1], str(folder / "other.npz"), FaceOptions())
+    os.mkdir(out + ".parts")
+    os.rename(str(folder / "other.npz"), out + ".parts/00000000.npz")
+    embeddings = embed_to_file(embedder, "this", paths, out, FaceOptions())
+    assert embeddings.model == "this"
+    np.testing.assert_allclose(embeddings.vectors, other.vectors[::-1], atol=1e-5)
+
+
 def test_parts_of_another_call_are_refused(model, folder, capsys):
     out = str(folder / "out.npz")
     os.makedirs(out + ".parts")

@@ -100,6 +100,12 @@ HOSTILE = {
     "an argument that is not there": graph(DATA, node("relu", "x", [(0, 0)]), arg_nodes=[99]),
     "a stride of 0": graph(DATA, node("w", "x"), node("Pooling", "p", [(0, 0)], kernel="(2, 2)", stride="(0, 0)")),
     "no groups": graph(DATA, node("Convolution", "c", [(0, 0)], kernel="(3, 3)", num_filter="4", num_group="0")),
+    "a norm whose scale is an image": graph(
+        DATA, node("relu", "x", [(0, 0)]), node("InstanceNorm", "y", [(1, 0), (0, 0), (1, 0)])
+    ),
+    "a block whose square is no number of 32 bits": graph(
+        DATA, node("depth_to_space", "x", [(0, 0)], block_size=str(1 << 24))
+    ),
     "a filter of 10^15": graph(
         DATA, node("Convolution", "c", [(0, 0)], kernel="(3, 3)", num_filter="1000000000000000")
     ),

@@ -18,10 +18,11 @@ from tests.support.training import assert_same, final
 
 
 @pytest.mark.slow
-def test_a_run_resumes_after_a_worker_is_killed_and_ends_as_on_one_device(tmp_path, faces):
-    one, two = config(tmp_path, faces, "one"), config(tmp_path, faces, "two")
+def test_a_run_resumes_after_a_worker_is_killed_and_ends_as_on_one_device(tmp_path, faces, tiny_pairs):
+    verified = {"eval": (tiny_pairs,), "eval_every": 3}
+    one, two = (config(tmp_path, faces, name, **verified) for name in ("one", "two"))
     train(one)
-    command_line = command(two.run.run, faces)
+    command_line = command(two.run.run, faces, **verified)
     code, output, _ = kill_in_the_middle(command_line, "worker")
     assert code == 1
     assert "was ended by SIGKILL; ending the others" in output and "launch: worker" in output

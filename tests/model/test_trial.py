@@ -8,13 +8,15 @@ import subprocess
 import sys
 
 import mxnet as mx
+import numpy as np
 import pytest
 
-from arcface_mx.model import trial
+from arcface_mx.export.convert import import_model
+from arcface_mx.model import onnx_file, trial
 from arcface_mx.model.load import load_model
 from arcface_mx.model.save import save_model
 from arcface_mx.util.errors import UserError
-from tests.support import nets
+from tests.support import nets, onnx_files
 
 SIZE = (32, 32)
 
@@ -90,6 +92,54 @@ def test_a_graph_of_this_project_is_not_tried(tmp_path, monkeypatch):
     symbol = nets.embedding(SIZE)
     save_model(symbol, *nets.parameters(symbol, SIZE), str(tmp_path))
     assert load_model(str(tmp_path)).embedding_size == 8
+
+
+@pytest.mark.parametrize(
+    "script, message",
+    [
+        ("kill -SEGV $$", "ONNX Runtime crashes with this graph .SIGSEGV."),
+        ("kill -KILL $$", "ONNX Runtime takes too much time or memory"),
+        ("""echo '{"reason": "x.onnx: is bad"}'""", "^x.onnx: is bad$"),
+    ],
+)
+def test_an_onnx_file_of_others_that_ends_the_other_process_is_one_line(script, message, tmp_path, monkeypatch):
+    answered_by(script, tmp_path, monkeypatch)
+    path = onnx_files.save(tmp_path / "x.onnx", onnx_files.model(*onnx_files.projection()), tried=False)
+    for use in (load_model, lambda path: import_model(path, str(tmp_path / "made"), "rgb,127.5,127.5")):
+        with pytest.raises(UserError, match=message) as caught:
+            use(path)
+        assert "\n" not in str(caught.value)
+    assert not os.path.exists(str(tmp_path / "made-symbol.json"))
+
+
+def test_an_onnx_file_of_others_is_tried_once_and_a_sealed_one_never(tmp_path, monkeypatch):
+    answered_by(f"""echo x >> {tmp_path}/calls; echo '{{"reason": ""}}'""", tmp_path, monkeypatch)
+    proto = onnx_files.model(*onnx_files.projection())
+    path = onnx_files.save(tmp_path / "x.onnx", proto, tried=False)
+    sealed = onnx_files.save(tmp_path / "y.onnx", onnx_file.seal(proto.SerializeToString()), tried=False)
+    for _ in range(2):
+        load_model(path)
+        load_model(sealed)
+    assert (tmp_path / "calls").read_text() == "x\n"
+    onnx_files.save(path, onnx_files.model(*onnx_files.projection(seed=1)), tried=False)
+    load_model(path)
+    assert (tmp_path / "calls").read_text() == "x\nx\n"
+
+
+@pytest.mark.slow
+def test_the_other_process_runs_an_onnx_file_and_limits_its_memory(tmp_path, cache):
+    nodes, arrays = onnx_files.projection()
+    assert load_model(onnx_files.save(tmp_path / "x.onnx", onnx_files.model(nodes, arrays), tried=False))
+    assert len(os.listdir(str(cache / "graphs"))) == 1
+    # 64 GB of zeros, of which nothing can be seen in the file.
+    arrays["shape"] = np.asarray([1 << 17, 1 << 17], np.int64)
+    huge = [onnx_files.node("ConstantOfShape", ["shape"], ["huge"]), onnx_files.node("ReduceMax", ["huge"], ["zero"])]
+    bomb = [nodes[0], onnx_files.node("MatMul", ["flat", "weight"], ["small"]), *huge]
+    bomb.append(onnx_files.node("Add", ["small", "zero"], ["out"]))
+    path = onnx_files.save(tmp_path / "bomb.onnx", onnx_files.model(bomb, arrays), tried=False)
+    with pytest.raises(UserError, match="bomb.onnx: .*(memory|alloc)") as caught:
+        load_model(path)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.slow

@@ -34,7 +34,7 @@ def changed_variables(first="", **variables):
 
 
 def test_the_import_sets_the_variables_of_the_docstring():
-    assert set(changed_variables()) == LISTED and len(LISTED) == 5
+    assert set(changed_variables()) == LISTED and len(LISTED) == 6
 
 
 @pytest.mark.parametrize("name", sorted(LISTED))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from typing import Dict, Optional, Sequence, Tuple
 
@@ -22,7 +21,7 @@ from arcface_mx.report.table import read_results
 from arcface_mx.train.folder import read_config, read_environment, read_metrics
 from arcface_mx.train.snapshot import results_at
 from arcface_mx.util.errors import UserError
-from arcface_mx.util.files import atomic_write, refuse_unwritable
+from arcface_mx.util.files import atomic_write, refuse_unwritable, temporary_directory
 from arcface_mx.verify.sets import embed_set, score_set
 
 PAGE = "report.html"
@@ -127,7 +126,7 @@ def write_model_report(model: str, embedder: Embedder, sets: Sequence[str], out:
         scores = pair_scores(embeddings["none"], pairs.left, pairs.right, pairs.path)
         results.append(result.to_json())
         scored.append(ScoredSet(name, result.set, pairs, embeddings["none"], scores))
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_directory() as folder:
         plots, missing = _draw_plots(None, name, folder, scored)
     report = RunReport(model, TrainConfig(), results, embedder, scored, plots, missing, 0, None)
     page = Page(name, f"arcface-mx {__version__}, input {embedder.convention}. {missing}")

@@ -168,3 +168,14 @@ def test_an_image_larger_than_the_limit_is_refused(tmp_path, monkeypatch):
     ):
         with pytest.raises(UserError, match="p/1.jpg has 101 bytes; an image has at most 100"):
             pack_images(source, str(tmp_path / "set"), PackOptions())
+
+
+@pytest.mark.parametrize("is_complete", [False, True])
+def test_what_a_killed_process_unpacked_is_removed_by_the_next(images, tmp_path, is_complete):
+    archive = write_zip(tmp_path / "faces.zip", paths_of(images))
+    (tmp_path / "place" / ".unpacked-left" / "anna").mkdir(parents=True)
+    out = tmp_path / "place" / "out"
+    if is_complete:
+        out.mkdir()
+    assert main(["data", "pack", archive, str(out)]) == (2 if is_complete else 0)
+    assert os.listdir(str(tmp_path / "place")) == ["out"]

@@ -113,6 +113,27 @@ def test_an_interrupted_run_leaves_no_data_set_and_continues(tiny, tmp_path, mon
     assert os.listdir(tmp_path) == ["set"]
 
 
+def test_the_work_folder_of_a_process_that_was_killed_behind_the_end_is_removed(tmp_path):
+    folder, options = tmp_path / "set", RenderOptions(identities=2, images=1, test_identities=0, supersampling=1.0)
+    folder.mkdir()
+    (folder / "rendered.json").write_text("{}")
+    chunks.open_work(str(folder), options)
+    for other in (dataclasses.replace(options, seed=4), options):
+        assert os.path.isdir(chunks.work_folder(str(folder)))  # that of another command stays
+        with pytest.raises(UserError, match="already there"):
+            render_dataset(str(folder), other)
+    assert os.listdir(tmp_path) == ["set"]
+
+
+def test_chunks_of_unknown_settings_are_not_used(tmp_path):
+    options = RenderOptions(identities=2, images=1, test_identities=0, supersampling=1.0)
+    work = chunks.open_work(str(tmp_path / "set"), options)
+    path = chunks.chunks_of(options)[0].path(work)
+    open(path, "wb").close()
+    os.unlink(os.path.join(work, "plan.json"))  # as a process does first that removes the folder and is killed
+    assert chunks.open_work(str(tmp_path / "set"), options) == work and not os.path.exists(path)
+
+
 @pytest.mark.parametrize("content", [b"PK not a chunk", b"PK\x03\x04 a broken archive"])
 def test_a_damaged_chunk_is_reported_with_its_file(tmp_path, content):
     folder = str(tmp_path / "set")
