@@ -122,7 +122,7 @@ class Trainer:
         scale = getattr(run.loss, "scale", None)
         self._stall = StallDetector(run.schedule, len(run.index), classes, run.first_loss, scale)
         changeable = run.worker.size == 1 and all(context.device_type == "cpu" for context in run.contexts)
-        self._slowdown, self._began = SlowdownDetector(num_threads() if changeable else 0), 0.0
+        self._slowdown = SlowdownDetector(num_threads() if changeable else 0)
         self._meter = Meter(run.graph.outputs, run.loss.last_angle)
         self._miner: Optional[BagMiner] = None
         if run.loss.bag_size > 1:
@@ -134,7 +134,7 @@ class Trainer:
     def compute_gradients(self) -> List[np.ndarray]:
         """Run forward and backward pass on a step's batches, sum and check the gradients; return the losses."""
         losses = []
-        self._began = time.perf_counter()
+        self._slowdown.start()
         for part in range(self._run.optimizer.accumulate):
             batch = self._miner(self._next_batch) if self._miner else self._next_batch
             self._guard.before(batch, part)
@@ -168,7 +168,7 @@ class Trainer:
         if self._run.optimizer.accumulate > 1:
             clear_gradients(self._module)
         self.step += 1
-        self._slowdown.add(time.perf_counter() - self._began)
+        self._slowdown.stop()
         self._log.step()
 
     def step_report(self, losses: List[np.ndarray]) -> StepReport:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import gc
 import statistics
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Callable, Deque, Dict, List, Optional, Tuple
 
@@ -66,7 +67,7 @@ def _recorded(run: Run, count: int) -> Run:
 def _times(run: Run) -> Dict[int, float]:
     """Return the seconds of a training step by number of threads."""
     step = _step_of_a_copy(run)
-    times = measure(step, run.contexts)
+    times = measure(step, lambda count: set_threads(count, run.contexts))
     del step
     gc.collect()  # the copy must not take memory beside the run itself
     return times
@@ -107,10 +108,18 @@ class SlowdownDetector:
         self._threads, self._others = threads, others or OtherProcesses().cores
         self._first: List[float] = []
         self._last: Deque[float] = deque(maxlen=STEPS_COMPARED)
-        self._skip, self._done = 1, False  # the first step also prepares the devices
+        self._began, self._skip, self._done = 0.0, 1, False  # the first step also prepares the devices
+
+    def start(self) -> None:
+        """Start the clock at the beginning of a step."""
+        self._began = time.perf_counter()
+
+    def stop(self) -> None:
+        """Add the time of a step at its end. Verification and checkpoint do not count."""
+        self.add(time.perf_counter() - self._began)
 
     def add(self, seconds: float) -> None:
-        """Add the time of a step, without verification and checkpoint."""
+        """Add the time of a step."""
         if self._skip:
             self._skip -= 1
         elif len(self._first) < STEPS_COMPARED:

@@ -77,14 +77,14 @@ def fastest(times: Dict[int, float]) -> int:
     return min(times, key=lambda count: (times[count], -count))
 
 
-def measure(step: Callable[[], None], contexts: Sequence[Context], seconds: float = SECONDS) -> Dict[int, float]:
-    """Return the seconds that a call of `step` takes by number of threads. The last number of them stays set.
+def measure(step: Callable[[], object], use: Callable[[int], None], seconds: float = SECONDS) -> Dict[int, float]:
+    """Return the seconds that a call of `step` takes by number of threads. The last number of them stays in use.
 
-    Measures the numbers of `candidates`, until fewer threads take much longer.
+    Measures the numbers of `candidates`, until fewer threads take much longer. `use` sets a number.
     """
     times: Dict[int, float] = {}
     for count in candidates():
-        set_threads(count, contexts)
+        use(count)
         step()  # oneDNN compiles its kernels
         begin, calls = time.perf_counter(), 0
         while calls == 0 or time.perf_counter() - begin < seconds:

@@ -11,24 +11,8 @@ from arcface_mx.train import threads as chosen
 from arcface_mx.train.folder import read_config
 from arcface_mx.train.run import train
 from arcface_mx.train.threads import SlowdownDetector
-from arcface_mx.util import environment, threads
+from arcface_mx.util import threads
 from tests.support.training import assert_same, events, final, interrupt_after, tiny
-
-
-@pytest.fixture
-def two_cores(monkeypatch):
-    """Two cores, and no number of threads that the user has given. What a test changes is put back."""
-    import mxnet as mx
-
-    before, value = threads.num_threads(), os.environ.get("OMP_NUM_THREADS")
-    monkeypatch.setattr(environment, "GIVEN_THREADS", "")
-    monkeypatch.setattr(threads, "_decided", list(threads._decided))
-    monkeypatch.setattr(environment, "_written", [value])
-    for module in (threads, chosen):
-        monkeypatch.setattr(module, "available_cores", lambda: 2)
-    monkeypatch.setattr(threads, "SECONDS", 0.0)
-    yield
-    threads.set_threads(before, [mx.cpu()])
 
 
 def record(config):
