@@ -52,7 +52,7 @@ def report(name: str, settings: Mapping[str, Any], **results: Any) -> Dict[str, 
     """What a JSON file holds: results, settings, command, commit ("+" if files differ from it), date, machine."""
     words = [f"--{key.replace('_', '-')} {os.path.basename(str(value))}" for key, value in settings.items() if value]
     return {
-        "command": " ".join(["arcface-mx bench", name, *words]),
+        "command": " ".join(["arcface-mx bench", *filter(None, [name]), *words]),
         "commit": commit(),
         "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         "machine": machine(),
