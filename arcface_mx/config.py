@@ -133,6 +133,14 @@ class RunConfig:
         same_run=True,
     )
     seed: int = setting(0, "seed of initial values, order of images, augmentation and dropout", 0, (1 << 31) - 1)
+    threads: int = setting(
+        0,
+        "threads that compute on each CPU device (0 or auto: all, half or one, whichever is the fastest when the run "
+        "begins); results have the same bits for one number of threads only",
+        0,
+        1024,
+        same_run=True,
+    )
     decode_threads: int = setting(0, "threads that decode images (0: one a core)", 0, 1024, same_run=True)
     deterministic: bool = setting(
         False, "the same bits in each run also on GPUs, which is slower; on CPUs it changes nothing", same_run=True

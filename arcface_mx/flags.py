@@ -81,6 +81,16 @@ def _list_of_numbers(text: str) -> Tuple[int, ...]:
 _list_of_numbers.__name__ = "comma-separated list of whole numbers"  # argparse prints it
 
 
+def thread_count(text: str) -> int:
+    """Return the number of threads that a flag gives, 0 for auto. Raises ValueError if it is none."""
+    if text.startswith("-"):
+        raise ValueError(text)
+    return 0 if text == "auto" else int(text)
+
+
+thread_count.__name__ = "number of threads"  # argparse prints it
+
+
 def _checked(rename: Callable[[str], str]) -> Callable[[str], str]:
     """Make argparse print the UserError of a function of `synonyms`."""
 
@@ -110,6 +120,8 @@ def _add_flag(section: Any, entry: dataclasses.Field[Any]) -> None:
     kind: Union[type, Callable[[str], Any]] = _list_of_numbers if isinstance(default, tuple) else type(default)
     if entry.name == "network":
         kind = _checked(network_name)
+    if entry.name == "threads":
+        kind = thread_count
     choices = entry.metadata["choices"]
     metavar = f"{{{','.join(choices)}}}" if choices else entry.name.upper()
     section.add_argument(flag, *SAME_FLAGS.get(entry.name, ()), type=kind, metavar=metavar, **options)

@@ -7,7 +7,7 @@
 #   MODEL= PHOTOS= SET=                   for `int8`: a model, images to calibrate it, and a .bin to verify on
 #   ARCFACE_MX=/path/arcface-mx           an installed command, instead of the one in .venv
 #
-# On an idle machine do not set OMP_NUM_THREADS. On a busy machine set it to 1 and compare processor times.
+# Each benchmark uses all cores. On a busy machine set OMP_NUM_THREADS=1 and compare processor times.
 # The checkout must be clean, so that the commit in the files is what ran (ANYHOW=1 measures anyway; then the
 # files say "+"). The files are copied to RESULTS at the end, or when a benchmark fails.
 # recipes/bench/ has more: PyTorch and DALI to compare with, operators of a step, the classifier split by class.
@@ -21,6 +21,7 @@ if [ -z "${ARCFACE_MX:-}" ]; then
   . recipes/lib/setup.sh "${EXTRAS:-demo,rendered,plots,export}"
   ARCFACE_MX=$VENV/bin/arcface-mx
 fi
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$(nproc)}
 RESULTS=${RESULTS:-recipes/results}
 DATA=${DATA:-${ARCFACE_MX_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/arcface-mx}/rendered-1000x10-seed0}
 WORK=$(mktemp -d)

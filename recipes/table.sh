@@ -12,7 +12,8 @@
 # --rows    names of recipes; "paper" (default) for the paper's twenty rows, "all" for every recipe
 # --seeds   seeds (default: 0 1 2)
 # --data    the same as DATA=; EVAL= chooses the verification sets
-# --jobs    number of runs at a time, each on one thread (default: number of cores); 1 gives a run all cores
+# --jobs    number of runs at a time, each on one thread (default: number of cores); 1 gives a run all cores.
+#           OMP_NUM_THREADS gives another number of threads, on which the last digits of a table depend
 # --out     folder for runs and tables (default: runs/table-DATA)
 # --slim    folder for the tables and for each finished run's configuration, environment, metrics and scores, which
 #           are kept when the runs are deleted. Runs in this folder count as finished.
@@ -71,7 +72,9 @@ one() {
 }
 export -f one
 export OUT SLIM RECIPES
-if [ "$JOBS" -gt 1 ]; then export OMP_NUM_THREADS=1; fi
+# The number of threads is stated and not measured, so that the same command gives the same table.
+if [ "$JOBS" -gt 1 ]; then threads=1; else threads=$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN); fi
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$threads}
 failed=0
 printf '%s\n' "${runs[@]}" | xargs -P "$JOBS" -I RUN bash -c 'one "$@"' one RUN "$@" || failed=1
 

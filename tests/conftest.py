@@ -76,3 +76,30 @@ def hangup_is_heard():
     before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     signal.signal(signal.SIGHUP, before)
+
+
+@pytest.fixture
+def restored_threads():
+    """Whatever number of threads a test sets, the next one computes with the number from before."""
+    import mxnet as mx
+
+    from arcface_mx.util import environment, threads
+
+    before, written = threads.num_threads(), list(environment._written)
+    yield
+    threads.set_threads(before, [mx.cpu(), mx.cpu(1)])
+    threads._decided[:], environment._written[:] = [], written
+
+
+@pytest.fixture
+def two_cores(restored_threads, monkeypatch):
+    """A machine with two cores, whose user has given no number of threads. Timing takes two calls a number."""
+    from arcface_mx.train import threads as of_runs
+    from arcface_mx.util import environment, threads
+
+    monkeypatch.setattr(environment, "GIVEN_THREADS", "")
+    monkeypatch.setattr(environment, "_written", [os.environ.get("OMP_NUM_THREADS", "")])
+    for module in (threads, of_runs):
+        monkeypatch.setattr(module, "available_cores", lambda: 2)
+    monkeypatch.setattr(threads, "SECONDS", 0.0)
+    monkeypatch.setattr(threads, "_decided", [])

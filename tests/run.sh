@@ -9,11 +9,11 @@ cd "$(dirname "$0")/.."
 . recipes/lib/setup.sh test
 # A file's tests share one process, so that what they prepare is prepared once. With a process on each core,
 # more threads would only wait for one another.
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 parallel=(-n auto --maxprocesses 4 --dist loadfile)
 case "$*" in
   "") arguments=("${parallel[@]}") ;;
   --fast) arguments=("${parallel[@]}" -m "not slow") ;;
   *) exec "$VENV/bin/python" -m pytest "$@" ;;
 esac
-export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 exec "$VENV/bin/python" -m pytest "${arguments[@]}"

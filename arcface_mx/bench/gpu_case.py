@@ -41,13 +41,11 @@ def measure_steps(
     """
     import mxnet as mx
 
+    from arcface_mx.bench.steps import make_trainer
     from arcface_mx.config import from_flat
     from arcface_mx.planning.plan import make_plan
     from arcface_mx.planning.workload import Workload
-    from arcface_mx.train.loop import Trainer
-    from arcface_mx.train.module import build_module, initialise, start_optimizer
     from arcface_mx.train.resolve import resolve
-    from arcface_mx.train.state import RunState
     from arcface_mx.train.worker import join
 
     resolved = from_flat(config)
@@ -62,11 +60,7 @@ def measure_steps(
         run = replace(run, reader=repeated)
     if not guard:
         leave_out_the_guard()
-    module = build_module(run)
-    initialise(module, run.options.seed, {}, {})
-    scheduler = start_optimizer(module, run)
-    log: Any = SimpleNamespace(step=lambda: None, say=lambda text: None, event=lambda kind, **values: None)
-    trainer = Trainer(run, module, scheduler, RunState(0, {}, {}, {}, {}), log)
+    trainer, _, _ = make_trainer(run)
     rates: List[float] = []
     for count in [WARM_UP] + repetitions * [steps]:
         start = time.perf_counter()
@@ -116,13 +110,12 @@ def leave_out_the_guard() -> None:
 
 def measure_reader(config: Dict[str, Any], steps: int, repetitions: int) -> Dict[str, Any]:
     """Return the images per second of the reader alone."""
-    from arcface_mx.bench.reader import setup
+    from arcface_mx.bench.steps import read_batches
 
-    read = setup(config["data"], config["batch_size"], steps, loop=False)
     rates = []
     for _ in range(1 + repetitions):
         start = time.perf_counter()
-        images = read()
+        images = read_batches(config["data"], config["batch_size"], steps)
         rates.append(images / (time.perf_counter() - start))
     return {"rates": rates[1:]}
 

@@ -50,24 +50,29 @@ def _number(value: Optional[float], percent: bool = False) -> str:
 
 def report(name: str, settings: Mapping[str, Any], **results: Any) -> Dict[str, Any]:
     """What a JSON file holds: results, settings, command, commit ("+" if files differ from it), date, machine."""
-    import mxnet as mx
-
     words = [f"--{key.replace('_', '-')} {os.path.basename(str(value))}" for key, value in settings.items() if value]
     return {
-        "command": " ".join(["arcface-mx bench", name, *words]),
+        "command": " ".join(["arcface-mx bench", *filter(None, [name]), *words]),
         "commit": commit(),
         "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
-        "machine": {
-            "processor": processor(),
-            "cores": available_cores(),
-            "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", ""),
-            "load_average": round(os.getloadavg()[0], 1),
-            "python": platform.python_version(),
-            "mxnet": mx.__version__,
-            "system": sys.platform,
-        },
+        "machine": machine(),
         "settings": dict(settings),
         **results,
+    }
+
+
+def machine() -> Dict[str, Any]:
+    """What a figure depends on beside the command: processor, cores, threads, load and versions."""
+    import mxnet as mx
+
+    return {
+        "processor": processor(),
+        "cores": available_cores(),
+        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", ""),
+        "load_average": round(os.getloadavg()[0], 1),
+        "python": platform.python_version(),
+        "mxnet": mx.__version__,
+        "system": sys.platform,
     }
 
 

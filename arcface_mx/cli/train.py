@@ -77,7 +77,8 @@ def _all_settings(args: argparse.Namespace, values: Dict[str, Any]) -> Dict[str,
     if len(sources) > 1:
         raise UserError(f"`{sources[0]}` and `{sources[1]}` cannot be combined: both give the settings to start from")
     if args.resume:
-        return {**_stored_settings(args.resume), **values, "run": args.resume}
+        # The run keeps its number of threads, unless the flag gives another (`train/threads.py`).
+        return {**_stored_settings(args.resume), "threads": 0, **values, "run": args.resume}
     if args.config:
         return {**_settings_of_file(args.config, values), **values}
     several = tasks.current_task(os.environ) is not None  # workers do not choose a preset each on its own

@@ -7,6 +7,8 @@ decoded in the meantime.
 from __future__ import annotations
 
 import contextlib
+import functools
+import logging
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Union
 
@@ -20,10 +22,12 @@ from arcface_mx.model.to_onnx import missing_package, to_onnx
 from arcface_mx.util.environment import num_threads
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.files import fingerprint
+from arcface_mx.util.threads import OtherProcesses, describe, fastest, is_open, measure, set_threads
 
 if TYPE_CHECKING:
     import mxnet as mx
 
+LOGGER = logging.getLogger(__name__)
 PARAMETERS_DIGEST = "arcface_parameters_sha256"  # SHA-256, in an int8 file
 Pending = Callable[[], np.ndarray]  # waits for the result: (n, d), float32
 
@@ -80,6 +84,12 @@ class MxnetEngine:
         except mx.base.MXNetError as error:
             raise self._failure(error) from error
 
+    def choose_threads(self, pixels: np.ndarray, max_batch: int) -> None:
+        """Take the number of threads with which a batch takes the shortest time. On GPUs nothing is measured."""
+        if all(context.device_type == "cpu" for context in self._contexts):
+            use = functools.partial(set_threads, contexts=self._contexts)
+            _choose_threads(lambda: self.start(pixels, max_batch)(), use, self._contexts)
+
     def _pending(self, outputs: mx.nd.NDArray) -> Pending:
         import mxnet as mx
 
@@ -123,6 +133,7 @@ class OnnxEngine:
 
     def __init__(self, data: bytes, name: str, batch: int = 0, output: Optional[str] = None) -> None:
         self._session, self._name = onnx_session(data, name), name
+        self._data = data if is_open() else b""  # for sessions with other numbers of threads
         self._image = self._session.get_inputs()[0].name
         self._batch, self._outputs = batch, [output or self._session.get_outputs()[0].name]
         self._thread = ThreadPoolExecutor(1)
@@ -132,6 +143,15 @@ class OnnxEngine:
         """Start to compute `pixels` (n, 3, H, W), float32."""
         result = self._thread.submit(self.run, pixels)
         return lambda: result.result().reshape(len(pixels), -1)
+
+    def choose_threads(self, pixels: np.ndarray, max_batch: int) -> None:
+        """Take the number of threads with which a batch takes the shortest time."""
+        if self._data:
+            _choose_threads(lambda: self.start(pixels, max_batch)(), self._use_threads, [])
+            self._data = b""
+
+    def _use_threads(self, count: int) -> None:
+        self._session = onnx_session(self._data, self._name, count)
 
     def run(self, pixels: np.ndarray) -> np.ndarray:
         """Return the output for `pixels` (n, 3, H, W), float32, in the shape that the graph gives it."""
@@ -154,8 +174,18 @@ class OnnxEngine:
 Engine = Union[MxnetEngine, OnnxEngine]
 
 
-def onnx_session(data: bytes, name: str) -> Any:
-    """Return an InferenceSession on the CPU with as many threads as MXNet uses.
+def _choose_threads(batch: Callable[[], object], use: Callable[[int], None], contexts: List[mx.Context]) -> None:
+    """Measure a batch by number of threads, use the fastest, and say so if these are not all."""
+    others = OtherProcesses()
+    times = measure(batch, use)
+    if fastest(times) != max(times):
+        LOGGER.info("threads: %s", describe(times, others.cores(), "a batch"))
+    use(fastest(times))
+    set_threads(fastest(times), contexts)  # for the engines to come
+
+
+def onnx_session(data: bytes, name: str, threads: int = 0) -> Any:
+    """Return an InferenceSession on the CPU with a number of threads, or with as many as MXNet uses.
 
     `name` is what messages call the model. Raises UserError if ONNX Runtime is missing or cannot
     load the model.
@@ -165,7 +195,7 @@ def onnx_session(data: bytes, name: str) -> Any:
     except ImportError as error:
         raise missing_package(error) from None
     options = onnxruntime.SessionOptions()
-    options.log_severity_level, options.intra_op_num_threads = 3, num_threads()
+    options.log_severity_level, options.intra_op_num_threads = 3, threads or num_threads()
     try:
         return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's exceptions have no common class

@@ -147,6 +147,14 @@ class RunFolder:
             raise UserError(f"{self.path}: is not empty and is not a run folder; give another `run`")
         return None
 
+    def recorded_threads(self) -> int:
+        """Return the number of threads that the run computed with last, 0 if there is no record of it."""
+        environment = read_environment(self.path)
+        for entry in [*environment.get("resumed_with", [])[::-1], environment]:
+            if str(entry.get("threads", "")).isdecimal():
+                return int(entry["threads"])
+        return 0
+
     def refuse_differences(self, differing: Mapping[str, Tuple[Any, Any]]) -> None:
         """Raise UserError if the stored configuration differs in settings that change the result."""
         if differing:

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any, Callable, List, NamedTuple, Optional, Tup
 
 import numpy as np
 
-from arcface_mx.losses.graph import LOSS_SCALE
 from arcface_mx.reader.bag import BagMiner
-from arcface_mx.reader.record_reader import Batch
 from arcface_mx.train import checkpoint
 from arcface_mx.train.evaluate import mean_accuracy
 from arcface_mx.train.guards import Guard, StallDetector
@@ -18,8 +16,16 @@ from arcface_mx.train.interrupts import Interrupts
 from arcface_mx.train.log import RunLog
 from arcface_mx.train.loss_scale import LossScale
 from arcface_mx.train.meter import Meter
-from arcface_mx.train.module import clear_gradients, embedding_module, read_state, weight_sharing_embedder
+from arcface_mx.train.module import (
+    batch_inputs,
+    clear_gradients,
+    embedding_module,
+    read_state,
+    weight_sharing_embedder,
+)
 from arcface_mx.train.state import RunState
+from arcface_mx.train.threads import SlowdownDetector
+from arcface_mx.util.environment import num_threads
 from arcface_mx.util.mx_module import all_reduce_gradients, set_gradient_factor, update_with_sums
 
 if TYPE_CHECKING:
@@ -115,6 +121,8 @@ class Trainer:
         self._guard = Guard(module, run.schedule, classes, skip, run.folder.path, state.skipped, self._scale)
         scale = getattr(run.loss, "scale", None)
         self._stall = StallDetector(run.schedule, len(run.index), classes, run.first_loss, scale)
+        changeable = run.worker.size == 1 and all(context.device_type == "cpu" for context in run.contexts)
+        self._slowdown = SlowdownDetector(num_threads() if changeable else 0)
         self._meter = Meter(run.graph.outputs, run.loss.last_angle)
         self._miner: Optional[BagMiner] = None
         if run.loss.bag_size > 1:
@@ -126,10 +134,11 @@ class Trainer:
     def compute_gradients(self) -> List[np.ndarray]:
         """Run forward and backward pass on a step's batches, sum and check the gradients; return the losses."""
         losses = []
+        self._slowdown.start()
         for part in range(self._run.optimizer.accumulate):
             batch = self._miner(self._next_batch) if self._miner else self._next_batch
             self._guard.before(batch, part)
-            inputs = self._inputs(batch)
+            inputs = batch_inputs(self._run, self._module, batch.pixels, batch.labels, self.step, self._scale)
             self._seed(part)
             self._module.forward_backward(inputs)
             complete = part == self._run.optimizer.accumulate - 1
@@ -159,6 +168,7 @@ class Trainer:
         if self._run.optimizer.accumulate > 1:
             clear_gradients(self._module)
         self.step += 1
+        self._slowdown.stop()
         self._log.step()
 
     def step_report(self, losses: List[np.ndarray]) -> StepReport:
@@ -174,6 +184,7 @@ class Trainer:
         epoch = self.step * schedule.images_a_step / len(self._run.index)
         self._log.progress(self.step, epoch, schedule.lr_at(self.step - 1), metrics)
         self._log.warn(self._stall.look(self.step, metrics))
+        self._log.warn(self._slowdown.look(metrics["input_wait_share"]))
 
     def verify(self) -> bool:
         """Verify the present state, on the worker that has the sets, and return whether it is the best so far.
@@ -201,17 +212,6 @@ class Trainer:
         options, state = self._run.options, self.state()
         keep = options.keep_checkpoints if self._run.worker.is_root else 0
         return state, checkpoint.save(self._run.folder.path, state, keep, options.keep_every)
-
-    def _inputs(self, batch: Batch) -> Any:
-        import mxnet as mx
-
-        size, schedule = len(batch.labels), self._run.schedule
-        scalars = self._run.loss.scheduled(self.step, schedule.steps, schedule.factor)
-        if self._scale:
-            scalars[LOSS_SCALE] = self._scale.value / schedule.images_a_step
-        extra = [mx.nd.full((size,), scalars[name]) for name in self._run.graph.scheduled]
-        labels = mx.nd.array(batch.labels, dtype=self._module.label_shapes[0].dtype)
-        return mx.io.DataBatch(data=[batch.pixels, *extra], label=[labels])
 
     def _seed(self, part: int) -> None:
         """Make dropout's random numbers a function of seed and step: MXNet's random state cannot be read."""

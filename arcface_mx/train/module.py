@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
 
 import numpy as np
 
+from arcface_mx.losses.graph import LOSS_SCALE
 from arcface_mx.parallel.centre_module import CentreParallelModule
 from arcface_mx.train.loss_scale import LossScale
 from arcface_mx.train.schedule import Schedule
@@ -69,6 +70,20 @@ def build_module(run: Run) -> Any:
         grad_req="add" if run.optimizer.accumulate > 1 else "write",
     )
     return module
+
+
+def batch_inputs(
+    run: Run, module: Any, pixels: Any, labels: np.ndarray, step: int, loss_scale: Optional[LossScale] = None
+) -> Any:
+    """Return a DataBatch of pixels, labels and the inputs that the loss schedules for a step."""
+    import mxnet as mx
+
+    scalars = run.loss.scheduled(step, run.schedule.steps, run.schedule.factor)
+    if loss_scale:
+        scalars[LOSS_SCALE] = loss_scale.value / run.schedule.images_a_step
+    extra = [mx.nd.full((len(labels),), scalars[name]) for name in run.graph.scheduled]
+    label = mx.nd.array(labels, dtype=module.label_shapes[0].dtype)
+    return mx.io.DataBatch(data=[pixels, *extra], label=[label])
 
 
 def weight_sharing_embedder(module: Any, run: Run) -> Callable[[Any], np.ndarray]:

@@ -56,6 +56,8 @@ class Run:
         None if there is no verification set.
     batch_size : int
         Images in a batch of this worker.
+    images_per_identity : int
+        Images of each identity in a batch, for losses on tuples; 0 for images in random order.
     seed : int
         Seed of this worker.
     optimizer : OptimizerConfig
@@ -79,6 +81,7 @@ class Run:
     reader: RecordReader
     evaluator: Optional[Evaluator]
     batch_size: int
+    images_per_identity: int
     seed: int
     optimizer: OptimizerConfig
     options: RunConfig
@@ -137,6 +140,7 @@ def resolve(config: TrainConfig, worker: Worker) -> Run:
         reader=_make_reader(index, data, options, backbone.image_size, loss.bag_size, worker),
         evaluator=evaluator,
         batch_size=worker.batch_size(data.batch_size),
+        images_per_identity=data.images_per_identity,
         seed=worker.seed(options.seed),
         optimizer=optimizer,
         options=options,

@@ -29,6 +29,7 @@ from arcface_mx.train.preflight import preflight
 from arcface_mx.train.resolve import Run, resolve
 from arcface_mx.train.start import starting_state
 from arcface_mx.train.state import RunState
+from arcface_mx.train.threads import choose_threads
 from arcface_mx.train.worker import join
 from arcface_mx.util.errors import LostWorker, UserError
 from arcface_mx.util.files import refuse_unwritable, write_json
@@ -94,6 +95,7 @@ def carry_out(run: Run, lock: RunLock, on_step: Optional[OnStep] = None) -> Dict
     if not new:
         lock.take()
         run.folder.remove_temporary()
+    run, threads = choose_threads(run)
     state, source = starting_state(run)
     module = build_module(run)
     shapes = dict(module.data_shapes + module.label_shapes)
@@ -103,6 +105,7 @@ def carry_out(run: Run, lock: RunLock, on_step: Optional[OnStep] = None) -> Dict
     write_momentum(module, state.momentum, state.arg_params)
     write_statistics(module, state.device_statistics)
     messages, warnings = preflight(run, module)
+    messages += [f"threads: {threads}"] if threads else []
 
     lock.take()
     run.folder.claim(new, run.record)

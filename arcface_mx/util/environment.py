@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import List
 
 from arcface_mx.util.mxnet_import import prepare_import
 
 MAX_IMAGE_PIXELS = 1 << 28
 GIVEN_THREADS = os.environ.get("OMP_NUM_THREADS", "")  # what the user has set, before `prepare_process` sets it
+_written: List[str] = []  # the last value that this module has written to OMP_NUM_THREADS
 
 
 def prepare_process() -> None:
@@ -37,7 +39,8 @@ def prepare_process() -> None:
 
     os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_IMAGE_PIXELS))
     if "mxnet" not in sys.modules:
-        os.environ.setdefault("OMP_NUM_THREADS", str(available_cores()))
+        if not GIVEN_THREADS:
+            write_threads(available_cores())
     os.environ.setdefault("MXNET_SUBGRAPH_BACKEND", "default")  # "NONE" prints a line at every bind
     os.environ.setdefault("MXNET_SUBGRAPH_VERBOSE", "0")
     os.environ.setdefault("MXNET_UPDATE_ON_KVSTORE", "0")
@@ -61,5 +64,27 @@ def threads_of_each(processes: int) -> str:
 
 def num_threads() -> int:
     """Return the number of threads that may compute: OMP_NUM_THREADS, or one a core if it is not set."""
+    return _number(os.environ.get("OMP_NUM_THREADS", "")) or available_cores()
+
+
+def given_threads() -> int:
+    """Return the number of threads that the user has set by OMP_NUM_THREADS, 0 if the user has set none."""
     value = os.environ.get("OMP_NUM_THREADS", "")
-    return int(value) if value.isdecimal() and int(value) else available_cores()
+    return _number(GIVEN_THREADS if [value] == _written else value)
+
+
+def started_threads() -> int:
+    """Return the number of threads that MXNet started with, 0 if it was imported before this package."""
+    return _number(GIVEN_THREADS or "".join(_written))
+
+
+def write_threads(count: int) -> None:
+    """Set OMP_NUM_THREADS, for the processes that this one starts."""
+    os.environ["OMP_NUM_THREADS"] = str(count)
+    _written[:] = [str(count)]
+
+
+def _number(value: str) -> int:
+    """Return the first number of OMP_NUM_THREADS, which may be a list for nested regions; 0 if there is none."""
+    first = value.split(",")[0].strip()
+    return int(first) if first.isdecimal() else 0

@@ -60,3 +60,26 @@ def test_operators_adds_up_to_a_step(scripts):
     profile = {"a": {"Count": 4, "Total": 30.0}, "b": {"Count": 2, "Total": 9.99}, "c": {"Count": 2, "Total": 0.01}}
     rows = operators.rows(json.dumps({"Time": {"operator": profile}}), steps=2)
     assert rows[1:] == [["a", "2", "15.00", "75.0 %"], ["b", "1", "5.00", "25.0 %"], ["others", "", "", "0.0 %"]]
+
+
+def test_threads_compares_within_a_round(scripts):
+    import threads as script
+
+    names = [f"{load}: {number}" for load in ("idle", "busy") for number in ("auto", "one", "all")]
+    rounds = [
+        {name: script.Measurement(rate * speed, 1) for name, rate in zip(names, (400, 250, 400, 95, 100, 50))}
+        for speed in (1.0, 0.1, 1.0)
+    ]
+    assert script.ratios(rounds) == pytest.approx(dict(zip(script.GOALS, (0.95, 0.38, 1.0))))
+
+
+def test_threads_runs_all_cases_and_writes_its_ratios(scripts, tiny_faces, tmp_path, capsys, monkeypatch):
+    import threads as script
+
+    monkeypatch.setattr(script, "train", lambda data, threads, steps, log_every: script.Measurement(steps, 1))
+    out = str(tmp_path / "threads.json")
+    script.main(["--data", tiny_faces, "--steps", "2", "--rounds", "1", "--json", out])
+    with open(out, encoding="utf-8") as stream:
+        written = json.load(stream)
+    assert written["ratios"] == dict.fromkeys(script.GOALS, 1.0) and len(written["rounds"]) == 1
+    assert "busy: auto" in capsys.readouterr().out

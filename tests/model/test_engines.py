@@ -13,9 +13,11 @@ import pytest
 from arcface_mx.cli import main
 from arcface_mx.faces.embed import read_embeddings
 from arcface_mx.metrics.similarity import unit_vectors
+from arcface_mx.model import engines
 from arcface_mx.model.embedder import Embedder
 from arcface_mx.model.engines import onnx_engine
 from arcface_mx.model.load import load_model
+from arcface_mx.util import threads
 from arcface_mx.util.errors import UserError
 from tests.conftest import shared_path
 from tests.support import nets
@@ -54,6 +56,30 @@ def test_onnx_runtime_gives_the_embeddings_of_mxnet(name, flip):
         for engine in (None, onnx_engine)
     )
     np.testing.assert_allclose(unit_vectors(embeddings), unit_vectors(expected), atol=1e-4)
+
+
+@pytest.mark.parametrize("engine", [None, onnx_engine])
+def test_the_number_of_threads_is_measured_in_the_fourth_batch_and_changes_no_bit(two_cores, monkeypatch, engine):
+    images, timed = nets.images(11, SIZE), []
+    monkeypatch.setattr(engines, "fastest", lambda times: timed.append(sorted(times)) or 1)
+
+    def embeddings(count):
+        return Embedder(*nets.backbone("iresnet18"), input_size=SIZE, engine=engine).embed(images[:count], 2, flip=True)
+
+    expected = embeddings(6)
+    assert not timed and threads.is_open()
+    measured = embeddings(11)
+    assert timed[0] == [1, 2] and threads.num_threads() == 1 and not threads.is_open()
+    taken = len(timed)
+    np.testing.assert_array_equal(measured, embeddings(11))  # with one thread from the first batch on
+    np.testing.assert_array_equal(measured[:6], expected)
+    assert len(timed) == taken
+
+
+def test_the_command_embed_computes_with_the_threads_of_its_flag(model, tmp_path, two_cores):
+    images = image_folder(tmp_path / "images")
+    assert main(["embed", model, images, str(tmp_path / "out.npz"), "--threads", "1"]) == 0
+    assert threads.num_threads() == 1
 
 
 def test_the_command_embed_runs_onnx_runtime(model, tmp_path):

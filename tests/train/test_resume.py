@@ -47,7 +47,7 @@ MAY_CHANGE = {
     r"self\._module\._optimizer\.rescale_grad": "a function of the loss scale, set before each update",
     r"self\._next_batch\b.*": "a function of the position, which is one of the step",
     r"self\._meter\b.*": "metrics since the last log line",
-    r"self\._(log|stall)\b.*": "messages",
+    r"self\._(log|stall|slowdown)\b.*": "messages",
 }
 
 
@@ -305,7 +305,7 @@ def test_a_disk_that_fills_up_stops_the_run_and_room_lets_it_go_on(tmp_path, tin
         subprocess.run(["umount", "-l", str(place)], check=True)
 
 
-def test_a_resume_elsewhere_is_said_and_written_down(tmp_path, tiny_faces, monkeypatch):
+def test_a_resume_elsewhere_is_said_and_written_down(tmp_path, tiny_faces, restored_threads, monkeypatch):
     config = tiny(tmp_path, tiny_faces)
     with monkeypatch.context() as patch:
         interrupt_after(patch, 2)

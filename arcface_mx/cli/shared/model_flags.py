@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from arcface_mx.flags import thread_count
 from arcface_mx.metrics.verification import FLIP_TESTS
 from arcface_mx.model.embedder import BATCH_SIZES
 from arcface_mx.model.load import ENGINES
@@ -18,7 +19,7 @@ CHOSEN = ": the best step is chosen on the run's verification sets, so its accur
 
 
 def add_model_flags(parser: argparse.ArgumentParser, int8: bool = False) -> None:
-    """MODEL, --input, --devices, --batch-size, --layer, --engine; `int8` offers that engine too.
+    """MODEL, --input, --devices, --batch-size, --threads, --layer, --engine; `int8` offers that engine too.
 
     The embeddings of the int8 engine differ from the model's.
     """
@@ -31,6 +32,14 @@ def add_model_flags(parser: argparse.ArgumentParser, int8: bool = False) -> None
         metavar="B",
         help="images per batch on all devices together; mirror images are not counted "
         f"(default: {BATCH_SIZES['cpu']} on each CPU device, {BATCH_SIZES['gpu']} on each GPU)",
+    )
+    parser.add_argument(
+        "--threads",
+        type=thread_count,
+        default=0,
+        metavar="N",
+        help="threads that compute on CPUs (default: auto: all, half or one, whichever is the fastest in the fourth "
+        "batch, or OMP_NUM_THREADS)",
     )
     parser.add_argument("--layer", help="layer whose output is the embedding (default: found in the graph)")
     int8_help = ", or the int8 form that export --int8 wrote" if int8 else ""
@@ -101,15 +110,20 @@ def open_model(args: argparse.Namespace) -> Embedder:
 
     if args.batch_size is not None and args.batch_size < 1:
         raise UserError(f"`batch_size` must be at least 1, got {args.batch_size}")
+    devices = parse_devices(args.devices)
+    if args.threads:
+        from arcface_mx.util.threads import set_threads
+
+        set_threads(args.threads, devices)
     if getattr(args, "step", None):
         from arcface_mx.train.snapshot import load_snapshot
 
         if args.input:
             raise UserError("`input` is for models of others; the checkpoints of a run take RGB from 0 to 255")
-        embedder = load_snapshot(args.model, args.step, parse_devices(args.devices), args.layer, args.engine)
+        embedder = load_snapshot(args.model, args.step, devices, args.layer, args.engine)
         embedder.notes.insert(0, embedder.name + CHOSEN * (args.step == "best"))
     else:
-        embedder = load_model(args.model, parse_devices(args.devices), args.layer, args.engine, args.input)
+        embedder = load_model(args.model, devices, args.layer, args.engine, args.input)
     for note in embedder.notes:
         print(note)
     return embedder
