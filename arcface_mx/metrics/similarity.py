@@ -13,6 +13,8 @@ PAIR_BLOCK = 512  # pairs whose embeddings stay in the processor's cache
 DENSE = 32  # cosines computed per listed pair above which single pairs are faster
 DENSE_ROWS = 256  # rows of `dense_pair_scores` at a time: 24 MB of cosines with the templates of IJB-C
 CHUNK = 128  # entries whose highest cosine is looked at first
+NEAREST_BLOCK = 256, 4096  # queries and entries in `nearest`: 4 MB of cosines stay near the processor
+LENGTH_TOLERANCE = 5e-3  # of the squared length of a stored unit vector; 16 bits of storage take less than 1e-3
 
 
 def lengths(embeddings: np.ndarray, name: str = "embeddings") -> np.ndarray:
@@ -117,7 +119,27 @@ class UnitRows:
         return unit_vectors(rows, f"{self._name} from row {block.start} on")
 
 
-Rows = Union[np.ndarray, UnitRows]
+class StoredUnitRows:
+    """Stored unit vectors in float32 or float16, possibly memory-mapped.
+
+    A block is checked, and converted to float32, when it is read.
+    """
+
+    def __init__(self, vectors: np.ndarray, name: str) -> None:
+        self._vectors, self._name = vectors, name
+
+    def __len__(self) -> int:
+        return len(self._vectors)
+
+    def __getitem__(self, block: slice) -> np.ndarray:
+        rows = np.require(self._vectors[block], np.float32, "A")
+        bad = np.flatnonzero(~(np.abs(np.einsum("nd,nd->n", rows, rows) - 1) <= LENGTH_TOLERANCE))
+        if bad.size:
+            raise UserError(f"{self._name}: vector {block.start + bad[0]} does not have length 1; make the file again")
+        return rows
+
+
+Rows = Union[np.ndarray, UnitRows, StoredUnitRows]
 
 
 def blocks(count: int, size: int, start: int = 0) -> Iterator[slice]:
@@ -146,16 +168,16 @@ def cosine_blocks(
 
 
 def nearest(
-    queries: np.ndarray, entries: np.ndarray, k: int, block: Tuple[int, int] = BLOCK
+    queries: np.ndarray, entries: Rows, k: int, block: Tuple[int, int] = NEAREST_BLOCK
 ) -> Tuple[np.ndarray, np.ndarray]:
     """The k entries with the highest cosines to each query, by exact search.
 
     Parameters
     ----------
-    queries : ndarray of shape (q, d)
+    queries : ndarray of float32, shape (q, d)
         Embeddings of length 1.
-    entries : ndarray of shape (n, d)
-        Embeddings of length 1.
+    entries : ndarray of float32, shape (n, d), or StoredUnitRows
+        Embeddings of length 1. They are read once, block by block.
     k : int
         At most n.
     block : tuple of int
@@ -172,14 +194,28 @@ def nearest(
     """
     cosines = np.full((len(queries), k), -np.inf, np.float32)
     rows = np.zeros((len(queries), k), np.int64)
-    for part, columns, scores in cosine_blocks(queries, entries, block):
-        best = np.sort(_best_columns(scores, min(k, scores.shape[1])), axis=1)
-        candidates = np.concatenate([cosines[part], np.take_along_axis(scores, best, 1)], axis=1)
-        numbers = np.concatenate([rows[part], best + columns.start], axis=1)
-        falling = np.argsort(-candidates, axis=1, kind="stable")[:, :k]
-        cosines[part] = np.take_along_axis(candidates, falling, 1)
-        rows[part] = np.take_along_axis(numbers, falling, 1)
+    memory = np.empty(min(block[0], len(queries)) * min(block[1], len(entries)), np.float32)
+    for columns in blocks(len(entries), block[1]):
+        unit = entries[columns]
+        for part in blocks(len(queries), block[0]):
+            scores = memory[: (part.stop - part.start) * len(unit)].reshape(-1, len(unit))
+            np.matmul(queries[part], unit.T, out=scores)
+            # Only queries with an entry above their k-th best so far go on. After the first blocks these are few.
+            better = np.flatnonzero(scores.max(axis=1) > cosines[part, -1])
+            if better.size:
+                at = part.start + better
+                cosines[at], rows[at] = _merge(cosines[at], rows[at], scores[better], columns.start)
     return cosines, rows
+
+
+def _merge(cosines: np.ndarray, rows: np.ndarray, scores: np.ndarray, first: int) -> Tuple[np.ndarray, np.ndarray]:
+    """The k best of the best so far and of the scores of the entries from `first` on, in falling order."""
+    k = cosines.shape[1]
+    best = np.sort(_best_columns(scores, min(k, scores.shape[1])), axis=1)
+    candidates = np.concatenate([cosines, np.take_along_axis(scores, best, 1)], axis=1)
+    numbers = np.concatenate([rows, best + first], axis=1)
+    falling = np.argsort(-candidates, axis=1, kind="stable")[:, :k]
+    return np.take_along_axis(candidates, falling, 1), np.take_along_axis(numbers, falling, 1)
 
 
 def _best_columns(scores: np.ndarray, k: int) -> np.ndarray:
