@@ -50,9 +50,7 @@ def near_centres(centres: Centres, limit: float, block: Tuple[int, int] = BLOCK)
     return sorted(matches, key=lambda match: match.angle)
 
 
-def overlap(
-    centres: Centres, others: np.ndarray, limit: float, block: Tuple[int, int] = NEAREST_BLOCK
-) -> List[Match]:
+def overlap(centres: Centres, others: np.ndarray, limit: float, block: Tuple[int, int] = NEAREST_BLOCK) -> List[Match]:
     """Identities whose centre is nearer than `limit` degrees to an image of a verification set.
 
     `others` holds the unit embeddings of the verification set. A match is an identity and its
