@@ -18,7 +18,7 @@ import numpy as np
 from arcface_mx.faces.embed import Embeddings
 from arcface_mx.faces.store import read_fields
 from arcface_mx.metrics.calibration import Calibration
-from arcface_mx.metrics.similarity import NEAREST_BLOCK, StoredUnitRows, blocks, nearest, unit_vectors
+from arcface_mx.metrics.similarity import NEAREST_BLOCK, blocks, nearest, unit_vectors
 from arcface_mx.util.errors import UserError
 
 
@@ -86,15 +86,16 @@ def search(gallery: Gallery, probes: np.ndarray, k: int, faiss: bool = False) ->
     if probes.shape[1] != gallery.vectors.shape[1]:
         raise UserError(f"gallery: embeddings of length {gallery.vectors.shape[1]}, probes have {probes.shape[1]}")
     unit = unit_vectors(probes, "probes").astype(np.float32)
-    rows = StoredUnitRows(gallery.vectors, str(getattr(gallery.vectors, "filename", None) or "gallery"))
-    find = _faiss_search(rows) if faiss else functools.partial(nearest, entries=rows)
+    vectors = gallery.vectors
+    name = str(getattr(vectors, "filename", None) or "gallery")
+    find = _faiss_search(vectors, name) if faiss else functools.partial(nearest, entries=vectors, name=name)
     identities = functools.lru_cache(maxsize=None)(lambda: len(np.unique(gallery.names)))  # counted if it is needed
     found: Dict[int, List[Match]] = {}
     # Several of the best entries may belong to one identity: more than k entries are searched for, and again more
     # for the probes that have fewer identities than there are.
     missing, count = list(range(len(unit))), 4 * k
     while missing:
-        cosines, best = find(unit[missing], k=min(count, len(rows)))
+        cosines, best = find(unit[missing], k=min(count, len(vectors)))
         for place, probe in enumerate(missing):
             found[probe] = _matches(gallery, cosines[place], best[place], k)
         missing = [probe for probe in missing if len(found[probe]) < k and len(found[probe]) < identities()]
@@ -102,18 +103,16 @@ def search(gallery: Gallery, probes: np.ndarray, k: int, faiss: bool = False) ->
     return [found[probe] for probe in range(len(unit))]
 
 
-def _faiss_search(entries: StoredUnitRows) -> Callable[..., Tuple[np.ndarray, np.ndarray]]:
+def _faiss_search(entries: np.ndarray, name: str) -> Callable[..., Tuple[np.ndarray, np.ndarray]]:
     """Return a function like `nearest` for these entries."""
     try:
         import faiss
     except ImportError:
         raise UserError("`faiss` needs the package faiss-cpu: pip install 'arcface-mx[faiss]'") from None
-    index = None
+    index = faiss.IndexFlatIP(entries.shape[1])
     for block in blocks(len(entries), NEAREST_BLOCK[1]):
-        rows = entries[block]
-        index = index or faiss.IndexFlatIP(rows.shape[1])
-        index.add(rows)
-    return index.search  # type: ignore[no-any-return,union-attr]
+        index.add(unit_vectors(np.asarray(entries[block], np.float32), f"{name} from vector {block.start} on"))
+    return index.search  # type: ignore[no-any-return]
 
 
 def _matches(gallery: Gallery, cosines: np.ndarray, rows: np.ndarray, k: int) -> List[Match]:

@@ -19,6 +19,7 @@ from arcface_mx.util.files import atomic_write
 
 ALIGNMENT = 64
 PADDING = 0xD935  # type of the zip record that pads an entry; Android's zipalign writes the same
+LOCAL_HEADER = 30  # bytes of a zip entry before its name
 ZIP64_BYTES = 20  # of the record that `force_zip64` adds
 MAPPED_BYTES = 1 << 26  # arrays of this size and above are mapped, where a caller allows it
 SCALARS = ("model", "flip", "align")
@@ -58,7 +59,7 @@ def _write_archive(stream: IO[bytes], fields: Dict[str, Any]) -> None:
         for name, value in fields.items():
             entry = zipfile.ZipInfo(f"{name}.npy")
             assert archive.fp is not None
-            header = zipfile.sizeFileHeader + len(entry.filename) + ZIP64_BYTES + 4
+            header = LOCAL_HEADER + len(entry.filename) + ZIP64_BYTES + 4
             padding = -(archive.fp.tell() + header) % ALIGNMENT
             entry.extra = struct.pack("<HH", PADDING, padding) + bytes(padding)
             with archive.open(entry, "w", force_zip64=True) as member:
@@ -114,7 +115,7 @@ def _content_start(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> int:
     """Return where the content of an entry starts in the file; the archive has checked the entry's header."""
     with open(str(archive.filename), "rb") as stream:
         stream.seek(entry.header_offset + 26)
-        return entry.header_offset + zipfile.sizeFileHeader + sum(struct.unpack("<HH", stream.read(4)))
+        return entry.header_offset + LOCAL_HEADER + sum(struct.unpack("<HH", stream.read(4)))
 
 
 def _check_fields(values: Dict[str, np.ndarray]) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import tempfile
 
 import pytest
 
+from arcface_mx.bench.timing import Sample, summarise
 from arcface_mx.cli.bench import CHOICES
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -52,6 +54,35 @@ def test_centres_measures_the_classifier_split_by_class(scripts, tmp_path, capsy
         one, two = json.load(stream)
     assert (one["contexts"], two["contexts"]) == (1, 2) and one["planned_mb"] > 0
     assert capsys.readouterr().out.splitlines()[2].split()[1:4] == ["60", "|", "1"]
+
+
+def run_cases_here(cases, repetitions):
+    """As `run_cases`, without processes. The n-th case takes n seconds."""
+    samples = {}
+    for seconds, case in enumerate(cases, 1):
+        try:
+            samples[case.name] = [Sample(seconds, seconds, case.setup(**case.arguments)())] * repetitions
+        except ImportError:
+            continue
+    return summarise(samples, {}, {}), ["no faiss"]
+
+
+def test_search_measures_a_gallery_and_finds_its_rows(scripts, tmp_path, monkeypatch):
+    import search
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(search, "run_cases", run_cases_here)
+    out = str(tmp_path / "search.json")
+    search.main(["--entries", "500", "--dimensions", "16", "--queries", "3", "--repetitions", "1", "--json", out])
+    with open(out, encoding="utf-8") as stream:
+        document = json.load(stream)
+    exact = document["exact"]
+    assert exact["float32"]["equal_rows"] == 1.0
+    assert exact["float32"]["largest_difference"] < 1e-6 < exact["float16"]["largest_difference"]
+    ratios = {result["name"]: result["time_ratio"] for result in document["results"]}
+    assert [ratios[name] for name in (*search.PRODUCTS, "search, float32", "search, float16")] == [1, 2, 3, 4]
+    assert document["command"].startswith("python recipes/bench/search.py --entries 500")
+    assert os.listdir(tmp_path) == ["search.json"]
 
 
 def test_operators_adds_up_to_a_step(scripts):
