@@ -43,6 +43,7 @@ class Embeddings(NamedTuple):
     model: str  # SHA-256 of the parameters
     align: bool  # as in FaceOptions
     flip: str
+    engine: str = ""  # what computed: "mxnet", "onnx" or "int8"; empty in files of earlier versions
 
     @property
     def reason_of(self) -> Dict[str, str]:
@@ -86,6 +87,7 @@ def embed_faces(
         model=model,
         align=options.align,
         flip=options.flip,
+        engine=embedder.engine,
     )
 
 
@@ -112,7 +114,8 @@ def embed_to_file(
         name: np.concatenate([getattr(part, name) for part in parts])
         for name in ("paths", "faces", "notes", "vectors", "skipped", "reasons")
     }
-    embeddings = parts[0]._replace(**arrays)
+    engines = sorted({part.engine for part in parts})  # the engine "auto" may be another one after an interruption
+    embeddings = parts[0]._replace(engine=" and ".join(engines), **arrays)
     write_fields(out, embeddings)
     shutil.rmtree(folder)
     return embeddings
@@ -147,4 +150,4 @@ def _check_same_task(folder: str, task: Dict[str, Any]) -> None:
 
 def read_embeddings(path: str) -> Embeddings:
     """Read a file of `embed_to_file`; UserError if it is another file."""
-    return Embeddings(**read_fields(path, Embeddings._fields, "a file of embeddings", "arcface-mx embed"))
+    return Embeddings(**read_fields(path, Embeddings, "a file of embeddings", "arcface-mx embed"))

@@ -59,7 +59,7 @@ def read_gallery(path: str) -> Gallery:
 
     Large arrays are mapped into memory; `search` checks them while it reads them.
     """
-    return Gallery(**read_fields(path, Gallery._fields, "a gallery", "arcface-mx gallery build", mapped=True))
+    return Gallery(**read_fields(path, Gallery, "a gallery", "arcface-mx gallery build", mapped=True))
 
 
 def false_match_rate(fpir: float, entries: int) -> float:

@@ -10,7 +10,7 @@ import math
 import struct
 import zipfile
 import zlib
-from typing import IO, Any, Dict, Sequence
+from typing import IO, Any, Dict
 
 import numpy as np
 
@@ -22,7 +22,7 @@ PADDING = 0xD935  # type of the zip record that pads an entry; Android's zipalig
 LOCAL_HEADER = 30  # bytes of a zip entry before its name
 ZIP64_BYTES = 20  # of the record that `force_zip64` adds
 MAPPED_BYTES = 1 << 26  # arrays of this size and above are mapped, where a caller allows it
-SCALARS = ("model", "flip", "align")
+SCALARS = ("model", "flip", "align", "engine")
 KINDS = {"vectors": "f", "align": "b", "faces": "i"}  # kinds of NumPy types; others are texts
 READ_HEADER = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 # What Python's and NumPy's readers raise for damaged archives and headers.
@@ -70,8 +70,8 @@ def _write_archive(stream: IO[bytes], fields: Dict[str, Any]) -> None:
         raise
 
 
-def read_fields(path: str, fields: Sequence[str], kind: str, command: str, mapped: bool = False) -> Dict[str, Any]:
-    """Read the fields of a `.npz` by name: "model" and "flip" as str, "align" as bool.
+def read_fields(path: str, form: Any, kind: str, command: str, mapped: bool = False) -> Dict[str, Any]:
+    """Read the fields of the NamedTuple `form` from a `.npz`; a field with a default may be missing.
 
     Memory holds no more than twice the size of the file. With `mapped`, arrays of at least MAPPED_BYTES are
     memory-mapped: they are neither read nor checked here. Raises UserError if the file is not a `kind`; the
@@ -79,13 +79,15 @@ def read_fields(path: str, fields: Sequence[str], kind: str, command: str, mappe
     """
     try:
         with zipfile.ZipFile(path) as archive:
+            optional = set(form._field_defaults) - {name[: -len(".npy")] for name in archive.namelist()}
+            fields = [name for name in form._fields if name not in optional]
             values: Dict[str, Any] = {name: _read_array(archive, name, mapped) for name in fields}
         _check_fields(values)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; make it with {command}") from None
     except ERRORS as error:
         raise UserError(f"{path}: is not {kind} of {command} ({_one_line(error)})") from error
-    values.update(model=str(values["model"]), flip=str(values["flip"]), align=bool(values["align"]))
+    values.update({name: values[name].item() for name in SCALARS if name in values})
     return values
 
 
