@@ -91,3 +91,23 @@ def test_operators_adds_up_to_a_step(scripts):
     profile = {"a": {"Count": 4, "Total": 30.0}, "b": {"Count": 2, "Total": 9.99}, "c": {"Count": 2, "Total": 0.01}}
     rows = operators.rows(json.dumps({"Time": {"operator": profile}}), steps=2)
     assert rows[1:] == [["a", "2", "15.00", "75.0 %"], ["b", "1", "5.00", "25.0 %"], ["others", "", "", "0.0 %"]]
+
+
+@pytest.mark.slow
+def test_folder_compares_the_whole_with_its_parts(scripts, tmp_path, monkeypatch):
+    pytest.importorskip("onnxruntime")
+    import folder
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(folder, "run_cases", run_cases_here)
+    out = str(tmp_path / "folder.json")
+    folder.main(["--network", "recipe", "--count", "3", "--repetitions", "1", "--json", out])
+    with open(out, encoding="utf-8") as stream:
+        document = json.load(stream)
+    results = {result["name"]: result for result in document["results"]}
+    # Three images take 1 s to read, 2 s or 3 s to embed, 4 s to write; the whole takes 5 s, 6 s and 7 s.
+    assert [results["folder, " + engine]["of_sum"] for engine in ("mxnet", "onnx")] == pytest.approx([7 / 5, 8 / 6])
+    seconds = {"mxnet": 7, "onnx": 8}[document["chosen"]]
+    assert results["folder, auto"]["of_sum"] == pytest.approx(seconds / 7)
+    assert results["folder, auto"]["of_best"] == pytest.approx(5 / 7)
+    assert os.listdir(tmp_path) == ["folder.json"]
