@@ -58,6 +58,8 @@ def run(args: argparse.Namespace) -> int:
     embeddings = embed_to_file(embedder, model, paths, args.out, face_options(args))
     count, length = embeddings.vectors.shape
     print(f"{args.out}: {count} embeddings of length {length}")
+    if args.engine == "auto":
+        print(f"engine: {embeddings.engine}")
     print_notes(embeddings)
     print_skipped(embeddings.reason_of)
     return 1 if len(embeddings.skipped) else 0

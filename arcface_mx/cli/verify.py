@@ -96,5 +96,8 @@ def run(args: argparse.Namespace) -> int:
     more = extras.report([result for result in results if result.method == embedder.name])
     if args.json:
         plain = [result.to_json() for result in results]
+        for entry in plain:
+            if entry["method"] == embedder.name:
+                entry["engine"] = embedder.engine
         write_json(args.json, {"results": plain, **more} if more else plain)
     return 0

@@ -46,6 +46,7 @@ class Embeddings(NamedTuple):
     model: str  # SHA-256 of the parameters
     align: bool  # as in FaceOptions
     flip: str
+    engine: str = ""  # what computed: "mxnet", "onnx" or "int8"; empty in files of earlier versions
 
     @property
     def reason_of(self) -> Dict[str, str]:
@@ -89,6 +90,7 @@ def embed_faces(
         model=model,
         align=options.align,
         flip=options.flip,
+        engine=embedder.engine,
     )
 
 
@@ -117,7 +119,8 @@ def embed_to_file(
         name: np.concatenate([getattr(part, name) for part in parts])
         for name in ("paths", "faces", "notes", "vectors", "skipped", "reasons")
     }
-    embeddings = parts[0]._replace(**arrays)
+    engines = sorted({part.engine for part in parts})  # the engine "auto" may be another one after an interruption
+    embeddings = parts[0]._replace(engine=" and ".join(engines), **arrays)
     write_fields(out, embeddings)
     _remove_parts(folder)
     return embeddings
@@ -172,4 +175,4 @@ def _remove_parts(folder: str) -> None:
 
 def read_embeddings(path: str) -> Embeddings:
     """Read a file of `embed_to_file`; UserError if it is another file."""
-    return Embeddings(**read_fields(path, Embeddings._fields, "a file of embeddings", "arcface-mx embed"))
+    return Embeddings(**read_fields(path, Embeddings, "a file of embeddings", "arcface-mx embed"))

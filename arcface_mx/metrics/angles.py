@@ -11,7 +11,7 @@ from typing import NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from arcface_mx.metrics.similarity import BLOCK, blocks, nearest, unit_vectors
+from arcface_mx.metrics.similarity import NEAREST_BLOCK, blocks, nearest, unit_vectors
 from arcface_mx.util.errors import UserError
 
 ROWS = 2048  # embeddings that are converted to float64 at a time
@@ -180,7 +180,7 @@ def centre_angles(weight: np.ndarray, embeddings: np.ndarray, labels: np.ndarray
     return CentreAngles(float(angles_to_centres(centres, identities, unit).mean()), nearest_angle(unit))
 
 
-def nearest_angle(unit: np.ndarray, block: Tuple[int, int] = BLOCK) -> Optional[float]:
+def nearest_angle(unit: np.ndarray, block: Tuple[int, int] = NEAREST_BLOCK) -> Optional[float]:
     """Mean over unit rows of the smallest angle to another row; None for a single row.
 
     The nearest row is searched in float32; its angle is computed in float64 from the chord

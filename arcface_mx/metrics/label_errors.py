@@ -10,7 +10,7 @@ from typing import List, NamedTuple, Tuple
 import numpy as np
 
 from arcface_mx.metrics.angles import Centres, angles_to_others, degrees, identity_centres
-from arcface_mx.metrics.similarity import BLOCK, cosine_blocks, nearest
+from arcface_mx.metrics.similarity import BLOCK, NEAREST_BLOCK, cosine_blocks, nearest
 
 
 class Match(NamedTuple):
@@ -50,7 +50,7 @@ def near_centres(centres: Centres, limit: float, block: Tuple[int, int] = BLOCK)
     return sorted(matches, key=lambda match: match.angle)
 
 
-def overlap(centres: Centres, others: np.ndarray, limit: float, block: Tuple[int, int] = BLOCK) -> List[Match]:
+def overlap(centres: Centres, others: np.ndarray, limit: float, block: Tuple[int, int] = NEAREST_BLOCK) -> List[Match]:
     """Identities whose centre is nearer than `limit` degrees to an image of a verification set.
 
     `others` holds the unit embeddings of the verification set. A match is an identity and its

@@ -13,6 +13,8 @@ PAIR_BLOCK = 512  # pairs whose embeddings stay in the processor's cache
 DENSE = 32  # cosines computed per listed pair above which single pairs are faster
 DENSE_ROWS = 256  # rows of `dense_pair_scores` at a time: 24 MB of cosines with the templates of IJB-C
 CHUNK = 128  # entries whose highest cosine is looked at first
+NEAREST_BLOCK = 256, 4096  # queries and entries in `nearest`: 4 MB of cosines stay near the processor
+MAX_COSINE = 1.005  # of unit vectors; storing them in 16 bits changes their length by less than 1e-3
 
 
 def lengths(embeddings: np.ndarray, name: str = "embeddings") -> np.ndarray:
@@ -146,20 +148,26 @@ def cosine_blocks(
 
 
 def nearest(
-    queries: np.ndarray, entries: np.ndarray, k: int, block: Tuple[int, int] = BLOCK
+    queries: np.ndarray,
+    entries: np.ndarray,
+    k: int,
+    block: Tuple[int, int] = NEAREST_BLOCK,
+    name: str = "entries",
 ) -> Tuple[np.ndarray, np.ndarray]:
     """The k entries with the highest cosines to each query, by exact search.
 
     Parameters
     ----------
-    queries : ndarray of shape (q, d)
+    queries : ndarray of float32, shape (q, d)
         Embeddings of length 1.
-    entries : ndarray of shape (n, d)
-        Embeddings of length 1.
+    entries : ndarray of float32 or float16, shape (n, d)
+        Embeddings of length 1, possibly memory-mapped. They are read once, block by block.
     k : int
         At most n.
     block : tuple of int
         How many queries and how many entries are compared at a time.
+    name : str
+        What the error message calls the entries.
 
     Returns
     -------
@@ -169,17 +177,52 @@ def nearest(
         Which entries they belong to. Equal cosines are in the order of the rows. Which entries are
         left out when several tie for the last place is arbitrary, except that k = 1 gives the
         first.
+
+    Raises
+    ------
+    UserError
+        If a cosine is not finite or above 1, because an entry is no vector of length 1.
     """
     cosines = np.full((len(queries), k), -np.inf, np.float32)
     rows = np.zeros((len(queries), k), np.int64)
-    for part, columns, scores in cosine_blocks(queries, entries, block):
-        best = np.sort(_best_columns(scores, min(k, scores.shape[1])), axis=1)
-        candidates = np.concatenate([cosines[part], np.take_along_axis(scores, best, 1)], axis=1)
-        numbers = np.concatenate([rows[part], best + columns.start], axis=1)
-        falling = np.argsort(-candidates, axis=1, kind="stable")[:, :k]
-        cosines[part] = np.take_along_axis(candidates, falling, 1)
-        rows[part] = np.take_along_axis(numbers, falling, 1)
+    memory = np.empty(min(block[0], len(queries)) * min(block[1], len(entries)), np.float32)
+    for columns, unit in _float_blocks(entries, block[1]):
+        for part in blocks(len(queries), block[0]):
+            scores = memory[: (part.stop - part.start) * len(unit)].reshape(-1, len(unit))
+            np.matmul(queries[part], unit.T, out=scores)
+            highest = scores.max(axis=1)
+            if not (highest.max() <= MAX_COSINE and scores.min() >= -MAX_COSINE):
+                bad = np.flatnonzero(~(np.abs(scores) <= MAX_COSINE).all(axis=0))[0]
+                raise UserError(f"{name}: vector {columns.start + bad} does not have length 1; make them again")
+            # Only queries with an entry above their k-th best so far go on. After the first blocks these are few.
+            better = np.flatnonzero(highest > cosines[part, -1])
+            if better.size:
+                at = part.start + better
+                cosines[at], rows[at] = _merge(cosines[at], rows[at], scores[better], columns.start)
     return cosines, rows
+
+
+def _float_blocks(entries: np.ndarray, size: int) -> Iterator[Tuple[slice, np.ndarray]]:
+    """Yield blocks of rows as (slice, rows in float32). The memory of a converted block is used again."""
+    converted = np.empty((0, 0), np.float32)
+    for columns in blocks(len(entries), size):
+        rows = np.asarray(entries[columns])
+        if rows.dtype != np.float32 or not rows.flags.aligned:
+            if not converted.size:
+                converted = np.empty(rows.shape, np.float32)
+            np.copyto(converted[: len(rows)], rows)
+            rows = converted[: len(rows)]
+        yield columns, rows
+
+
+def _merge(cosines: np.ndarray, rows: np.ndarray, scores: np.ndarray, first: int) -> Tuple[np.ndarray, np.ndarray]:
+    """The k best of the best so far and of the scores of the entries from `first` on, in falling order."""
+    k = cosines.shape[1]
+    best = np.sort(_best_columns(scores, min(k, scores.shape[1])), axis=1)
+    candidates = np.concatenate([cosines, np.take_along_axis(scores, best, 1)], axis=1)
+    numbers = np.concatenate([rows, best + first], axis=1)
+    falling = np.argsort(-candidates, axis=1, kind="stable")[:, :k]
+    return np.take_along_axis(candidates, falling, 1), np.take_along_axis(numbers, falling, 1)
 
 
 def _best_columns(scores: np.ndarray, k: int) -> np.ndarray:

@@ -28,8 +28,9 @@ def load(
         "cpu", "gpu(0)" or "gpu(0),gpu(1)".
     layer : str, optional
         Layer whose output is the embedding. The default is found in the graph.
-    engine : {"mxnet", "onnx", "int8"}
-        What computes. An ONNX file always runs in ONNX Runtime.
+    engine : {"mxnet", "onnx", "int8", "auto"}
+        What computes. "auto" is the faster of "mxnet" and "onnx", by a measurement at the first batch. An ONNX file
+        always runs in ONNX Runtime.
     input : str, optional
         What the network takes, as ORDER,MEAN,SCALE: "rgb,127.5,128" is (pixel − 127.5) / 128 in the order red,
         green, blue. The default is what the model states. A model of MXNet that states nothing takes

@@ -68,10 +68,9 @@ class Embedder:
         engine: Optional[Callable[[Network], Engine]] = None,
         convention: Convention = RAW,
     ) -> None:
-        import mxnet as mx
 
         self.name, self.symbol, self.input_size = name, symbol, input_size
-        self.contexts = contexts or [mx.cpu()]
+        self.contexts = contexts or default_contexts()
         self.convention, self.convention_is_known = convention, True  # False where the model does not state it
         self.notes: List[str] = []
         self.image_input = image_input(symbol, arg_params, aux_params, name)
@@ -92,6 +91,13 @@ class Embedder:
     def network(self) -> Network:
         """The graph with its arrays, as engines and exports take it."""
         return Network(self.symbol, *self.params, self.image_input, self.input_size, self.name)
+
+    @property
+    def engine(self) -> str:
+        """What computes: "mxnet", "onnx" or "int8". With the engine "auto" it is known, and chosen, from here on."""
+        if self._engine is None:
+            self._engine = self._make_engine(self.network)
+        return self._engine.kind
 
     @property
     def default_batch_size(self) -> int:
@@ -223,6 +229,13 @@ class Embedder:
         if len(outputs) != 1 or outputs[0][0] != 2 or any(length != 1 for length in outputs[0][2:]):
             raise UserError(f"{self.name}: its output has shape {outputs}, not (images, d)")
         return int(outputs[0][1])
+
+
+def default_contexts() -> List[mx.Context]:
+    """Return where a network runs if nobody chooses: one CPU."""
+    import mxnet as mx
+
+    return [mx.cpu()]
 
 
 def to_batch(images: List[np.ndarray]) -> np.ndarray:

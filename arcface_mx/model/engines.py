@@ -63,6 +63,8 @@ class MxnetEngine:
     On CPUs it computes the optimised form of the graph, unless `optimise` is False.
     """
 
+    kind = "mxnet"
+
     def __init__(self, network: Network, contexts: List[mx.Context], optimise: bool = True) -> None:
         self._network, self._contexts = network, contexts
         self._optimise = optimise and all(context.device_type == "cpu" for context in contexts)
@@ -128,10 +130,13 @@ class OnnxEngine:
 
     `name` is what messages call the model. `batch` is the number of images that the graph takes at a time, 0
     for any, and `output` the name of the output to return, where there are several. Raises UserError if ONNX
-    Runtime is missing or cannot load the model.
+    Runtime is missing or cannot load the model. `kind` is what records call the engine.
     """
 
-    def __init__(self, data: bytes, name: str, batch: int = 0, output: Optional[str] = None) -> None:
+    def __init__(
+        self, data: bytes, name: str, batch: int = 0, output: Optional[str] = None, kind: str = "onnx"
+    ) -> None:
+        self.kind = kind
         self._session, self._name = onnx_session(data, name), name
         self._data = data if is_open() else b""  # for sessions with other numbers of threads
         self._image = self._session.get_inputs()[0].name
@@ -217,7 +222,7 @@ def int8_engine(path: str, parameters: str) -> OnnxEngine:
         with open(path, "rb") as stream:
             data = stream.read()
         check_seal(data, path, needed=True)
-        engine = OnnxEngine(data, path)
+        engine = OnnxEngine(data, path, kind="int8")
     except OSError as error:
         raise UserError(
             f"{path}: {error.strerror}; arcface-mx export --int8 --out FOLDER writes it beside the model"

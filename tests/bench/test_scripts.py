@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import tempfile
 
 import pytest
 
+from arcface_mx.bench.timing import Sample, summarise
 from arcface_mx.cli.bench import CHOICES
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -54,6 +56,35 @@ def test_centres_measures_the_classifier_split_by_class(scripts, tmp_path, capsy
     assert capsys.readouterr().out.splitlines()[2].split()[1:4] == ["60", "|", "1"]
 
 
+def run_cases_here(cases, repetitions):
+    """As `run_cases`, without processes. The n-th case takes n seconds."""
+    samples = {}
+    for seconds, case in enumerate(cases, 1):
+        try:
+            samples[case.name] = [Sample(seconds, seconds, case.setup(**case.arguments)())] * repetitions
+        except ImportError:
+            continue
+    return summarise(samples, {}, {}), ["no faiss"]
+
+
+def test_search_measures_a_gallery_and_finds_its_rows(scripts, tmp_path, monkeypatch):
+    import search
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(search, "run_cases", run_cases_here)
+    out = str(tmp_path / "search.json")
+    search.main(["--entries", "500", "--dimensions", "16", "--queries", "3", "--repetitions", "1", "--json", out])
+    with open(out, encoding="utf-8") as stream:
+        document = json.load(stream)
+    exact = document["exact"]
+    assert exact["float32"]["equal_rows"] == 1.0
+    assert exact["float32"]["largest_difference"] < 1e-6 < exact["float16"]["largest_difference"]
+    ratios = {result["name"]: result["time_ratio"] for result in document["results"]}
+    assert [ratios[name] for name in (*search.PRODUCTS, "search, float32", "search, float16")] == [1, 2, 3, 4]
+    assert document["command"].startswith("python recipes/bench/search.py --entries 500")
+    assert os.listdir(tmp_path) == ["search.json"]
+
+
 def test_operators_adds_up_to_a_step(scripts):
     import operators
 
@@ -83,3 +114,23 @@ def test_threads_runs_all_cases_and_writes_its_ratios(scripts, tiny_faces, tmp_p
         written = json.load(stream)
     assert written["ratios"] == dict.fromkeys(script.GOALS, 1.0) and len(written["rounds"]) == 1
     assert "busy: auto" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_folder_compares_the_whole_with_its_parts(scripts, tmp_path, monkeypatch):
+    pytest.importorskip("onnxruntime")
+    import folder
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(folder, "run_cases", run_cases_here)
+    out = str(tmp_path / "folder.json")
+    folder.main(["--network", "recipe", "--count", "3", "--repetitions", "1", "--json", out])
+    with open(out, encoding="utf-8") as stream:
+        document = json.load(stream)
+    results = {result["name"]: result for result in document["results"]}
+    # Three images take 1 s to read, 2 s or 3 s to embed, 4 s to write; the whole takes 5 s, 6 s and 7 s.
+    assert [results["folder, " + engine]["of_sum"] for engine in ("mxnet", "onnx")] == pytest.approx([7 / 5, 8 / 6])
+    seconds = {"mxnet": 7, "onnx": 8}[document["chosen"]]
+    assert results["folder, auto"]["of_sum"] == pytest.approx(seconds / 7)
+    assert results["folder, auto"]["of_best"] == pytest.approx(5 / 7)
+    assert os.listdir(tmp_path) == ["folder.json"]

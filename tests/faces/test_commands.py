@@ -196,6 +196,19 @@ def test_verify_pair_takes_any_far_and_any_threshold(model, folder, capsys):
         assert message in capsys.readouterr().err
 
 
+def test_a_gallery_in_half_precision_gives_the_same_answers(model, folder):
+    matches = {}
+    for dtype in ("float32", "float16"):
+        gallery, report = str(folder / f"{dtype}.npz"), str(folder / "r.json")
+        assert main(["gallery", "build", model, str(folder / "known"), gallery, "--dtype", dtype]) == 0
+        assert np.load(gallery)["vectors"].dtype == dtype
+        assert main(["gallery", "search", model, gallery, str(folder / "new"), "--fpir", "1", "--json", report]) == 0
+        matches[dtype] = [match for entry in json.load(open(report))["images"] for match in entry["matches"]]
+    single, half = matches.values()
+    assert [match["name"] for match in single] == [match["name"] for match in half]
+    np.testing.assert_allclose([m["cosine"] for m in single], [m["cosine"] for m in half], atol=1e-4)
+
+
 def test_gallery_names_the_known_and_not_the_stranger(model, folder, capsys):
     gallery, report = str(folder / "gallery.npz"), str(folder / "r.json")
     assert main(["gallery", "build", model, str(folder / "known"), gallery]) == 0

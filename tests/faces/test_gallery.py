@@ -53,6 +53,31 @@ def test_strangers_are_named_as_often_as_stated(entries):
     assert np.mean(best >= threshold) == pytest.approx(0.1, abs=0.03)
 
 
+@pytest.mark.parametrize("faiss", [False, True])
+@pytest.mark.parametrize("k", [1, 3, 4, 9])
+def test_identities_behind_many_images_of_another_are_listed(k, faiss):
+    """The nearest 200 entries are of one identity; three identities are far behind them."""
+    if faiss:
+        pytest.importorskip("faiss")
+    vectors = np.eye(16, dtype=np.float32)[[0] * 200 + [1, 2, 3]]
+    names = np.asarray(["many"] * 200 + ["a", "b", "c"])
+    probe = np.asarray([[9, 3, 2, 1] + [0] * 12], np.float32)
+    matches = search(Gallery(names, names, vectors, "", False, "none"), probe, k, faiss)[0]
+    assert [match.name for match in matches] == ["many", "a", "b", "c"][:k]
+
+
+def test_half_precision_changes_cosines_by_less_than_stated():
+    vectors, probes = unit(3000, 64), unit(20, 64, seed=1)
+    names = np.arange(3000).astype(str)
+    single, half = (
+        search(Gallery(names, names, stored, "", False, "none"), probes, 5)
+        for stored in (vectors, vectors.astype(np.float16))
+    )
+    for ours, others in zip(single, half):
+        np.testing.assert_allclose([m.cosine for m in ours], [m.cosine for m in others], atol=1e-4)
+    assert [m.cosine for m in single[0]] != [m.cosine for m in half[0]]
+
+
 def test_false_match_rate_inverts_the_formula():
     decimal.getcontext().prec = 50
     for fpir in (1e-6, 0.01, 0.5):

@@ -10,9 +10,11 @@ import zipfile
 import numpy as np
 import pytest
 
+from arcface_mx.faces import store
 from arcface_mx.faces.embed import read_embeddings
-from arcface_mx.faces.gallery import Gallery, read_gallery
+from arcface_mx.faces.gallery import Gallery, read_gallery, search
 from arcface_mx.faces.store import write_fields
+from arcface_mx.metrics.similarity import unit_vectors
 from arcface_mx.util.errors import UserError
 from tests.data.recordio.test_full_disk import mount
 from tests.fuzz.mutate import mutate
@@ -100,6 +102,79 @@ def test_changed_files_are_read_or_refused_in_one_line(tmp_path):
         try:
             gallery = read_gallery(path)
             assert np.isfinite(gallery.vectors).all() and len(gallery.names) == len(gallery.vectors)
+        except UserError as error:
+            assert "\n" not in str(error) and "gallery.npz" in str(error)
+            refused += 1
+    assert refused > 100
+
+
+@pytest.fixture
+def all_mapped(monkeypatch):
+    monkeypatch.setattr(store, "MAPPED_BYTES", 1)
+
+
+def random_gallery(dtype=np.float32):
+    vectors = unit_vectors(np.random.RandomState(0).randn(300, 8)).astype(dtype)
+    names = np.asarray([f"name {number}" for number in range(300)])
+    return GALLERY._replace(names=names, paths=names, vectors=vectors)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_a_mapped_gallery_equals_a_read_one(tmp_path, all_mapped, dtype):
+    gallery, path = random_gallery(dtype), str(tmp_path / "gallery.npz")
+    write_fields(path, gallery)
+    np.savez(str(tmp_path / "numpy.npz"), **gallery._asdict())  # as earlier versions wrote it: not aligned
+    for file in (path, str(tmp_path / "numpy.npz")):
+        mapped = read_gallery(file)
+        assert isinstance(mapped.vectors, np.memmap) and isinstance(mapped.names, np.memmap)
+        for one, other in zip(mapped, gallery):
+            assert np.array_equal(one, other)
+        assert search(mapped, gallery.vectors[:3], 2) == search(gallery, gallery.vectors[:3], 2)
+    for name in ("names", "paths", "vectors"):
+        assert getattr(read_gallery(path), name).offset % store.ALIGNMENT == 0
+
+
+def test_arrays_in_columns_are_mapped_as_such(tmp_path, all_mapped):
+    gallery = random_gallery()
+    write_fields(str(tmp_path / "x.npz"), gallery._replace(vectors=np.asfortranarray(gallery.vectors)))
+    assert np.array_equal(read_gallery(str(tmp_path / "x.npz")).vectors, gallery.vectors)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 20.0])
+def test_a_vector_of_a_mapped_gallery_that_is_no_unit_vector_is_named_by_the_search(tmp_path, all_mapped, value):
+    gallery = random_gallery()
+    gallery.vectors[250, 3] = value * np.sign(gallery.vectors[0, 3])
+    write_fields(str(tmp_path / "x.npz"), gallery)
+    mapped = read_gallery(str(tmp_path / "x.npz"))
+    with pytest.raises(UserError, match=r"x\.npz: vector 250 does not have length 1"):
+        search(mapped, gallery.vectors[:1], 2)
+
+
+def test_an_array_that_states_more_values_than_the_file_holds_is_not_mapped(tmp_path, all_mapped):
+    path = written(tmp_path)
+    with zipfile.ZipFile(path) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    content["vectors.npy"] = content["vectors.npy"].replace(b"(2, 2), }      ", b"(2, 2000000), }")
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in content.items():
+            archive.writestr(name, data)
+    with pytest.raises(UserError, match=r"vectors has shape \(2, 2000000\)"):
+        read_gallery(path)
+
+
+def test_changed_files_are_mapped_or_refused_in_one_line(tmp_path, all_mapped):
+    path = str(tmp_path / "gallery.npz")
+    gallery = random_gallery()
+    write_fields(path, gallery)
+    with open(path, "rb") as stream:
+        content = stream.read()
+    chance, refused = random.Random(0), 0
+    for _ in range(300):
+        with open(path, "wb") as stream:
+            stream.write(mutate(content, [content], chance))
+        try:
+            found = search(read_gallery(path), gallery.vectors[:2], 2)
+            assert all(match.cosine < 1.01 for matches in found for match in matches)
         except UserError as error:
             assert "\n" not in str(error) and "gallery.npz" in str(error)
             refused += 1

@@ -29,6 +29,29 @@ def test_nearest_is_exact(entries, probes, k, block):
     np.testing.assert_allclose(np.take_along_axis(exact, rows, 1), scores, atol=1e-6)
 
 
+def unaligned(entries):
+    memory = np.frombuffer(b"x" + entries.tobytes(), np.uint8)[1:]
+    return memory.view(np.float32).reshape(entries.shape)
+
+
+@pytest.mark.parametrize("block", [BLOCK, (7, 200), (3, 7)])
+@pytest.mark.parametrize("stored", [unaligned, lambda entries: entries.astype(np.float16)])
+def test_stored_forms_of_the_entries_give_the_cosines_of_their_values(stored, block):
+    entries, queries = stored(unit(331)), unit(20, seed=1)
+    found, expected = nearest(queries, entries, 5, block), nearest(queries, entries.astype(np.float32), 5)
+    assert np.array_equal(found[1], expected[1])
+    np.testing.assert_allclose(found[0], expected[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 20, -20])
+@pytest.mark.parametrize("block", [BLOCK, (2, 50)])
+def test_an_entry_that_is_no_unit_vector_is_named(value, block):
+    entries = unit(331)
+    entries[217, 3] = value
+    with pytest.raises(UserError, match="x.npz: vector 217 does not have length 1"):
+        nearest(np.eye(16, dtype=np.float32)[3:4], entries, 2, block, "x.npz")
+
+
 @pytest.mark.parametrize("block", [BLOCK, (2, 3), (1, 1)])
 @pytest.mark.parametrize("k", [1, 2, 4])
 def test_equal_entries_are_in_order_and_the_nearest_is_the_first(k, block):

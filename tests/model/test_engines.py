@@ -135,7 +135,7 @@ def test_an_int8_form_that_is_missing_or_of_other_parameters_is_refused(model, q
 
 
 def test_an_unknown_engine_or_a_gpu_is_refused(model):
-    with pytest.raises(UserError, match="`engine` must be one of mxnet, onnx, int8, got tensor"):
+    with pytest.raises(UserError, match="`engine` must be one of mxnet, onnx, int8, auto, got tensor"):
         load_model(model, engine="tensor")
     with pytest.raises(UserError, match="`engine` onnx runs on the CPU"):
         load_model(model, [mx.gpu(0)], engine="onnx")

@@ -19,6 +19,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_flags(parser)
     parser.add_argument("identities", metavar="IDENTITIES", help="folder of identities, or list: image identity")
     parser.add_argument("out", metavar="GALLERY.npz", help="file to write")
+    parser.add_argument(
+        "--dtype",
+        choices=("float32", "float16"),
+        default="float32",
+        help="of the stored embeddings; float16 takes half of the space and changes cosines by less than 1e-4 "
+        "(default: %(default)s)",
+    )
     add_images_flag(parser)
     add_face_flags(parser)
 
@@ -33,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     paths, names = read_identities(args.identities, args.images)
     model = model_fingerprint(args.model, args.input)
     embeddings = embed_faces(open_model(args), model, paths, face_options(args), "gallery")
-    gallery = make_gallery(embeddings, dict(zip(paths, names)))
+    gallery = make_gallery(embeddings, dict(zip(paths, names)), args.dtype)
     write_fields(args.out, gallery)
     print(f"{args.out}: {len(gallery.names)} images of {len(set(gallery.names))} identities")
     print_notes(embeddings)

@@ -20,6 +20,7 @@ Among N entries a stranger is named with probability 1 − (1 − FMR)^N. The th
 probability equal to --fpir; it comes from the model's own calibration and rises with the size of
 the gallery. --fpir 1 always names the nearest identity. --align and --flip are those of the
 gallery. An image with several faces has a note; --all-faces searches for each of them.
+A large gallery is mapped into memory: it is read, and checked, only while it is searched.
 
   arcface-mx gallery search runs/first people.npz new.jpg --fpir 0.01"""
 
