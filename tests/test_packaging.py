@@ -45,7 +45,7 @@ def package_files(source):
         for name in names:
             if within.startswith(os.path.join("arcface_mx", "recipes")) and name.endswith(".py"):
                 continue  # makes pages of a checkout
-            if name.endswith((".py", ".csv", ".cc", ".h", ".sh")) or name == "py.typed":
+            if name.endswith((".py", ".csv", ".cc", ".h", ".sh", ".json")) or name == "py.typed":
                 paths.add(os.path.relpath(os.path.join(folder, name), source))
     return paths
 

@@ -31,6 +31,7 @@ OPTIONAL = (
     ("matplotlib", "plots", "pip install 'arcface-mx[plots]'"),
     ("onnx", "ONNX export", "pip install 'arcface-mx[export]'"),
     ("onnxruntime", "ONNX export, --engine onnx", "pip install 'arcface-mx[export]'"),
+    ("pyarrow", "data pack of parquet files", "pip install 'arcface-mx[parquet]'"),
     ("ml_dtypes", "export --int8", "pip install 'arcface-mx[export]'"),
     ("tensorboardX", "train --tensorboard", "pip install 'arcface-mx[tensorboard]'"),
     ("faiss-cpu", "gallery search --faiss", "pip install 'arcface-mx[faiss]'"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -145,11 +146,19 @@ def _name_path(error: BaseException, path: str) -> None:
 def make_temporary(parent: str, prefix: str = TEMPORARY) -> Tuple[str, int]:
     """Make a temporary folder; returns its path and its lock. What killed processes left of `prefix` is removed."""
     remove_abandoned(parent, prefix)
-    while True:
+    for _ in range(100):
         path = tempfile.mkdtemp(prefix=prefix, dir=parent)
-        lock = lock_folder(path)
-        if lock is not None:  # else another process has taken it for an abandoned folder, and removed it
+        try:
+            lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:  # another process has taken it for an abandoned folder, and removed it
+            continue
+        except OSError:
+            os.rmdir(path)
+            raise
+        if lock_descriptor(lock, path):
             return path, lock
+        os.close(lock)
+    raise OSError(errno.EBUSY, "new folders are removed by another process", parent)
 
 
 def remove_abandoned(parent: str, prefix: str) -> None:

@@ -129,7 +129,7 @@ def test_changed_files_of_a_run_work_or_give_one_line(name, files, tmp_path):
 
 
 def test_changed_calibrations_work_or_give_one_line(tmp_path, monkeypatch):
-    monkeypatch.setattr("arcface_mx.verify.calibration_file.model_fingerprint", lambda model: "m")
+    monkeypatch.setattr("arcface_mx.verify.calibration_file.model_fingerprint", lambda *model: "m")
     path = str(tmp_path / "x-calibration.json")
     write_calibration(path, StoredCalibration("m", ("faces",), {"none": calibrate(PairScores(*scores()))}))
     with open(path, encoding="utf-8") as stream:

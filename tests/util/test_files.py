@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import stat
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
-from arcface_mx.util.files import atomic_write, temporary_directory, write_json
+from arcface_mx.util.files import atomic_write, make_temporary, temporary_directory, write_json
 
 
 def test_a_file_appears_whole_or_stays_as_it_was(tmp_path):
@@ -78,3 +80,35 @@ def test_a_temporary_folder_of_a_killed_process_is_removed_and_that_of_a_living_
     with temporary_directory("x-", str(tmp_path)) as first, temporary_directory("x-", str(tmp_path)) as second:
         assert sorted(os.listdir(str(tmp_path))) == sorted(["y-left", *map(os.path.basename, (first, second))])
     assert os.listdir(str(tmp_path)) == ["y-left"]
+
+
+def test_a_folder_that_cannot_be_opened_is_an_error_and_not_tried_for_ever(tmp_path, monkeypatch):
+    def refused(path, flags, *more):
+        raise PermissionError(13, "Permission denied", path)
+
+    made = []
+    mkdtemp = tempfile.mkdtemp
+    monkeypatch.setattr(tempfile, "mkdtemp", lambda **named: made.append(named) or mkdtemp(**named))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", refused)
+        with pytest.raises(PermissionError):
+            make_temporary(str(tmp_path))
+    assert len(made) == 1 and os.listdir(tmp_path) == []
+
+
+def test_new_folders_that_vanish_are_tried_again_but_not_for_ever(tmp_path, monkeypatch):
+    mkdtemp, made = tempfile.mkdtemp, []
+
+    def removed_at_once(vanish, **named):
+        made.append(mkdtemp(**named))
+        if len(made) <= vanish:
+            os.rmdir(made[-1])
+        return made[-1]
+
+    monkeypatch.setattr(tempfile, "mkdtemp", functools.partial(removed_at_once, 3))
+    path, lock = make_temporary(str(tmp_path))
+    os.close(lock)
+    assert path == made[3] and os.path.isdir(path)
+    monkeypatch.setattr(tempfile, "mkdtemp", functools.partial(removed_at_once, 1000))
+    with pytest.raises(OSError, match="removed by another process"):
+        make_temporary(str(tmp_path))
