@@ -36,6 +36,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-flip-test", dest="flip_test", action="store_false", help="leave out the modes F1, which halves the time"
     )
+    parser.add_argument(
+        "--max-residual",
+        type=float,
+        default=8.0,
+        metavar="P",
+        help="refuse landmarks whose median residual is above this, in pixels (default: %(default)s)",
+    )
     parser.add_argument("--keep-repeated", action="store_true", help="accept pairs that are listed several times")
     add_json_flag(parser)
 
@@ -54,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     lists = read_ijb(args.meta)
     paths = find_images(lists, args.images)
     flip = any(mode.flip for mode in modes)
-    embed = embed_ijb(open_model(args), lists, paths, args.aligned, args.batch_size, flip)
+    embed = embed_ijb(open_model(args), lists, paths, args.aligned, args.batch_size, flip, args.max_residual)
     results = verify_ijb(embed, lists, modes, args.keep_repeated)
     print(ijb_table(lists.name, results))
     if args.json:

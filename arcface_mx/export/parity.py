@@ -14,7 +14,7 @@ from arcface_mx.model.embedder import resize_to_input
 from arcface_mx.model.engines import OnnxEngine
 from arcface_mx.model.graph import Size
 from arcface_mx.util.errors import UserError
-from arcface_mx.verify.images import is_face_set, labelled_images, load_images
+from arcface_mx.verify.images import evenly_spread, is_face_set, labelled_images, load_images
 
 TOLERANCE = 1e-4  # largest difference between elements of unit embeddings
 NUM_IMAGES = 32
@@ -28,14 +28,14 @@ def check_images(source: str, size: Size, limit: int = NUM_IMAGES) -> List[np.nd
     """
     if source.endswith(".bin"):
         pairs = read_pairs(source)
-        wanted = set(np.linspace(0, pairs.num_images - 1, limit).astype(int).tolist())
+        wanted = set(evenly_spread(pairs.num_images, limit).tolist())
         encoded = (image for number, image in enumerate(pairs.images()) if number in wanted)
         images: Iterable[np.ndarray] = map(decode_rgb, encoded)
     elif is_face_set(source):
         images, _ = labelled_images(source, limit)
     else:
         paths = image_paths(source)
-        images = load_images(paths[:: -(-len(paths) // limit)])
+        images = load_images([paths[row] for row in evenly_spread(len(paths), limit)])
     try:
         return [resize_to_input(image, size) for image in images]
     except ValueError as error:

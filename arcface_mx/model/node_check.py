@@ -46,7 +46,7 @@ OWN_LIMITS: Dict[Tuple[str, str], Limits] = {
 NOT_ZERO = {"step"}
 # Operators whose second and later inputs must be variables. MXNet does not compare the shape of anything else there
 # with what the operator writes, which corrupts memory.
-TAKE_VARIABLES = ("InstanceNorm",)
+TAKE_VARIABLES = ("BatchNorm", "InstanceNorm")
 # What MXNet reads of the attributes of a variable.
 VARIABLE = {"__shape__": "Shape", "__dtype__": "int", "__storage_type__": "int"}
 TRUE, FALSE = ("1", "True", "true"), ("0", "False", "false")
@@ -157,6 +157,8 @@ def _check_whole_numbers(where: str, name: str, key: str, value: str, is_tuple: 
             beside = ", and not 0" if key in NOT_ZERO else ""
             raise InvalidGraph(f"{where}: {key} is {value:.60}; it must be between {low} and {high}{beside}")
     limit = (MAX_COUNT if key == "indices" else MAX_AXES) if is_tuple else 1
+    if key == "target_shape" and name in ("Reshape", "reshape") and any(numbers):
+        raise InvalidGraph(f"{where}: target_shape is of MXNet before 0.9, which did not check it; use shape")
     if len(numbers) > limit or (not is_tuple and not numbers):
         raise InvalidGraph(f"{where}: {key} is {value:.60}, which is {len(numbers)} numbers")
     if key in ("shape", "__shape__", "reps", "target_shape", "size"):

@@ -43,6 +43,12 @@ _FORMS = {
 
 def read_config(run: str) -> TrainConfig:
     """Return the configuration of a run folder. Raises UserError if there is none."""
+    if os.path.isfile(run):
+        kind = "an ONNX file" if run.lower().endswith(".onnx") else "a file"
+        raise UserError(
+            f"{run}: is {kind}, and this command needs a run folder, with its configuration and log; arcface-mx verify "
+            "and arcface-mx report measure a model without them"
+        )
     return read_config_file(os.path.join(run, CONFIG))
 
 

@@ -8,6 +8,8 @@ from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
+from arcface_mx.data.align.image import MAX_RESIDUAL
+from arcface_mx.data.align.landmarks import refuse_nonsense
 from arcface_mx.data.align.transform import align
 from arcface_mx.data.images import decode_rgb
 from arcface_mx.data.protocols.ijb import IjbLists
@@ -20,7 +22,9 @@ from arcface_mx.metrics.verification import Rates, rates_of
 from arcface_mx.model.embedder import Embedder
 from arcface_mx.util.errors import UserError
 from arcface_mx.util.progress import progress
+from arcface_mx.verify.images import evenly_spread
 
+MAX_SAMPLE = 2000  # images whose landmarks are checked before the first one is embedded
 CHUNK = 4096  # images whose embeddings are held at a time
 # Takes the rows of images and returns their embeddings, and those of their mirror images or None.
 EmbedRows = Callable[[slice], Tuple[np.ndarray, Optional[np.ndarray]]]
@@ -149,12 +153,22 @@ def find_images(lists: IjbLists, folder: str) -> List[str]:
 
 
 def embed_ijb(
-    embedder: Embedder, lists: IjbLists, paths: Sequence[str], aligned: bool, batch_size: Optional[int], flip: bool
+    embedder: Embedder,
+    lists: IjbLists,
+    paths: Sequence[str],
+    aligned: bool,
+    batch_size: Optional[int],
+    flip: bool,
+    max_residual: float = MAX_RESIDUAL,
 ) -> EmbedRows:
     """Return the function with which `verify_ijb` embeds image files.
 
-    Images are aligned by the five points of the list, unless they are `aligned` crops already.
+    Images are aligned by the five points of the list, unless they are `aligned` crops already. Raises UserError if
+    the points do not fit faces: if their median residual is above `max_residual` pixels.
     """
+    if not aligned:
+        sample = lists.points[evenly_spread(len(lists.points), MAX_SAMPLE)].astype(float)
+        refuse_nonsense(sample, lists.points_path, max_residual)
     images = progress(_crops(lists, paths, aligned), lists.name, "image", len(paths))
     stream = iter(images)
 

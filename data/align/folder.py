@@ -11,7 +11,7 @@ from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 import numpy as np
 
 from arcface_mx.data.align.image import UNREADABLE, Alignment, AlignOptions, align_image, open_detector
-from arcface_mx.data.align.landmarks import COLUMNS, NAMES, other_order, read_landmarks
+from arcface_mx.data.align.landmarks import COLUMNS, read_landmarks, refuse_nonsense
 from arcface_mx.data.image_files import ALIGN_TABLE as TABLE
 from arcface_mx.data.image_files import list_images
 from arcface_mx.util.children import in_batches, run_batches
@@ -77,28 +77,12 @@ def align_folder(
             why = f"{first.status}: {first.note}" if first.note else first.status
             raise UserError(f"{source}: none of the {len(images)} images can be aligned ({first.path}: {why})")
         if options.landmarks or options.detector:
-            refuse_nonsense(alignments, options)
+            aligned = [alignment for alignment in alignments if alignment.is_aligned]
+            points = np.asarray([alignment.landmarks for alignment in aligned], float)
+            place = str(options.landmarks or options.detector)
+            refuse_nonsense(points, place, options.max_residual, median_residual(aligned))
         _write_table(os.path.join(temporary, TABLE), alignments)
     return alignments
-
-
-def refuse_nonsense(alignments: Sequence[Alignment], options: AlignOptions) -> None:
-    """Raise UserError if the landmarks of most images do not fit a face. The message names the likely cause."""
-    aligned = [alignment for alignment in alignments if alignment.is_aligned]
-    residual = median_residual(aligned)
-    if residual <= options.max_residual:
-        return
-    order = other_order(np.asarray([alignment.landmarks for alignment in aligned], float))
-    cause = (
-        f"their order looks like {order}; it must be {', '.join(NAMES)}"
-        if order
-        else "the numbers may be those of other columns or of other images; if all faces are profiles, raise "
-        "`max_residual`"
-    )
-    raise UserError(
-        f"{options.landmarks or options.detector}: the landmarks do not fit faces: their residual is {residual:.1f} "
-        f"pixels (median of {len(aligned)} images), and at most {options.max_residual:g} are accepted; {cause}"
-    )
 
 
 def median_residual(alignments: Sequence[Alignment]) -> float:

@@ -157,6 +157,35 @@ def other_order(landmarks: np.ndarray) -> str:
     return next((order for order, faces in orders.items() if _median_residual(faces) < limit), "")
 
 
+def refuse_nonsense(landmarks: np.ndarray, source: str, limit: float, residual: Optional[float] = None) -> None:
+    """Raise UserError if most landmarks do not fit a face. The message names the likely cause.
+
+    Parameters
+    ----------
+    landmarks : np.ndarray of float, shape (n, 5, 2)
+    source : str
+        The file that they come from, or the detector's.
+    limit : float
+        Largest median residual in pixels.
+    residual : float, optional
+        Their median residual. By default it is computed.
+    """
+    residual = _median_residual(landmarks) if residual is None else residual
+    if residual <= limit:
+        return
+    order = other_order(landmarks)
+    cause = (
+        f"their order looks like {order}; it must be {', '.join(NAMES)}"
+        if order
+        else "the numbers may be those of other columns or of other images; if all faces are profiles, raise "
+        "`max_residual`"
+    )
+    raise UserError(
+        f"{source}: the landmarks do not fit faces: their residual is {residual:.1f} "
+        f"pixels (median of {len(landmarks)} images), and at most {limit:g} are accepted; {cause}"
+    )
+
+
 def _median_residual(faces: np.ndarray) -> float:
     residuals = []
     for face in faces:

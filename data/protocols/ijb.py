@@ -19,7 +19,7 @@ import numpy as np
 from arcface_mx.data.image_files import read_lines
 from arcface_mx.util.errors import UserError
 
-LISTS = "_face_tid_mid.txt"
+LISTS, POINTS = "_face_tid_mid.txt", "_name_5pts_score.txt"
 SETS = {"ijbb": ("IJB-B", "S"), "ijbc": ("IJB-C", "G")}
 
 
@@ -71,6 +71,11 @@ class IjbLists(NamedTuple):
     galleries: Dict[str, Subjects]
     probes: Optional[Subjects]
 
+    @property
+    def points_path(self) -> str:
+        """Path of the list of landmarks."""
+        return self.source[: -len(LISTS)] + POINTS
+
 
 def read_ijb(folder: str) -> IjbLists:
     """Read the lists of IJB-B or IJB-C.
@@ -98,7 +103,7 @@ def read_ijb(folder: str) -> IjbLists:
     prefix = os.path.join(folder, found[0])
     name, letter = SETS[found[0]]
     images, templates, media = _read_templates(prefix + LISTS)
-    points, scores = _read_points(prefix + "_name_5pts_score.txt", images, prefix + LISTS)
+    points, scores = _read_points(prefix + POINTS, images, prefix + LISTS)
     names = [f"{letter}{number}" for number in (1, 2)]
     paths = [f"{prefix}_1N_gallery_{gallery}.csv" for gallery in names] + [prefix + "_1N_probe_mixed.csv"]
     there = [path for path in paths if os.path.exists(path)]

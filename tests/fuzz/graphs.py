@@ -150,6 +150,7 @@ def run_batch(texts, seconds, note):
         os.dup2(quiet, 2)
         trial_child.PROCESSOR_SECONDS = seconds * len(texts)
         trial_child.set_limits()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         for text in texts:
             signal.setitimer(signal.ITIMER_PROF, seconds)  # SIGPROF ends the process, also inside of C++
             if os.path.exists(note):
@@ -229,10 +230,12 @@ def main():
     say = heading("tests.fuzz.graphs", args.out)
     seeds, chance = [json.loads(graph) for graph in graphs()], random.Random(args.seed)
     shapes = shapes_of([json.dumps(seed) for seed in seeds])
+    stopped = []
+    signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))  # the counts until then are printed
     counts, start, done = collections.Counter(), time.monotonic(), 0
     with tempfile.TemporaryDirectory() as folder:
         note, waiting = os.path.join(folder, "request.json"), []
-        while done < args.runs:
+        while done < args.runs and not stopped:
             while len(waiting) < min(BATCH, args.runs - done):
                 waiting.append(changed(chance.choice(seeds), chance))
             words = run_batch(waiting, args.seconds, note)
@@ -246,7 +249,7 @@ def main():
             done, waiting = done + len(words), waiting[len(words) :]
     counts = +counts
     words = ", ".join(f"{count} {word}" for word, count in counts.most_common())
-    say(f"{args.runs} graphs: {words}; {time.monotonic() - start:.0f} s")
+    say(f"{done} graphs{' of ' + str(args.runs) if stopped else ''}: {words}; {time.monotonic() - start:.0f} s")
     return int(any(word.startswith("FINDING") for word in counts))
 
 

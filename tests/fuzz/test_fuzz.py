@@ -103,6 +103,13 @@ HOSTILE = {
     "a norm whose scale is an image": graph(
         DATA, node("relu", "x", [(0, 0)]), node("InstanceNorm", "y", [(1, 0), (0, 0), (1, 0)])
     ),
+    "a norm whose state is an image": graph(
+        DATA,
+        *(node(name=name) for name in "gbm"),
+        node("BatchNorm", "x", [(0, 0), (1, 0), (2, 0), (3, 0), (0, 0)]),
+        node("BatchNorm", "y", [(4, 0), (1, 0), (2, 0), (3, 0), (4, 0)]),
+    ),
+    "a shape of another number of values": graph(DATA, node("reshape", "x", [(0, 0)], target_shape="(3)")),
     "a block whose square is no number of 32 bits": graph(
         DATA, node("depth_to_space", "x", [(0, 0)], block_size=str(1 << 24))
     ),

@@ -234,6 +234,9 @@ def test_what_needs_mxnets_files_says_so(exported, tiny_faces, tmp_path, capsys)
     ):
         assert main(command) == 2
         assert "is an ONNX file; this needs MXNet files, which arcface-mx import makes" in capsys.readouterr().err
+    for command in (["angles", path], ["plots", path], ["report", path, "--step", "3"], ["table", path]):
+        assert main(command) == 2
+        assert f"{path}: is an ONNX file, and this command needs a run folder" in capsys.readouterr().err
     with pytest.raises(UserError, match="int8 is for MXNet models"):
         load(path, engine="int8")
     with pytest.raises(UserError, match="CPU only; remove `devices`"):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from arcface_mx.data.align.transform import REFERENCE
+
 
 def write_lists(folder, seed=0, subjects=12, dim=16):
     """Write the folder meta of a small made IJB-C; return (plain, mirrored) embeddings of its images."""
@@ -19,7 +21,8 @@ def write_lists(folder, seed=0, subjects=12, dim=16):
             for _ in range(random.randint(1, 6)):
                 name, score = f"{len(tid_mid) + 1}.jpg", random.uniform(0.3, 1)
                 tid_mid.append(f"{name} {template} {10 * template + random.randint(3)}")
-                landmarks = " ".join(f"{value:.3f}" for value in random.uniform(10, 90, 10))
+                moved = REFERENCE.ravel() + random.uniform(-2, 2, 10)
+                landmarks = " ".join(f"{value:.3f}" for value in moved)
                 points.append(f"{name} {landmarks} {score:.4f}")
                 length = random.uniform(0.5, 5)
                 plain.append(length * (centres[subject] + 1.5 * random.randn(dim)))

@@ -101,6 +101,19 @@ def test_missing_files_are_named(made, tmp_path):
         read_ijb(str(folder))
 
 
+def test_landmarks_that_do_not_fit_faces_are_refused_before_an_image_is_read(made, tmp_path, capsys):
+    lists = read_ijb(str(made[0]))
+    wrong = lists._replace(points=lists.points[:, [1, 0, 2, 4, 3]])
+    with pytest.raises(UserError, match="5pts_score.txt: the landmarks do not fit faces: .* order looks like mirrored"):
+        ijb.embed_ijb(None, wrong, [], False, None, False)
+    scattered = lists._replace(points=np.random.RandomState(0).uniform(10, 90, lists.points.shape))
+    with pytest.raises(UserError, match="at most 8 are accepted; .* raise `max_residual`"):
+        ijb.embed_ijb(None, scattered, [], False, None, False)
+    for arguments in ((False, None, False, 99.0), (True, None, False, 0.0)):  # a higher limit; aligned crops
+        assert ijb.embed_ijb(None, scattered, [], *arguments)
+    assert ijb.embed_ijb(None, lists, [], False, None, False)
+
+
 def test_command_aligns_and_embeds_the_images(made, tmp_path, capsys):
     lists = read_ijb(str(made[0]))
     symbol = nets.embedding((112, 112))
@@ -118,6 +131,8 @@ def test_command_aligns_and_embeds_the_images(made, tmp_path, capsys):
     command = ["ijb", str(tmp_path), str(made[0])]
     assert main([*command, str(tmp_path / "loose"), "--json", str(report)]) == 0
     printed = capsys.readouterr().out
+    assert main([*command, str(tmp_path / "loose"), "--max-residual", "0.1"]) == 2
+    assert "at most 0.1 are accepted" in capsys.readouterr().err
     plain, mirrored = load_model(str(tmp_path)).embed_with_flip(crops)
     expected = verify_ijb(lambda rows: (plain[rows], mirrored[rows]), lists)
     saved = json.loads(report.read_text())
