@@ -44,7 +44,8 @@ def make_images(folder: str, count: int) -> None:
     random = np.random.default_rng(0)
     for number in range(count):
         coarse = random.integers(0, 256, (14, 14, 3), np.uint8)
-        cv2.imwrite(os.path.join(folder, f"{number:06d}.jpg"), cv2.resize(coarse, (112, 112), cv2.INTER_CUBIC))
+        image = cv2.resize(coarse, (112, 112), interpolation=cv2.INTER_CUBIC)
+        cv2.imwrite(os.path.join(folder, f"{number:06d}.jpg"), image)
 
 
 def embedder_of(network: str, engine: str) -> Embedder:
@@ -57,7 +58,9 @@ def embedder_of(network: str, engine: str) -> Embedder:
     module.bind([("data", (1, 3, shape.image_size, shape.image_size))], for_training=False)
     module.init_params(mx.init.Xavier())
     size = (shape.image_size, shape.image_size)
-    return Embedder(shape.symbol(), *module.get_params(), None, size, network, engine_factory(engine, network, None))
+    arg_params, aux_params = module.get_params()
+    make_engine = engine_factory(engine, network, None)
+    return Embedder(shape.symbol(), arg_params, aux_params, None, size, network, make_engine)
 
 
 def reading(images: str, network: str, align: bool) -> Work:

@@ -116,21 +116,30 @@ def test_threads_runs_all_cases_and_writes_its_ratios(scripts, tiny_faces, tmp_p
     assert "busy: auto" in capsys.readouterr().out
 
 
-@pytest.mark.slow
-def test_folder_compares_the_whole_with_its_parts(scripts, tmp_path, monkeypatch):
-    pytest.importorskip("onnxruntime")
+def test_folder_compares_the_whole_with_its_parts(scripts):
+    """Three images take 1 s to read, 2 s or 3 s to embed, and 4 s to write; the whole takes 5 s, 6 s or 7 s."""
     import folder
 
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(folder, "run_cases", run_cases_here)
-    out = str(tmp_path / "folder.json")
-    folder.main(["--network", "recipe", "--count", "3", "--repetitions", "1", "--json", out])
-    with open(out, encoding="utf-8") as stream:
-        document = json.load(stream)
-    results = {result["name"]: result for result in document["results"]}
-    # Three images take 1 s to read, 2 s or 3 s to embed, 4 s to write; the whole takes 5 s, 6 s and 7 s.
-    assert [results["folder, " + engine]["of_sum"] for engine in ("mxnet", "onnx")] == pytest.approx([7 / 5, 8 / 6])
-    seconds = {"mxnet": 7, "onnx": 8}[document["chosen"]]
-    assert results["folder, auto"]["of_sum"] == pytest.approx(seconds / 7)
-    assert results["folder, auto"]["of_best"] == pytest.approx(5 / 7)
-    assert os.listdir(tmp_path) == ["folder.json"]
+    names = [case.name for case in folder.cases("images", "recipe", False, "out")]
+    samples = {name: [Sample(seconds, seconds, 3)] for seconds, name in enumerate(names, 1)}
+    timings = summarise(samples, {}, {})
+    for chosen, seconds in (("mxnet", 7), ("onnx", 8)):
+        ratios = folder.ratios(timings, chosen)
+        assert ratios["folder, mxnet"] == pytest.approx({"of_sum": 7 / 5, "of_best": 1})
+        assert ratios["folder, onnx"] == pytest.approx({"of_sum": 8 / 6, "of_best": 5 / 6})
+        assert ratios["folder, auto"] == pytest.approx({"of_sum": seconds / 7, "of_best": 5 / 7})
+
+
+@pytest.mark.slow
+def test_folder_embeds_and_leaves_only_what_it_says(scripts, tmp_path):
+    import folder
+
+    images, out = tmp_path / "images", tmp_path / "out"
+    images.mkdir()
+    out.mkdir()
+    folder.make_images(str(images), 3)
+    shape = {"images": str(images), "network": "recipe", "align": False}
+    assert folder.whole(engine="mxnet", folder=str(out), **shape)() == 3
+    assert (out / folder.CHOICE).read_text() == "mxnet" and os.listdir(out) == [folder.CHOICE]
+    assert folder.reading(**shape)() == folder.embedding(engine="mxnet", **shape)() == 3
+    assert folder.writing(folder=str(out), **shape)() == 3
