@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -14,6 +15,7 @@ from arcface_mx.util.errors import UserError
 from arcface_mx.util.locks import lock_folder
 
 MAX_JSON = 1 << 28  # bytes; the largest file lists the records that cleaning has left out
+MAX_ATTEMPTS = 100  # to hold the lock of a temporary folder that was just made
 
 
 def sync_folder(path: str) -> None:
@@ -107,11 +109,15 @@ def _name_path(error: BaseException, path: str) -> None:
 
 def _locked_folder(parent: str, prefix: str) -> Tuple[str, int]:
     """Make a temporary folder; returns its path and its lock."""
-    while True:
+    for _ in range(MAX_ATTEMPTS):
         path = tempfile.mkdtemp(prefix=prefix, dir=parent)
         lock = lock_folder(path)
         if lock is not None:  # else another process has taken it for an abandoned folder, and removed it
             return path, lock
+        with contextlib.suppress(OSError):
+            os.rmdir(path)
+    os.close(os.open(parent, os.O_RDONLY))  # raises the reason, such as too many open files
+    raise OSError(errno.EAGAIN, "temporary folders in it are removed by other processes", parent)
 
 
 def _remove_abandoned(parent: str, prefix: str) -> None:
