@@ -216,20 +216,17 @@ def run(mutants: List[Mutant], tree: pathlib.Path, results: pathlib.Path, jobs: 
 def report(mutants: List[Mutant], tree: pathlib.Path, results: pathlib.Path) -> Tuple[str, List[Mutant]]:
     """Return the page of results, and the survivors without a reason."""
     found = known(mutants, tree, results)
-    counts: Dict[str, Counter] = {}
-    for mutant, entry in found.items():
-        counts.setdefault(mutant.subject, Counter())[entry["result"] in KILLED] += 1
-    rows = [["subject", "bugs", "killed"]]
-    rows += [
-        [subject.replace("_", " "), str(sum(count.values())), str(count[True])] for subject, count in counts.items()
-    ]
-    killed = sum(count[True] for count in counts.values())
-    rows.append(["all", str(len(found)), f"{killed}"])
+    rows = [["subject", "bugs", "tested", "killed"]]
+    for subject in [*dict.fromkeys(mutant.subject for mutant in mutants), "all"]:
+        listed = [mutant for mutant in mutants if subject in (mutant.subject, "all")]
+        tested = [found[mutant]["result"] in KILLED for mutant in listed if mutant in found]
+        rows.append([subject.replace("_", " "), str(len(listed)), str(len(tested)), str(sum(tested))])
+    tested, killed = (int(cell) for cell in rows[-1][2:])
     survivors = [mutant for mutant, entry in found.items() if entry["result"] == SURVIVED]
     page = [
         "# Mutation testing",
         "`python -m tests.mutate` puts each bug of `tests/mutants` into a copy of the project and runs the tests that "
-        f"should notice it. The tests notice {killed} of {len(found)} bugs ({100 * killed / len(found):.1f} %). "
+        f"should notice it. The tests notice {killed} of {tested} bugs ({100 * killed / max(tested, 1):.1f} %). "
         "`mutation.jsonl` has each bug with the first test that failed.",
         markdown_table(rows),
         "## Bugs that no test notices",

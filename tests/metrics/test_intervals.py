@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
+from arcface_mx.metrics import intervals
 from arcface_mx.metrics.calibration import all_pair_scores
 from arcface_mx.metrics.intervals import binomial_interval, identity_interval, middle, resampled_accuracies
 
@@ -77,3 +78,20 @@ def test_methods_have_the_same_draws():
     first = np.random.RandomState(2).rand(180) < 0.8
     draws = resampled_accuracies(np.stack([first, first, ~first]), same, identities)
     assert (draws[0] == draws[1]).all() and np.allclose(draws[0] + draws[2], 1.0, atol=1e-12)
+
+
+def test_a_resample_weighs_pairs_by_how_often_their_identities_are_drawn(monkeypatch):
+    """The mean of the accuracies of both kinds, by a loop over pairs; a different pair counts for each pair of draws."""
+    monkeypatch.setattr(intervals, "RESAMPLES", 20)
+    same, identities = pairs_of(12, 2)
+    correct = np.random.RandomState(3).rand(len(same)) < 0.6
+    random, expected = np.random.RandomState(0), []
+    for _ in range(20):
+        drawn = random.randint(12, size=12).tolist()
+        counts = {True: [0, 0], False: [0, 0]}  # correct ones, and all
+        for right, kind, (first, second) in zip(correct, same, identities):
+            weight = drawn.count(first) * (1 if kind else drawn.count(second))
+            counts[bool(kind)][0] += weight * right
+            counts[bool(kind)][1] += weight
+        expected.append(np.mean([hits / max(every, 1) for hits, every in counts.values()]))
+    np.testing.assert_allclose(resampled_accuracies(correct[None], same, identities)[0], expected, atol=1e-12)
