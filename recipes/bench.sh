@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# All benchmarks of `arcface-mx bench`; each writes recipes/results/bench_NAME.md and .json.
+# All comparisons of recipes/bench/compare.py; each writes recipes/results/bench_NAME.md and .json.
 #
 #   recipes/bench.sh                      all of them, in this order
 #   recipes/bench.sh head step            some of them
 #   DATA=faces                            folder with train.rec, for `input` and `step` (default: that of the recipes)
 #   MODEL= PHOTOS= SET=                   for `int8`: a model, images to calibrate it, and a .bin to verify on
-#   ARCFACE_MX=/path/arcface-mx           an installed command, instead of the one in .venv
+#   COMPARE=, ARCFACE_MX=                 commands instead of compare.py and arcface-mx in .venv
 #
 # Each benchmark uses all cores. On a busy machine set OMP_NUM_THREADS=1 and compare processor times.
 # The checkout must be clean, so that the commit in the files is what ran (ANYHOW=1 measures anyway; then the
@@ -20,6 +20,7 @@ fi
 if [ -z "${ARCFACE_MX:-}" ]; then
   . recipes/lib/setup.sh "${EXTRAS:-demo,rendered,plots,export}"
   ARCFACE_MX=$VENV/bin/arcface-mx
+  COMPARE="$VENV/bin/python recipes/bench/compare.py"
 fi
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$(nproc)}
 RESULTS=${RESULTS:-recipes/results}
@@ -32,7 +33,7 @@ measure() {
   local name=$1
   shift
   echo "== $name ($(date -u +%H:%M))"
-  "$ARCFACE_MX" bench "$@" --json "$WORK/bench_$name.json" >"$WORK/$name.md"
+  $COMPARE "$@" --json "$WORK/bench_$name.json" >"$WORK/$name.md"
   mv "$WORK/$name.md" "$WORK/bench_$name.md"
   cat "$WORK/bench_$name.md"
 }

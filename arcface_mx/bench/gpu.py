@@ -171,7 +171,12 @@ def measure_gpus(
     settings = {"devices": ",".join(names), "network": network, "batch_size": images, "data": data, "card": known}
     settings.update(steps=steps, repetitions=repetitions, timeout=timeout, only=only)
     return report(
-        "gpu", settings, unit="images/s", rows=rows, cards=_cards(), model=asdict(CARDS[known]) if known else None
+        "arcface-mx bench gpu",
+        settings,
+        unit="images/s",
+        rows=rows,
+        cards=_cards(),
+        model=asdict(CARDS[known]) if known else None,
     )
 
 

@@ -45,7 +45,7 @@ def measure_machine(
     batch_size: Optional[int] = None,
     classes: int = 1000,
     threads: int = 0,
-    seconds: float = SECONDS,
+    seconds: Optional[float] = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> Dict[str, Any]:
     """Measure training, its parts, and embedding, and return what a JSON file holds.
@@ -63,8 +63,8 @@ def measure_machine(
         Identities of the noise.
     threads : int
         As for `train`; 0 measures it.
-    seconds : float
-        Length of each measurement.
+    seconds : float, optional
+        Length of each measurement; the default is `SECONDS`.
     say : callable
         Told what is measured.
 
@@ -76,7 +76,7 @@ def measure_machine(
     for name, value in {"batch_size": batch_size, "classes": classes}.items():
         if value is not None and value < 1:
             raise UserError(f"`{name}` must be at least 1, got {value}")
-    shape = NETWORKS[network]
+    shape, seconds = NETWORKS[network], SECONDS if seconds is None else seconds
     settings = {"network": network, "data": data, "devices": devices, "batch_size": batch_size or shape.batch_size}
     with tempfile.TemporaryDirectory() as folder:
         source = os.path.abspath(data) if data else make_faces(os.path.join(folder, "faces"), classes, shape.image_size)
@@ -100,7 +100,7 @@ def measure_machine(
         say("embedding")
         embedding = {name: _embedding(embedder, name, images, seconds) for name in ENGINES}
     training["images"] = len(run.index)
-    return report("", settings, threads=text, training=training, embedding=embedding)
+    return report("arcface-mx bench", settings, threads=text, training=training, embedding=embedding)
 
 
 def answers(results: Dict[str, Any]) -> str:

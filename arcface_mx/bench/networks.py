@@ -1,4 +1,4 @@
-"""The networks that `bench step` and `bench embed` measure."""
+"""The networks that the benchmarks measure."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mxnet.context import Context
 
 SECONDS = 0.4  # of measurement for each number of threads, after one call that prepares
+MIN_CALLS, PATIENCE = 3, 10.0  # so many calls, unless they take so many times longer than SECONDS
 MUCH_LONGER = 1.3  # then still fewer threads are not measured
 NOTICEABLE = 0.15  # cores; so much use by other processes is worth a word
 _decided: List[int] = []  # the number that `set_threads` has set last; empty before
@@ -87,10 +88,11 @@ def measure(step: Callable[[], object], use: Callable[[int], None], seconds: flo
         use(count)
         step()  # oneDNN compiles its kernels
         begin, calls = time.perf_counter(), 0
-        while calls == 0 or time.perf_counter() - begin < seconds:
+        elapsed = 0.0
+        while calls == 0 or elapsed < seconds or (calls < MIN_CALLS and elapsed < PATIENCE * seconds):
             step()
-            calls += 1
-        times[count] = (time.perf_counter() - begin) / calls
+            calls, elapsed = calls + 1, time.perf_counter() - begin
+        times[count] = elapsed / calls
         if times[count] > MUCH_LONGER * min(times.values()):
             break
     return times

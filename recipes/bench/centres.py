@@ -10,8 +10,8 @@ import dataclasses
 from typing import Any, Callable, Dict
 
 import numpy as np
+from cases import Case, run_cases
 
-from arcface_mx.bench.cases import Case, run_cases
 from arcface_mx.config import from_flat
 from arcface_mx.losses import ArcFace
 from arcface_mx.parallel.centre_module import CentreParallelModule

@@ -10,7 +10,8 @@ import json
 import os
 from typing import Any, List
 
-from arcface_mx.bench import step
+import step
+
 from arcface_mx.bench.networks import NETWORKS
 from arcface_mx.util.tables import markdown_table
 

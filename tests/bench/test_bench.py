@@ -1,24 +1,23 @@
-"""Benchmarks run, in turn and in processes of their own, and report what they measured."""
+"""`arcface-mx bench` gives its three answers; the comparisons of recipes/bench/ run and report what they measured."""
 
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 
 import mxnet as mx
 import pytest
 
-from arcface_mx.bench import embed, head, reader, step, verify
-from arcface_mx.bench.benchmarks import BENCHMARKS, measure
-from arcface_mx.bench.cases import Case, run_cases
+from arcface_mx.bench import machine
 from arcface_mx.bench.networks import NETWORKS, Network
-from arcface_mx.bench.results import origin, report, table
-from arcface_mx.bench.timing import Sample, summarise
+from arcface_mx.bench.results import origin, report
 from arcface_mx.cli import main
-from arcface_mx.cli.bench import CHOICES, NETWORK_NAMES
+from arcface_mx.cli.bench import NETWORK_NAMES
 from arcface_mx.planning.cost import forward_operations
 from arcface_mx.symbols import iresnet
 from arcface_mx.util.errors import UserError
+from tests.bench.scripts import cases, compare, embed, head, reader, step, timing, verify
 from tests.support.bench_cases import setup_that_dies, setup_that_fails, setup_that_writes
 
 TINY = Network("iresnet18", 0.0625, 32, 8, 4)
@@ -26,48 +25,48 @@ TINY = Network("iresnet18", 0.0625, 32, 8, 4)
 
 @pytest.mark.slow
 def test_cases_run_in_turn_in_processes_of_their_own(tmp_path, monkeypatch):
-    monkeypatch.setattr("arcface_mx.bench.cases.SHORT", 0.0)
+    monkeypatch.setattr("cases.SHORT", 0.0)
     path = str(tmp_path / "calls")
-    cases = [
-        Case("a", setup_that_writes, {"path": path, "name": "a"}),
-        Case("broken", setup_that_fails),
-        Case("b", setup_that_writes, {"path": path, "name": "b", "megabytes": 50}),
+    three = [
+        cases.Case("a", setup_that_writes, {"path": path, "name": "a"}),
+        cases.Case("broken", setup_that_fails),
+        cases.Case("b", setup_that_writes, {"path": path, "name": "b", "megabytes": 50}),
     ]
-    timings, failures = run_cases(cases, repetitions=2)
+    timings, failures = cases.run_cases(three, repetitions=2)
     with open(path) as stream:
         assert stream.read() == "ab" * 3  # the first time is the warm-up
-    assert [timing.name for timing in timings] == ["a", "b"] and failures == ["broken: ValueError: no engine"]
-    assert [len(timing.rates) for timing in timings] == [2, 2] and timings[0].ratio == 1.0
+    assert [one.name for one in timings] == ["a", "b"] and failures == ["broken: ValueError: no engine"]
+    assert [len(one.rates) for one in timings] == [2, 2] and timings[0].ratio == 1.0
     assert 45 < timings[1].peak_mb - timings[0].peak_mb < 80
 
 
 @pytest.mark.slow
 def test_a_baseline_that_cannot_start_is_an_error():
     with pytest.raises(UserError, match="broken: ValueError: no engine"):
-        run_cases([Case("broken", setup_that_fails), Case("b", setup_that_dies)], 1)
+        cases.run_cases([cases.Case("broken", setup_that_fails), cases.Case("b", setup_that_dies)], 1)
 
 
 @pytest.mark.slow
 def test_a_case_that_dies_is_named():
     with pytest.raises(UserError, match="mortal: BrokenProcessPool"):
-        run_cases([Case("mortal", setup_that_dies)], 1)
+        cases.run_cases([cases.Case("mortal", setup_that_dies)], 1)
 
 
 def test_ratios_are_medians_of_the_rounds_and_the_peak_is_that_of_its_case():
     samples = {
-        "base": [Sample(2.0, 4.0, 1), Sample(8.0, 4.0, 1)],
-        "twice": [Sample(1.0, 1.0, 1), Sample(4.0, 1.0, 1)],
+        "base": [timing.Sample(2.0, 4.0, 1), timing.Sample(8.0, 4.0, 1)],
+        "twice": [timing.Sample(1.0, 1.0, 1), timing.Sample(4.0, 1.0, 1)],
     }
-    base, twice = summarise(samples, {"base": 3.0, "twice": 3.0}, {}, peak="twice")
+    base, twice = timing.summarise(samples, {"base": 3.0, "twice": 3.0}, {}, peak="twice")
     assert (twice.ratio, twice.cpu_ratio, twice.cpu) == (2.0, 4.0, 1.0)
     assert base.peak_share == pytest.approx(base.gflops / twice.gflops)
 
 
 def test_waiting_is_a_share_of_the_time_of_cases_that_read():
-    samples = {"reads": [Sample(2.0, 1.0, 1, 0.5)] * 3, "reads nothing": [Sample(2.0, 1.0, 1)] * 3}
-    reads, other = timings = summarise(samples, {}, {})
+    samples = {"reads": [timing.Sample(2.0, 1.0, 1, 0.5)] * 3, "reads nothing": [timing.Sample(2.0, 1.0, 1)] * 3}
+    reads, other = timings = timing.summarise(samples, {}, {})
     assert (reads.waiting, other.waiting) == (0.25, None)
-    header, _, first, second = table(timings, "steps/s").splitlines()
+    header, _, first, second = timing.table(timings, "steps/s").splitlines()
     assert header.endswith("| input wait |") and first.endswith("|       25 % |") and second.endswith("|            |")
     assert "GFLOP/s" not in header  # a column without values is left out
 
@@ -113,26 +112,26 @@ def test_both_ways_of_reading_read_all_batches(tiny_faces):
 
 
 def test_a_report_names_its_commit_command_and_machine(tmp_path):
-    written = report("x", {"data": str(tmp_path / "faces"), "images": 0, "batch_size": 8})
+    written = report("arcface-mx bench x", {"data": str(tmp_path / "faces"), "images": 0, "batch_size": 8})
     assert written["command"] == "arcface-mx bench x --data faces --batch-size 8"
     assert written["commit"] is None or len(written["commit"].rstrip("+")) == 40
     assert (written["commit"] or "unknown")[:7] in origin(written) and sys.platform in written["machine"]["system"]
 
 
-def test_the_command_knows_every_benchmark_and_network():
-    assert tuple(BENCHMARKS) == CHOICES and tuple(NETWORKS) == NETWORK_NAMES
+def test_the_command_knows_every_network():
+    assert tuple(NETWORKS) == NETWORK_NAMES
 
 
 @pytest.mark.slow
-def test_bench_input_and_its_report(tiny_faces, tmp_path, capsys):
+def test_input_is_compared_and_reported(tiny_faces, tmp_path, capsys):
     out = str(tmp_path / "input.json")
     flags = ["--data", tiny_faces, "--images", "16", "--batch-size", "8", "--repetitions", "1", "--json", out]
-    assert main(["bench", "input", *flags]) == 0
+    compare.main(["input", *flags])
     with open(out, encoding="utf-8") as stream:
         written = json.load(stream)
     assert [timing["name"] for timing in written["timings"]][1:] == ["arcface-mx"]
     assert written["machine"]["mxnet"] == "1.9.1" and written["unit"] == "images/s"
-    assert written["command"].startswith("arcface-mx bench input --data faces --images 16")
+    assert written["command"].startswith("python recipes/bench/compare.py input --data faces --images 16")
     assert "| arcface-mx " in capsys.readouterr().out
 
 
@@ -144,11 +143,66 @@ def test_mistakes_name_the_argument():
         ("verify", {}, "`repetitions` must be at least 1, got 0"),
     ):
         with pytest.raises(UserError, match=message):
-            measure(name, settings, repetitions=0 if name == "verify" else 1)
+            compare.measure(name, settings, repetitions=0 if name == "verify" else 1)
+
+
+def test_mistakes_of_a_comparison_are_one_line(capsys):
+    for words in (["input"], ["head", "--classes", "0"]):
+        with pytest.raises(SystemExit):
+            compare.main(words)
+    errors = capsys.readouterr().err
+    assert "error: --data is missing" in errors and "error: --classes must be" in errors
 
 
 def test_mistakes_on_the_command_line(capsys):
-    assert main(["bench", "input"]) == 2
-    assert main(["bench", "head", "--classes", "0"]) == 2
-    errors = capsys.readouterr().err
-    assert errors.count("\n") == 2 and "--data is missing" in errors and "--classes must be" in errors
+    assert main(["bench", "--batch-size", "0"]) == 2
+    assert main(["bench", "gpu", "--classes", "0"]) == 2
+    assert main(["bench", "--data", "/nowhere"]) == 2
+    errors = capsys.readouterr().err.replace("measuring: threads\n", "")
+    assert errors.count("\n") == 3 and "--batch-size must be" in errors and "--classes must be" in errors
+
+
+def test_the_largest_part_is_the_bottleneck_and_missing_engines_are_named():
+    parts = {"network": 0.2, "head": 0.5, "update": 0.1, machine.WAITING: 0.15, machine.OTHERS: 0.05}
+    training = {"images_per_second": 100.0, "reader_images_per_second": 900.0, "parts": parts, "images": 6000}
+    results = {
+        "threads": "1 of 2, because other processes use this machine (a step takes 1 s with 1, 3 s with 2)",
+        "settings": {"batch_size": 128},
+        "training": training,
+        "embedding": {"mxnet": {"images_per_second": 50.0}, "onnx": {"failure": "no onnx"}},
+    }
+    first, second, third = machine.answers(results).splitlines()
+    assert first == (
+        "Training: 100 images/s with 1 of 2 threads; an epoch of 6000 images takes 60 s, and 1,000 steps of 128 images "
+        "take 21 min."
+    )
+    assert second == "Embedding: 50 images/s with MXNet. Not measured: no onnx."
+    assert third.startswith("Bottleneck of training: the head;") and "head 50 %" in third and "900 images/s" in third
+    parts.update({machine.WAITING: 0.9})
+    assert "Bottleneck of training: the reader; more `decode_threads`" in machine.answers(results)
+
+
+WITHOUT = """
+import sys
+for name in ("onnx", "onnxruntime", "torch"):
+    sys.modules[name] = None
+from arcface_mx.bench import machine, networks
+networks.NETWORKS["recipe"] = networks.Network("iresnet18", 0.0625, 32, 8, 4)
+machine.SECONDS = 0.0
+from arcface_mx.cli import main
+sys.exit(main(["bench", "--classes", "9", "--out", sys.argv[1]]))
+"""
+
+
+@pytest.mark.slow
+def test_bench_answers_without_any_other_framework(tmp_path):
+    out = str(tmp_path / "speed.json")
+    done = subprocess.run([sys.executable, "-c", WITHOUT, out], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    training, embedding, bottleneck = done.stdout.splitlines()
+    assert training.startswith("Training: ") and bottleneck.startswith("Bottleneck of training: the ")
+    assert "images/s with MXNet" in embedding and "pip install 'arcface-mx[export]'" in embedding
+    with open(out, encoding="utf-8") as stream:
+        written = json.load(stream)
+    assert sum(written["training"]["parts"].values()) == pytest.approx(1.0) and written["training"]["images"] == 9
+    assert written["embedding"]["mxnet"]["images_per_second"] > 0 and "failure" in written["embedding"]["onnx"]

@@ -9,8 +9,7 @@ import tempfile
 
 import pytest
 
-from arcface_mx.bench.timing import Sample, summarise
-from arcface_mx.cli.bench import CHOICES
+from tests.bench.scripts import compare
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 RECIPES = os.path.join(ROOT, "recipes")
@@ -27,12 +26,18 @@ def test_the_script_runs_every_benchmark_and_keeps_its_files(tmp_path):
     command.chmod(0o755)
     (tmp_path / "faces").mkdir()
     (tmp_path / "faces" / "train.rec").write_bytes(b"x")
-    settings = {"ARCFACE_MX": command, "RESULTS": results, "DATA": tmp_path / "faces", "ANYHOW": 1}
+    settings = {
+        "ARCFACE_MX": command,
+        "COMPARE": f"{command} compare",
+        "RESULTS": results,
+        "DATA": tmp_path / "faces",
+        "ANYHOW": 1,
+    }
     settings.update(MODEL="m,0", PHOTOS="p", SET="s.bin")
     environment = dict(os.environ, **{name: str(value) for name, value in settings.items()})
     subprocess.run(["bash", os.path.join(RECIPES, "bench.sh")], env=environment, check=True, capture_output=True)
-    measured = [line.split()[1] for line in calls.read_text().splitlines() if line.startswith("bench")]
-    assert tuple(dict.fromkeys(measured)) == CHOICES
+    measured = [line.split()[1] for line in calls.read_text().splitlines() if line.startswith("compare")]
+    assert tuple(dict.fromkeys(measured)) == tuple(compare.BENCHMARKS)
     names = {path.name for path in results.iterdir()}
     assert {"bench_head_10572.md", "bench_head_10572.json", "bench_step_iresnet50.json", "bench_int8.md"} <= names
     assert {f"bench_int8_{engine}.json" for engine in ("mxnet", "onnx", "int8")} <= names

@@ -1,19 +1,15 @@
-"""`bench input`: how fast training images are read; baseline: a Python loop with MXNet's functions."""
+"""How fast training images are read; baseline: a Python loop with MXNet's functions."""
 
 from __future__ import annotations
 
-import itertools
 import os
 from typing import Callable, List, Optional
 
 import numpy as np
+from cases import Case
 
-from arcface_mx.bench.cases import Case
+from arcface_mx.bench.steps import read_batches
 from arcface_mx.data.recordio.index import RecordIndex
-from arcface_mx.reader.augment import Augmentation
-from arcface_mx.reader.record_reader import RecordReader
-from arcface_mx.reader.samplers import RandomSampler
-from arcface_mx.util.environment import available_cores
 from arcface_mx.util.errors import UserError
 
 BATCH_SIZE = 128
@@ -42,17 +38,7 @@ def setup(folder: str, batch_size: int, batches: int, loop: bool) -> Callable[[]
     if loop:
         return lambda: _python_loop(folder, batch_size, batches)
 
-    def read() -> int:
-        index = RecordIndex.open(folder)
-        augmentation = Augmentation(min(index.height, index.width))
-        reader = RecordReader(
-            index, RandomSampler(len(index), 0), augmentation, batch_size, seed=0, threads=available_cores()
-        )
-        for batch in itertools.islice(reader.batches(), batches):
-            batch.pixels.wait_to_read()
-        return batches * batch_size
-
-    return read
+    return lambda: read_batches(folder, batch_size, batches)
 
 
 def _python_loop(folder: str, batch_size: int, batches: int) -> int:

@@ -9,7 +9,8 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple
 
-from arcface_mx.bench.timing import Sample, Timing, summarise
+from timing import Sample, Timing, summarise
+
 from arcface_mx.util.errors import UserError
 
 PAUSE = 0.3  # seconds before each turn; the threads of ONNX Runtime, for example, spin for a while after theirs

@@ -1,13 +1,13 @@
-"""`bench embed`: the embedding of a batch by each engine; baseline: the graph as it was trained, in MXNet."""
+"""The embedding of a batch by each engine; baseline: the graph as it was trained, in MXNet."""
 
 from __future__ import annotations
 
 from typing import Any, Callable, List, Optional
 
 import numpy as np
+from cases import Case
+from head import peak_case
 
-from arcface_mx.bench.cases import Case
-from arcface_mx.bench.head import peak_case
 from arcface_mx.bench.networks import NETWORKS
 
 CASES = {

@@ -6,6 +6,10 @@ import statistics
 from dataclasses import dataclass
 from typing import Dict, List, Optional, Sequence
 
+from arcface_mx.util.tables import markdown_table
+
+HEADER = ("", "lowest to highest", "×", "CPU ms each", "CPU ×", "GFLOP/s", "of peak", "MB", "input wait")
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -70,3 +74,35 @@ def _ratio(values: Sequence[float], others: Sequence[float]) -> float:
 def _waiting(samples: Sequence[Sample]) -> Optional[float]:
     shares = [sample.waited / sample.seconds for sample in samples if sample.waited is not None]
     return statistics.median(shares) if shares else None
+
+
+def table(timings: Sequence[Timing], unit: str) -> str:
+    """Format timings; columns without any value are left out."""
+    rows: List[List[str]] = [[HEADER[0], unit, *HEADER[1:]]]
+    for timing in timings:
+        rows.append(
+            [
+                timing.name,
+                _short(timing.median),
+                f"{_short(min(timing.rates))} to {_short(max(timing.rates))}",
+                f"{timing.ratio:.2f}",
+                _short(1e3 * timing.cpu),
+                f"{timing.cpu_ratio:.2f}",
+                _number(timing.gflops),
+                _number(timing.peak_share, percent=True),
+                _number(timing.peak_mb),
+                _number(timing.waiting, percent=True),
+            ]
+        )
+    columns = [column for column in range(len(rows[0])) if any(row[column] for row in rows[1:])]
+    return markdown_table([[row[column] for column in columns] for row in rows])
+
+
+def _short(value: float) -> str:
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def _number(value: Optional[float], percent: bool = False) -> str:
+    if value is None:
+        return ""
+    return f"{100 * value:.0f} %" if percent else f"{value:.0f}"

@@ -1,12 +1,12 @@
-"""`bench verify`: scores and metrics of 6,000 pairs; baseline: 400 thresholds in ten folds, as InsightFace does it."""
+"""Scores and metrics of 6,000 pairs; baseline: 400 thresholds in ten folds, as InsightFace does it."""
 
 from __future__ import annotations
 
 from typing import Callable, List, Tuple
 
 import numpy as np
+from cases import Case
 
-from arcface_mx.bench.cases import Case
 from arcface_mx.metrics.similarity import pair_scores
 from arcface_mx.metrics.verification import evaluate
 

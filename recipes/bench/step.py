@@ -1,4 +1,4 @@
-"""`bench step`: a training step of ArcFace on a face set; baseline: one batch again and again, without a reader."""
+"""A training step of ArcFace on a face set; baseline: one batch again and again, without a reader."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import os
 import time
 from typing import Any, Callable, Iterator, List, Optional, Tuple
 
-from arcface_mx.bench.cases import Case
-from arcface_mx.bench.head import peak_case
+from cases import Case
+from head import peak_case
+
 from arcface_mx.bench.networks import NETWORKS, Network
 from arcface_mx.util.errors import UserError
 

@@ -1,12 +1,12 @@
-"""`bench head`: the margin head, forward and backward; baseline: its three matrix products alone."""
+"""The margin head, forward and backward; baseline: its three matrix products alone."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Tuple
 
 import numpy as np
+from cases import Case
 
-from arcface_mx.bench.cases import Case
 from arcface_mx.util.errors import UserError
 
 if TYPE_CHECKING:
