@@ -10,7 +10,9 @@
 # Each benchmark uses all cores. On a busy machine set OMP_NUM_THREADS=1 and compare processor times.
 # The checkout must be clean, so that the commit in the files is what ran (ANYHOW=1 measures anyway; then the
 # files say "+"). The files are copied to RESULTS at the end, or when a benchmark fails.
-# recipes/bench/ has more: PyTorch and DALI to compare with, operators of a step, the classifier split by class.
+# recipes/bench/ has more: PyTorch and DALI to compare with, operators of a step, the classifier split by class,
+# growth.py (time and memory over classes, batch and contexts), search.py (a million entries, beside faiss), folder.py
+# (a folder of images, beside its parts) and isa.py (with and without AVX-512).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 if [ -n "$(git status --porcelain 2>/dev/null)" ] && [ -z "${ANYHOW:-}" ]; then

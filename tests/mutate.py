@@ -29,7 +29,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from typing import Dict, Iterable, List, Tuple
 
 from arcface_mx.util.tables import markdown_table, text_table

@@ -18,11 +18,11 @@ from typing import Any, Callable, Dict, List
 
 import cv2
 import numpy as np
+from cases import Case, run_cases
+from timing import Timing
 
-from arcface_mx.bench.cases import Case, run_cases
 from arcface_mx.bench.networks import NETWORKS
 from arcface_mx.bench.results import origin, report
-from arcface_mx.bench.timing import Timing
 from arcface_mx.data.image_files import image_paths
 from arcface_mx.faces.embed import Embeddings, FaceOptions, embed_faces, embed_to_file
 from arcface_mx.faces.read import read_faces

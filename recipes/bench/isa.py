@@ -21,9 +21,10 @@ import sys
 import tempfile
 from typing import Any, Callable, Dict, Iterator, List, Mapping
 
+from timing import Sample, summarise, table
+
 from arcface_mx.bench.networks import NETWORKS
-from arcface_mx.bench.results import origin, report, table
-from arcface_mx.bench.timing import Sample, summarise
+from arcface_mx.bench.results import origin, report
 from arcface_mx.util.files import write_json
 
 AVX2 = {"DNNL_MAX_CPU_ISA": "AVX2", "OPENBLAS_CORETYPE": "Haswell"}
@@ -42,7 +43,9 @@ exec {compiler} "$@"
 
 def child(what: str, arguments: Mapping[str, Any]) -> None:
     """Set a case up, then run it once for each line of the input, and print the sample."""
-    from arcface_mx.bench import cases, head, step
+    import cases
+    import head
+    import step
 
     run: Callable[[], Any]
     if what == "step":
@@ -124,7 +127,7 @@ def main(arguments: Any = None) -> None:
     if args.child:
         child(args.child[0], json.loads(args.child[1]))
         return
-    from arcface_mx.bench.head import PRODUCTS
+    from head import PRODUCTS
 
     groups: List[Dict[str, Any]] = []
     if args.data:

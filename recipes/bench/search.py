@@ -17,10 +17,10 @@ import time
 from typing import Any, Callable, Dict, List, Tuple
 
 import numpy as np
+from cases import Case, resident_mb, run_cases
+from timing import Timing
 
-from arcface_mx.bench.cases import Case, resident_mb, run_cases
 from arcface_mx.bench.results import origin, report
-from arcface_mx.bench.timing import Timing
 from arcface_mx.faces.gallery import Gallery, read_gallery, search
 from arcface_mx.faces.store import write_fields
 from arcface_mx.metrics.similarity import blocks, nearest, unit_vectors

@@ -9,7 +9,8 @@ import tempfile
 
 import pytest
 
-from tests.bench.scripts import compare
+from arcface_mx.util.errors import UserError
+from tests.bench.scripts import compare, timing
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 RECIPES = os.path.join(ROOT, "recipes")
@@ -66,10 +67,10 @@ def run_cases_here(cases, repetitions):
     samples = {}
     for seconds, case in enumerate(cases, 1):
         try:
-            samples[case.name] = [Sample(seconds, seconds, case.setup(**case.arguments)())] * repetitions
+            samples[case.name] = [timing.Sample(seconds, seconds, case.setup(**case.arguments)())] * repetitions
         except ImportError:
             continue
-    return summarise(samples, {}, {}), ["no faiss"]
+    return timing.summarise(samples, {}, {}), ["no faiss"]
 
 
 def test_search_measures_a_gallery_and_finds_its_rows(scripts, tmp_path, monkeypatch):
@@ -126,8 +127,8 @@ def test_folder_compares_the_whole_with_its_parts(scripts):
     import folder
 
     names = [case.name for case in folder.cases("images", "recipe", False, "out")]
-    samples = {name: [Sample(seconds, seconds, 3)] for seconds, name in enumerate(names, 1)}
-    timings = summarise(samples, {}, {})
+    samples = {name: [timing.Sample(seconds, seconds, 3)] for seconds, name in enumerate(names, 1)}
+    timings = timing.summarise(samples, {}, {})
     for chosen, seconds in (("mxnet", 7), ("onnx", 8)):
         ratios = folder.ratios(timings, chosen)
         assert ratios["folder, mxnet"] == pytest.approx({"of_sum": 7 / 5, "of_best": 1})
@@ -148,3 +149,61 @@ def test_folder_embeds_and_leaves_only_what_it_says(scripts, tmp_path):
     assert (out / folder.CHOICE).read_text() == "mxnet" and os.listdir(out) == [folder.CHOICE]
     assert folder.reading(**shape)() == folder.embedding(engine="mxnet", **shape)() == 3
     assert folder.writing(folder=str(out), **shape)() == 3
+
+
+@pytest.mark.slow
+def test_growth_goes_on_with_the_points_that_its_file_lacks(scripts, tmp_path, monkeypatch, capsys):
+    import growth
+
+    measured = []
+
+    def measure(point, repetitions):
+        if len(measured) == 2:
+            raise KeyboardInterrupt
+        measured.append(tuple(point.values()))
+        return {**point, "ms": [1.0, 2.0, 4.0], "cpu_ms": 1.0, "mb": 3.0, "planned_mb": 4.0}
+
+    monkeypatch.setattr(growth, "measure", measure)
+    monkeypatch.setattr(growth, "machine_rates", lambda repetitions: {"operations": 1e12, "bytes_of_memory": 1e10})
+    row = {"mode": "centres", "classes": 10, "devices": 8, "images_per_second": 5.0, "gigabytes": 1.0}
+    monkeypatch.setattr(growth, "scaling", lambda workload, machine: [row])
+    out, picture = str(tmp_path / "growth.json"), tmp_path / "growth.png"
+    flags = ["--classes", "50,100", "--batch-sizes", "64,128", "--contexts", "1,2", "--middle", "100"]
+    flags += ["--json", out, "--plot", str(picture)]
+    with pytest.raises(KeyboardInterrupt):
+        growth.main(flags)
+    measured[:], first = [], measured[:]
+    growth.main(flags)
+    assert first + measured == [(50, 128, 1), (100, 128, 1), (100, 64, 1), (100, 128, 2)]
+    with open(out, encoding="utf-8") as stream:
+        document = json.load(stream)
+    assert [point["classes"] for point in growth.along(document, "classes", 100)] == [50, 100]
+    assert [point["contexts"] for point in growth.along(document, "contexts", 100)] == [1, 2]
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert capsys.readouterr().out.splitlines()[2].split(" | ")[3:5] == ["        2", "       0"]
+    document["machine"]["cores"] = 1000
+    with open(out, "w", encoding="utf-8") as stream:
+        json.dump(document, stream)
+    with pytest.raises(UserError, match="growth.json: was measured with cores 1000"):
+        growth.main(flags)
+
+
+def test_the_time_of_the_model_follows_operations_and_traffic(scripts):
+    import growth
+
+    point = {"classes": 1000, "batch_size": 128, "contexts": 1}
+    slow_product = {"operations": 1e9, "bytes_of_memory": 1e15}
+    assert growth.model_seconds(point, slow_product, 2) == pytest.approx(6 * 128 * 1000 * 512 / 1e9)
+    slow_memory = {"operations": 1e15, "bytes_of_memory": 1e9}
+    assert growth.model_seconds(point, slow_memory, 2) == pytest.approx(15 * 4 * 1000 * 512 / 1e9)
+    assert growth.model_seconds(dict(point, contexts=4), slow_memory, 2) == pytest.approx(15 * 4 * 1000 * 512 / 2e9)
+
+
+def test_the_compiler_of_isa_compiles_for_another_processor(scripts, monkeypatch):
+    import isa
+
+    monkeypatch.setenv("CXX", "echo")
+    with isa.haswell_compiler() as compiler:
+        shown = subprocess.run([compiler, "-O3", "-march=native", "a b"], stdout=subprocess.PIPE, text=True).stdout
+        version = subprocess.run([compiler, "--version"], stdout=subprocess.PIPE, text=True).stdout
+    assert shown == "-O3 -march=haswell a b\n" and version.startswith("for Haswell\n")
