@@ -171,8 +171,7 @@ def main(arguments: Any = None) -> None:
             rows[-1][3:] = [f"{found[timing.name][name]:.2f}" for name in ("of_sum", "of_best")]
     settings = {name: value for name, value in vars(args).items() if name != "json"}
     results = [{**dataclasses.asdict(timing), **found.get(timing.name, {})} for timing in timings]
-    document = report("folder", settings, chosen=chosen, results=results)
-    document["command"] = document["command"].replace("arcface-mx bench folder", "python recipes/bench/folder.py")
+    document = report("python recipes/bench/folder.py", settings, chosen=chosen, results=results)
     print(markdown_table(rows))
     print("\n".join(["", f"auto chose {chosen}.", *failures, "", origin(document)]))
     if args.json:

@@ -82,8 +82,7 @@ def measure(point: Dict[str, int], repetitions: int) -> Dict[str, Any]:
 
 def opened(path: str, settings: Dict[str, Any]) -> Dict[str, Any]:
     """The document of an earlier call, or a new one. Raises UserError if it was measured on another machine."""
-    document = report("growth", settings, points=[])
-    document["command"] = document["command"].replace("arcface-mx bench growth", "python recipes/bench/growth.py")
+    document = report("python recipes/bench/growth.py", settings, points=[])
     if not os.path.exists(path):
         return document
     earlier = read_json(path)

@@ -143,8 +143,7 @@ def main(arguments: Any = None) -> None:
         results.append([dataclasses.asdict(timing) for timing in timings])
         print(table(timings, "per s") + "\n", flush=True)
     settings = {name: value for name, value in vars(args).items() if name not in ("json", "child")}
-    document = report("isa", settings, results=results)
-    document["command"] = document["command"].replace("arcface-mx bench isa", "python recipes/bench/isa.py")
+    document = report("python recipes/bench/isa.py", settings, results=results)
     print(origin(document))
     if args.json:
         write_json(args.json, document)

@@ -170,8 +170,9 @@ def main(arguments: Any = None) -> None:
             table, values = summary(count, timings, gallery_mb)
             rows, results = rows + table, results + values
     settings = {name: value for name, value in vars(args).items() if name != "json"}
-    document = report("search", settings, gallery_mb=gallery_mb, opened=opened, exact=exact, results=results)
-    document["command"] = document["command"].replace("arcface-mx bench search", "python recipes/bench/search.py")
+    document = report(
+        "python recipes/bench/search.py", settings, gallery_mb=gallery_mb, opened=opened, exact=exact, results=results
+    )
     print(markdown_table(rows))
     print(f"\nThe vectors take {gallery_mb:.0f} MB in float32. Opening took {opened['seconds']:.3f} s.")
     for dtype, found in exact.items():
