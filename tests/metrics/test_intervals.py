@@ -81,7 +81,7 @@ def test_methods_have_the_same_draws():
 
 
 def test_a_resample_weighs_pairs_by_how_often_their_identities_are_drawn(monkeypatch):
-    """The mean of the accuracies of both kinds, by a loop over pairs; a different pair counts for each pair of draws."""
+    """By a loop over pairs. A different pair counts as often as both of its identities are drawn."""
     monkeypatch.setattr(intervals, "RESAMPLES", 20)
     same, identities = pairs_of(12, 2)
     correct = np.random.RandomState(3).rand(len(same)) < 0.6
