@@ -226,7 +226,7 @@ def report(mutants: List[Mutant], tree: pathlib.Path, results: pathlib.Path) -> 
         "# Mutation testing",
         "`python -m tests.mutate` puts each bug of `tests/mutants` into a copy of the project and runs the tests that "
         f"should notice it. The tests notice {killed} of {tested} bugs ({100 * killed / max(tested, 1):.1f} %). "
-        "`mutation.jsonl` has each bug with the first test that failed.",
+        "`mutation.jsonl` has each bug that was tested, with the first test that failed.",
         markdown_table(rows),
         "## Bugs that no test notices",
         "\n".join(f"- {mutant.file}: {mutant.what}. {mutant.reason or 'No reason is known.'}" for mutant in survivors)
@@ -243,6 +243,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=600, help="time limit of one run of pytest")
     parser.add_argument("--results", type=pathlib.Path, default=RESULTS, help="file of results, default %(default)s")
     parser.add_argument("--again", action="store_true", help="run every bug again")
+    parser.add_argument("--report", action="store_true", help="count the results that are there, and run nothing")
     parser.add_argument("--list", action="store_true", help="print the bugs and run nothing")
     args = parser.parse_args()
     every = read_mutants()
@@ -256,7 +257,8 @@ def main() -> int:
         print("\n".join(f"{mutant.subject}: {mutant.file}: {mutant.what}" for mutant in mutants))
         return 0
     done = {} if args.again else known(mutants, ROOT, args.results)
-    run([mutant for mutant in mutants if mutant not in done], ROOT, args.results, args.jobs, args.seconds)
+    if not args.report:
+        run([mutant for mutant in mutants if mutant not in done], ROOT, args.results, args.jobs, args.seconds)
     page, unexplained = report(mutants, ROOT, args.results)
     if not args.only:
         _keep(every, args.results)

@@ -91,6 +91,16 @@ def test_values_are_those_of_verify(pairs):
     assert "accuracy" not in estimates(scores, same, identities, folds=0)
 
 
+def test_the_interval_of_the_accuracy_counts_the_choice_of_thresholds(pairs):
+    """Half of the square of what the best threshold of all pairs would gain is added to the variance."""
+    (scores, _), same, identities = pairs
+    best = max(np.mean((scores >= threshold) == same) for threshold in [*scores, np.inf])
+    chosen = influences(scores, same)["accuracy"]
+    expected = estimate(chosen, identities, (best - chosen.value) ** 2 / 2)
+    found, without = estimates(scores, same, identities)["accuracy"], estimate(chosen, identities)
+    assert found == pytest.approx(expected) and found.high - found.low > without.high - without.low
+
+
 def test_contributions_sum_to_zero_and_follow_a_change_of_the_pairs(pairs):
     """The influence predicts what the metric does when some pairs count twice."""
     (scores, _), same, _ = pairs

@@ -113,3 +113,15 @@ def test_scores_of_many_pairs_equal_those_of_single_pairs(monkeypatch, ordered, 
     assert scores.dtype == np.float32
     expected = np.einsum("pd,pd->p", unit[left].astype(np.float64), unit[right].astype(np.float64))
     np.testing.assert_allclose(scores, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("entries", [128 * 8, 128 * 8 + 1, 128 * 8 + 127])
+def test_the_last_entries_of_a_long_list_are_found_too(entries):
+    """Long rows are searched in chunks of 128 entries, and what is left of them on its own."""
+    random = np.random.RandomState(0)
+    gallery = unit_vectors(random.randn(entries, 8).astype(np.float32))
+    probes = unit_vectors(gallery[[0, 500, entries - 2, entries - 1]] + 0.01 * random.randn(4, 8).astype(np.float32))
+    cosines, rows = nearest(probes, gallery, 3)
+    expected = np.argsort(-(probes @ gallery.T), axis=1, kind="stable")[:, :3]
+    np.testing.assert_array_equal(rows, expected)
+    assert rows[:, 0].tolist() == [0, 500, entries - 2, entries - 1]
