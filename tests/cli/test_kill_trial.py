@@ -44,7 +44,7 @@ def test_what_is_half_written_after_a_kill_is_noticed(found, faults):
 def test_what_is_left_or_differs_at_the_end_is_noticed():
     found = {"packed/train.rec": b"other", ".packed.new-x/": b""}
     faults = [".packed.new-x/ is left over", "packed/property is missing", "packed/train.rec differs"]
-    assert faults_at_end(CASES["data pack"], found, WHOLE) == faults
+    assert faults_at_end(found, WHOLE) == faults
 
 
 def test_a_checkpoint_without_all_its_files_is_noticed():
