@@ -203,7 +203,7 @@ class Trial:
                 ends.append((run_command(CASES[name].words, self.work), contents(self.work), os.listdir(self.scratch)))
             end, found, scratch = ends[1]
             assert end.code == 0, f"{name}: {end.output}"
-            faults = faults_at_end(CASES[name], ends[0][1], found)
+            faults = faults_at_end(ends[0][1], found)
             assert not faults and not scratch, f"{name}: without a kill: {faults}, {scratch}"
             self.references[name] = found, end
         return self.references[name]
@@ -227,7 +227,7 @@ class Trial:
             faults.append(f"exit code {end.code}: {end.output[-500:]}")
         elif is_done and "already" not in end.output:
             faults.append(f"another refusal: {end.output[-500:]}")
-        faults += faults_at_end(case, contents(self.work), reference)
+        faults += faults_at_end(contents(self.work), reference)
         faults += [f"{entry} is left over in the folder for temporary files" for entry in os.listdir(self.scratch)]
         self.counts.update(kills=kills, rounds=1, **{"faulty rounds": bool(faults)})
         self.faults += [f"{name}: {fault}" for fault in faults]

@@ -21,7 +21,6 @@ import tempfile
 import time
 import traceback
 
-from tests.fuzz.mutate import mutate
 from tests.fuzz.readers import READERS
 
 MAX_PROCESSOR_SECONDS, MAX_SECONDS, MAX_BYTES = 10, 300, 1 << 30
@@ -91,7 +90,7 @@ def read_or_refuse(reader, content, folder):
 def _run(name, seeds, runs, seed, folder, keep):
     reader, chance, counts = READERS[name], random.Random(seed), [0, 0]
     for _ in range(runs):
-        content = mutate(chance.choice(seeds), seeds, chance)
+        content = reader.change(chance.choice(seeds), seeds, chance)
         if reader.native:  # the parent process reads it if this process dies
             _write(os.path.join(folder, "current"), content)
         try:

@@ -12,6 +12,9 @@ from typing import Callable, Dict, List
 
 import numpy as np
 
+from tests.fuzz import pictures
+from tests.fuzz.mutate import mutate
+
 
 @dataclass(frozen=True)
 class Reader:
@@ -19,6 +22,7 @@ class Reader:
 
     seeds: Callable[[], List[bytes]]  # contents of valid files
     read: Callable[[bytes, str], None]  # takes contents and a folder for the file
+    change: Callable[..., bytes] = mutate  # (content, seeds, chance) to a broken content
     native: bool = False  # whether C++ reads them, so that the process may die
 
 
@@ -246,7 +250,19 @@ def read_lists(content, folder):
 
 
 def images():
-    return [small_image(suffix) for suffix in (".jpg", ".png", ".bmp", ".webp", ".ppm")]
+    import cv2
+
+    progressive = [cv2.IMWRITE_JPEG_PROGRESSIVE, 1, cv2.IMWRITE_JPEG_RST_INTERVAL, 2]
+    pixels = cv2.imdecode(np.frombuffer(small_image(".png"), np.uint8), cv2.IMREAD_COLOR)
+    alpha = np.dstack([pixels, pixels[:, :, :1]])
+    more = ((".jpg", pixels, progressive), (".jpg", pixels[:, :, 0], []), (".png", alpha, []))
+    more += (
+        (".png", pixels.astype(np.uint16) * 257, []),
+        (".png", pixels[:, :, 0] // 255 * 255, [cv2.IMWRITE_PNG_BILEVEL, 1]),
+    )
+    more += ((".webp", alpha, [cv2.IMWRITE_WEBP_QUALITY, 101]),)
+    common = [small_image(suffix) for suffix in (".jpg", ".png", ".bmp", ".webp", ".ppm")]
+    return common + [cv2.imencode(*entry)[1].tobytes() for entry in more]
 
 
 def read_image(content, folder):
@@ -323,6 +339,6 @@ READERS: Dict[str, Reader] = {
     "config.json": Reader(configs, read_configuration),
     "command-line": Reader(command_lines, read_command_line),
     "lists": Reader(lists, read_lists),
-    "image": Reader(images, read_image, native=True),
+    "image": Reader(images, read_image, pictures.changed, native=True),
     "symbol.json": Reader(graphs, read_graph, native=True),
 }

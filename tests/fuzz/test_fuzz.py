@@ -7,6 +7,7 @@ import os
 import random
 import subprocess
 import sys
+from unittest import mock
 
 import pytest
 from hypothesis import given, settings
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from arcface_mx.model.graph_check import InvalidGraph, check_graph
 from arcface_mx.util.errors import UserError
+from tests.fuzz import pictures
 from tests.fuzz.__main__ import read_or_refuse
 from tests.fuzz.mutate import WORDS, mutate
 from tests.fuzz.readers import READERS
@@ -155,3 +157,19 @@ def test_a_name_cannot_lead_out_of_the_folder(tmp_path):
         (tmp_path / "names.txt").write_text(f"0\t{name}\t3\n")
         with pytest.raises(UserError, match="names.txt: line 1"):
             read_names(str(tmp_path / "names.txt"))
+
+
+@pytest.mark.parametrize("start, split, join", [entry[:3] for entry in pictures.FORMATS])
+def test_pictures_are_the_same_when_their_parts_are_joined_again(start, split, join):
+    never = mock.Mock(random=lambda: 1.0)
+    for content in READERS["image"].seeds():
+        if content.startswith(start):
+            assert len(split(content)) > 1 or start == b"RIFF"
+            assert join(split(content), never) == content
+
+
+def test_the_changes_of_pictures_reach_parts_that_are_decoded():
+    chance, seeds = random.Random(0), READERS["image"].seeds()
+    contents = [pictures.changed(chance.choice(seeds), seeds, chance) for _ in range(400)]
+    assert len({content for content in contents}) > 300
+    assert sum(b"acTL" in content or b"fcTL" in content for content in contents) > 3
