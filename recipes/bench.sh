@@ -26,7 +26,7 @@ if [ -z "${ARCFACE_MX:-}" ]; then
 fi
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$(nproc)}
 RESULTS=${RESULTS:-recipes/results}
-DATA=${DATA:-${ARCFACE_MX_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/arcface-mx}/rendered-1000x10-seed0}
+DATA=${DATA:-${ARCFACE_MX_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/arcface-mx}/rendered-650x16-seed0}
 WORK=$(mktemp -d)
 trap 'find "$WORK" -maxdepth 1 -name "bench_*" -size +0 -exec cp {} "$RESULTS" \; ; rm -rf "$WORK"' EXIT
 

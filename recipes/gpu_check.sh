@@ -55,8 +55,8 @@ esac
 part bench "$ARCFACE_MX" bench gpu --devices "$DEVICES" ${BENCH:-} --json "$OUT/bench.json"
 
 if [ -z "${DATA:-}" ]; then
-  DATA=${ARCFACE_MX_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/arcface-mx}/rendered-1000x10-seed0
-  if [ ! -e "$DATA/property" ]; then part data "$ARCFACE_MX" data rendered "$DATA" --identities 1000 --images 10 --seed 0; fi
+  DATA=${ARCFACE_MX_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/arcface-mx}/rendered-650x16-seed0
+  if [ ! -e "$DATA/property" ]; then part data "$ARCFACE_MX" data rendered "$DATA" --identities 650 --images 16 --supersampling 1 --seed 0; fi
 fi
 half=$((STEPS / 2)) all=${DEVICES:-gpu(0)}
 commas=${all//[^,]/}

@@ -91,7 +91,7 @@ def test_the_papers_schedule_follows_the_number_of_classes_unless_one_is_given(
 
 def test_a_number_of_steps_keeps_the_shape_of_the_schedule():
     values = preset_values("laptop", ArcFace, {"steps": 140})
-    assert (values["lr_drops"], values["warmup_steps"]) == ((90, 125), 15)
+    assert (values["lr_drops"], values["warmup_steps"]) == ((90, 124), 9)
     assert preset_values("laptop", ArcFace)["lr_drops"] == PRESETS["laptop"]["lr_drops"]
 
 

@@ -65,7 +65,7 @@ def resolved(words):
     return from_flat({**preset, **values})
 
 
-@pytest.mark.parametrize("budget, steps", [("paper", 0), ("laptop", 840), ("laptop", 700), ("photographs", "")])
+@pytest.mark.parametrize("budget, steps", [("paper", 0), ("laptop", 1150), ("laptop", 700), ("photographs", "")])
 def test_a_run_of_a_recipe_has_the_settings_of_its_row(budget, steps):
     expected_steps = {"": 7200}.get(steps, steps)
     for row, words in zip(ROWS, whole_commands(budget, steps, ROWS)):
@@ -132,7 +132,7 @@ def test_the_papers_settings_are_the_defaults_and_the_paper_budget():
 def test_every_loss_takes_the_laptop_preset(loss):
     values = preset_values("laptop", LOSSES[loss])
     config = from_flat({"loss": loss, **values})
-    assert config.optimizer.steps == 840 and config.data.image_size == 32
+    assert config.optimizer.steps == 1150 and config.data.image_size == 32
     assert getattr(config.loss, "scale", 32.0) == 32.0 and getattr(config.loss, "margin_ramp", 0.4) in (0.4, 0.0)
 
 
@@ -167,8 +167,8 @@ def test_a_recipe_prints_its_configuration_and_makes_nothing(recipe, tmp_path):
     printed = print_config(tmp_path, recipe, "--seed", "7", SEED="3")
     config = from_json(printed, recipe)
     assert paper.find_row(config, ROWS).recipe == recipe
-    assert config.run.seed == 7 and config.optimizer.steps == 840 and config.run.run.endswith("-rendered-seed3")
-    assert config.data.data == str(tmp_path / "cache" / "rendered-1000x10-seed0") and len(config.data.eval) == 4
+    assert config.run.seed == 7 and config.optimizer.steps == 1150 and config.run.run.endswith("-rendered-seed3")
+    assert config.data.data == str(tmp_path / "cache" / "rendered-650x16-seed0") and len(config.data.eval) == 4
 
 
 @pytest.mark.slow

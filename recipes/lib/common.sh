@@ -48,8 +48,8 @@ runpy.run_module("arcface_mx", run_name="__main__")' "$@"
 }
 
 default_data() {
-  DATA=$CACHE/rendered-1000x10-seed0
-  [ -e "$DATA/property" ] || arcface data rendered "$DATA" --identities 1000 --images 10 --seed 0
+  DATA=$CACHE/rendered-650x16-seed0
+  [ -e "$DATA/property" ] || arcface data rendered "$DATA" --identities 650 --images 16 --supersampling 1 --seed 0
   [ -e "$CACHE/orl/orl.json" ] || arcface data orl "$CACHE/orl"
   EVAL=${EVAL:-$DATA/rendered_lfw.bin $DATA/rendered_cfp_fp.bin $DATA/rendered_agedb_30.bin $CACHE/orl/orl_all.bin}
 }
@@ -92,8 +92,8 @@ if [ "$BUDGET" = paper ]; then
   SETTINGS=(--preset paper)
 else
   # Small images and a small network, see arcface_mx/presets.py; recipes/results/README.md has the trials.
-  if [ "$BUDGET" = photographs ]; then STEPS=${STEPS:-7200}; else STEPS=${STEPS:-840}; fi
-  SETTINGS=(--preset "$BUDGET" --steps "$STEPS" "--lr-drops=$(drops_at 540,750 840 "$STEPS")")
+  if [ "$BUDGET" = photographs ]; then STEPS=${STEPS:-7200}; else STEPS=${STEPS:-1150}; fi
+  SETTINGS=(--preset "$BUDGET" --steps "$STEPS" "--lr-drops=$(drops_at 740,1025 1150 "$STEPS")")
 fi
 
 # train FLAGS trains, verifies and exports, then prints the row beside the paper's figures. With JUST_TRAIN
