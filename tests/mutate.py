@@ -225,7 +225,8 @@ def report(mutants: List[Mutant], tree: pathlib.Path, results: pathlib.Path) -> 
     page = [
         "# Mutation testing",
         "`python -m tests.mutate` puts each bug of `tests/mutants` into a copy of the project and runs the tests that "
-        f"should notice it. The tests notice {killed} of {tested} bugs ({100 * killed / max(tested, 1):.1f} %). "
+        f"should notice it. {tested} of the {len(mutants)} bugs were tested with today's code, and the tests notice "
+        f"{killed} of these ({100 * killed / max(tested, 1):.1f} %). "
         "`mutation.jsonl` has each bug that was tested, with the first test that failed.",
         markdown_table(rows),
         "## Bugs that no test notices",

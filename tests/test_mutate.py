@@ -69,7 +69,12 @@ def test_bugs_are_killed_or_survive_and_the_tree_stays_as_it_is(tree):
     by = [entry["by"] for entry in known(tree).values()]
     assert by == ["test_lib.py::test_sign", ""]
     page, unexplained = mutate.report(mutants, tree, tree.parent / "results.jsonl")
-    assert "1 of 2 bugs (50.0 %)" in page and "zero is positive. Zero has no sign here." in page and not unexplained
+    assert (
+        "2 of the 2 bugs were tested" in page
+        and "1 of these (50.0 %)" in page
+        and "zero is positive. Zero has no sign here." in page
+        and not unexplained
+    )
 
 
 @pytest.mark.slow
