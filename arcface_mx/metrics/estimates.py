@@ -299,7 +299,7 @@ def estimates(
     -----
     The accuracy also varies with the thresholds that the folds choose. Half of the squared gap to the
     accuracy at the best threshold stands for that variance. The share is not derived: it was chosen on
-    simulated sets (`recipes/bench/coverage.py`).
+    simulated sets (`recipes/bench/interval_coverage.py`).
     """
     found = influences(scores, same, folds, name)
     more = dict.fromkeys(found, 0.0)

@@ -29,6 +29,7 @@ from arcface_mx.util.environment import num_threads
 from arcface_mx.util.mx_module import all_reduce_gradients, set_gradient_factor, update_with_sums
 
 if TYPE_CHECKING:
+    from arcface_mx.reader.record_reader import Batch
     from arcface_mx.train.resolve import Run
 
 
@@ -138,7 +139,7 @@ class Trainer:
         for part in range(self._run.optimizer.accumulate):
             batch = self._miner(self._next_batch) if self._miner else self._next_batch
             self._guard.before(batch, part)
-            inputs = batch_inputs(self._run, self._module, batch.pixels, batch.labels, self.step, self._scale)
+            inputs = self._inputs(batch)
             self._seed(part)
             self._module.forward_backward(inputs)
             complete = part == self._run.optimizer.accumulate - 1
@@ -156,6 +157,9 @@ class Trainer:
                 losses.append(values[0])
                 self._meter.add(values, fetched - start if idle else 0.0)
         return losses
+
+    def _inputs(self, batch: Batch) -> Any:
+        return batch_inputs(self._run, self._module, batch.pixels, batch.labels, self.step, self._scale)
 
     def update(self) -> None:
         """Update the parameters, unless a batch of this step was bad or its gradient overflowed."""

@@ -28,7 +28,7 @@ COVERAGE = pathlib.Path(__file__).resolve().parents[2] / "recipes" / "bench" / "
 
 @pytest.fixture(scope="module")
 def coverage():
-    """The script recipes/bench/coverage.py."""
+    """The script recipes/bench/interval_coverage.py."""
     spec = importlib.util.spec_from_file_location("coverage_of_intervals", COVERAGE)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -197,7 +197,7 @@ def test_mcnemar_counts_the_pairs_that_one_model_decides():
 
 @pytest.mark.slow
 def test_intervals_contain_the_true_value_in_simulated_sets(coverage):
-    """The large simulation is recipes/bench/coverage.py; its result is committed."""
+    """The large simulation is recipes/bench/interval_coverage.py; its result is committed."""
     results = coverage.simulate("dense", sets=40, population=1500)
     for name, row in results.items():
         # Of 40 sets with 95 % coverage, fewer than 32 happen once in 4,000 trials.

@@ -83,6 +83,7 @@ ELSEWHERE = {
     "loss_scale": "train/test_loss_scale.py",
     "dynamic_loss_scale": "train/test_loss_scale.py",
     "skip_bad_batches": "train/test_guards.py",
+    "threads": "train/test_threads.py",
 }
 BASE = {"margin_ramp": 0.5}  # a graph with a scalar
 

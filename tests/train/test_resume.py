@@ -240,7 +240,7 @@ def test_a_stored_configuration_starts_the_same_run_again(tmp_path, tiny_faces):
     [
         (["--config", "nowhere.json"], "nowhere.json: no such file"),
         (["--config", "a.json", "--resume", "runs/a"], "--config and --resume cannot be combined"),
-        (["--preset", "desktop"], "--preset must be one of paper, laptop, table, photographs, fine-tune, got desktop"),
+        (["--preset", "desktop"], "--preset must be one of paper, laptop, photographs, fine-tune, got desktop"),
         (["--loss", "arcfase"], "--loss must be one of arcface, cosface"),
         (["--loss", "softmax", "--scale", "3"], "--scale: the loss softmax does not have it; arcface, cosface"),
     ],

@@ -1,6 +1,6 @@
 """How often 95 % intervals contain the true value, in simulated verification sets whose pairs share identities.
 
-    python recipes/bench/coverage.py --out recipes/results
+    python recipes/bench/interval_coverage.py --out recipes/results
 
 Each identity has a centre and a spread of its own, so that the pairs of an identity are alike. A set
 draws new identities, images and pairs. The true values come from a population that is much larger.
