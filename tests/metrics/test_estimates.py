@@ -23,7 +23,7 @@ from arcface_mx.metrics.identity_bootstrap import PairIdentities, best_accuracy_
 from arcface_mx.metrics.verification import evaluate
 from arcface_mx.util.errors import UserError
 
-COVERAGE = pathlib.Path(__file__).resolve().parents[2] / "recipes" / "bench" / "coverage.py"
+COVERAGE = pathlib.Path(__file__).resolve().parents[2] / "recipes" / "bench" / "interval_coverage.py"
 
 
 @pytest.fixture(scope="module")
