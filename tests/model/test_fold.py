@@ -57,6 +57,7 @@ CASES = {
     "after a layer": (lambda data: norm(conv(data)), 0),
     "after a layer with bias": (lambda data: norm(conv(data, no_bias=False)), 0),
     "gamma is fixed whatever is stored": (lambda data: norm(conv(data), fix_gamma=True), 0),
+    "gamma is fixed where nothing is said": (lambda data: mx.sym.BatchNorm(conv(data), name="bn"), 0),
     "after a fully connected layer": (lambda data: norm(mx.sym.FullyConnected(data, num_hidden=5, name="fc1")), 0),
     "before an unpadded convolution": (lambda data: conv(norm(data)), 0),
     "before a grouped convolution": (lambda data: conv(norm(data), num_group=3), 0),

@@ -45,6 +45,12 @@ def test_the_papers_order_has_correlation_1_and_its_reverse_minus_1():
     assert all(item.interval == pytest.approx((1.0, 1.0)) for item in same)
 
 
+def test_only_the_order_counts():
+    """One seed, so that no interval is drawn. The correlation of the values themselves is below 0.9."""
+    rising = rank_correlations(table_rows(lambda value, run: np.exp(5 * (value - 99)), runs=1))
+    assert [item.rho for item in rising] == pytest.approx([1.0, 1.0])
+
+
 @pytest.mark.slow
 def test_the_interval_widens_with_the_spread_of_seeds():
     random = np.random.RandomState(0)
