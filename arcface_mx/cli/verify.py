@@ -26,11 +26,6 @@ pairs share identities: images that same pairs link are one identity, unless --i
 --at prints FMR and FNMR of each set at the threshold of a calibration that was measured elsewhere, and
 with --groups of each group of pairs.
 
---intervals adds 95 % intervals, and --curves draws ROC and DET with them. They take into account that
-pairs share identities: images that same pairs link are one identity, unless --identities names them.
---at prints FMR and FNMR of each set at the threshold of a calibration that was measured elsewhere, and
-with --groups of each group of pairs.
-
   arcface-mx verify runs/first lfw.bin cfp_fp.bin
   arcface-mx verify runs/first lfw.bin --step best
   arcface-mx verify model-r100-ii/model,0 lfw.bin --json lfw.json"""
