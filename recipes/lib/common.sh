@@ -92,8 +92,9 @@ if [ "$BUDGET" = paper ]; then
   SETTINGS=(--preset paper)
 else
   # Small images and a small network, see arcface_mx/presets.py; recipes/results/README.md has the trials.
-  if [ "$BUDGET" = photographs ]; then STEPS=${STEPS:-7200}; else STEPS=${STEPS:-1150}; fi
-  SETTINGS=(--preset "$BUDGET" --steps "$STEPS" "--lr-drops=$(drops_at 740,1025 1150 "$STEPS")")
+  if [ "$BUDGET" = photographs ]; then SCHEDULE=(7200 4628,6428); else SCHEDULE=(1150 740,1025); fi
+  STEPS=${STEPS:-${SCHEDULE[0]}}
+  SETTINGS=(--preset "$BUDGET" --steps "$STEPS" "--lr-drops=$(drops_at "${SCHEDULE[1]}" "${SCHEDULE[0]}" "$STEPS")")
 fi
 
 # train FLAGS trains, verifies and exports, then prints the row beside the paper's figures. With JUST_TRAIN
