@@ -151,10 +151,7 @@ def measure_gpus(
         config = {
             "data": source,
             "run": os.path.join(folder, "run"),  # nothing is written there
-            "network": shape.backbone,
-            "width": shape.width,
-            "image_size": shape.image_size,
-            "embedding_size": shape.embedding_size,
+            **shape.settings(),
             "devices": names[0],
             "batch_size": images,
         }

@@ -83,10 +83,7 @@ def measure_machine(
         values: Dict[str, Any] = {
             "data": source,
             "run": os.path.join(folder, "run"),  # nothing is written there
-            "network": shape.backbone,
-            "width": shape.width,
-            "image_size": shape.image_size,
-            "embedding_size": shape.embedding_size,
+            **shape.settings(),
             "batch_size": settings["batch_size"],
             "head": "auto",
             "devices": devices,

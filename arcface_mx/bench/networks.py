@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, Dict, NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,15 @@ class Network(NamedTuple):
     image_size: int
     embedding_size: int
     batch_size: int
+
+    def settings(self) -> Dict[str, Any]:
+        """The settings of a training run with this network, by name."""
+        return {
+            "network": self.backbone,
+            "width": self.width,
+            "image_size": self.image_size,
+            "embedding_size": self.embedding_size,
+        }
 
     def symbol(self) -> Symbol:
         """The graph from images to embeddings."""

@@ -17,7 +17,7 @@ import numpy as np
 
 from arcface_mx.metrics.similarity import UnitRows, blocks, cosine_blocks, unit_vectors
 from arcface_mx.metrics.templates import Ids
-from arcface_mx.metrics.verification import FAR_LEVELS, allowed_accepts
+from arcface_mx.metrics.verification import FAR_LEVELS, allowed_accepts, plain_values
 from arcface_mx.util.errors import UserError
 
 TIE = 1e-6
@@ -61,10 +61,7 @@ class Identification:
         -------
         dict
         """
-        plain = dataclasses.asdict(self)
-        plain["rank"] = {str(k): rate for k, rate in self.rank.items()}
-        plain["dir_at_far"] = {f"{far:.0e}": rate for far, rate in self.dir_at_far.items()}
-        return plain
+        return plain_values(self)
 
 
 def identify(

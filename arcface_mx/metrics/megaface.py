@@ -14,7 +14,7 @@ import numpy as np
 from arcface_mx.metrics.identification import TIE
 from arcface_mx.metrics.similarity import UnitRows, cosine_blocks, unit_vectors
 from arcface_mx.metrics.templates import Ids
-from arcface_mx.metrics.verification import allowed_accepts
+from arcface_mx.metrics.verification import allowed_accepts, plain_values
 from arcface_mx.util.errors import UserError
 
 RANKS = (1, 5, 10)
@@ -52,10 +52,7 @@ class MegaFaceResult:
         -------
         dict
         """
-        plain = dataclasses.asdict(self)
-        plain["rank"] = {str(k): rate for k, rate in self.rank.items()}
-        plain["tar_at_far"] = {f"{far:.0e}": tar for far, tar in self.tar_at_far.items()}
-        return plain
+        return plain_values(self)
 
 
 class MegaFace:

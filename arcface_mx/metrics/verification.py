@@ -8,7 +8,7 @@ and pairs with equal scores are accepted together.
 from __future__ import annotations
 
 import dataclasses
-from typing import Dict, NamedTuple, Optional, Tuple
+from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -21,6 +21,29 @@ FLIP_TESTS = ("none", "sum")
 # How the threshold of a fold is chosen: exactly, or on the released evaluation's grid of squared distances.
 PROTOCOLS = ("exact", "insightface")
 GRID = np.arange(0.0, 4.0, 0.01)
+
+
+def plain_values(rates: Any) -> Dict[str, Any]:
+    """The fields of a dataclass of rates, with plain keys.
+
+    Parameters
+    ----------
+    rates : dataclass
+        Its dicts have FAR levels or ranks as keys.
+
+    Returns
+    -------
+    dict
+        With FAR levels such as "1e-03" and ranks such as "5".
+    """
+
+    def plain(level: Any) -> str:
+        return f"{level:.0e}" if isinstance(level, float) else str(level)
+
+    return {
+        name: {plain(level): rate for level, rate in value.items()} if isinstance(value, dict) else value
+        for name, value in dataclasses.asdict(rates).items()
+    }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,9 +75,7 @@ class Rates:
         -------
         dict
         """
-        plain = dataclasses.asdict(self)
-        plain["tar_at_far"] = {f"{far:.0e}": tar for far, tar in self.tar_at_far.items()}
-        return plain
+        return plain_values(self)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -173,7 +173,7 @@ def network_lines() -> List[Line]:
             "ResNet50 with the improved residual unit",
             "r50: units 3, 4, 14, 3; dropout 0.4",
             f"{flag('network', paper['network'])}, {flag('dropout', paper['dropout'])}; {small['network']} with "
-            f"{small['width']:g} of the filters, {small['embedding_size']} dimensions, {small['image_size']} or 32 "
+            f"{small['width']:g} of the filters, {small['embedding_size']} dimensions, {small['image_size']} "
             "pixels",
             "the released network; the small one trains in minutes on a CPU",
         ),

@@ -10,11 +10,11 @@ import zipfile
 import numpy as np
 import pytest
 
-from arcface_mx.faces import store
 from arcface_mx.faces.embed import read_embeddings
 from arcface_mx.faces.gallery import Gallery, read_gallery, search
 from arcface_mx.faces.store import write_fields
 from arcface_mx.metrics.similarity import unit_vectors
+from arcface_mx.util import npz
 from arcface_mx.util.errors import UserError
 from tests.data.recordio.test_full_disk import mount
 from tests.fuzz.mutate import mutate
@@ -44,6 +44,18 @@ def written(tmp_path, **changed):
     return path
 
 
+def with_too_many_values(tmp_path):
+    """A gallery whose vectors state more values than the file holds."""
+    path = written(tmp_path)
+    with zipfile.ZipFile(path) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    content["vectors.npy"] = content["vectors.npy"].replace(b"(2, 2), }      ", b"(2, 2000000), }")
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in content.items():
+            archive.writestr(name, data)
+    return path
+
+
 def test_a_gallery_reads_back_and_numpy_reads_it_too(tmp_path):
     path = written(tmp_path)
     with np.load(path, allow_pickle=False) as stored:
@@ -61,13 +73,7 @@ def test_a_compressed_gallery_is_refused_before_it_is_unpacked(tmp_path):
 
 
 def test_an_array_that_states_more_values_than_the_file_holds_is_refused(tmp_path):
-    path = written(tmp_path)
-    with zipfile.ZipFile(path) as archive:
-        content = {name: archive.read(name) for name in archive.namelist()}
-    content["vectors.npy"] = content["vectors.npy"].replace(b"(2, 2), }      ", b"(2, 2000000), }")
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, data in content.items():
-            archive.writestr(name, data)
+    path = with_too_many_values(tmp_path)
     with pytest.raises(UserError, match=r"vectors has shape \(2, 2000000\), which its \d+ bytes do not hold"):
         read_gallery(path)
 
@@ -110,7 +116,7 @@ def test_changed_files_are_read_or_refused_in_one_line(tmp_path):
 
 @pytest.fixture
 def all_mapped(monkeypatch):
-    monkeypatch.setattr(store, "MAPPED_BYTES", 1)
+    monkeypatch.setattr(npz, "MAPPED_BYTES", 1)
 
 
 def random_gallery(dtype=np.float32):
@@ -131,7 +137,7 @@ def test_a_mapped_gallery_equals_a_read_one(tmp_path, all_mapped, dtype):
             assert np.array_equal(one, other)
         assert search(mapped, gallery.vectors[:3], 2) == search(gallery, gallery.vectors[:3], 2)
     for name in ("names", "paths", "vectors"):
-        assert getattr(read_gallery(path), name).offset % store.ALIGNMENT == 0
+        assert getattr(read_gallery(path), name).offset % npz.ALIGNMENT == 0
 
 
 def test_arrays_in_columns_are_mapped_as_such(tmp_path, all_mapped):
@@ -151,13 +157,7 @@ def test_a_vector_of_a_mapped_gallery_that_is_no_unit_vector_is_named_by_the_sea
 
 
 def test_an_array_that_states_more_values_than_the_file_holds_is_not_mapped(tmp_path, all_mapped):
-    path = written(tmp_path)
-    with zipfile.ZipFile(path) as archive:
-        content = {name: archive.read(name) for name in archive.namelist()}
-    content["vectors.npy"] = content["vectors.npy"].replace(b"(2, 2), }      ", b"(2, 2000000), }")
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, data in content.items():
-            archive.writestr(name, data)
+    path = with_too_many_values(tmp_path)
     with pytest.raises(UserError, match=r"vectors has shape \(2, 2000000\)"):
         read_gallery(path)
 

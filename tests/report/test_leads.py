@@ -14,8 +14,8 @@ from tests.report.test_table import write_run
 
 PAIRS = 1000
 SAME = np.arange(PAIRS) % 2 == 0
-FIRST = np.arange(PAIRS, dtype=np.int32)
-SECOND = np.where(SAME, FIRST, FIRST + PAIRS).astype(np.int32)
+FIRST = np.arange(PAIRS, dtype=np.uint16)
+SECOND = np.where(SAME, FIRST, FIRST + PAIRS).astype(np.uint16)
 NOISE = np.random.RandomState(0).randn(PAIRS)
 
 
@@ -26,7 +26,7 @@ def write_scores(run, wrong, first=FIRST, second=SECOND, flip="none"):
     right[order[: int(wrong * PAIRS)]] = False
     scores = np.where(SAME == right, 0.8, 0.2) + 0.001 * NOISE
     parts = {"same": SAME, "first": first, "second": second, flip: scores.astype(np.float16)}
-    np.savez_compressed(os.path.join(run, "scores.npz"), **{f"faces/{part}": value for part, value in parts.items()})
+    np.savez(os.path.join(run, "scores.npz"), **{f"faces/{part}": value for part, value in parts.items()})
     return run
 
 
@@ -64,7 +64,7 @@ def test_gains_of_one_identity_do_not_lead(make):
 
 def test_other_pairs_or_flip_tests_are_not_compared(make):
     base = [make("softmax", 0.20)]
-    moved = dict(first=FIRST + 1, second=np.where(SAME, FIRST + 1, FIRST + PAIRS).astype(np.int32))
+    moved = dict(first=FIRST + 1, second=np.where(SAME, FIRST + 1, FIRST + PAIRS).astype(np.uint16))
     assert sets_in_lead([make("a", 0.0, **moved)], base) == set()
     assert sets_in_lead([make("b", 0.0, flip="sum")], base) == set()
     assert sets_in_lead([make("c", 0.0)], base, "sum") == set()

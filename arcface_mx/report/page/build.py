@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Dict, Optional, Sequence, Tuple
+from typing import Dict, Mapping, Optional, Sequence, Tuple
 
 from arcface_mx import __version__
 from arcface_mx.config import TrainConfig
@@ -14,7 +14,7 @@ from arcface_mx.metrics.verification import FOLDS
 from arcface_mx.model import Embedder
 from arcface_mx.model.load import model_file
 from arcface_mx.report.page.html_parts import Page
-from arcface_mx.report.page.sections import CAPTIONS, MODEL_SECTIONS, SECTIONS, RunReport
+from arcface_mx.report.page.sections import CAPTIONS, MODEL_SECTIONS, SECTIONS, RunReport, Section
 from arcface_mx.report.plots.run import draw_pairs, draw_training
 from arcface_mx.report.scores import ScoredSet, embed_and_score
 from arcface_mx.report.table import read_results
@@ -83,10 +83,7 @@ def write_report(
     commit = str(read_environment(run).get("commit"))[:12]
     shown = (read_metrics(run) or {}).get("step", "unknown") if step is None else step
     page = Page(name, f"arcface-mx run, step {shown}, commit {commit}")
-    for title, section in SECTIONS.items():
-        page.add(title, *section(report))
-    with atomic_write(path, "w") as stream:
-        stream.write(page.render())
+    _write_page(path, page, SECTIONS, report)
     return path
 
 
@@ -130,11 +127,16 @@ def write_model_report(model: str, embedder: Embedder, sets: Sequence[str], out:
         plots, missing = _draw_plots(None, name, folder, scored)
     report = RunReport(model, TrainConfig(), results, embedder, scored, plots, missing, 0, None)
     page = Page(name, f"arcface-mx {__version__}, input {embedder.convention}. {missing}")
-    for title, section in MODEL_SECTIONS.items():
+    _write_page(path, page, MODEL_SECTIONS, report)
+    return path
+
+
+def _write_page(path: str, page: Page, sections: Mapping[str, Section], report: RunReport) -> None:
+    """Fill the sections of a page and write it, whole or not at all."""
+    for title, section in sections.items():
         page.add(title, *section(report))
     with atomic_write(path, "w") as stream:
         stream.write(page.render())
-    return path
 
 
 def _draw_plots(

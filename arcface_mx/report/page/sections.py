@@ -228,7 +228,8 @@ def configuration_section(report: RunReport) -> List[str]:
     ]
 
 
-SECTIONS: Dict[str, Callable[[RunReport], List[str]]] = {
+Section = Callable[[RunReport], List[str]]
+SECTIONS: Dict[str, Section] = {
     "Accuracy": accuracy_section,
     "Training": training_section,
     "Pairs": pairs_section,
@@ -237,7 +238,7 @@ SECTIONS: Dict[str, Callable[[RunReport], List[str]]] = {
     "Thresholds": thresholds_section,
     "Configuration": configuration_section,
 }
-MODEL_SECTIONS: Dict[str, Callable[[RunReport], List[str]]] = {
+MODEL_SECTIONS: Dict[str, Section] = {
     "Accuracy": measured_section,
     "Pairs": pairs_section,
     "Hardest pairs": hardest_section,
