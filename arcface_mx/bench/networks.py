@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, Dict, NamedTuple
 
 import numpy as np
 
+from arcface_mx.presets import LAPTOP
+
 if TYPE_CHECKING:
     from mxnet.symbol import Symbol
 
@@ -55,7 +57,7 @@ class Network(NamedTuple):
 
 
 NETWORKS = {
-    "recipe": Network("iresnet18", 0.25, 48, 128, 128),  # that of the recipes, by default
+    "recipe": Network(*(LAPTOP[name] for name in ("network", "width", "image_size", "embedding_size", "batch_size"))),
     "iresnet50": Network("iresnet50", 1.0, 112, 512, 8),
     "mobilefacenet": Network("mobilefacenet", 1.0, 112, 512, 16),
 }

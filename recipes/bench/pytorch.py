@@ -22,7 +22,7 @@ from torch.nn import functional
 UNITS = {"iresnet18": (2, 2, 2, 2), "iresnet50": (3, 4, 14, 3)}
 # As in arcface_mx/bench/networks.py: backbone, width, image size, embedding size, batch size, classes.
 NETWORKS = {
-    "recipe": ("iresnet18", 0.25, 48, 128, 128, 1000),
+    "recipe": ("iresnet18", 0.25, 32, 128, 128, 1000),
     "iresnet50": ("iresnet50", 1.0, 112, 512, 8, 10572),
     "mobilefacenet": ("mobilefacenet", 1.0, 112, 512, 16, 10572),
 }
