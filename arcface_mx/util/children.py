@@ -163,6 +163,7 @@ class _Child:
         try:
             pickle.dump((os.getcwd(), function, batch), self._process.stdin, pickle.HIGHEST_PROTOCOL)
             self._process.stdin.flush()
+            # The child is this program and has the rights of this process: a pickle of its lets it do nothing more.
             done, answer = pickle.load(self._process.stdout)
         except (OSError, EOFError, pickle.UnpicklingError):
             raise self._death(limit.finished.is_set()) from None
